@@ -1,1 +1,31 @@
-//! model
+//! The words of Tidemark: ids, timestamps, series keys, field values, columns, batches, predicates,
+//! scan requests and result frames, with line protocol in and out.
+//!
+//! Every other crate speaks in these types, so this crate depends on none of ours and knows nothing of
+//! sockets, disks or query engines. What is built here is valid: constructors check, later code does not.
+
+pub mod batch;
+pub mod clock;
+pub mod column;
+pub mod entry;
+pub mod frame;
+pub mod ids;
+pub mod lineprotocol;
+pub mod predicate;
+pub mod scan;
+pub mod series;
+pub mod time;
+pub mod value;
+pub mod varint;
+
+pub use batch::{Batch, FieldDef, SeriesRows, Table};
+pub use clock::{Clock, SystemClock};
+pub use column::{Bitmap, Column, ColumnType, StringColumn, Values};
+pub use entry::{LogPosition, PartitionOp};
+pub use frame::{Frame, FrameColumn, FrameValues};
+pub use ids::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, PartitionId, ReplicaId, UserId};
+pub use predicate::{Predicate, Subject, Test};
+pub use scan::{FieldSelection, ScanRequest, SchemaQuestion, SchemaRequest, SeriesBlock};
+pub use series::{SeriesKey, SeriesKeyError};
+pub use time::{Precision, TimeRange, Timestamp};
+pub use value::{FieldType, FieldValue};

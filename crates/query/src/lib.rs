@@ -1,1 +1,3 @@
-//! query
+//! Queries: lowering of the languages to scans, execution, limits.
+
+pub mod source;

@@ -1,0 +1,196 @@
+//! Commands that change the catalog, and their answers.
+
+use model::{AuthorizationId, BucketId, DbrpId, FieldType, NodeId, OrgId, Timestamp, UserId};
+
+use crate::resources::{Authorization, Bucket, Dbrp, Org, Status, User};
+
+/// A change. Carries every id, time and hash it needs; applying it is deterministic.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// The first command of a cluster: fixes its identity and the number of partitions. Refused when done.
+    Bootstrap {
+        /// Random id of the cluster.
+        cluster_id: u128,
+        /// Number of partitions, a power of two.
+        partitions: u16,
+        /// The founding node.
+        node: NodeId,
+        /// UUID of the founding node's data directory.
+        node_uuid: u128,
+    },
+    /// First set-up: user, organization, buckets (the named one and the system ones) and operator token at once.
+    /// Refused when the cluster is set up already.
+    Setup {
+        /// The first user, owner of the organization.
+        user: User,
+        /// The first organization.
+        org: Org,
+        /// Its buckets.
+        buckets: Vec<Bucket>,
+        /// The operator's token.
+        authorization: Authorization,
+    },
+    /// Creates an organization with its system buckets; `owner` comes to own it.
+    CreateOrg {
+        /// The organization.
+        org: Org,
+        /// Its system buckets.
+        buckets: Vec<Bucket>,
+        /// The user who comes to own it.
+        owner: Option<UserId>,
+    },
+    /// Changes name or description.
+    UpdateOrg {
+        /// Which.
+        id: OrgId,
+        /// New name.
+        name: Option<String>,
+        /// New description.
+        description: Option<String>,
+        /// Time of the change.
+        at: Timestamp,
+    },
+    /// Deletes an organization and all it holds.
+    DeleteOrg {
+        /// Which.
+        id: OrgId,
+    },
+    /// Creates a bucket.
+    CreateBucket {
+        /// The bucket.
+        bucket: Bucket,
+    },
+    /// Changes a bucket; `retention_ns: Some(None)` keeps points for ever.
+    UpdateBucket {
+        /// Which.
+        id: BucketId,
+        /// New name.
+        name: Option<String>,
+        /// New description.
+        description: Option<String>,
+        /// New retention.
+        retention_ns: Option<Option<i64>>,
+        /// New shard length.
+        shard_duration_ns: Option<i64>,
+        /// Time of the change.
+        at: Timestamp,
+    },
+    /// Deletes a bucket, its schema and its DBRP mappings. Its data goes through the partitions' logs.
+    DeleteBucket {
+        /// Which.
+        id: BucketId,
+    },
+    /// Creates a user.
+    CreateUser {
+        /// The user.
+        user: User,
+    },
+    /// Replaces a password's hash.
+    SetPassword {
+        /// Whose.
+        user: UserId,
+        /// The hash, see [`User::password_hash`].
+        hash: String,
+    },
+    /// Deletes a user and its authorizations.
+    DeleteUser {
+        /// Which.
+        id: UserId,
+    },
+    /// Creates an authorization.
+    CreateAuthorization {
+        /// The authorization.
+        authorization: Authorization,
+    },
+    /// Changes status or description.
+    UpdateAuthorization {
+        /// Which.
+        id: AuthorizationId,
+        /// New status.
+        status: Option<Status>,
+        /// New description.
+        description: Option<String>,
+        /// Time of the change.
+        at: Timestamp,
+    },
+    /// Deletes an authorization.
+    DeleteAuthorization {
+        /// Which.
+        id: AuthorizationId,
+    },
+    /// Creates a mapping. When it is the default of its database, it takes that from the one before.
+    CreateDbrp {
+        /// The mapping.
+        dbrp: Dbrp,
+    },
+    /// Deletes a mapping.
+    DeleteDbrp {
+        /// Which.
+        id: DbrpId,
+    },
+    /// Fixes the types of fields that have none yet; the first writer wins. Answers [`Response::Fields`].
+    RegisterFields {
+        /// The bucket.
+        bucket: BucketId,
+        /// The fields.
+        fields: Vec<FieldSpec>,
+    },
+}
+
+/// A field and the type that a writer wants for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldSpec {
+    /// The measurement.
+    pub measurement: String,
+    /// The field.
+    pub field: String,
+    /// The type.
+    pub field_type: FieldType,
+}
+
+/// The type a field has after [`Command::RegisterFields`], parallel to its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldOutcome {
+    /// The field has this type now (the wanted one, or the one an earlier writer fixed).
+    Has(FieldType),
+    /// The bucket is gone.
+    NoBucket,
+    /// The limit of fields in a measurement or measurements in a bucket is reached.
+    LimitReached,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Response {
+    /// Done.
+    Done,
+    /// The answer to [`Command::RegisterFields`].
+    Fields(Vec<FieldOutcome>),
+    /// Refused; the state is as before.
+    Refused(CatalogError),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CatalogError {
+    /// The class of the error, as InfluxDB's API names it.
+    pub code: ErrorCode,
+    /// The message for the client, in InfluxDB's words where it has any.
+    pub message: String,
+}
+
+/// Classes of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// Something with that name or id exists.
+    Conflict,
+    /// Nothing has that name or id.
+    NotFound,
+    /// The command makes no sense.
+    Invalid,
+    /// The rules forbid it (for example deleting a system bucket).
+    Forbidden,
+    /// A limit is reached.
+    UnprocessableEntity,
+}

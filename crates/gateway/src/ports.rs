@@ -1,0 +1,229 @@
+//! What the gateway needs from the rest of the server, as traits of its own; `server` implements them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use catalog::{CatalogError, Command, Response};
+use model::{Batch, BucketId, Frame, OrgId, Timestamp};
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why the cluster could not carry out what was asked. The outcome of a proposal may be unknown.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unavailable {
+    /// No leader, or too busy: nothing was done, try again later (503).
+    #[error("{0}")]
+    TryLater(String),
+    /// No answer in time: it may or may not have been done (503; the message says so).
+    #[error("{0}")]
+    OutcomeUnknown(String),
+}
+
+/// The catalog, replicated by the meta group.
+pub trait CatalogPort: Send + Sync + 'static {
+    /// The local copy, for reading. Hold the guard shortly and never across an await.
+    fn read(&self) -> catalog::ReadGuard<'_>;
+    /// Makes the local copy as new as anything acknowledged before the call. Called before a negative answer.
+    fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>>;
+    /// Proposes a change and waits until it is committed and visible in the local copy.
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Response, Unavailable>>;
+}
+
+/// Why points were not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// Some points were refused (all others are written): InfluxDB's text after "partial write: ".
+    #[error("partial write: {message} dropped={dropped}")]
+    Partial {
+        /// The first reason, e.g. `field type conflict: input field "f" on measurement "m" is type string, already exists as type float`.
+        message: String,
+        /// Number of points refused.
+        dropped: usize,
+    },
+    /// The bucket is gone.
+    #[error("bucket not found")]
+    BucketNotFound,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Memory or disk is short (429 or 503 with Retry-After).
+    #[error("{message}")]
+    Overloaded {
+        /// What is short.
+        message: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// A catalog refusal.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// Writes points: field types, retention, split by partition, Raft. Returns after commit and apply everywhere.
+pub trait WritePort: Send + Sync + 'static {
+    /// Writes a batch whose fields may still conflict with the catalog's types.
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>>;
+}
+
+/// Set when the client has gone or the deadline has passed; queries look at it at every block.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks the query to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the query was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a query failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum QueryError {
+    /// The text is wrong (400): parse and type errors, with position, in the language's own words.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something it names does not exist (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// A limit (memory, rows, time) was reached; the message names it.
+    #[error("{0}")]
+    LimitReached(String),
+    /// The rights of the caller do not suffice (403).
+    #[error("{0}")]
+    Forbidden(String),
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Not our client's fault; logged with its cause (500).
+    #[error("{0}")]
+    Internal(String),
+    /// The client went away.
+    #[error("query cancelled")]
+    Cancelled,
+}
+
+/// The sink of a query refused more: the client went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SinkClosed;
+
+/// A Flux script to run.
+#[derive(Debug, Clone)]
+pub struct FluxRequest {
+    /// The organization it runs in.
+    pub org: OrgId,
+    /// The script.
+    pub script: String,
+    /// `now()` of the script, when the client fixed it.
+    pub now: Option<Timestamp>,
+    /// Which buckets the caller may read; `None` is all of the organization.
+    pub readable: Option<Vec<BucketId>>,
+    /// Stops the query.
+    pub cancel: CancelToken,
+}
+
+/// One table of a Flux result. A large table may come in several consecutive pieces of the same table number.
+#[derive(Debug, Clone)]
+pub struct FluxTable {
+    /// The name of the yield.
+    pub result: Arc<str>,
+    /// Number of the table within the result, from 0.
+    pub table: i64,
+    /// The rows, group-key columns marked. An empty table has columns and no rows.
+    pub frame: Frame,
+}
+
+/// InfluxQL to run.
+#[derive(Debug, Clone)]
+pub struct InfluxqlRequest {
+    /// The organization it runs in.
+    pub org: OrgId,
+    /// One or several statements.
+    pub query: String,
+    /// Default database (`db`).
+    pub database: Option<String>,
+    /// Default retention policy (`rp`).
+    pub retention_policy: Option<String>,
+    /// Bound parameters (`params`), a JSON object's members.
+    pub params: Vec<(String, InfluxqlParam)>,
+    /// Whether the request may change data (POST); a reading GET still runs it, with a warning.
+    pub read_only: bool,
+    /// Which buckets the caller may read; `None` is all of the organization.
+    pub readable: Option<Vec<BucketId>>,
+    /// Whether the caller may create databases.
+    pub may_create: bool,
+    /// Stops the query.
+    pub cancel: CancelToken,
+}
+
+/// The value of a bound parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InfluxqlParam {
+    /// A string.
+    String(String),
+    /// A float.
+    Float(f64),
+    /// An integer.
+    Integer(i64),
+    /// A boolean.
+    Boolean(bool),
+}
+
+/// One series of an InfluxQL result.
+#[derive(Debug, Clone)]
+pub struct InfluxqlSeries {
+    /// The measurement; empty for some SHOW statements.
+    pub name: String,
+    /// Tags of the GROUP BY, in its order.
+    pub tags: Vec<(String, String)>,
+    /// The columns; a `time` column has the time type.
+    pub frame: Frame,
+}
+
+/// What InfluxQL sends to its sink.
+#[derive(Debug, Clone)]
+pub enum InfluxqlItem {
+    /// Statement number n begins (from 0).
+    Statement(usize),
+    /// A warning about the current statement.
+    Warning(String),
+    /// A series of the current statement.
+    Series(InfluxqlSeries),
+    /// The current statement failed; the others answer `not executed`.
+    Error(String),
+}
+
+/// Runs queries. Calls block and are made on threads that may block.
+pub trait QueryPort: Send + Sync + 'static {
+    /// Runs a script; tables go to `sink` in order.
+    fn flux(
+        &self,
+        request: FluxRequest,
+        sink: &mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError>;
+
+    /// Runs InfluxQL. Only errors of the whole text (parse errors) are `Err`.
+    fn influxql(
+        &self,
+        request: InfluxqlRequest,
+        sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError>;
+}
+
+/// The state of the node, for probes.
+pub trait StatusPort: Send + Sync + 'static {
+    /// `Ok` when every partition has a reachable leader; else what is missing.
+    fn ready(&self) -> Result<(), String>;
+    /// `Ok` when the process can do its work at all; else what is broken.
+    fn healthy(&self) -> Result<(), String>;
+    /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
+    fn metrics(&self, out: &mut String);
+}

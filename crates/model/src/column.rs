@@ -1,0 +1,419 @@
+//! Columns of values in the layouts that vectorised engines use: plain vectors, bit-packed booleans and
+//! validity, strings as offsets into one buffer (the layouts of Apache Arrow, so that a column can become an
+//! Arrow array without a copy).
+
+use crate::value::{FieldType, FieldValue};
+
+/// Bits in 64-bit words, lowest first. Bits past the end are zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bitmap {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bitmap {
+    /// No bits.
+    pub const fn new() -> Self {
+        Self { words: Vec::new(), len: 0 }
+    }
+
+    /// `len` bits, all `bit`.
+    pub fn filled(bit: bool, len: usize) -> Self {
+        let mut map = Self { words: vec![if bit { u64::MAX } else { 0 }; len.div_ceil(64)], len };
+        map.clear_past_end();
+        map
+    }
+
+    /// Takes words of another owner; bits past `len` are cleared. `None` when there are too few words.
+    pub fn from_words(mut words: Vec<u64>, len: usize) -> Option<Self> {
+        let needed = len.div_ceil(64);
+        if words.len() < needed {
+            return None;
+        }
+        words.truncate(needed);
+        let mut map = Self { words, len };
+        map.clear_past_end();
+        Some(map)
+    }
+
+    fn clear_past_end(&mut self) {
+        if !self.len.is_multiple_of(64)
+            && let Some(last) = self.words.last_mut()
+        {
+            *last &= (1_u64 << (self.len % 64)) - 1;
+        }
+    }
+
+    /// Number of bits.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no bits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The words.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Appends a bit.
+    pub fn push(&mut self, bit: bool) {
+        if self.len.is_multiple_of(64) {
+            self.words.push(0);
+        }
+        if bit {
+            let at = self.len / 64;
+            self.words[at] |= 1 << (self.len % 64);
+        }
+        self.len += 1;
+    }
+
+    /// Appends `count` equal bits.
+    pub fn push_n(&mut self, bit: bool, count: usize) {
+        self.len += count;
+        let old_words = self.words.len();
+        self.words.resize(self.len.div_ceil(64), 0);
+        if bit {
+            let start = self.len - count;
+            if start % 64 != 0 && old_words > 0 {
+                self.words[old_words - 1] |= u64::MAX << (start % 64);
+            }
+            for word in &mut self.words[old_words..] {
+                *word = u64::MAX;
+            }
+            self.clear_past_end();
+        }
+    }
+
+    /// The bit at `index`. Panics past the end.
+    pub fn get(&self, index: usize) -> bool {
+        assert!(index < self.len, "bit {index} of {}", self.len);
+        self.words[index / 64] >> (index % 64) & 1 == 1
+    }
+
+    /// Sets the bit at `index`. Panics past the end.
+    pub fn set(&mut self, index: usize, bit: bool) {
+        assert!(index < self.len, "bit {index} of {}", self.len);
+        let mask = 1 << (index % 64);
+        if bit {
+            self.words[index / 64] |= mask;
+        } else {
+            self.words[index / 64] &= !mask;
+        }
+    }
+
+    /// Number of ones.
+    pub fn count_ones(&self) -> usize {
+        self.words.iter().map(|w| w.count_ones() as usize).sum()
+    }
+
+    /// Whether every bit is one.
+    pub fn all(&self) -> bool {
+        self.count_ones() == self.len
+    }
+
+    /// Appends bits `from..to` of another bitmap.
+    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
+        for i in from..to {
+            self.push(other.get(i));
+        }
+    }
+
+    /// The bits in order.
+    pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
+        (0..self.len).map(|i| self.get(i))
+    }
+}
+
+impl FromIterator<bool> for Bitmap {
+    fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
+        let mut map = Self::new();
+        for bit in bits {
+            map.push(bit);
+        }
+        map
+    }
+}
+
+/// UTF-8 strings in one buffer: string `i` is `bytes[offsets[i]..offsets[i + 1]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StringColumn {
+    offsets: Vec<i32>,
+    data: String,
+}
+
+impl Default for StringColumn {
+    fn default() -> Self {
+        Self { offsets: vec![0], data: String::new() }
+    }
+}
+
+impl StringColumn {
+    /// No strings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of strings.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there are no strings.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all strings together.
+    pub fn data_bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Appends a string. Panics when the column would hold 2 GiB, which every limit on input stays far below.
+    pub fn push(&mut self, text: &str) {
+        self.data.push_str(text);
+        self.offsets.push(i32::try_from(self.data.len()).expect("a string column stays below 2 GiB"));
+    }
+
+    /// The string at `index`. Panics past the end.
+    pub fn get(&self, index: usize) -> &str {
+        let at = |i: usize| usize::try_from(self.offsets[i]).expect("offsets are never negative");
+        &self.data[at(index)..at(index + 1)]
+    }
+
+    /// The strings in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> + '_ {
+        (0..self.len()).map(|i| self.get(i))
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for StringColumn {
+    fn from_iter<I: IntoIterator<Item = S>>(strings: I) -> Self {
+        let mut column = Self::new();
+        for text in strings {
+            column.push(text.as_ref());
+        }
+        column
+    }
+}
+
+/// The values of a column, without their validity.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Doubles.
+    Float(Vec<f64>),
+    /// Signed integers.
+    Integer(Vec<i64>),
+    /// Unsigned integers.
+    Unsigned(Vec<u64>),
+    /// Strings.
+    String(StringColumn),
+    /// Booleans.
+    Boolean(Bitmap),
+    /// Nanoseconds since the epoch. Never the type of a field.
+    Time(Vec<i64>),
+}
+
+/// The type of a column: a field's type, or time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    /// A field's type.
+    Field(FieldType),
+    /// A timestamp in nanoseconds.
+    Time,
+}
+
+impl Values {
+    /// An empty column of a type.
+    pub fn empty(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Field(FieldType::Float) => Self::Float(Vec::new()),
+            ColumnType::Field(FieldType::Integer) => Self::Integer(Vec::new()),
+            ColumnType::Field(FieldType::Unsigned) => Self::Unsigned(Vec::new()),
+            ColumnType::Field(FieldType::String) => Self::String(StringColumn::new()),
+            ColumnType::Field(FieldType::Boolean) => Self::Boolean(Bitmap::new()),
+            ColumnType::Time => Self::Time(Vec::new()),
+        }
+    }
+
+    /// The type.
+    pub const fn column_type(&self) -> ColumnType {
+        match self {
+            Self::Float(_) => ColumnType::Field(FieldType::Float),
+            Self::Integer(_) => ColumnType::Field(FieldType::Integer),
+            Self::Unsigned(_) => ColumnType::Field(FieldType::Unsigned),
+            Self::String(_) => ColumnType::Field(FieldType::String),
+            Self::Boolean(_) => ColumnType::Field(FieldType::Boolean),
+            Self::Time(_) => ColumnType::Time,
+        }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Float(v) => v.len(),
+            Self::Integer(v) | Self::Time(v) => v.len(),
+            Self::Unsigned(v) => v.len(),
+            Self::String(v) => v.len(),
+            Self::Boolean(v) => v.len(),
+        }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the type's zero, which stands in the place of a null.
+    pub fn push_default(&mut self) {
+        match self {
+            Self::Float(v) => v.push(0.0),
+            Self::Integer(v) | Self::Time(v) => v.push(0),
+            Self::Unsigned(v) => v.push(0),
+            Self::String(v) => v.push(""),
+            Self::Boolean(v) => v.push(false),
+        }
+    }
+
+    /// Appends values `from..to` of another column of the same type. Panics when the types differ.
+    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.extend_from_slice(&b[from..to]),
+            (Self::Integer(a), Self::Integer(b)) | (Self::Time(a), Self::Time(b)) => {
+                a.extend_from_slice(&b[from..to]);
+            }
+            (Self::Unsigned(a), Self::Unsigned(b)) => a.extend_from_slice(&b[from..to]),
+            (Self::String(a), Self::String(b)) => (from..to).for_each(|i| a.push(b.get(i))),
+            (Self::Boolean(a), Self::Boolean(b)) => a.extend_from(b, from, to),
+            (a, b) => unreachable!("{:?} extended by {:?}", a.column_type(), b.column_type()),
+        }
+    }
+
+    /// The values at `indices`, in that order.
+    #[must_use]
+    pub fn gather(&self, indices: &[u32]) -> Self {
+        let at = |v: &[i64]| indices.iter().map(|&i| v[i as usize]).collect::<Vec<_>>();
+        match self {
+            Self::Float(v) => Self::Float(indices.iter().map(|&i| v[i as usize]).collect()),
+            Self::Integer(v) => Self::Integer(at(v)),
+            Self::Time(v) => Self::Time(at(v)),
+            Self::Unsigned(v) => Self::Unsigned(indices.iter().map(|&i| v[i as usize]).collect()),
+            Self::String(v) => Self::String(indices.iter().map(|&i| v.get(i as usize)).collect()),
+            Self::Boolean(v) => Self::Boolean(indices.iter().map(|&i| v.get(i as usize)).collect()),
+        }
+    }
+}
+
+/// Values with their validity. A null holds the type's zero in `values`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The values, nulls included.
+    pub values: Values,
+    /// Which rows hold a value; `None` when all do.
+    pub valid: Option<Bitmap>,
+}
+
+impl Column {
+    /// A column without nulls.
+    pub const fn new(values: Values) -> Self {
+        Self { values, valid: None }
+    }
+
+    /// An empty column of a type.
+    pub fn empty(column_type: ColumnType) -> Self {
+        Self::new(Values::empty(column_type))
+    }
+
+    /// A column of `len` nulls.
+    pub fn nulls(column_type: ColumnType, len: usize) -> Self {
+        let mut column = Self::empty(column_type);
+        (0..len).for_each(|_| column.push_null());
+        column
+    }
+
+    /// The type.
+    pub const fn column_type(&self) -> ColumnType {
+        self.values.column_type()
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Whether row `index` holds a value.
+    pub fn is_valid(&self, index: usize) -> bool {
+        self.valid.as_ref().is_none_or(|v| v.get(index))
+    }
+
+    /// Number of nulls.
+    pub fn null_count(&self) -> usize {
+        self.valid.as_ref().map_or(0, |v| v.len() - v.count_ones())
+    }
+
+    /// Appends a null.
+    pub fn push_null(&mut self) {
+        let len = self.values.len();
+        self.valid.get_or_insert_with(|| Bitmap::filled(true, len)).push(false);
+        self.values.push_default();
+    }
+
+    /// Appends a field value. Panics when its type is not the column's.
+    pub fn push(&mut self, value: &FieldValue) {
+        match (&mut self.values, value) {
+            (Values::Float(v), FieldValue::Float(x)) => v.push(*x),
+            (Values::Integer(v) | Values::Time(v), FieldValue::Integer(x)) => v.push(*x),
+            (Values::Unsigned(v), FieldValue::Unsigned(x)) => v.push(*x),
+            (Values::String(v), FieldValue::String(x)) => v.push(x),
+            (Values::Boolean(v), FieldValue::Boolean(x)) => v.push(*x),
+            (v, x) => unreachable!("{:?} pushed to {:?}", x.field_type(), v.column_type()),
+        }
+        if let Some(valid) = &mut self.valid {
+            valid.push(true);
+        }
+    }
+
+    /// The value at `index`; `None` for a null. A time comes as an integer.
+    pub fn get(&self, index: usize) -> Option<FieldValue> {
+        self.is_valid(index).then(|| match &self.values {
+            Values::Float(v) => FieldValue::Float(v[index]),
+            Values::Integer(v) | Values::Time(v) => FieldValue::Integer(v[index]),
+            Values::Unsigned(v) => FieldValue::Unsigned(v[index]),
+            Values::String(v) => FieldValue::String(v.get(index).to_owned()),
+            Values::Boolean(v) => FieldValue::Boolean(v.get(index)),
+        })
+    }
+
+    /// Appends rows `from..to` of another column of the same type. Panics when the types differ.
+    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
+        let len = self.len();
+        match (&mut self.valid, &other.valid) {
+            (None, None) => {}
+            (mine, theirs) => {
+                let mine = mine.get_or_insert_with(|| Bitmap::filled(true, len));
+                match theirs {
+                    Some(theirs) => mine.extend_from(theirs, from, to),
+                    None => mine.push_n(true, to - from),
+                }
+            }
+        }
+        self.values.extend_from(&other.values, from, to);
+    }
+
+    /// The rows at `indices`, in that order.
+    #[must_use]
+    pub fn gather(&self, indices: &[u32]) -> Self {
+        Self {
+            values: self.values.gather(indices),
+            valid: self.valid.as_ref().map(|v| indices.iter().map(|&i| v.get(i as usize)).collect()),
+        }
+    }
+}
