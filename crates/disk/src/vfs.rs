@@ -4,9 +4,13 @@
 //! only after `sync_data` of the file returned; a created, renamed, linked or removed name is durable only after
 //! `sync_dir` of its directory; a rename replaces atomically.
 
+mod real;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use real::RealVfs;
 
 /// A file system.
 pub trait Vfs: Send + Sync + Debug + 'static {
@@ -26,7 +30,7 @@ pub trait Vfs: Send + Sync + Debug + 'static {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory and its missing parents, durably: each new name is synced in its parent.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// The names in a directory, sorted.
+    /// The names in a directory (file names, not paths), sorted.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Whether something has the name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
@@ -50,10 +54,16 @@ pub trait File: Send + Sync + Debug {
     }
     /// Cuts or extends (with zeros) to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Reserves space for the first `len` bytes, extending the file with zeros when it is shorter, so that later
+    /// writes below `len` do not run out of space. Where the file system cannot reserve, only the length changes.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if self.len()? < len { self.set_len(len) } else { Ok(()) }
+    }
     /// Makes content and length durable (fdatasync). After an error the file must not be used again.
     fn sync_data(&self) -> io::Result<()>;
 }
 
-/// The machine's own file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RealVfs;
+/// What a file answers after its `sync_data` failed once.
+fn sync_failed_before() -> io::Error {
+    io::Error::other("an earlier sync of this file failed: what it holds on the disk is unknown")
+}
