@@ -1,1 +1,3 @@
-//! The one integration-test binary.
+//! The one integration-test binary: the house's own rules, and the product as its users meet it.
+
+mod tidy;

@@ -1,2 +1,75 @@
-//! cli
-fn main() {}
+//! `tidemark`: `serve` is the server, every other verb talks to one over HTTP.
+//!
+//! Data goes to standard output and talk to standard error. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not
+//! found, 4 refused in part, 5 unavailable or out of time, 130 interrupted.
+
+mod api;
+mod config;
+mod error;
+mod output;
+mod profile;
+mod query;
+mod serve;
+mod setup;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::error::CliError;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A clustered time-series database that speaks InfluxDB.
+#[derive(Debug, Parser)]
+#[command(name = "tidemark", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server.
+    Serve(serve::Arguments),
+    /// Set a new server up: first user, organization, bucket and token.
+    Setup(setup::Arguments),
+    /// Write line protocol.
+    Write(write::Arguments),
+    /// Run a Flux or InfluxQL query.
+    Query(query::Arguments),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Print the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => error.exit(),
+    };
+    let verb = Cli::from_arg_matches(&matches).map_or_else(|error| error.exit(), |cli| cli.verb);
+    match run(verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CliError::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), CliError> {
+    match verb {
+        Verb::Serve(arguments) => serve::run(arguments),
+        Verb::Setup(arguments) => setup::run(arguments),
+        Verb::Write(arguments) => write::run(arguments),
+        Verb::Query(arguments) => query::run(arguments),
+        Verb::Config(config::Verb::Show(arguments)) => config::show(arguments),
+        Verb::Version => output::print_line(&format!("tidemark {}", env!("CARGO_PKG_VERSION"))),
+    }
+}

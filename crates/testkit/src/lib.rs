@@ -1,1 +1,12 @@
-//! testkit
+//! What tests share: nodes started as real processes, HTTP calls to them, waiting for a condition, data shaped
+//! like the TSBS benchmark. A development dependency only.
+
+pub mod binary;
+pub mod http;
+pub mod node;
+pub mod tsbs;
+pub mod wait;
+
+pub use http::{Reply, Request};
+pub use node::{Node, NodeOptions};
+pub use wait::wait_for;

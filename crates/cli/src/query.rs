@@ -1,0 +1,188 @@
+//! `tidemark query`: runs Flux or InfluxQL and prints tables, JSON or CSV.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, encode};
+use crate::error::CliError;
+use crate::output::{self, Format, Rows};
+use crate::profile::Connection;
+
+/// Arguments of `tidemark query`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The query; `-` reads it from standard input.
+    #[arg(required_unless_present = "file")]
+    query: Option<String>,
+    /// File that holds the query.
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "query")]
+    file: Option<PathBuf>,
+    /// Language of the query.
+    #[arg(long, short = 'l', value_enum, default_value_t = Language::Flux)]
+    language: Language,
+    /// Database of an InfluxQL query.
+    #[arg(long = "db", value_name = "DATABASE")]
+    database: Option<String>,
+    /// How rows are printed: a table on a terminal, CSV else.
+    #[arg(long, short = 'o', value_enum)]
+    output: Option<Format>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// The languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Language {
+    /// Flux.
+    Flux,
+    /// InfluxQL.
+    Influxql,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
+    let text = match (&arguments.query, &arguments.file) {
+        (_, Some(path)) => std::fs::read_to_string(path).map_err(|source| CliError::File {
+            action: "reading",
+            path: path.clone(),
+            source,
+        })?,
+        (Some(query), None) if query == "-" => {
+            let mut text = String::new();
+            std::io::stdin().lock().read_to_string(&mut text)?;
+            text
+        }
+        (Some(query), None) => query.clone(),
+        (None, None) => return Err(CliError::Usage("a query is needed".to_owned())),
+    };
+    let api = Api::new(arguments.connection.resolve()?);
+    let format = Format::or_default(arguments.output);
+    match arguments.language {
+        Language::Flux => flux(&api, &text, format),
+        Language::Influxql => influxql(&api, &text, arguments.database.as_deref(), format),
+    }
+}
+
+fn flux(api: &Api, script: &str, format: Format) -> Result<(), CliError> {
+    let path = format!("/api/v2/query?org={}", encode(api.org()?));
+    let body = json!({
+        "query": script, "type": "flux",
+        "dialect": { "header": true, "annotations": ["datatype", "group", "default"] },
+    });
+    let headers = [("content-type", "application/json"), ("accept", "text/csv"), ("accept-encoding", "gzip")];
+    let mut reader = api.post(&path, &headers, body.to_string().into_bytes())?.into_body().into_reader();
+    match format {
+        Format::Csv => output::copy(&mut reader),
+        Format::Table => output::print_tables(&read_annotated(reader)?),
+        Format::Json => output::print_json(&read_annotated(reader)?),
+    }
+}
+
+/// Reads annotated CSV into one section per table.
+fn read_annotated(reader: impl std::io::Read) -> Result<Vec<Rows>, CliError> {
+    let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader);
+    let mut sections: Vec<Rows> = Vec::new();
+    let (mut types, mut defaults, mut columns) = (Vec::new(), Vec::new(), Vec::<String>::new());
+    let mut expects_header = false;
+    let mut table = String::new();
+    for record in csv.records() {
+        let record = record.map_err(|e| CliError::Answer(e.to_string()))?;
+        let cells = |record: &csv::StringRecord| record.iter().skip(1).map(String::from).collect::<Vec<_>>();
+        match record.get(0) {
+            Some("#datatype") => {
+                types = cells(&record);
+                expects_header = true;
+            }
+            Some("#group") => expects_header = true,
+            Some("#default") => {
+                defaults = cells(&record);
+                expects_header = true;
+            }
+            _ if expects_header => {
+                columns = cells(&record);
+                expects_header = false;
+                table.clear();
+            }
+            _ if columns.first().is_some_and(|c| c == "error") => {
+                let message = record.get(1).unwrap_or_default().to_owned();
+                return Err(CliError::Refused { status: 400, message });
+            }
+            _ => {
+                let values = cells(&record);
+                let number = values.get(1).cloned().unwrap_or_default();
+                if sections.is_empty() || number != table || sections.last().is_some_and(|s| s.columns != columns) {
+                    sections.push(Rows { columns: columns.clone(), ..Rows::default() });
+                    table = number;
+                }
+                let row = values.iter().enumerate().map(|(i, cell)| {
+                    let text = if cell.is_empty() { defaults.get(i).map_or("", String::as_str) } else { cell };
+                    typed(text, types.get(i).map_or("string", String::as_str))
+                });
+                if let Some(section) = sections.last_mut() {
+                    section.rows.push(row.collect());
+                }
+            }
+        }
+    }
+    Ok(sections)
+}
+
+/// A cell by its datatype: numbers and booleans as JSON's own, all else as text, empty as null.
+fn typed(text: &str, datatype: &str) -> Value {
+    let parsed = match datatype {
+        _ if text.is_empty() => Some(Value::Null),
+        "long" => text.parse::<i64>().ok().map(Value::from),
+        "unsignedLong" => text.parse::<u64>().ok().map(Value::from),
+        "double" => text.parse::<f64>().ok().filter(|v| v.is_finite()).map(Value::from),
+        "boolean" => text.parse::<bool>().ok().map(Value::from),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| Value::from(text))
+}
+
+fn influxql(api: &Api, text: &str, database: Option<&str>, format: Format) -> Result<(), CliError> {
+    let mut form = format!("q={}", encode(text));
+    if let Some(database) = database {
+        form.push_str(&format!("&db={}", encode(database)));
+    }
+    let accept = if format == Format::Csv { "application/csv" } else { "application/json" };
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", accept)];
+    let mut response = api.post("/query", &headers, form.into_bytes())?;
+    if format == Format::Csv {
+        return output::copy(&mut response.into_body().into_reader());
+    }
+    let answer: Value = response
+        .body_mut()
+        .with_config()
+        .limit(u64::MAX)
+        .read_json()
+        .map_err(|e| CliError::Answer(e.to_string()))?;
+    let none = Vec::new();
+    let mut sections = Vec::new();
+    for result in answer["results"].as_array().unwrap_or(&none) {
+        if let Some(message) = result["error"].as_str() {
+            return Err(CliError::Refused { status: 400, message: message.to_owned() });
+        }
+        sections.extend(result["series"].as_array().unwrap_or(&none).iter().map(series));
+    }
+    if format == Format::Json { output::print_json(&sections) } else { output::print_tables(&sections) }
+}
+
+fn series(series: &Value) -> Rows {
+    let none = Vec::new();
+    let tags = series["tags"].as_object();
+    let title = tags.into_iter().flatten().fold(output::plain(&series["name"]), |title, (key, value)| {
+        format!("{title} {key}={}", output::plain(value))
+    });
+    Rows {
+        title,
+        columns: series["columns"].as_array().unwrap_or(&none).iter().map(output::plain).collect(),
+        rows: series["values"]
+            .as_array()
+            .unwrap_or(&none)
+            .iter()
+            .filter_map(|row| row.as_array().cloned())
+            .collect(),
+    }
+}

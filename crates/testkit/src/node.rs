@@ -1,0 +1,233 @@
+//! A node as a real process on loopback, ended with the test.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::binary::tidemark_binary;
+use crate::http::{Reply, Request};
+use crate::wait::wait_for;
+
+/// How to start a node.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// Data directory; a temporary one when absent.
+    pub data_dir: Option<PathBuf>,
+    /// More arguments of `tidemark serve`.
+    pub args: Vec<String>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running node. Killed (SIGKILL) when dropped.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    url: String,
+    data_dir: PathBuf,
+    /// Keeps a temporary data directory alive as long as some node uses it.
+    temporary: Option<Arc<tempfile::TempDir>>,
+    options: NodeOptions,
+    log: Arc<Mutex<Vec<String>>>,
+    token: Option<String>,
+}
+
+impl Node {
+    /// Starts a node and waits until it is ready for requests.
+    pub fn start(options: NodeOptions) -> Self {
+        let (data_dir, temporary) = match &options.data_dir {
+            Some(dir) => (dir.clone(), None),
+            None => {
+                let dir = tempfile::tempdir().expect("a temporary directory");
+                (dir.path().join("data"), Some(Arc::new(dir)))
+            }
+        };
+        Self::start_in(options, data_dir, temporary, None)
+    }
+
+    /// Starts a node with default options that is set up with user `admin`, organization `acme`, bucket `metrics`.
+    pub fn start_set_up() -> Self {
+        let mut node = Self::start(NodeOptions::default());
+        node.set_up();
+        node
+    }
+
+    fn start_in(
+        options: NodeOptions,
+        data_dir: PathBuf,
+        temporary: Option<Arc<tempfile::TempDir>>,
+        token: Option<String>,
+    ) -> Self {
+        let mut child = Command::new(tidemark_binary())
+            .arg("serve")
+            .args(["--http-bind-address", "127.0.0.1:0", "--peer-bind-address", "127.0.0.1:0", "--data-dir"])
+            .arg(&data_dir)
+            .args(&options.args)
+            .envs(options.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let stderr = child.stderr.take().expect("piped");
+        collect(stderr, Arc::clone(&log));
+        let stdout = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().expect("piped"), Arc::clone(&stdout));
+        let mut exited = None;
+        let found = wait_for("the node to listen", || {
+            let lines = stdout.lock().expect("no holder panics").clone();
+            if let Some(url) = lines.iter().find_map(|line| line.strip_prefix("listening on ")) {
+                return Ok(Ok(url.trim().to_owned()));
+            }
+            if let Some(status) = exited {
+                return Ok(Err(status));
+            }
+            exited = child.try_wait().expect("our child");
+            Err(lines)
+        });
+        let url = found.unwrap_or_else(|status| {
+            panic!("the node ended with {status}: {}", log.lock().expect("no holder panics").join("\n"))
+        });
+        let node = Self { child, url, data_dir, temporary, options, log, token };
+        wait_for("the node to be ready", || {
+            match node.get("/ready").try_send() {
+                Ok(reply) if reply.status == 200 => Ok(()),
+                Ok(reply) => Err(reply.text()),
+                Err(error) => Err(format!("{error}: {}", node.log())),
+            }
+        });
+        node
+    }
+
+    /// Sets the node up (user `admin`, password `correct-horse`, organization `acme`, bucket `metrics`).
+    pub fn set_up(&mut self) {
+        let body = serde_json::json!({
+            "username": "admin", "password": "correct-horse", "org": "acme", "bucket": "metrics",
+        });
+        let reply = self.post("/api/v2/setup").json(&body).send().expect_status(201).json();
+        self.token = Some(reply["auth"]["token"].as_str().expect("a token").to_owned());
+    }
+
+    /// The token of the set-up.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("the node is set up")
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the node has written to its log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no holder panics").join("\n")
+    }
+
+    /// A GET without authorization.
+    pub fn get(&self, path: &str) -> Request {
+        Request::new("GET", format!("{}{path}", self.url))
+    }
+
+    /// A POST without authorization.
+    pub fn post(&self, path: &str) -> Request {
+        Request::new("POST", format!("{}{path}", self.url))
+    }
+
+    /// Writes line protocol (nanoseconds) to a bucket of `acme`.
+    pub fn write(&self, bucket: &str, lines: impl Into<Vec<u8>>) -> Reply {
+        self.post(&format!("/api/v2/write?org=acme&bucket={bucket}")).token(self.token()).body(lines).send()
+    }
+
+    /// Runs a Flux script and returns its annotated CSV without annotations.
+    pub fn flux(&self, script: &str) -> Reply {
+        self.post("/api/v2/query?org=acme")
+            .token(self.token())
+            .header("Content-Type", "application/vnd.flux")
+            .body(script)
+            .send()
+    }
+
+    /// Runs InfluxQL with `epoch=ns`.
+    pub fn influxql(&self, database: &str, query: &str) -> Reply {
+        let form = [("db", database), ("q", query), ("epoch", "ns")]
+            .map(|(k, v)| format!("{k}={}", encode(v)))
+            .join("&");
+        self.post("/query")
+            .token(self.token())
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+    }
+
+    /// Kills the process at once (SIGKILL), as a power cut of the process would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Kills the process and starts another on the same data directory.
+    #[must_use]
+    pub fn kill_and_restart(mut self) -> Self {
+        self.kill();
+        let token = self.token.take();
+        Self::start_in(self.options.clone(), self.data_dir.clone(), self.temporary.clone(), token)
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits for its end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
+        assert!(killed.success());
+        self.child.wait().expect("our child")
+    }
+
+    /// Stops the process in an orderly way and starts another on the same data directory.
+    #[must_use]
+    pub fn restart(mut self) -> Self {
+        let status = self.terminate();
+        assert!(status.success(), "the node ended with {status}: {}", self.log());
+        let token = self.token.take();
+        Self::start_in(self.options.clone(), self.data_dir.clone(), self.temporary.clone(), token)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.kill();
+        }
+    }
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static, into: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            into.lock().expect("no holder panics").push(line);
+        }
+    });
+}
+
+/// Percent-encodes a value of a query string or form.
+pub fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+    }
+    out
+}
