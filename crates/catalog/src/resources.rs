@@ -1,6 +1,6 @@
 //! The things that the catalog holds.
 
-use model::{AuthorizationId, BucketId, DbrpId, OrgId, Timestamp, UserId};
+use model::{AuthorizationId, BucketId, DbrpId, NodeId, OrgId, Timestamp, UserId};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,4 +176,146 @@ pub struct Dbrp {
     pub default: bool,
     /// The bucket.
     pub bucket: BucketId,
+}
+
+/// The identity of the cluster, fixed by its first command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Random id of the cluster.
+    pub id: u128,
+    /// Number of partitions, a power of two; never changes.
+    pub partitions: u16,
+    /// The nodes, in the order of joining.
+    pub nodes: Vec<ClusterNode>,
+}
+
+/// A member of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Its id.
+    pub id: NodeId,
+    /// UUID of its data directory.
+    pub uuid: u128,
+}
+
+impl Bucket {
+    /// The name of the bucket that keeps task runs.
+    pub const TASKS: &'static str = "_tasks";
+    /// The name of the bucket that keeps check results.
+    pub const MONITORING: &'static str = "_monitoring";
+
+    /// The two buckets that every organization has from its start: `_tasks` (3 days) and `_monitoring` (7 days).
+    pub fn system_buckets(org: OrgId, at: Timestamp, tasks: BucketId, monitoring: BucketId) -> Vec<Self> {
+        use model::time::DAY_NS;
+        [
+            (tasks, Self::TASKS, "System bucket for task logs", 3 * DAY_NS),
+            (monitoring, Self::MONITORING, "System bucket for monitoring logs", 7 * DAY_NS),
+        ]
+        .into_iter()
+        .map(|(id, name, description, retention)| Self {
+            id,
+            org,
+            name: name.to_owned(),
+            description: description.to_owned(),
+            kind: BucketKind::System,
+            retention_ns: Some(retention),
+            shard_duration_ns: Self::default_shard_duration_ns(Some(retention)),
+            created_at: at,
+            updated_at: at,
+        })
+        .collect()
+    }
+}
+
+impl Status {
+    /// InfluxDB's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+        }
+    }
+
+    /// The status of a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "active" => Some(Self::Active),
+            "inactive" => Some(Self::Inactive),
+            _ => None,
+        }
+    }
+}
+
+impl Action {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// InfluxDB's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    /// The action of a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+}
+
+/// Every resource type with InfluxDB's word and its number in stored records.
+macro_rules! resource_types {
+    ($($variant:ident $name:literal $code:literal),* $(,)?) => {
+        impl ResourceType {
+            /// All of them, in InfluxDB's order.
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$variant),*];
+
+            /// InfluxDB's word.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The number in stored records.
+            pub const fn code(self) -> u32 {
+                match self { $(Self::$variant => $code),* }
+            }
+
+            /// The type of a number in stored records.
+            pub const fn from_code(code: u32) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The type of a word.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+resource_types! {
+    Authorizations "authorizations" 1,
+    Buckets "buckets" 2,
+    Dashboards "dashboards" 3,
+    Orgs "orgs" 4,
+    Sources "sources" 5,
+    Tasks "tasks" 6,
+    Telegrafs "telegrafs" 7,
+    Users "users" 8,
+    Variables "variables" 9,
+    Scrapers "scrapers" 10,
+    Secrets "secrets" 11,
+    Labels "labels" 12,
+    Views "views" 13,
+    Documents "documents" 14,
+    NotificationRules "notificationRules" 15,
+    NotificationEndpoints "notificationEndpoints" 16,
+    Checks "checks" 17,
+    Dbrp "dbrp" 18,
+    Notebooks "notebooks" 19,
+    Annotations "annotations" 20,
+    Remotes "remotes" 21,
+    Replications "replications" 22,
+    Instance "instance" 23,
 }

@@ -1,0 +1,157 @@
+//! Commands of the log.
+
+use model::{FieldType, Timestamp};
+
+use super::messages::{self as m, Kind};
+use super::{DecodeError, convert, open, seal};
+use crate::command::{Command, FieldSpec};
+
+impl Command {
+    /// The bytes of the command for the log.
+    pub fn encode(&self) -> Vec<u8> {
+        seal(&m::Command { kind: Some(kind(self)) })
+    }
+
+    /// Reads what [`Command::encode`] wrote. Any bytes give a command or an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let message: m::Command = open("command", bytes)?;
+        command(message.kind.ok_or(DecodeError::Missing("command"))?)
+    }
+}
+
+fn kind(command: &Command) -> Kind {
+    match command {
+        Command::Bootstrap { cluster_id, partitions, node, node_uuid } => Kind::Bootstrap(m::Bootstrap {
+            cluster_id: cluster_id.to_be_bytes().to_vec(),
+            partitions: (*partitions).into(),
+            node: node.get(),
+            node_uuid: node_uuid.to_be_bytes().to_vec(),
+        }),
+        Command::Setup { user, org, buckets, authorization } => Kind::Setup(m::Setup {
+            user: Some(user.into()),
+            org: Some(org.into()),
+            buckets: buckets.iter().map(Into::into).collect(),
+            authorization: Some(authorization.into()),
+        }),
+        Command::CreateOrg { org, buckets, owner } => Kind::CreateOrg(m::CreateOrg {
+            org: Some(org.into()),
+            buckets: buckets.iter().map(Into::into).collect(),
+            owner: owner.map(model::UserId::get),
+        }),
+        Command::UpdateOrg { id, name, description, at } => Kind::UpdateOrg(m::UpdateOrg {
+            id: id.get(),
+            name: name.clone(),
+            description: description.clone(),
+            at: at.0,
+        }),
+        Command::DeleteOrg { id } => Kind::DeleteOrg(id.get()),
+        Command::CreateBucket { bucket } => Kind::CreateBucket(bucket.into()),
+        Command::UpdateBucket { id, name, description, retention_ns, shard_duration_ns, at } => {
+            Kind::UpdateBucket(m::UpdateBucket {
+                id: id.get(),
+                name: name.clone(),
+                description: description.clone(),
+                retention: retention_ns.map(|ns| m::Retention { ns }),
+                shard_duration_ns: *shard_duration_ns,
+                at: at.0,
+            })
+        }
+        Command::DeleteBucket { id } => Kind::DeleteBucket(id.get()),
+        Command::CreateUser { user } => Kind::CreateUser(user.into()),
+        Command::SetPassword { user, hash } => {
+            Kind::SetPassword(m::SetPassword { user: user.get(), hash: hash.clone() })
+        }
+        Command::DeleteUser { id } => Kind::DeleteUser(id.get()),
+        Command::CreateAuthorization { authorization } => Kind::CreateAuthorization(authorization.into()),
+        Command::UpdateAuthorization { id, status, description, at } => {
+            Kind::UpdateAuthorization(m::UpdateAuthorization {
+                id: id.get(),
+                status: status.map(convert::status_code),
+                description: description.clone(),
+                at: at.0,
+            })
+        }
+        Command::DeleteAuthorization { id } => Kind::DeleteAuthorization(id.get()),
+        Command::CreateDbrp { dbrp } => Kind::CreateDbrp(dbrp.into()),
+        Command::DeleteDbrp { id } => Kind::DeleteDbrp(id.get()),
+        Command::RegisterFields { bucket, fields } => Kind::RegisterFields(m::RegisterFields {
+            bucket: bucket.get(),
+            fields: fields.iter().map(field_spec).collect(),
+        }),
+    }
+}
+
+fn field_spec(spec: &FieldSpec) -> m::FieldSpec {
+    m::FieldSpec {
+        measurement: spec.measurement.clone(),
+        field: spec.field.clone(),
+        field_type: spec.field_type.code().into(),
+    }
+}
+
+fn command(kind: Kind) -> Result<Command, DecodeError> {
+    Ok(match kind {
+        Kind::Bootstrap(b) => Command::Bootstrap {
+            cluster_id: convert::uuid("cluster id", &b.cluster_id)?,
+            partitions: convert::partitions(b.partitions)?,
+            node: convert::node_id(b.node)?,
+            node_uuid: convert::uuid("node uuid", &b.node_uuid)?,
+        },
+        Kind::Setup(s) => Command::Setup {
+            user: s.user.ok_or(DecodeError::Missing("user"))?.try_into()?,
+            org: s.org.ok_or(DecodeError::Missing("organization"))?.try_into()?,
+            buckets: all(s.buckets)?,
+            authorization: s.authorization.ok_or(DecodeError::Missing("authorization"))?.try_into()?,
+        },
+        Kind::CreateOrg(c) => Command::CreateOrg {
+            org: c.org.ok_or(DecodeError::Missing("organization"))?.try_into()?,
+            buckets: all(c.buckets)?,
+            owner: c.owner.map(convert::user_id).transpose()?,
+        },
+        Kind::UpdateOrg(u) => Command::UpdateOrg {
+            id: convert::org_id(u.id)?,
+            name: u.name,
+            description: u.description,
+            at: Timestamp(u.at),
+        },
+        Kind::DeleteOrg(id) => Command::DeleteOrg { id: convert::org_id(id)? },
+        Kind::CreateBucket(bucket) => Command::CreateBucket { bucket: bucket.try_into()? },
+        Kind::UpdateBucket(u) => Command::UpdateBucket {
+            id: convert::bucket_id(u.id)?,
+            name: u.name,
+            description: u.description,
+            retention_ns: u.retention.map(|r| r.ns),
+            shard_duration_ns: u.shard_duration_ns,
+            at: Timestamp(u.at),
+        },
+        Kind::DeleteBucket(id) => Command::DeleteBucket { id: convert::bucket_id(id)? },
+        Kind::CreateUser(user) => Command::CreateUser { user: user.try_into()? },
+        Kind::SetPassword(s) => Command::SetPassword { user: convert::user_id(s.user)?, hash: s.hash },
+        Kind::DeleteUser(id) => Command::DeleteUser { id: convert::user_id(id)? },
+        Kind::CreateAuthorization(a) => Command::CreateAuthorization { authorization: a.try_into()? },
+        Kind::UpdateAuthorization(u) => Command::UpdateAuthorization {
+            id: convert::authorization_id(u.id)?,
+            status: u.status.map(convert::status).transpose()?,
+            description: u.description,
+            at: Timestamp(u.at),
+        },
+        Kind::DeleteAuthorization(id) => Command::DeleteAuthorization { id: convert::authorization_id(id)? },
+        Kind::CreateDbrp(dbrp) => Command::CreateDbrp { dbrp: dbrp.try_into()? },
+        Kind::DeleteDbrp(id) => Command::DeleteDbrp { id: convert::dbrp_id(id)? },
+        Kind::RegisterFields(r) => {
+            Command::RegisterFields { bucket: convert::bucket_id(r.bucket)?, fields: all(r.fields)? }
+        }
+    })
+}
+
+fn all<M, T: TryFrom<M, Error = DecodeError>>(messages: Vec<M>) -> Result<Vec<T>, DecodeError> {
+    messages.into_iter().map(T::try_from).collect()
+}
+
+impl TryFrom<m::FieldSpec> for FieldSpec {
+    type Error = DecodeError;
+    fn try_from(spec: m::FieldSpec) -> Result<Self, DecodeError> {
+        let field_type: FieldType = convert::field_type(spec.field_type)?;
+        Ok(Self { measurement: spec.measurement, field: spec.field, field_type })
+    }
+}

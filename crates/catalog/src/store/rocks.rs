@@ -1,0 +1,97 @@
+//! The store on disk: RocksDB.
+//!
+//! Writes go through RocksDB's own log, unsynced: after a crash the database holds a prefix of the batches
+//! (point-in-time recovery), and the Raft log replays the rest. Before the Raft log is purged, `sync` makes
+//! the prefix durable. The catalog lives in memory, so the database is read once, at the start, and gets the
+//! least memory it can work with.
+
+use std::path::Path;
+
+use rocksdb::{BlockBasedOptions, Cache, DB, DBRecoveryMode, IteratorMode, Options, WriteBatch};
+
+use super::{Batch, Op, Store, StoreError, prefix_end};
+
+const WRITE_BUFFER_BYTES: usize = 8 << 20;
+const BLOCK_CACHE_BYTES: usize = 8 << 20;
+const WAL_BYTES_MAX: u64 = 64 << 20;
+const OPEN_FILES_MAX: i32 = 64;
+const LOG_FILES_KEPT: usize = 2;
+
+/// A store in a directory of its own.
+#[derive(Debug)]
+pub struct RocksStore {
+    db: DB,
+}
+
+impl RocksStore {
+    /// Opens the store in `directory`, creating it when it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] when the directory cannot be used, is locked by another process, or its files
+    /// are damaged.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_paranoid_checks(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+        options.set_max_write_buffer_number(2);
+        options.set_max_total_wal_size(WAL_BYTES_MAX);
+        options.set_max_open_files(OPEN_FILES_MAX);
+        options.set_max_background_jobs(2);
+        options.set_keep_log_file_num(LOG_FILES_KEPT);
+        options.set_block_based_table_factory(&table);
+        let db = DB::open(&options, directory).map_err(backend("open"))?;
+        Ok(Self { db })
+    }
+}
+
+impl Store for RocksStore {
+    fn load_all(
+        &self,
+        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for record in self.db.iterator(IteratorMode::Start) {
+            let (key, value) = record.map_err(backend("read"))?;
+            each(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut writes = WriteBatch::default();
+        for op in batch {
+            match op {
+                Op::Put(key, value) => writes.put(key, value),
+                Op::Delete(key) => writes.delete(key),
+                Op::DeletePrefix(prefix) => match prefix_end(&prefix) {
+                    Some(end) => writes.delete_range(prefix, end),
+                    None => self.delete_from(&prefix, &mut writes)?,
+                },
+            }
+        }
+        self.db.write(&writes).map_err(backend("write"))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.db.flush_wal(true).map_err(backend("sync"))
+    }
+}
+
+impl RocksStore {
+    /// Deletes every key from `start` on: a range that has no end key.
+    fn delete_from(&self, start: &[u8], writes: &mut WriteBatch) -> Result<(), StoreError> {
+        let mode = IteratorMode::From(start, rocksdb::Direction::Forward);
+        for record in self.db.iterator(mode) {
+            let (key, _) = record.map_err(backend("read"))?;
+            writes.delete(key);
+        }
+        Ok(())
+    }
+}
+
+fn backend(doing: &'static str) -> impl FnOnce(rocksdb::Error) -> StoreError {
+    move |source| StoreError::Backend { doing, source: Box::new(source) }
+}
