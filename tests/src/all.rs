@@ -1,3 +1,10 @@
-//! The one integration-test binary: the house's own rules, and the product as its users meet it.
+//! The one integration-test binary: the house's own rules, and the product as its users meet it, from outside.
 
+mod bad_input;
+mod command_line;
+mod configuration;
+mod corpus;
+mod durability;
+mod first_minutes;
+mod official_clients;
 mod tidy;

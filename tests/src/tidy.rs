@@ -18,11 +18,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { name: "model", ours: &[], never: &["tokio", "serde", "arrow", "tonic"] },
     Rule { name: "disk", ours: &[], never: &["tokio"] },
-    Rule {
-        name: "storage",
-        ours: &["model", "disk"],
-        never: &["tokio", "datafusion", "openraft", "tonic"],
-    },
+    Rule { name: "storage", ours: &["model", "disk"], never: &["tokio", "datafusion", "openraft", "tonic"] },
     Rule { name: "catalog", ours: &["model"], never: &["tokio", "openraft"] },
     Rule { name: "proto", ours: &["model"], never: &["storage", "cluster", "query"] },
     Rule {
@@ -37,11 +33,7 @@ const RULES: &[Rule] = &[
         ours: &["model", "catalog", "influxql", "flux"],
         never: &["storage", "cluster", "tonic", "axum"],
     },
-    Rule {
-        name: "gateway",
-        ours: &["model", "catalog", "proto"],
-        never: &["query", "storage", "cluster"],
-    },
+    Rule { name: "gateway", ours: &["model", "catalog", "proto"], never: &["query", "storage", "cluster"] },
     Rule {
         name: "server",
         ours: &[

@@ -85,11 +85,12 @@ impl Request {
         for (name, value) in &self.headers {
             builder = builder.header(name, value);
         }
-        let mut response = if self.body.is_empty() && matches!(self.method.as_str(), "GET" | "HEAD" | "DELETE") {
-            agent.run(builder.body(()).map_err(ureq::Error::from)?)?
-        } else {
-            agent.run(builder.body(self.body).map_err(ureq::Error::from)?)?
-        };
+        let mut response =
+            if self.body.is_empty() && matches!(self.method.as_str(), "GET" | "HEAD" | "DELETE") {
+                agent.run(builder.body(()).map_err(ureq::Error::from)?)?
+            } else {
+                agent.run(builder.body(self.body).map_err(ureq::Error::from)?)?
+            };
         let headers = response
             .headers()
             .iter()
@@ -125,7 +126,6 @@ impl Reply {
 
     /// Panics unless the status is `status`; returns the reply.
     #[track_caller]
-    #[must_use]
     pub fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());
         self

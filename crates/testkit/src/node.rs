@@ -91,12 +91,10 @@ impl Node {
             panic!("the node ended with {status}: {}", log.lock().expect("no holder panics").join("\n"))
         });
         let node = Self { child, url, data_dir, temporary, options, log, token };
-        wait_for("the node to be ready", || {
-            match node.get("/ready").try_send() {
-                Ok(reply) if reply.status == 200 => Ok(()),
-                Ok(reply) => Err(reply.text()),
-                Err(error) => Err(format!("{error}: {}", node.log())),
-            }
+        wait_for("the node to be ready", || match node.get("/ready").try_send() {
+            Ok(reply) if reply.status == 200 => Ok(()),
+            Ok(reply) => Err(reply.text()),
+            Err(error) => Err(format!("{error}: {}", node.log())),
         });
         node
     }
