@@ -7,4 +7,4 @@
 pub mod seglog;
 pub mod vfs;
 
-pub use vfs::{File, RealVfs, Vfs};
+pub use vfs::{File, RealVfs, SimVfs, Vfs};

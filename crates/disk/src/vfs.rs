@@ -5,12 +5,14 @@
 //! `sync_dir` of its directory; a rename replaces atomically.
 
 mod real;
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use real::RealVfs;
+pub use sim::SimVfs;
 
 /// A file system.
 pub trait Vfs: Send + Sync + Debug + 'static {
