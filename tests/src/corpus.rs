@@ -9,6 +9,7 @@ use base64::Engine as _;
 use testkit::Node;
 use testkit::binary::workspace_root;
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn corpus() -> Option<serde_json::Value> {
     let dir = std::env::var_os("TIDEMARK_REFERENCE_DIR")
         .map_or_else(|| workspace_root().join("../shared/reference"), PathBuf::from);

@@ -9,6 +9,7 @@ use std::process::Command;
 use testkit::Node;
 use testkit::binary::workspace_root;
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn python(script: &str) -> Option<Command> {
     let Some(python) = std::env::var_os("TIDEMARK_PYTHON").filter(|p| PathBuf::from(p).exists()) else {
         println!("skipped: TIDEMARK_PYTHON names no Python with the official clients (`make test` does)");
