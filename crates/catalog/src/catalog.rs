@@ -258,3 +258,6 @@ fn push_position(batch: &mut Batch, position: LogPosition) {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ pub mod command;
 pub mod encoding;
 pub mod limits;
 pub mod resources;
+#[cfg(test)]
+mod samples;
 pub mod state;
 pub mod store;
 
