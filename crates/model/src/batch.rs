@@ -14,6 +14,10 @@ use crate::value::FieldType;
 
 pub mod codec;
 
+/// The most cells of a batch: for each table its rows times (its columns and the time). A table whose rows each
+/// have another field grows with the square of its rows; this bounds what a small request can make us allocate.
+pub const CELLS_MAX: usize = 16 << 20;
+
 /// The points of one write request for one bucket (or those of them that belong to one partition).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {

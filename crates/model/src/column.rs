@@ -115,11 +115,51 @@ impl Bitmap {
         self.count_ones() == self.len
     }
 
-    /// Appends bits `from..to` of another bitmap.
-    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
-        for i in from..to {
-            self.push(other.get(i));
+    /// Shortens to `len` bits; does nothing when there are no more than that.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+            self.words.truncate(len.div_ceil(64));
+            self.clear_past_end();
         }
+    }
+
+    /// Appends bits `from..to` of another bitmap, a word at a time. Panics past its end.
+    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
+        assert!(from <= to && to <= other.len, "bits {from}..{to} of {}", other.len);
+        self.words.reserve((self.len + to - from).div_ceil(64) - self.words.len());
+        let mut at = from;
+        while at < to {
+            let count = (to - at).min(64);
+            self.push_word(other.word_at(at), count);
+            at += count;
+        }
+    }
+
+    /// The 64 bits from bit `at` on; zeros past the end.
+    fn word_at(&self, at: usize) -> u64 {
+        let (word, shift) = (at / 64, at % 64);
+        let low = self.words.get(word).copied().unwrap_or(0) >> shift;
+        match self.words.get(word + 1) {
+            Some(next) if shift > 0 => low | next << (64 - shift),
+            _ => low,
+        }
+    }
+
+    /// Appends the lowest `count` (1 to 64) bits of a word.
+    fn push_word(&mut self, word: u64, count: usize) {
+        let word = if count < 64 { word & ((1 << count) - 1) } else { word };
+        let shift = self.len % 64;
+        match self.words.last_mut() {
+            Some(last) if shift > 0 => {
+                *last |= word << shift;
+                if shift + count > 64 {
+                    self.words.push(word >> (64 - shift));
+                }
+            }
+            _ => self.words.push(word),
+        }
+        self.len += count;
     }
 
     /// The bits in order.
@@ -176,6 +216,20 @@ impl StringColumn {
     pub fn push(&mut self, text: &str) {
         self.data.push_str(text);
         self.offsets.push(i32::try_from(self.data.len()).expect("a string column stays below 2 GiB"));
+    }
+
+    /// Appends `count` empty strings.
+    pub fn push_empty(&mut self, count: usize) {
+        let end = *self.offsets.last().expect("there is always a first offset");
+        self.offsets.resize(self.offsets.len() + count, end);
+    }
+
+    /// Shortens to `len` strings; does nothing when there are no more than that.
+    pub fn truncate(&mut self, len: usize) {
+        if let Some(&end) = self.offsets.get(len) {
+            self.offsets.truncate(len + 1);
+            self.data.truncate(usize::try_from(end).expect("offsets are never negative"));
+        }
     }
 
     /// The string at `index`. Panics past the end.
@@ -278,6 +332,39 @@ impl Values {
         }
     }
 
+    /// Appends `count` times the type's zero.
+    pub fn push_defaults(&mut self, count: usize) {
+        match self {
+            Self::Float(v) => v.resize(v.len() + count, 0.0),
+            Self::Integer(v) | Self::Time(v) => v.resize(v.len() + count, 0),
+            Self::Unsigned(v) => v.resize(v.len() + count, 0),
+            Self::String(v) => v.push_empty(count),
+            Self::Boolean(v) => v.push_n(false, count),
+        }
+    }
+
+    /// Shortens to `len` values; does nothing when there are no more than that.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Float(v) => v.truncate(len),
+            Self::Integer(v) | Self::Time(v) => v.truncate(len),
+            Self::Unsigned(v) => v.truncate(len),
+            Self::String(v) => v.truncate(len),
+            Self::Boolean(v) => v.truncate(len),
+        }
+    }
+
+    /// Bytes of memory that the values take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Float(v) => v.len() * 8,
+            Self::Integer(v) | Self::Time(v) => v.len() * 8,
+            Self::Unsigned(v) => v.len() * 8,
+            Self::String(v) => v.data_bytes() + (v.len() + 1) * 4,
+            Self::Boolean(v) => v.words().len() * 8,
+        }
+    }
+
     /// Appends values `from..to` of another column of the same type. Panics when the types differ.
     pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
         match (self, other) {
@@ -330,7 +417,7 @@ impl Column {
     /// A column of `len` nulls.
     pub fn nulls(column_type: ColumnType, len: usize) -> Self {
         let mut column = Self::empty(column_type);
-        (0..len).for_each(|_| column.push_null());
+        column.push_nulls(len);
         column
     }
 
@@ -364,6 +451,28 @@ impl Column {
         let len = self.values.len();
         self.valid.get_or_insert_with(|| Bitmap::filled(true, len)).push(false);
         self.values.push_default();
+    }
+
+    /// Appends `count` nulls.
+    pub fn push_nulls(&mut self, count: usize) {
+        if count > 0 {
+            let len = self.values.len();
+            self.valid.get_or_insert_with(|| Bitmap::filled(true, len)).push_n(false, count);
+            self.values.push_defaults(count);
+        }
+    }
+
+    /// Shortens to `len` rows; does nothing when there are no more than that.
+    pub fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        if let Some(valid) = &mut self.valid {
+            valid.truncate(len);
+        }
+    }
+
+    /// Bytes of memory that the column takes.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes() + self.valid.as_ref().map_or(0, |v| v.words().len() * 8)
     }
 
     /// Appends a field value. Panics when its type is not the column's.

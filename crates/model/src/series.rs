@@ -108,6 +108,12 @@ impl SeriesKey {
         Ok(Self(bytes.into()))
     }
 
+    /// Takes bytes that [`SeriesKey::encode_into`] wrote.
+    pub(crate) fn from_canonical(bytes: &[u8]) -> Self {
+        debug_assert!(Self::from_bytes(bytes).is_ok(), "not canonical");
+        Self(bytes.into())
+    }
+
     /// The canonical encoding.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,0 +1,149 @@
+//! The public line protocol corpus against our reader: no case may panic, what the corpus' strict decoder
+//! accepts we accept with the same points, and every case in which the two disagree is listed by key in
+//! `corpus-differences.txt` (explained in `corpus-differences.md`), so that no change of behaviour goes unseen.
+//!
+//! The corpus is not part of the project. It is looked for in `$TIDEMARK_REFERENCE_DIR` and beside the checkout;
+//! without it the test says so and passes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use model::lineprotocol::{self, Options};
+use model::{BucketId, FieldValue, Precision, Timestamp};
+use serde_json::Value;
+
+type Point = (String, Vec<(String, String)>, BTreeMap<String, FieldValue>, i64);
+
+fn corpus() -> Option<Value> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference");
+    let folder = std::env::var_os("TIDEMARK_REFERENCE_DIR").map_or(beside, PathBuf::from);
+    let text = std::fs::read_to_string(folder.join("line-protocol-corpus.json")).ok()?;
+    Some(serde_json::from_str(&text).expect("the corpus is JSON"))
+}
+
+fn input(case: &Value) -> Vec<u8> {
+    let text = &case["input"]["text"];
+    match text.as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => base64::engine::general_purpose::STANDARD
+            .decode(text["binary"].as_str().expect("text or binary"))
+            .expect("base64"),
+    }
+}
+
+fn options(case: &Value) -> Options {
+    Options {
+        bucket: BucketId::new(1).expect("not zero"),
+        shard_duration_ns: model::time::DAY_NS,
+        precision: match case["input"]["precision"].as_str() {
+            Some("1ns") => Precision::Nanosecond,
+            Some("1µs") => Precision::Microsecond,
+            Some("1ms") => Precision::Millisecond,
+            Some("1s") => Precision::Second,
+            other => panic!("precision {other:?}"),
+        },
+        default_time: Timestamp(case["input"]["defaultTime"].as_i64().expect("a time")),
+        line_bytes_max: 1 << 20,
+        string_bytes_max: 1 << 20,
+    }
+}
+
+fn points(batch: &model::Batch) -> Vec<Point> {
+    let mut points = Vec::new();
+    for table in &batch.tables {
+        for (series, rows) in table.series_ranges() {
+            let tags: Vec<_> = series.key.tags().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            for row in rows {
+                let fields = table.fields.iter().zip(&table.columns);
+                let fields = fields.filter_map(|(f, c)| Some((f.name.to_string(), c.get(row)?))).collect();
+                points.push((table.measurement.to_string(), tags.clone(), fields, table.times[row]));
+            }
+        }
+    }
+    points.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    points
+}
+
+fn expected(result: &Value) -> Vec<Point> {
+    let text = |v: &Value| v.as_str().expect("text").to_owned();
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    let mut points: Vec<Point> = list(result)
+        .iter()
+        .map(|point| {
+            let mut tags: Vec<_> =
+                list(&point["tags"]).iter().map(|t| (text(&t["key"]), text(&t["value"]))).collect();
+            tags.sort();
+            let fields =
+                list(&point["fields"]).iter().map(|f| (text(&f["key"]), value(&f["value"]))).collect();
+            (text(&point["name"]), tags, fields, point["time"].as_i64().expect("a time"))
+        })
+        .collect();
+    points.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    points
+}
+
+fn value(value: &Value) -> FieldValue {
+    let (kind, value) = value.as_object().expect("an object").iter().next().expect("one entry");
+    match kind.as_str() {
+        "float" => FieldValue::Float(value.as_f64().expect("a number")),
+        "int" => FieldValue::Integer(value.as_i64().expect("an integer")),
+        "uint" => FieldValue::Unsigned(value.as_u64().expect("an unsigned integer")),
+        "string" => FieldValue::String(value.as_str().expect("text").to_owned()),
+        "bool" => FieldValue::Boolean(value.as_bool().expect("true or false")),
+        other => panic!("field type {other}"),
+    }
+}
+
+/// The JSON reader may be one unit in the last place off.
+fn near(a: &Point, b: &Point) -> bool {
+    let value = |a: &FieldValue, b: &FieldValue| match (a, b) {
+        (FieldValue::Float(a), FieldValue::Float(b)) => a.to_bits().abs_diff(b.to_bits()) <= 1,
+        (a, b) => a == b,
+    };
+    (&a.0, &a.1, a.3) == (&b.0, &b.1, b.3)
+        && a.2.len() == b.2.len()
+        && a.2.iter().zip(&b.2).all(|((n, x), (m, y))| n == m && value(x, y))
+}
+
+#[test]
+fn agrees_with_the_corpus_except_where_listed() {
+    let Some(corpus) = corpus() else {
+        println!("skipped: no line-protocol-corpus.json in $TIDEMARK_REFERENCE_DIR or ../shared/reference");
+        return;
+    };
+    let cases = corpus["decode"].as_object().expect("cases by key");
+    assert_eq!(cases.len(), 6615);
+    let mut differences = BTreeMap::new();
+    for (key, case) in cases {
+        let parsed = lineprotocol::parse(&input(case), &options(case));
+        let accepted = parsed.refused == 0;
+        match case["output"].get("result") {
+            Some(_) if !accepted => {
+                differences.insert(key.clone(), format!("refused-{:?}", parsed.errors[0]));
+            }
+            Some(result) => {
+                let (ours, theirs) = (points(&parsed.batch), expected(result));
+                let same = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| near(a, b));
+                if !same {
+                    differences.insert(key.clone(), format!("points {ours:?} corpus {theirs:?}"));
+                }
+            }
+            None if accepted => {
+                let error = case["output"]["error"].as_str().expect("result or error");
+                differences.insert(key.clone(), category(error, &input(case)).to_owned());
+            }
+            None => {}
+        }
+    }
+    let found: String = differences.iter().map(|(key, category)| format!("{key} {category}\n")).collect();
+    expect_test::expect_file!["corpus-differences.txt"].assert_eq(&found);
+    check_counts(&differences);
+}
+
+/// Why the corpus' decoder refused what we accept.
+fn category<'e>(error: &'e str, _input: &[u8]) -> &'e str {
+    error
+}
+
+fn check_counts(_d: &BTreeMap<String, String>) {}
