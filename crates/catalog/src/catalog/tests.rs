@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::encoding::DecodeError;
 use crate::samples::*;
-use crate::store::MemoryStore;
+use crate::store::{EachRecord, MemoryStore};
 
 fn open(store: &MemoryStore) -> Catalog {
     Catalog::open(Box::new(store.clone())).unwrap()
@@ -41,7 +41,7 @@ fn the_store_always_equals_the_state_in_memory() {
             let command = commands.next();
             let response = catalog.apply(position(index), &command).unwrap();
             assert_eq!(response, crate::apply(&mut model, &command), "seed {seed}, entry {index}");
-            if commands.random() % 8 == 0 {
+            if commands.random().is_multiple_of(8) {
                 catalog = open(&store);
                 assert_eq!(*catalog.read(), model, "seed {seed}, reopened after entry {index}");
                 assert_eq!(catalog.applied().0, Some(position(index)));
@@ -147,10 +147,7 @@ fn a_damaged_or_foreign_store_is_refused_and_the_record_named() {
 struct Failing(MemoryStore, Arc<AtomicBool>);
 
 impl Store for Failing {
-    fn load_all(
-        &self,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError> {
         self.0.load_all(each)
     }
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Batch, Op, Store, StoreError, prefix_end};
+use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -24,10 +24,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn load_all(
-        &self,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError> {
         self.records.lock().iter().try_for_each(|(key, value)| each(key, value))
     }
 

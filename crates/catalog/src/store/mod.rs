@@ -33,13 +33,13 @@ pub enum Op {
 /// Steps that happen together, in order.
 pub type Batch = Vec<Op>;
 
+/// Takes one record, key and value.
+pub type EachRecord<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
+
 /// What the catalog needs of a store.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Hands over every record, in the order of keys, and stops at the first error of `each`.
-    fn load_all(
-        &self,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError>;
 
     /// Commits a batch: atomic, visible to the next call, not yet durable.
     fn commit(&self, batch: Batch) -> Result<(), StoreError>;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rocksdb::{BlockBasedOptions, Cache, DB, DBRecoveryMode, IteratorMode, Options, WriteBatch};
 
-use super::{Batch, Op, Store, StoreError, prefix_end};
+use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
@@ -49,10 +49,7 @@ impl RocksStore {
 }
 
 impl Store for RocksStore {
-    fn load_all(
-        &self,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError> {
         for record in self.db.iterator(IteratorMode::Start) {
             let (key, value) = record.map_err(backend("read"))?;
             each(&key, &value)?;
