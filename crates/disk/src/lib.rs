@@ -4,6 +4,8 @@
 //! Nothing else in Tidemark touches `std::fs` for data. Every durable write goes through [`Vfs`], so that crash
 //! tests see every byte, every fsync and every rename.
 
+pub mod atomic;
+pub mod frame;
 pub mod seglog;
 pub mod vfs;
 

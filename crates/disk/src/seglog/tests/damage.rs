@@ -1,0 +1,270 @@
+//! Bytes that changed or went away: every cut of the tail recovers what was synced before it, and no damage to what
+//! is proven to have been synced is ever taken for a tail.
+
+use super::*;
+
+/// A log of one segment: some batches, each synced. Where each batch begins, and the log's end.
+fn synced_batches(log: &mut SegmentedLog, batches: u64) -> Vec<u32> {
+    let mut starts = Vec::new();
+    for batch in 0..batches {
+        starts.push(log.end().offset);
+        log.append(&[&record(batch * 2, 20), &record(batch * 2 + 1, 33)]).unwrap();
+        log.sync().unwrap();
+    }
+    starts.push(log.end().offset);
+    starts
+}
+
+/// The error of an opening that must change nothing.
+fn refused(vfs: &SimVfs) -> OpenError {
+    let before = files(vfs, Path::new(DIR));
+    let error = open(vfs).expect_err("the log must be refused");
+    assert_eq!(files(vfs, Path::new(DIR)), before, "{error}");
+    error
+}
+
+#[test]
+fn every_cut_of_a_real_file_recovers_the_batches_before_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+    let source = temp.path().join("source");
+    let (mut log, _, _) = open_in(&vfs, &source).unwrap();
+    let starts = synced_batches(&mut log, 4);
+    drop(log);
+    let (name, whole) = files(vfs.as_ref(), &source).remove(0);
+    let end = starts[4];
+    for cut in SEGMENT_HEADER_BYTES..=end {
+        let dir = temp.path().join(cut.to_string());
+        vfs.create_dir_all(&dir).unwrap();
+        let file = vfs.create(&dir.join(&name)).unwrap();
+        file.write_all_at(&whole[..cut as usize], 0).unwrap();
+
+        let batches = starts.iter().skip(1).filter(|start| **start <= cut).count();
+        let (mut log, recovery, records) = open_in(&vfs, &dir).unwrap();
+        let expected: Vec<Vec<u8>> =
+            (0..batches as u64 * 2).map(|n| record(n, if n % 2 == 0 { 20 } else { 33 })).collect();
+        assert_eq!(payloads(&records), expected, "cut at {cut}");
+        let torn = cut - starts[batches];
+        let reported = recovery.torn.map_or(0, |torn| {
+            assert_eq!((torn.segment, torn.offset), (1, starts[batches]));
+            torn.bytes
+        });
+        // Zeros at the end of the cut part, such as padding, are no news.
+        assert!(reported <= u64::from(torn) && (reported > 0) == (torn > 0), "cut at {cut}: {reported}");
+
+        // The log goes on behind the cut, and nothing of the tail comes back.
+        log.append(&[b"after"]).unwrap();
+        log.sync().unwrap();
+        drop(log);
+        let (_, recovery, records) = open_in(&vfs, &dir).unwrap();
+        assert_eq!(records.len(), expected.len() + 1);
+        assert_eq!(records[expected.len()].1, b"after");
+        assert_eq!(recovery.torn, None);
+        vfs.remove_dir_all(&dir).unwrap();
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_the_last_batch_is_corruption_when_a_mark_proves_the_sync() {
+    let (vfs, mut log) = new_log();
+    let starts = synced_batches(&mut log, 3);
+    log.mark_idle().unwrap();
+    drop(log);
+    for offset in starts[2]..starts[3] {
+        for mask in [0x01, 0x80, 0xff] {
+            let damaged = vfs.crash(PowerCut::Kept);
+            damaged.corrupt(&segment(1), u64::from(offset), mask).unwrap();
+            match refused(&damaged) {
+                OpenError::Corrupt { segment: 1, offset: at, .. } => assert_eq!(at, starts[2]),
+                other => panic!("byte {offset}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_in_the_middle_is_corruption() {
+    let (vfs, mut log) = new_log();
+    let starts = synced_batches(&mut log, 4);
+    drop(log);
+    for offset in 0..starts[3] {
+        let damaged = vfs.crash(PowerCut::Kept);
+        damaged.corrupt(&segment(1), u64::from(offset), 0x04).unwrap();
+        let expected = starts.iter().rev().find(|start| **start <= offset).copied().unwrap_or(0);
+        match refused(&damaged) {
+            OpenError::Corrupt { offset: at, .. } => assert_eq!(at, expected, "byte {offset}"),
+            other => panic!("byte {offset}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_damaged_last_batch_that_nothing_proves_is_a_torn_tail() {
+    let (vfs, mut log) = new_log();
+    let starts = synced_batches(&mut log, 3);
+    drop(log);
+    for offset in starts[2]..starts[3] {
+        let damaged = vfs.crash(PowerCut::Kept);
+        damaged.corrupt(&segment(1), u64::from(offset), 0x20).unwrap();
+        let (_, recovery, records) = open(&damaged).unwrap();
+        assert_eq!(records.len(), 4, "byte {offset}");
+        let torn = recovery.torn.expect("a tail was cut");
+        assert_eq!((torn.segment, torn.offset), (1, starts[2]));
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_an_ended_segment_is_corruption() {
+    let (vfs, mut log) = new_log();
+    let mut ends = Vec::new();
+    for number in 0.. {
+        log.append(&[&record(number, 700)]).unwrap();
+        if log.end().segment > 2 {
+            break;
+        }
+        ends.push(log.end());
+    }
+    log.sync().unwrap();
+    drop(log);
+    let middle = ends.iter().rfind(|end| end.segment == 1).unwrap().offset;
+    for number in [1, 2] {
+        for offset in (0..middle).step_by(3) {
+            let damaged = vfs.crash(PowerCut::Kept);
+            damaged.corrupt(&segment(number), u64::from(offset), 0x40).unwrap();
+            match refused(&damaged) {
+                OpenError::Corrupt { segment, .. } => assert_eq!(segment, number),
+                other => panic!("byte {offset}: {other:?}"),
+            }
+        }
+        for len in (0..middle).step_by(97) {
+            let damaged = vfs.crash(PowerCut::Kept);
+            damaged.open(&segment(number)).unwrap().set_len(u64::from(len)).unwrap();
+            assert!(matches!(refused(&damaged), OpenError::Corrupt { segment, .. } if segment == number));
+        }
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed_unless_it_was_the_first() {
+    let (vfs, mut log) = new_log();
+    for number in 0..4 {
+        log.append(&[&record(number, 3000)]).unwrap();
+        log.sync().unwrap();
+    }
+    drop(log);
+    for number in [2, 3, 4] {
+        let damaged = vfs.crash(PowerCut::Kept);
+        damaged.remove_file(&segment(number)).unwrap();
+        match refused(&damaged) {
+            OpenError::Missing { path, segment } => {
+                assert_eq!((path, segment), (super::segment(number), number));
+            }
+            other => panic!("segment {number}: {other:?}"),
+        }
+    }
+    vfs.remove_file(&segment(1)).unwrap();
+    assert_eq!(open(&vfs).unwrap().2.len(), 3);
+}
+
+#[test]
+fn a_segment_in_the_place_of_another_is_refused() {
+    let (vfs, mut log) = new_log();
+    for number in 0..2 {
+        log.append(&[&record(number, 3000)]).unwrap();
+    }
+    log.sync().unwrap();
+    drop(log);
+    let swapped = vfs.crash(PowerCut::Kept);
+    swapped.rename(&segment(2), Path::new("/aside")).unwrap();
+    swapped.rename(&segment(1), &segment(2)).unwrap();
+    assert!(matches!(
+        refused(&swapped),
+        OpenError::Corrupt { segment: 2, offset: 0, damage: Damage::OtherSegment, .. }
+    ));
+}
+
+#[test]
+fn a_file_of_a_newer_format_is_refused_by_name() {
+    let (vfs, log) = new_log();
+    drop(log);
+    let file = vfs.open(&segment(1)).unwrap();
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0).unwrap();
+    header[8] = 2;
+    let checksum = crc32c::crc32c(&header[..60]);
+    header[60..].copy_from_slice(&checksum.to_le_bytes());
+    file.write_all_at(&header, 0).unwrap();
+    assert_eq!(
+        refused(&vfs).to_string(),
+        "/lane-0/000000001.seg was written by a newer version (log format 2, this version knows 1)"
+    );
+}
+
+#[test]
+fn a_lost_or_misdirected_write_is_noticed() {
+    for failure in [Failure::Lost, Failure::Misdirected(8), Failure::Misdirected(512)] {
+        let (vfs, mut log) = new_log();
+        synced_batches(&mut log, 2);
+        let at = log.end().offset;
+        vfs.inject(Fault::nth(OpKind::Write, 1, failure));
+        synced_batches(&mut log, 1);
+        log.append(&[&record(9, 10)]).unwrap();
+        log.sync().unwrap();
+        drop(log);
+        match refused(&vfs.crash(PowerCut::Lost)) {
+            OpenError::Corrupt { offset, .. } => assert_eq!(offset, at),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_sync_that_lied_is_noticed_after_the_power_cut() {
+    let (vfs, mut log) = new_log();
+    synced_batches(&mut log, 1);
+    let at = log.end().offset;
+    vfs.inject(Fault::nth(OpKind::SyncData, 1, Failure::Lost));
+    let bytes = vec![1; 2000];
+    log.append(&[&bytes]).unwrap();
+    log.sync().unwrap();
+    log.append(&[b"on another page"]).unwrap();
+    // Of the two batches only the second reaches the disk.
+    let writes = std::cell::Cell::new(0);
+    let cut = vfs.crash_with(1 << 20, &mut |_| {
+        writes.set(writes.get() + 1);
+        writes.get() == 2
+    });
+    assert_eq!(writes.get(), 2);
+    match refused(&cut) {
+        OpenError::Corrupt { offset, damage: Damage::NoBatch, .. } => assert_eq!(offset, at),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn lengths_from_the_disk_never_allocate_beyond_the_file() {
+    let (vfs, mut log) = new_log();
+    synced_batches(&mut log, 1);
+    let position = log.end();
+    let chain = log.active.chain;
+    let synced = log.synced;
+    drop(log);
+    let write = |header: BatchHeader, body: &[u8]| {
+        let mut bytes = Vec::new();
+        header.encode_into(&mut bytes);
+        bytes.extend_from_slice(body);
+        let damaged = vfs.crash(PowerCut::Kept);
+        damaged.open(&segment(1)).unwrap().write_all_at(&bytes, u64::from(position.offset)).unwrap();
+        let (_, recovery, records) = open(&damaged).unwrap();
+        assert_eq!(records.len(), 2);
+        assert!(recovery.torn.is_some());
+    };
+    let sound =
+        BatchHeader { kind: BatchKind::Records, position, body: 16, records: 1, synced, previous: chain };
+    for body in [u32::MAX, u32::MAX - 8, 1 << 20, 5000] {
+        write(BatchHeader { body, ..sound }, &[]);
+    }
+    write(BatchHeader { records: u32::MAX, ..sound }, &[0; 16]);
+    write(sound, &[0xff; 16]);
+    write(BatchHeader { previous: chain ^ 1, ..sound }, &[0; 16]);
+}
