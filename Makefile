@@ -39,7 +39,8 @@ demo-data: python ## Write a minute of this machine's metrics and public data se
 	"$(PYTHON)" tests/python/demo_data.py --url "http://$(ADDRESS)"
 
 bench: build ## Measure ingest beside InfluxDB and VictoriaMetrics in one run
-	cargo run --quiet --release --locked --package bench -- $(BENCH_ARGS)
+	@.ci/deps bench
+	cargo run --quiet --release --locked --package tests --bin ingest-bench -- $(BENCH_ARGS)
 
 bench-micro: ## Measure the parser and the codecs
 	cargo bench --locked --package model --package storage

@@ -31,7 +31,9 @@ impl Api {
     /// The organization, which the verb needs.
     pub(crate) fn org(&self) -> Result<&str, CliError> {
         self.target.org.as_deref().ok_or_else(|| {
-            CliError::Usage("which organization? Give --org, set TIDEMARK_ORG, or run `tidemark setup`".to_owned())
+            CliError::Usage(
+                "which organization? Give --org, set TIDEMARK_ORG, or run `tidemark setup`".to_owned(),
+            )
         })
     }
 

@@ -83,9 +83,10 @@ pub(crate) fn print_json(sections: &[Rows]) -> Result<(), CliError> {
     let objects: Vec<Value> = sections
         .iter()
         .flat_map(|section| {
-            section.rows.iter().map(|row| {
-                Value::Object(section.columns.iter().cloned().zip(row.iter().cloned()).collect())
-            })
+            section
+                .rows
+                .iter()
+                .map(|row| Value::Object(section.columns.iter().cloned().zip(row.iter().cloned()).collect()))
         })
         .collect();
     print_line(&Value::Array(objects).to_string())
@@ -103,9 +104,9 @@ pub(crate) fn plain(value: &Value) -> String {
 /// Prints rows as CSV with a header.
 pub(crate) fn print_csv(rows: &Rows) -> Result<(), CliError> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    let written = csv.write_record(&rows.columns).and_then(|()| {
-        rows.rows.iter().try_for_each(|row| csv.write_record(row.iter().map(plain)))
-    });
+    let written = csv
+        .write_record(&rows.columns)
+        .and_then(|()| rows.rows.iter().try_for_each(|row| csv.write_record(row.iter().map(plain))));
     written.map_err(|e| CliError::Answer(e.to_string()))?;
     let bytes = csv.into_inner().map_err(|e| CliError::Answer(e.to_string()))?;
     copy(&mut &bytes[..])

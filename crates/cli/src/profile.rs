@@ -74,7 +74,8 @@ impl Connection {
             (None, Some(path)) => Some(read(path)?.trim().to_owned()),
             (None, None) => environment("INFLUX_TOKEN").or_else(|| filled(profile.token.clone())),
         };
-        let org = self.org.clone().or_else(|| environment("INFLUX_ORG")).or_else(|| filled(profile.org.clone()));
+        let org =
+            self.org.clone().or_else(|| environment("INFLUX_ORG")).or_else(|| filled(profile.org.clone()));
         let url = self
             .host
             .clone()
@@ -108,7 +109,8 @@ impl Connection {
 
 /// Saves a profile as the active one; returns the file.
 pub(crate) fn save(name: &str, mut profile: Profile) -> Result<PathBuf, CliError> {
-    let path = own_path().ok_or_else(|| CliError::Usage("HOME is not set: cannot save a profile".to_owned()))?;
+    let path =
+        own_path().ok_or_else(|| CliError::Usage("HOME is not set: cannot save a profile".to_owned()))?;
     let mut profiles = load(&path)?;
     profiles.values_mut().for_each(|other| other.active = false);
     profile.active = true;
@@ -128,12 +130,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)
@@ -164,5 +162,9 @@ fn load(path: &Path) -> Result<Profiles, CliError> {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|source| CliError::File { action: "reading", path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| CliError::File {
+        action: "reading",
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -111,12 +111,16 @@ fn read_annotated(reader: impl std::io::Read) -> Result<Vec<Rows>, CliError> {
             _ => {
                 let values = cells(&record);
                 let number = values.get(1).cloned().unwrap_or_default();
-                if sections.is_empty() || number != table || sections.last().is_some_and(|s| s.columns != columns) {
+                if sections.is_empty()
+                    || number != table
+                    || sections.last().is_some_and(|s| s.columns != columns)
+                {
                     sections.push(Rows { columns: columns.clone(), ..Rows::default() });
                     table = number;
                 }
                 let row = values.iter().enumerate().map(|(i, cell)| {
-                    let text = if cell.is_empty() { defaults.get(i).map_or("", String::as_str) } else { cell };
+                    let text =
+                        if cell.is_empty() { defaults.get(i).map_or("", String::as_str) } else { cell };
                     typed(text, types.get(i).map_or("string", String::as_str))
                 });
                 if let Some(section) = sections.last_mut() {

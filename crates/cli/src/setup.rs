@@ -70,12 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
     let rows = output::Rows {
         title: String::new(),
         columns: ["user", "organization", "bucket", "token"].map(String::from).to_vec(),
-        rows: vec![vec![
-            arguments.username.into(),
-            org.into(),
-            arguments.bucket.into(),
-            token.into(),
-        ]],
+        rows: vec![vec![arguments.username.into(), org.into(), arguments.bucket.into(), token.into()]],
     };
     match output::Format::or_default(arguments.output) {
         output::Format::Json => output::print_json(&[rows]),
@@ -91,14 +86,17 @@ fn ask_password() -> Result<String, CliError> {
     std::io::stdin().lock().read_line(&mut line)?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {
-        return Err(CliError::Usage("a password is needed: --password, TIDEMARK_PASSWORD or standard input".into()));
+        return Err(CliError::Usage(
+            "a password is needed: --password, TIDEMARK_PASSWORD or standard input".into(),
+        ));
     }
     Ok(password)
 }
 
 /// Reads `30d`, `12h`, `0`, in whole seconds.
 fn retention_seconds(text: &str) -> Result<u64, CliError> {
-    let wrong = || CliError::Usage(format!("a retention is a number with a unit (s, m, h, d, w), not {text:?}"));
+    let wrong =
+        || CliError::Usage(format!("a retention is a number with a unit (s, m, h, d, w), not {text:?}"));
     if text == "0" {
         return Ok(0);
     }

@@ -26,7 +26,8 @@ impl Splitter {
     pub(super) fn next_end(&mut self, buffer: &[u8]) -> Option<usize> {
         while let Some(&byte) = buffer.get(self.position) {
             self.position += 1;
-            let ends_point = byte == b'\n' && matches!(self.state, State::Series { .. } | State::Fields { quoted: false, .. });
+            let ends_point = byte == b'\n'
+                && matches!(self.state, State::Series { .. } | State::Fields { quoted: false, .. });
             self.state = self.state.after(byte);
             if ends_point {
                 return Some(self.position);
@@ -49,7 +50,9 @@ impl Splitter {
 impl State {
     const fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            (Self::Fields { quoted: true, escaped: true }, _) => Self::Fields { quoted: true, escaped: false },
+            (Self::Fields { quoted: true, escaped: true }, _) => {
+                Self::Fields { quoted: true, escaped: false }
+            }
             (Self::Fields { quoted: true, .. }, b'\\') => Self::Fields { quoted: true, escaped: true },
             (Self::Fields { quoted: true, .. }, b'"') => Self::Fields { quoted: false, escaped: false },
             (Self::Fields { quoted: true, .. }, _) => self,
