@@ -1,3 +1,39 @@
 //! The public face: HTTP on port 8086 with InfluxDB's routes, its authorization, limits and formats.
+//!
+//! ```text
+//! serve (listener) -> router (span, counters, headers, CORS, panics)
+//!    |- probes            /ping /health /ready /metrics
+//!    |- v1                /write /query          errors {"error"}
+//!    `- v2                /api/v2/*              errors {"code","message"}
+//!          auth (before the body) -> body (limits) -> ports (catalog, write, query)
+//!                                                 answers: csv, v1::format -> stream (bounded, cancellable)
+//! ```
+//! It knows no storage, no query engine and no cluster: only the [`ports`] that `server` implements.
 
+mod auth;
+mod body;
+mod csv;
+mod error;
+mod gateway;
+mod ingest;
+mod metrics;
+mod options;
+mod paging;
+mod params;
 pub mod ports;
+mod probes;
+mod random;
+mod router;
+mod serve;
+mod stream;
+mod v1;
+mod v2;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ApiError, Code};
+pub use gateway::{Gateway, Ports};
+pub use options::{Limits, Options, RequestSpanHook};
+pub use router::COMPATIBLE_VERSION;
+pub use v2::setup::{SetupRequest, SetupResult, setup};

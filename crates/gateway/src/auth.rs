@@ -1,0 +1,168 @@
+//! Who asks, and what they may do. Decided from headers and URL alone, before the body is read.
+//!
+//! Invariant: "unknown token" and "unknown user" are answered only after a barrier of the catalog, because clients
+//! drop data on 401's relatives, and a token made a moment ago on another node must work here.
+
+pub(crate) mod credentials;
+pub(crate) mod grants;
+pub(crate) mod passwords;
+pub(crate) mod sessions;
+
+use catalog::{Authorization, State, Status, User};
+use http::HeaderMap;
+use model::{OrgId, UserId};
+
+use crate::error::{ApiError, Code};
+use crate::gateway::Shared;
+use crate::params::Params;
+
+use credentials::Credentials;
+use grants::Grants;
+
+/// Someone who was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The user; `None` when authorization is off.
+    pub(crate) user: Option<UserId>,
+    /// The organization that 1.x routes mean.
+    pub(crate) org: Option<OrgId>,
+    /// The rights.
+    pub(crate) grants: Grants,
+}
+
+/// Why credentials do not let in.
+enum Refused {
+    /// Nobody has them.
+    Unknown,
+    /// The user is known and must not come in.
+    Inactive,
+}
+
+/// Authenticates a request to `/api/v2`: `Token`, `Bearer`, or the session cookie.
+pub(crate) async fn v2(app: &Shared, headers: &HeaderMap) -> Result<Identity, ApiError> {
+    let found = match Credentials::v2(headers) {
+        Credentials::Token(token) => by_token(app, &token).await?,
+        Credentials::Session(key) => match app.sessions.touch(&key, app.ports.clock.monotonic()) {
+            Some(user) => {
+                let identity = app.find(|state| state.user(user).map(|u| of_user(state, u))).await?;
+                identity.unwrap_or(Err(Refused::Unknown))
+            }
+            None => Err(Refused::Unknown),
+        },
+        Credentials::Password { .. } | Credentials::None => return Err(ApiError::unauthorized()),
+    };
+    found.map_err(|refused| refuse(app, &refused, "unauthorized access"))
+}
+
+/// Authenticates a request to the 1.x routes.
+pub(crate) async fn v1(app: &Shared, headers: &HeaderMap, params: &Params) -> Result<Identity, ApiError> {
+    if !app.options.auth_enabled {
+        return everyone(app).await;
+    }
+    let found = match Credentials::v1(headers, params) {
+        Credentials::Token(token) => by_token(app, &token).await?,
+        Credentials::Password { user, password } => by_password_or_token(app, &user, &password).await?,
+        Credentials::Session(_) | Credentials::None => {
+            return Err(ApiError::new(Code::Unauthorized, "unable to parse authentication credentials"));
+        }
+    };
+    found.map_err(|refused| refuse(app, &refused, "authorization failed"))
+}
+
+fn refuse(app: &Shared, refused: &Refused, unknown: &str) -> ApiError {
+    app.metrics.logins_refused.inc();
+    match refused {
+        Refused::Unknown => ApiError::new(Code::Unauthorized, unknown),
+        Refused::Inactive => ApiError::forbidden("User is inactive"),
+    }
+}
+
+/// The caller of an open 1.x route: full rights in the first organization.
+async fn everyone(app: &Shared) -> Result<Identity, ApiError> {
+    let org = app.find(|state| state.orgs().min_by_key(|o| (o.created_at, o.id)).map(|o| o.id)).await?;
+    let org = org.ok_or_else(|| {
+        ApiError::new(Code::Unavailable, "the server is not set up yet: POST /api/v2/setup first")
+    })?;
+    Ok(Identity { user: None, org: Some(org), grants: Grants::owner(org) })
+}
+
+async fn by_token(app: &Shared, token: &str) -> Result<Result<Identity, Refused>, ApiError> {
+    let hash = catalog::auth::hash_token(token);
+    let found = app.find(|state| state.authorization_by_hash(&hash).map(|a| of_token(state, a))).await?;
+    Ok(found.unwrap_or(Err(Refused::Unknown)))
+}
+
+fn of_token(state: &State, authorization: &Authorization) -> Result<Identity, Refused> {
+    if authorization.status != Status::Active {
+        return Err(Refused::Unknown);
+    }
+    if state.user(authorization.user).is_none_or(|u| u.status != Status::Active) {
+        return Err(Refused::Inactive);
+    }
+    Ok(Identity {
+        user: Some(authorization.user),
+        org: Some(authorization.org),
+        grants: Grants::of_token(authorization),
+    })
+}
+
+/// A signed-in user has what it owns and what all of its tokens may do.
+fn of_user(state: &State, user: &User) -> Result<Identity, Refused> {
+    if user.status != Status::Active {
+        return Err(Refused::Inactive);
+    }
+    let mut own = state.authorizations().filter(|a| a.user == user.id && a.status == Status::Active);
+    let org = user.owner_of.first().copied().or_else(|| own.next().map(|a| a.org));
+    Ok(Identity { user: Some(user.id), org, grants: Grants::of_user(state, user) })
+}
+
+async fn by_password_or_token(
+    app: &Shared,
+    user: &str,
+    password: &str,
+) -> Result<Result<Identity, Refused>, ApiError> {
+    // The token first: looking one up is cheap, verifying a password is not.
+    let hash = catalog::auth::hash_token(password);
+    let token = |state: &State| state.authorization_by_hash(&hash).map(|a| of_token(state, a));
+    if let Some(found) = app.look(token) {
+        return Ok(found);
+    }
+    if let Some(found) = by_password(app, user, password).await? {
+        return Ok(found);
+    }
+    app.ports.catalog.barrier().await?;
+    if let Some(found) = app.look(token) {
+        return Ok(found);
+    }
+    Ok(by_password(app, user, password).await?.unwrap_or(Err(Refused::Unknown)))
+}
+
+/// Judges a password by the local catalog; `None` when the user is unknown or the password wrong.
+async fn by_password(
+    app: &Shared,
+    user: &str,
+    password: &str,
+) -> Result<Option<Result<Identity, Refused>>, ApiError> {
+    let stored = app.look(|s| s.user_by_name(user).and_then(|u| Some((u.id, u.password_hash.clone()?))));
+    let Some((id, hash)) = stored else { return Ok(None) };
+    if !app.passwords.verify(app, user, password, &hash).await? {
+        return Ok(None);
+    }
+    Ok(app.look(|state| state.user(id).map(|u| of_user(state, u))))
+}
+
+/// Signs a user in by name and password.
+pub(crate) async fn sign_in(app: &Shared, headers: &HeaderMap) -> Result<UserId, ApiError> {
+    let Credentials::Password { user, password } = Credentials::basic(headers) else {
+        return Err(ApiError::unauthorized());
+    };
+    let mut found = by_password(app, &user, &password).await?;
+    if found.is_none() {
+        app.ports.catalog.barrier().await?;
+        found = by_password(app, &user, &password).await?;
+    }
+    let identity = found
+        .unwrap_or(Err(Refused::Unknown))
+        .map_err(|refused| refuse(app, &refused, "unauthorized access"))?;
+    identity.user.ok_or_else(ApiError::unauthorized)
+}

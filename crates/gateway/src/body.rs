@@ -1,0 +1,242 @@
+//! Bodies in: read with limits on bytes and pauses, counted against one budget, decompressed without ever
+//! holding more than the limit. `Content-Length` is judged before a byte is read.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
+
+use crate::error::{ApiError, Code};
+
+/// Bytes that all requests together may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), max })
+    }
+
+    /// Bytes held now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.max)
+            })
+            .is_ok()
+    }
+}
+
+/// A share of a [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Reservation {
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// Makes the share at least `bytes`.
+    fn cover(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more > 0 {
+            if !self.budget.take(more) {
+                return Err(ApiError::new(
+                    Code::TooManyRequests,
+                    format!("too many bytes in flight: the limit in-flight-bytes-max is {}", self.budget.max),
+                ));
+            }
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    /// Reads `Content-Encoding`.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(Self::Identity) };
+        let text = String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase();
+        match text.as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            other => Err(ApiError::new(
+                Code::UnsupportedMediaType,
+                format!("unsupported content encoding {other:?}; gzip, deflate and identity are read"),
+            )),
+        }
+    }
+}
+
+/// The limits of one body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Most bytes as they arrive, and the name of that limit.
+    pub(crate) bytes_max: (usize, &'static str),
+    /// Longest pause.
+    pub(crate) idle_max: Duration,
+}
+
+fn too_large(limit: (usize, &str)) -> ApiError {
+    ApiError::new(Code::TooLarge, format!("request too large: the limit {} is {} bytes", limit.1, limit.0))
+}
+
+/// Refuses a body by its `Content-Length`, before any of it is read.
+pub(crate) fn check_length(headers: &HeaderMap, limit: (usize, &str)) -> Result<usize, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(0) };
+    let length: u64 = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| ApiError::invalid("invalid Content-Length"))?;
+    usize::try_from(length).ok().filter(|length| *length <= limit.0).ok_or_else(|| too_large(limit))
+}
+
+/// Reads a whole body, still packed.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limits: BodyLimits,
+    held: &mut Reservation,
+) -> Result<Bytes, ApiError> {
+    held.cover(check_length(headers, limits.bytes_max)?)?;
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let frame = match tokio::time::timeout(limits.idle_max, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => {
+                return Err(ApiError::invalid(format!("the request body broke off: {error}")));
+            }
+            Err(_elapsed) => {
+                let seconds = limits.idle_max.as_secs();
+                return Err(ApiError::new(
+                    Code::Timeout,
+                    format!("no byte of the request body came for {seconds} s (body-idle-max)"),
+                ));
+            }
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let total = first.len() + rest.len() + data.len();
+        if total > limits.bytes_max.0 {
+            return Err(too_large(limits.bytes_max));
+        }
+        held.cover(total)?;
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Unpacks a body; never holds more than `bytes_max` of it.
+pub(crate) fn unpack(
+    packed: Bytes,
+    encoding: Encoding,
+    bytes_max: (usize, &'static str),
+    held: &mut Reservation,
+) -> Result<Bytes, ApiError> {
+    let out = Limited { bytes: Vec::new(), max: bytes_max.0, packed: packed.len(), held, refusal: None };
+    let result = match encoding {
+        Encoding::Identity => {
+            return if packed.len() > bytes_max.0 { Err(too_large(bytes_max)) } else { Ok(packed) };
+        }
+        Encoding::Gzip => {
+            let mut decoder = flate2::write::MultiGzDecoder::new(out);
+            let result = decoder.write_all(&packed).and_then(|()| decoder.try_finish());
+            finish(result, decoder.get_mut())
+        }
+        Encoding::Deflate => {
+            let mut decoder = flate2::write::ZlibDecoder::new(out);
+            let result = decoder.write_all(&packed).and_then(|()| decoder.try_finish());
+            finish(result, decoder.get_mut())
+        }
+    };
+    result.map_err(|failure| match failure {
+        Unpack::Refused(error) => error,
+        Unpack::TooLarge => too_large(bytes_max),
+        Unpack::Broken(error) => ApiError::invalid(format!("cannot decompress the request body: {error}")),
+    })
+}
+
+enum Unpack {
+    Refused(ApiError),
+    TooLarge,
+    Broken(io::Error),
+}
+
+fn finish(result: io::Result<()>, out: &mut Limited<'_>) -> Result<Bytes, Unpack> {
+    match (result, out.refusal.take()) {
+        (_, Some(refusal)) => Err(refusal),
+        (Err(error), None) => Err(Unpack::Broken(error)),
+        (Ok(()), None) => Ok(std::mem::take(&mut out.bytes).into()),
+    }
+}
+
+/// A buffer that refuses to grow past its limit.
+struct Limited<'a> {
+    bytes: Vec<u8>,
+    max: usize,
+    packed: usize,
+    held: &'a mut Reservation,
+    refusal: Option<Unpack>,
+}
+
+impl Write for Limited<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let total = self.bytes.len() + data.len();
+        if total > self.max {
+            self.refusal = Some(Unpack::TooLarge);
+        } else if let Err(error) = self.held.cover(self.packed + total) {
+            self.refusal = Some(Unpack::Refused(error));
+        }
+        if self.refusal.is_some() {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! The gateway: its ports, its limits, and what requests share.
+
+use std::sync::Arc;
+
+use model::Clock;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::passwords::Passwords;
+use crate::auth::sessions::Sessions;
+use crate::body::{Budget, Reservation};
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::ports::{CatalogPort, QueryPort, StatusPort, Unavailable, WritePort};
+use crate::stream::QuerySlots;
+
+/// Everything the gateway asks of the rest of the server.
+#[derive(Clone)]
+pub struct Ports {
+    /// See [`CatalogPort`].
+    pub catalog: Arc<dyn CatalogPort>,
+    /// See [`WritePort`].
+    pub write: Arc<dyn WritePort>,
+    /// See [`QueryPort`].
+    pub query: Arc<dyn QueryPort>,
+    /// See [`StatusPort`].
+    pub status: Arc<dyn StatusPort>,
+    /// Times of points without one, of new resources, of sessions.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// The public HTTP face of a node. Cheap to clone; all clones share sessions, limits and counters.
+#[derive(Debug, Clone)]
+pub struct Gateway(pub(crate) Arc<Shared>);
+
+/// What requests share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ports: Ports,
+    pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
+    pub(crate) write_budget: Arc<Budget>,
+    pub(crate) query_slots: QuerySlots,
+    pub(crate) sessions: Sessions,
+    pub(crate) passwords: Passwords,
+    /// Owns connections and queries: shutdown waits for it.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) started: model::Timestamp,
+    pub(crate) started_monotonic: std::time::Duration,
+}
+
+/// The state of every handler.
+pub(crate) type App = Arc<Shared>;
+
+impl Gateway {
+    /// A gateway over its ports.
+    pub fn new(ports: Ports, options: Options) -> Self {
+        let limits = &options.limits;
+        let shared = Shared {
+            metrics: Metrics::new(),
+            write_budget: Budget::new(limits.in_flight_bytes_max),
+            query_slots: QuerySlots::new(limits.query_concurrency, limits.query_queue_max),
+            sessions: Sessions::new(limits.sessions_max, limits.session_idle_max),
+            passwords: Passwords::new(limits.password_checks_max, limits.password_queue_max),
+            tasks: TaskTracker::new(),
+            started: ports.clock.now(),
+            started_monotonic: ports.clock.monotonic(),
+            ports,
+            options,
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// All routes, as a service that can also be called in process.
+    pub fn router(&self) -> axum::Router {
+        crate::router::router(Arc::clone(&self.0))
+    }
+}
+
+impl Shared {
+    /// Looks something up in the catalog. "There is none" is only believed after a barrier, because clients drop
+    /// data on a 4xx.
+    pub(crate) async fn find<T>(
+        &self,
+        look: impl Fn(&catalog::State) -> Option<T>,
+    ) -> Result<Option<T>, Unavailable> {
+        if let Some(found) = self.look(&look) {
+            return Ok(Some(found));
+        }
+        self.ports.catalog.barrier().await?;
+        Ok(self.look(&look))
+    }
+
+    /// Looks something up in the local copy of the catalog.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&catalog::State) -> T) -> T {
+        look(&self.ports.catalog.read())
+    }
+
+    /// Proposes a change to the catalog; a refusal is an error.
+    pub(crate) async fn change(&self, command: catalog::Command) -> Result<(), ApiError> {
+        propose(&*self.ports.catalog, command).await
+    }
+
+    /// A reservation in the budget of write bodies, still empty.
+    pub(crate) fn reserve(&self) -> Reservation {
+        Reservation::new(&self.write_budget)
+    }
+
+    /// Runs work that only computes: here when it is small, else on a thread that may block.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        large: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if !large {
+            return Ok(work());
+        }
+        let span = tracing::Span::current();
+        self.tasks
+            .spawn_blocking(move || span.in_scope(work))
+            .await
+            .map_err(|failure| ApiError::internal(&failure))
+    }
+}
+
+/// Proposes a change to the catalog; a refusal is an error.
+pub(crate) async fn propose(catalog: &dyn CatalogPort, command: catalog::Command) -> Result<(), ApiError> {
+    match catalog.propose(command).await? {
+        catalog::Response::Done | catalog::Response::Fields(_) => Ok(()),
+        catalog::Response::Refused(refusal) => Err(refusal.into()),
+    }
+}

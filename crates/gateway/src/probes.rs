@@ -1,0 +1,99 @@
+//! What probes and monitors ask, without credentials: `/ping`, `/health`, `/ready`, `/metrics`, and the list of
+//! routes at `/api/v2`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::error::{self, ApiError, Code};
+use crate::gateway::App;
+use crate::params::Params;
+use crate::router::COMPATIBLE_VERSION;
+
+pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let params = Params::of_uri(request.uri(), app.options.limits.params_max)?;
+    if params.get("verbose").is_some_and(|text| !matches!(text, "0" | "false")) {
+        return Ok(error::json(StatusCode::OK, &json!({ "version": COMPATIBLE_VERSION })));
+    }
+    Ok(error::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn health(State(app): State<App>) -> Response {
+    let state = app.ports.status.healthy();
+    let (status, word) = match &state {
+        Ok(()) => (StatusCode::OK, "pass"),
+        Err(_broken) => (StatusCode::SERVICE_UNAVAILABLE, "fail"),
+    };
+    let body = json!({
+        "name": "influxdb",
+        "message": state.err().unwrap_or_else(|| "ready for queries and writes".to_owned()),
+        "status": word,
+        "checks": [],
+        "version": COMPATIBLE_VERSION,
+        "commit": concat!("tidemark-", env!("CARGO_PKG_VERSION")),
+    });
+    error::json(status, &body)
+}
+
+/// Ready when every partition has a leader within reach.
+pub(crate) async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
+    app.ports.status.ready().map_err(|missing| ApiError::new(Code::Unavailable, missing))?;
+    let up = app.ports.clock.monotonic().saturating_sub(app.started_monotonic);
+    let body = json!({ "status": "ready", "started": app.started.to_rfc3339(), "up": go_duration(up) });
+    Ok(error::json(StatusCode::OK, &body))
+}
+
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+    app.metrics.write_bytes_held.set(i64::try_from(app.write_budget.used()).unwrap_or(i64::MAX));
+    let text = app.metrics.encode(|out| app.ports.status.metrics(out));
+    let mut response = Response::new(Body::from(text.map_err(|failure| ApiError::internal(&failure))?));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    );
+    Ok(response)
+}
+
+pub(crate) async fn links() -> Response {
+    let body = json!({
+        "authorizations": "/api/v2/authorizations",
+        "buckets": "/api/v2/buckets",
+        "dbrps": "/api/v2/dbrps",
+        "me": "/api/v2/me",
+        "orgs": "/api/v2/orgs",
+        "query": { "self": "/api/v2/query" },
+        "setup": "/api/v2/setup",
+        "signin": "/api/v2/signin",
+        "signout": "/api/v2/signout",
+        "system": { "metrics": "/metrics", "health": "/health" },
+        "users": "/api/v2/users",
+        "write": "/api/v2/write",
+    });
+    error::json(StatusCode::OK, &body)
+}
+
+/// A duration as Go prints it: `1h2m3.5s`.
+fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let mut text = String::new();
+    if hours > 0 {
+        text.push_str(&format!("{hours}h"));
+    }
+    if seconds >= 60 {
+        text.push_str(&format!("{minutes}m"));
+    }
+    text.push_str(&(seconds % 60).to_string());
+    let fraction = format!("{:09}", duration.subsec_nanos());
+    let fraction = fraction.trim_end_matches('0');
+    if !fraction.is_empty() {
+        text.push('.');
+        text.push_str(fraction);
+    }
+    text.push('s');
+    text
+}

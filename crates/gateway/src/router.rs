@@ -1,0 +1,155 @@
+//! The routes, and what every request and answer has around it: span, counters, version headers, CORS, and a net
+//! under panics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tracing::Instrument as _;
+
+use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
+use crate::gateway::App;
+use crate::metrics::InGauge;
+use crate::serve::{self, InProgress};
+use crate::{probes, random, v1, v2};
+
+/// The InfluxDB whose interface this server has; clients read it from every answer.
+pub const COMPATIBLE_VERSION: &str = "v2.7.12";
+
+pub(crate) fn router(app: App) -> Router {
+    let orgs = get(v2::orgs::list).post(v2::orgs::create);
+    let org = get(v2::orgs::get).patch(v2::orgs::update).delete(v2::orgs::delete);
+    let buckets = get(v2::buckets::list).post(v2::buckets::create);
+    let bucket = get(v2::buckets::get).patch(v2::buckets::update).delete(v2::buckets::delete);
+    let tokens = get(v2::authorizations::list).post(v2::authorizations::create);
+    let token =
+        get(v2::authorizations::get).patch(v2::authorizations::update).delete(v2::authorizations::delete);
+    let password = post(v2::users::set_password).put(v2::users::set_password);
+    Router::new()
+        .route("/ping", get(probes::ping))
+        .route("/status", get(probes::ping))
+        .route("/health", get(probes::health))
+        .route("/ready", get(probes::ready))
+        .route("/metrics", get(probes::metrics))
+        .route("/write", post(v1::write::post))
+        .route("/query", get(v1::query::handle).post(v1::query::handle))
+        .route("/api/v2", get(probes::links))
+        .route("/api/v2/setup", get(v2::setup::get).post(v2::setup::post))
+        .route("/api/v2/signin", post(v2::session::sign_in))
+        .route("/api/v2/signout", post(v2::session::sign_out))
+        .route("/api/v2/write", post(v2::write::post))
+        .route("/api/v2/query", post(v2::query::post))
+        .route("/api/v2/me", get(v2::users::me))
+        .route("/api/v2/me/password", axum::routing::put(v2::users::set_my_password))
+        .route("/api/v2/users", get(v2::users::list).post(v2::users::create))
+        .route("/api/v2/users/{id}", get(v2::users::get).delete(v2::users::delete))
+        .route("/api/v2/users/{id}/password", password)
+        .route("/api/v2/orgs", orgs)
+        .route("/api/v2/orgs/{id}", org)
+        .route("/api/v2/buckets", buckets)
+        .route("/api/v2/buckets/{id}", bucket)
+        .route("/api/v2/authorizations", tokens)
+        .route("/api/v2/authorizations/{id}", token)
+        .route("/api/v2/dbrps", get(v2::dbrps::list).post(v2::dbrps::create))
+        .route("/api/v2/dbrps/{id}", get(v2::dbrps::get).delete(v2::dbrps::delete))
+        .fallback(unknown_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
+        .with_state(app)
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::not_found("path not found")
+}
+
+/// What every request has around it.
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = app.ports.clock.monotonic();
+    let _in_flight = InGauge::new(&app.metrics.in_flight);
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);
+    let first_api = matches!(handler, "/write" | "/query" | "/ping" | "/status");
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let in_progress = request.extensions().get::<Arc<InProgress>>().cloned();
+    let request_id = first_api.then(|| request_id(request.headers()));
+
+    let mut response = if method == Method::OPTIONS && origin.is_some() {
+        preflight()
+    } else {
+        let span = tracing::info_span!("request", handler, %method, status = tracing::field::Empty);
+        if let Some(hook) = &app.options.on_request_span {
+            hook(&span, request.headers());
+        }
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+        let response = answer.unwrap_or_else(|_panic| {
+            app.metrics.panics.inc();
+            tracing::error!(parent: &span, "a handler panicked");
+            worded(first_api, &ApiError::new(Code::Internal, INTERNAL_TEXT))
+        });
+        span.record("status", response.status().as_u16());
+        response
+    };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response = method_not_allowed(first_api, &response);
+    }
+    let headers = response.headers_mut();
+    headers.insert("x-influxdb-version", HeaderValue::from_static(COMPATIBLE_VERSION));
+    headers.insert("x-influxdb-build", HeaderValue::from_static("OSS"));
+    if let Some(id) = request_id {
+        headers.insert("request-id", id.clone());
+        headers.insert("x-request-id", id);
+    }
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    let took = app.ports.clock.monotonic().saturating_sub(started);
+    app.metrics.request(handler, &method, response.status().as_u16(), took);
+    response.map(|body| serve::hold(in_progress, body))
+}
+
+fn worded(first_api: bool, error: &ApiError) -> Response {
+    if first_api { error.v1_response() } else { error.v2_response() }
+}
+
+/// The client's own id of the request, or a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let theirs = headers.get("x-request-id").or_else(|| headers.get("request-id"));
+    theirs.filter(|id| id.len() <= 256).cloned().unwrap_or_else(|| {
+        HeaderValue::from_str(&random::request_id()).expect("hexadecimal digits and dashes")
+    })
+}
+
+fn preflight() -> Response {
+    let mut response = error::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("POST, GET, OPTIONS, PUT, DELETE, PATCH"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Accept, Content-Type, Content-Length, Accept-Encoding, Authorization, User-Agent",
+        ),
+    );
+    response
+}
+
+/// The router's bare 405 in the words of the API; the `allow` header says what would do.
+fn method_not_allowed(first_api: bool, bare: &Response) -> Response {
+    let allowed = bare.headers().get(header::ALLOW).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let allowed = allowed.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
+    let error = ApiError::new(Code::MethodNotAllowed, format!("allow: {allowed}"));
+    let mut response = worded(first_api, &error);
+    if let Ok(value) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}

@@ -1,0 +1,250 @@
+//! The listener: HTTP/1 and HTTP/2 on one port, a bounded number of connections, slow heads and idle connections
+//! cut, and a shutdown that lets requests in progress end.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use crate::gateway::Gateway;
+use crate::metrics::InGauge;
+use crate::options::Limits;
+
+/// HTTP/2 requests at once on one connection.
+const STREAMS_MAX: u32 = 256;
+/// Headers of one request.
+const HEADERS_MAX: usize = 128;
+/// Pause after `accept` failed, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Gateway {
+    /// Serves a listener until `shutdown` is ready; then accepts no more, lets requests in progress end for at most
+    /// `drain_max`, and returns.
+    ///
+    /// # Errors
+    /// None today: a failing `accept` is retried, and logged.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+        drain_max: Duration,
+    ) -> io::Result<()> {
+        let limits = &self.0.options.limits;
+        let builder = builder(limits);
+        let slots = Arc::new(Semaphore::new(limits.connections_max));
+        let graceful = GracefulShutdown::new();
+        let router = self.router();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accept = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = accept => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _peer)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    pause(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+            let busy = Busy::default();
+            let io = SlowHeads::new(stream, busy.clone(), limits.header_read_max);
+            let service = router.clone().map_request(move |request: http::Request<Incoming>| {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(busy.enter());
+                request
+            });
+            let connection =
+                builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service)).into_owned();
+            let connection = graceful.watch(connection);
+            let open = InGauge::new(&self.0.metrics.connections);
+            self.0.tasks.spawn(async move {
+                let _held = (slot, open);
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection broke");
+                }
+            });
+        }
+        drop(listener);
+        let drained = async {
+            graceful.shutdown().await;
+            self.0.tasks.close();
+            self.0.tasks.wait().await;
+        };
+        if tokio::time::timeout(drain_max, drained).await.is_err() {
+            tracing::warn!("requests in progress were cut off at shutdown");
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a pause of the socket's own, which no simulation drives")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // hyper counts the idle time before a request into this; slow heads are cut by `SlowHeads`.
+        .header_read_timeout(limits.connection_idle_max)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(limits.header_bytes_max.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.connection_idle_max / 3)
+        .keep_alive_timeout(limits.header_read_max);
+    builder
+}
+
+/// How many requests a connection is working on, until the last byte of their answers.
+#[derive(Debug, Clone, Default)]
+struct Busy(Arc<AtomicUsize>);
+
+/// One request in progress; lives in its extensions and then in its answer's body.
+#[derive(Debug)]
+pub(crate) struct InProgress(Busy);
+
+impl Busy {
+    fn enter(&self) -> Arc<InProgress> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Arc::new(InProgress(self.clone()))
+    }
+
+    fn now(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Makes an answer's body keep its request in progress.
+pub(crate) fn hold(request: Option<Arc<InProgress>>, body: Body) -> Body {
+    match request {
+        None => body,
+        Some(held) => Body::new(body.map_frame(move |frame| {
+            let _in_progress = &held;
+            frame
+        })),
+    }
+}
+
+/// A stream that fails when the head of an HTTP/1 request takes too long, counted from its first byte. Between
+/// requests it waits as long as hyper does.
+struct SlowHeads<S> {
+    stream: S,
+    busy: Busy,
+    head_max: Duration,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    protocol: Protocol,
+}
+
+#[derive(PartialEq, Eq)]
+enum Protocol {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+impl<S> SlowHeads<S> {
+    const fn new(stream: S, busy: Busy, head_max: Duration) -> Self {
+        Self { stream, busy, head_max, timer: None, protocol: Protocol::Unknown }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a deadline of the socket's own, which no simulation drives"
+    )]
+    fn bytes_came(&mut self, bytes: &[u8]) {
+        if self.protocol == Protocol::Unknown {
+            self.protocol = if bytes.starts_with(b"PRI") { Protocol::Http2 } else { Protocol::Http1 };
+        }
+        if self.protocol == Protocol::Http2 || self.busy.now() {
+            self.timer = None;
+        } else if self.timer.is_none() {
+            self.timer = Some(Box::pin(tokio::time::sleep(self.head_max)));
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for SlowHeads<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            let bytes = buf.filled().get(before..).unwrap_or_default();
+            if !bytes.is_empty() {
+                self.bytes_came(bytes);
+            }
+            return Poll::Ready(result);
+        }
+        if self.busy.now() {
+            self.timer = None;
+        }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head of a request took too long")))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlowHeads<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

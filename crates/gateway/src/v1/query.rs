@@ -1,0 +1,204 @@
+//! `GET|POST /query`: InfluxQL in; JSON, chunked JSON or CSV out. Errors of a statement are inside the results,
+//! with status 200; errors of the whole text are 400.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use catalog::{Action, ResourceType};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::format::{Format, Style, Writer};
+use crate::auth;
+use crate::error::{self, ApiError, Code, V1Error};
+use crate::gateway::App;
+use crate::params::Params;
+use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
+use crate::stream::{self, Job, accepts_gzip};
+use crate::v2::small_body;
+
+/// Rows of a chunk when the client names no number.
+const CHUNK_ROWS: usize = 10_000;
+
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Result<Response, V1Error> {
+    let (parts, body) = request.into_parts();
+    let params_max = app.options.limits.params_max;
+    let mut params = Params::of_uri(&parts.uri, params_max)?;
+    let who = auth::v1(&app, &parts.headers, &params).await?;
+    let org = who.org.ok_or_else(|| ApiError::forbidden("the user belongs to no organization"))?;
+    let mut script = None;
+    if parts.method == Method::POST {
+        let limit = (app.options.limits.query_bytes_max, "query-bytes-max");
+        let text = small_body(&app, &parts.headers, body, limit).await?;
+        match content_type(&parts.headers).as_str() {
+            "application/vnd.influxql" => {
+                let text = std::str::from_utf8(&text)
+                    .map_err(|error| ApiError::invalid(format!("the query is not UTF-8: {error}")))?;
+                script = Some(text.to_owned());
+            }
+            "multipart/form-data" => {
+                return Err(V1Error(ApiError::new(
+                    Code::UnsupportedMediaType,
+                    "send the query as application/x-www-form-urlencoded or application/vnd.influxql",
+                )));
+            }
+            _ => params.prepend(&text, params_max)?,
+        }
+    }
+    let query = script.or_else(|| params.get("q").map(str::to_owned)).filter(|q| !q.trim().is_empty());
+    let query = query.ok_or_else(|| ApiError::invalid("missing required parameter \"q\""))?;
+    let bound = bound(params.get("params"), params_max)?;
+    let readable = app.look(|state| who.grants.readable(state, org));
+    let request = InfluxqlRequest {
+        org,
+        query,
+        database: params.get("db").map(str::to_owned),
+        retention_policy: params.get("rp").map(str::to_owned),
+        params: bound,
+        read_only: parts.method != Method::POST,
+        readable,
+        may_create: who.grants.allow(Action::Write, ResourceType::Buckets, None, Some(org)),
+        cancel: crate::ports::CancelToken::default(),
+    };
+    if params.flag("async") {
+        return Ok(run_detached(&app, request));
+    }
+    let style = style(&parts.headers, &params);
+    let gzip = accepts_gzip(&parts.headers);
+    let port = Arc::clone(&app.ports.query);
+    let body = stream::run(&app, gzip, move |job| answer(&*port, request, style, job)).await?;
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    let content_type = match style.format {
+        Format::Json => "application/json",
+        Format::Csv => "text/csv",
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// Runs a query whose answer nobody waits for.
+fn run_detached(app: &App, request: InfluxqlRequest) -> Response {
+    let detached = Arc::clone(app);
+    app.tasks.spawn(async move {
+        let port = Arc::clone(&detached.ports.query);
+        let run = move |job: &mut Job| {
+            let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
+            port.influxql(request, &mut |item| {
+                if let InfluxqlItem::Error(error) = item {
+                    tracing::warn!(%error, "a statement of an async query failed");
+                }
+                Ok(())
+            })
+        };
+        if let Err(error) = stream::run(&detached, false, run).await {
+            tracing::warn!(%error, "an async query failed");
+        }
+    });
+    error::empty(StatusCode::NO_CONTENT)
+}
+
+fn answer(
+    port: &dyn QueryPort,
+    request: InfluxqlRequest,
+    style: Style,
+    job: &mut Job,
+) -> Result<(), QueryError> {
+    let mut writer = Writer::new(style);
+    let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
+    let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
+    if let Err(error) = result {
+        let error = worded(job.reason(error));
+        if !job.writer.sent() {
+            return Err(error);
+        }
+        let message = ApiError::from(error).message;
+        // As below.
+        let _gone = writer.item(InfluxqlItem::Error(message), &mut job.writer);
+    }
+    // A closed sink is a client that went away: nobody is left to tell.
+    writer.finish(&mut job.writer).or(Ok(()))
+}
+
+/// Errors of the whole text in 1.x's words.
+fn worded(error: QueryError) -> QueryError {
+    let prefixed = |prefix: &str, text: String| {
+        if text.starts_with(prefix) { text } else { format!("{prefix}{text}") }
+    };
+    match error {
+        QueryError::Invalid(text) => QueryError::Invalid(prefixed("error parsing query: ", text)),
+        QueryError::Forbidden(text) => QueryError::Forbidden(prefixed("error authorizing query: ", text)),
+        other => other,
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn style(headers: &HeaderMap, params: &Params) -> Style {
+    let csv = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|item| item.split(';').next().unwrap_or_default().trim())
+        .find_map(|item| match item {
+            "application/csv" | "text/csv" => Some(true),
+            "application/json" | "*/*" => Some(false),
+            _ => None,
+        });
+    let chunk_rows = params.get("chunk_size").and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
+    Style {
+        format: if csv == Some(true) { Format::Csv } else { Format::Json },
+        pretty: params.flag("pretty"),
+        chunk_rows: params.flag("chunked").then(|| chunk_rows.unwrap_or(CHUNK_ROWS)),
+        epoch_ns: params.get("epoch").map(epoch_ns),
+    }
+}
+
+/// Nanoseconds in the unit of an epoch; what is no unit counts as nanoseconds, as in 1.x.
+fn epoch_ns(unit: &str) -> i64 {
+    match unit {
+        "u" | "us" | "µ" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => 1,
+    }
+}
+
+/// Reads the bound parameters, a JSON object of plain values.
+fn bound(text: Option<&str>, max: usize) -> Result<Vec<(String, InfluxqlParam)>, ApiError> {
+    let wrong = |reason: &dyn std::fmt::Display| {
+        ApiError::invalid(format!("error parsing query parameters: {reason}"))
+    };
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    if object.len() > max {
+        return Err(wrong(&format!("more than {max} parameters (params-max)")));
+    }
+    object
+        .into_iter()
+        .map(|(name, value)| {
+            let value = match &value {
+                serde_json::Value::String(text) => InfluxqlParam::String(text.clone()),
+                serde_json::Value::Bool(value) => InfluxqlParam::Boolean(*value),
+                serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                    (Some(integer), _) => InfluxqlParam::Integer(integer),
+                    (None, Some(float)) => InfluxqlParam::Float(float),
+                    (None, None) => return Err(wrong(&format!("{name}: {number} is out of range"))),
+                },
+                other => return Err(wrong(&format!("{name}: {other} is not a plain value"))),
+            };
+            Ok((name, value))
+        })
+        .collect()
+}

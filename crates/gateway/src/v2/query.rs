@@ -1,0 +1,167 @@
+//! `POST /api/v2/query`: Flux in, annotated CSV out.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use model::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::dialect::DialectBody;
+use super::{externs, lookup, small_body};
+use crate::auth;
+use crate::csv::{Dialect, Encoder};
+use crate::error::{self, ApiError};
+use crate::gateway::App;
+use crate::params::Params;
+use crate::ports::{FluxRequest, FluxTable, QueryError, QueryPort};
+use crate::stream::{self, Job, accepts_gzip};
+
+#[derive(Deserialize)]
+struct QueryBody {
+    query: Option<String>,
+    ast: Option<Value>,
+    r#type: Option<String>,
+    r#extern: Option<Value>,
+    dialect: Option<DialectBody>,
+    now: Option<String>,
+}
+
+/// What is to be run, and how the answer is to look.
+struct Wanted {
+    script: String,
+    now: Option<Timestamp>,
+    dialect: Dialect,
+}
+
+pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
+    let who = auth::v2(&app, &parts.headers).await?;
+    let org = lookup::org_of(&app, &params).await?.id;
+    let limit = (app.options.limits.query_bytes_max, "query-bytes-max");
+    let text = small_body(&app, &parts.headers, body, limit).await?;
+    let wanted = read(&parts.headers, &text)?;
+    let readable = app.look(|state| who.grants.readable(state, org));
+    let request = move |job: &Job| FluxRequest {
+        org,
+        script: wanted.script,
+        now: wanted.now,
+        readable,
+        cancel: job.cancel.clone(),
+    };
+    let query = Arc::clone(&app.ports.query);
+    if wants_nothing(&parts.headers) {
+        let nothing = stream::run(&app, false, move |job| run_silently(&*query, request(job))).await?;
+        drop(nothing);
+        return Ok(error::empty(StatusCode::NO_CONTENT));
+    }
+    let gzip = accepts_gzip(&parts.headers);
+    let dialect = wanted.dialect;
+    let body = stream::run(&app, gzip, move |job| {
+        let request = request(job);
+        answer(&*query, request, dialect, job)
+    })
+    .await?;
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// Runs a script for its effects.
+fn run_silently(query: &dyn QueryPort, request: FluxRequest) -> Result<(), QueryError> {
+    query.flux(request, &mut |_table| Ok(())).map_err(worded)
+}
+
+/// Runs a script and writes its tables. An error after the first chunk becomes an error table.
+fn answer(
+    query: &dyn QueryPort,
+    request: FluxRequest,
+    dialect: Dialect,
+    job: &mut Job,
+) -> Result<(), QueryError> {
+    let mut encoder = Encoder::new(dialect);
+    let result =
+        query.flux(request, &mut |table: FluxTable| encoder.table(&table, &mut |out| job.writer.write(out)));
+    let written = match result {
+        Ok(()) => encoder.finish(&mut |out| job.writer.write(out)),
+        Err(error) if job.writer.sent() => {
+            let message = ApiError::from(worded(job.reason(error))).message;
+            encoder.error(&message, &mut |out| job.writer.write(out))
+        }
+        Err(error) => return Err(worded(error)),
+    };
+    // A closed sink is a client that went away: nobody is left to tell.
+    written.or(Ok(()))
+}
+
+/// Compile errors in InfluxDB's words.
+fn worded(error: QueryError) -> QueryError {
+    match error {
+        QueryError::Invalid(message) if message.starts_with("error @") => {
+            QueryError::Invalid(format!("compilation failed: {message}"))
+        }
+        other => other,
+    }
+}
+
+fn wants_nothing(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|item| matches!(item.trim(), "return-no-content" | "return-no-content-with-error"))
+}
+
+fn read(headers: &HeaderMap, text: &[u8]) -> Result<Wanted, ApiError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/vnd.flux") {
+        let script = std::str::from_utf8(text)
+            .map_err(|error| ApiError::invalid(format!("the Flux script is not UTF-8: {error}")))?;
+        return Ok(Wanted { script: not_empty(script)?, now: None, dialect: Dialect::plain() });
+    }
+    let body: QueryBody = serde_json::from_slice(text).map_err(|error| {
+        ApiError::invalid(format!(
+            "failed parsing request body as JSON; if sending a raw Flux script, set \
+             'Content-Type: application/vnd.flux' in your request headers: {error}"
+        ))
+    })?;
+    if let Some(kind) = body.r#type.as_deref().filter(|kind| !matches!(*kind, "" | "flux")) {
+        return Err(ApiError::invalid(format!("unknown query type: {kind}")));
+    }
+    let script = match (body.query, body.ast) {
+        (Some(script), _) => not_empty(&script)?,
+        (None, Some(_ast)) => {
+            return Err(ApiError::invalid(
+                "a query as a syntax tree is not supported; send its text as \"query\"",
+            ));
+        }
+        (None, None) => return Err(ApiError::invalid("request body requires either query or AST")),
+    };
+    let script = match body.r#extern {
+        Some(file) if !file.is_null() => externs::insert(&externs::prelude(&file)?, &script),
+        _ => script,
+    };
+    let now = body.now.filter(|text| !text.is_empty()).map(|text| {
+        Timestamp::parse_rfc3339(&text)
+            .ok_or_else(|| ApiError::invalid(format!("now is not an RFC 3339 time: {text:?}")))
+    });
+    let dialect = body.dialect.map_or_else(|| Ok(Dialect::plain()), DialectBody::check)?;
+    Ok(Wanted { script, now: now.transpose()?, dialect })
+}
+
+fn not_empty(script: &str) -> Result<String, ApiError> {
+    if script.trim().is_empty() {
+        return Err(ApiError::invalid("request body requires either query or AST"));
+    }
+    Ok(script.to_owned())
+}

@@ -1,0 +1,54 @@
+//! `POST /api/v2/write`: 204 after commit and apply; a line that does not parse refuses the whole body.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use catalog::{Action, ResourceType};
+use http::StatusCode;
+use model::Precision;
+use model::lineprotocol::LineErrorKind;
+
+use super::lookup;
+use crate::auth;
+use crate::error::{self, ApiError};
+use crate::gateway::App;
+use crate::ingest;
+use crate::metrics::add;
+use crate::params::Params;
+
+pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
+    let who = auth::v2(&app, &parts.headers).await?;
+    let precision = precision(params.get("precision"))?;
+    let org = lookup::org_of(&app, &params).await?.id;
+    let bucket = params.get("bucket").ok_or_else(|| ApiError::not_found("bucket not found"))?;
+    let bucket = lookup::named_bucket(&app, org, bucket).await?;
+    if !who.grants.allow(Action::Write, ResourceType::Buckets, Some(bucket.id.get()), Some(org)) {
+        return Err(ApiError::forbidden("insufficient permissions for write"));
+    }
+    let received = ingest::receive(&app, &parts.headers, body, &bucket, precision).await?;
+    if received.empty {
+        return Err(ApiError::invalid("writing requires points"));
+    }
+    let is_dropped = |kind| kind == LineErrorKind::Dropped;
+    if let Some(complaint) = received.complaint(is_dropped) {
+        add(&app.metrics.points_refused, received.parsed.refused);
+        return Err(ApiError::invalid(complaint));
+    }
+    let dropped = received.dropped(is_dropped);
+    let (batch, held) = received.into_batch();
+    ingest::join(dropped, ingest::store(&app, batch, held).await)?;
+    Ok(error::empty(StatusCode::NO_CONTENT))
+}
+
+fn precision(text: Option<&str>) -> Result<Precision, ApiError> {
+    match text {
+        None | Some("ns") => Ok(Precision::Nanosecond),
+        Some("us") => Ok(Precision::Microsecond),
+        Some("ms") => Ok(Precision::Millisecond),
+        Some("s") => Ok(Precision::Second),
+        Some(_other) => {
+            Err(ApiError::invalid("invalid precision; valid precision units are ns, us, ms, and s"))
+        }
+    }
+}
