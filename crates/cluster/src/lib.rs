@@ -1,1 +1,33 @@
-//! cluster
+//! Replication: the only crate that names openraft. A meta group holds the catalog, P data groups hold the data;
+//! their logs share one durable lane, which is the only write-ahead log there is.
+//!
+//! ```text
+//! Router ── batch ──► Cluster ── proposal ──► group (openraft) ──► lane ──► disk
+//!   │ field types       │                        │ committed
+//!   ▼                   ▼                        ▼
+//! catalog ◄──────── meta group              Machine (storage, by way of server)
+//! ```
+//! What must always hold: a proposal that returns success is durable on a quorum and applied here; whoever gets
+//! [`ProposeError::Unknown`] does not know, whoever gets another error knows that nothing was done.
+
+mod cluster;
+mod entry;
+mod error;
+mod fatal;
+mod group;
+mod identity;
+mod lane;
+mod machine;
+mod options;
+mod raft;
+mod tasks;
+
+pub use cluster::{Cluster, ENTRY_BYTES_MAX, LogPressure, MachineFactory, founding_replica};
+pub use error::{OpenError, ProposeError};
+pub use fatal::Fatal;
+pub use group::GroupStatus;
+pub use identity::{Identity, IdentityError};
+pub use lane::{LaneMetrics, LaneOpenError};
+pub use machine::{Durable, Machine, MachineError};
+pub use options::{LaneKind, Limits, Options, Timing, default_partitions};
+pub use tasks::TaskGroup;

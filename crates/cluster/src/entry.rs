@@ -1,0 +1,154 @@
+//! Entries of a group's log in memory: the encoded envelope, and beside it, where this node proposed the entry, the
+//! operation itself, so that nobody decodes what he has just encoded.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{LogPosition, PartitionOp, Timestamp};
+use parking_lot::Mutex;
+use proto::EntryError;
+use proto::entry::{self as envelope};
+use proto::log::{self, entry::Body};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bytes counted for an entry above its envelope.
+const ENTRY_OVERHEAD_BYTES: usize = 128;
+
+/// What an entry asks for.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Of a partition.
+    Partition(PartitionOp),
+    /// Of the catalog.
+    Catalog(catalog::Command),
+}
+
+/// An operation on its way through a group's log. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Proposal(Arc<Inner>);
+
+struct Inner {
+    encoded: Bytes,
+    decoded: Mutex<Decoded>,
+}
+
+/// What only the proposer has, until the entry is applied.
+#[derive(Default)]
+struct Decoded {
+    op: Option<Op>,
+    /// The proposal's share of the group's bytes in flight; given back when it is applied or withdrawn.
+    _admitted: Option<OwnedSemaphorePermit>,
+}
+
+impl Proposal {
+    /// A new proposal, for which `admitted` was taken from the group's bytes in flight.
+    pub(crate) fn new(encoded: Bytes, op: Op, admitted: Option<OwnedSemaphorePermit>) -> Self {
+        let decoded = Mutex::new(Decoded { op: Some(op), _admitted: admitted });
+        Self(Arc::new(Inner { encoded, decoded }))
+    }
+
+    /// An entry that came from the disk or from another node.
+    pub(crate) fn stored(encoded: Bytes) -> Self {
+        Self(Arc::new(Inner { encoded, decoded: Mutex::default() }))
+    }
+
+    /// The envelope.
+    pub(crate) fn encoded(&self) -> &Bytes {
+        &self.0.encoded
+    }
+
+    fn take(&self) -> Option<Op> {
+        std::mem::take(&mut *self.0.decoded.lock()).op
+    }
+
+    /// The operation on a partition; decoded when this node did not propose it, or when it was taken before.
+    pub(crate) fn take_partition_op(&self) -> Result<PartitionOp, EntryError> {
+        match self.take() {
+            Some(Op::Partition(op)) => Ok(op),
+            _ => proto::decode_op(self.0.encoded.clone()),
+        }
+    }
+
+    /// The catalog command, likewise.
+    pub(crate) fn take_command(&self) -> Result<catalog::Command, CommandError> {
+        match self.take() {
+            Some(Op::Catalog(command)) => Ok(command),
+            _ => {
+                let bytes = envelope::decode_catalog(self.0.encoded.clone())?;
+                Ok(catalog::Command::decode(&bytes)?)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proposal({} bytes)", self.0.encoded.len())
+    }
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.encoded.len())
+    }
+}
+
+/// Why an entry of the meta group cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    #[error("log entry holds a catalog command that cannot be read")]
+    Command(#[from] catalog::DecodeError),
+}
+
+/// What an entry holds.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    /// Proves a new leader.
+    Blank,
+    /// New members.
+    Membership(log::Membership),
+    /// An operation.
+    Op(Proposal),
+}
+
+/// An entry.
+#[derive(Debug, Clone)]
+pub(crate) struct LogEntry {
+    pub(crate) position: LogPosition,
+    pub(crate) payload: Payload,
+}
+
+impl LogEntry {
+    /// Reads an entry's envelope. Operations are not decoded yet.
+    pub(crate) fn stored(position: LogPosition, encoded: Bytes) -> Result<Self, EntryError> {
+        let payload = match envelope::decode(encoded.clone())? {
+            Body::Blank(_) => Payload::Blank,
+            Body::Membership(membership) => Payload::Membership(membership),
+            Body::Write(_) | Body::DropShards(_) | Body::DropBucket(_) | Body::Catalog(_) => {
+                Payload::Op(Proposal::stored(encoded))
+            }
+        };
+        Ok(Self { position, payload })
+    }
+
+    /// The envelope.
+    pub(crate) fn encoded(&self) -> Bytes {
+        match &self.payload {
+            Payload::Blank => envelope::encode(Body::Blank(log::Blank {}), Timestamp(0)),
+            Payload::Membership(m) => envelope::encode(Body::Membership(m.clone()), Timestamp(0)),
+            Payload::Op(proposal) => proposal.encoded().clone(),
+        }
+    }
+
+    /// Bytes to count for the entry in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        ENTRY_OVERHEAD_BYTES
+            + match &self.payload {
+                Payload::Op(proposal) => proposal.encoded().len(),
+                Payload::Blank | Payload::Membership(_) => 0,
+            }
+    }
+}

@@ -1,0 +1,125 @@
+//! What callers must tell apart: try again, ask elsewhere, or not know.
+
+use std::io;
+
+use model::{GroupId, ReplicaId};
+
+use crate::group::GroupStatus;
+use crate::identity::IdentityError;
+use crate::lane::LaneOpenError;
+
+/// Why a proposal did not succeed, or a barrier was not reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// Another member leads. Nothing was done.
+    #[error("group {group} is led elsewhere")]
+    NotLeader {
+        /// The group.
+        group: GroupId,
+        /// Who leads, when that is known.
+        leader: Option<ReplicaId>,
+    },
+    /// The group cannot work now. Nothing was done.
+    #[error("group {group} is unavailable: {reason}")]
+    Unavailable {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+    /// Too many bytes are on their way already. Nothing was done; come again in a moment.
+    #[error("group {group} is overloaded: in_flight_bytes_max is reached")]
+    Overloaded {
+        /// The group.
+        group: GroupId,
+    },
+    /// The proposal may or may not have been, or may yet be, carried out.
+    #[error("the outcome in group {group} is unknown: {reason}")]
+    Unknown {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+    /// An entry would be larger than the log takes. Nothing was done.
+    #[error("an entry of {bytes} bytes is larger than entry_bytes_max = {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The cluster has no such partition: a bug of the caller.
+    #[error("there is no group {0}")]
+    NoSuchGroup(GroupId),
+}
+
+impl ProposeError {
+    /// Whether nothing can have been done.
+    #[must_use]
+    pub const fn nothing_done(&self) -> bool {
+        !matches!(self, Self::Unknown { .. })
+    }
+}
+
+/// Why a node could not take up its part in the cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be prepared.
+    #[error("preparing the data directory failed")]
+    DataDir(#[source] io::Error),
+    /// The node's identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The log.
+    #[error(transparent)]
+    Lane(#[from] LaneOpenError),
+    /// The timing makes no sense.
+    #[error("the timing of elections makes no sense: {0}")]
+    Timing(String),
+    /// A state machine does not say where it stands.
+    #[error("the state machine of group {group} cannot be opened")]
+    Machine {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        source: io::Error,
+    },
+    /// A group does not start.
+    #[error("group {group} does not start: {reason}")]
+    Group {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+    /// A group found no leader in time, or did not catch up.
+    #[error("group {} is not ready: {status:?}", status.group)]
+    NotReady {
+        /// Its state.
+        status: Box<GroupStatus>,
+    },
+    /// The data directory belongs to a member, but its log is gone.
+    #[error(
+        "this node is a member of a cluster, but the log of group {0} is gone; restore it or replace the node"
+    )]
+    LogLost(GroupId),
+    /// The catalog belongs to another cluster than the node.
+    #[error("the catalog belongs to another cluster than this data directory")]
+    ForeignCatalog,
+    /// The number of partitions is not a power of two, or too large.
+    #[error("{0} partitions: must be a power of two, at most 4096")]
+    Partitions(u16),
+    /// The cluster could not be founded.
+    #[error("founding the cluster failed")]
+    Found(#[source] ProposeError),
+    /// The catalog refused to found the cluster.
+    #[error("founding the cluster was refused")]
+    Refused(#[source] catalog::CatalogError),
+    /// The catalog does not know the number of partitions although the cluster was founded: a bug.
+    #[error("the catalog holds no cluster")]
+    NoCluster,
+    /// A task that opened a group panicked.
+    #[error("opening a group failed unexpectedly")]
+    Panicked(#[source] tokio::task::JoinError),
+}

@@ -1,0 +1,277 @@
+//! The lane as groups use it: append, vote, truncate, purge; and its life from opening to closing.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use disk::Vfs;
+use hashbrown::HashMap;
+use model::{Clock, GroupId, LogPosition};
+use parking_lot::{Mutex, RwLock};
+use proto::log;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::flusher::Flusher;
+use super::queue::{Done, Queue, Work};
+use super::rocks::RocksLane;
+use super::segment::SegmentLane;
+use super::{
+    GroupLog, LaneError, LaneMetrics, LaneOpenError, LaneReader, LogLane, Record, RecordBody, Recovered,
+};
+use crate::entry::LogEntry;
+use crate::fatal::Fatal;
+use crate::options::LaneKind;
+
+/// How a lane is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct LaneOptions {
+    /// Where its files are.
+    pub(crate) dir: PathBuf,
+    /// Which back-end.
+    pub(crate) kind: LaneKind,
+    /// Size of a segment, for the back-end that has them.
+    pub(crate) segment_bytes: u64,
+    /// Bytes of envelopes that may wait to be written.
+    pub(crate) queue_bytes_max: u32,
+    /// Bytes of applied entries that are kept in memory for followers.
+    pub(crate) cache_bytes_max: usize,
+}
+
+/// What groups and the flusher share.
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) metrics: Arc<LaneMetrics>,
+    groups: RwLock<HashMap<u32, Arc<GroupLog>>>,
+    cache_bytes_max: usize,
+    fatal: Fatal,
+}
+
+impl Shared {
+    /// All logs.
+    pub(super) fn logs(&self) -> Vec<Arc<GroupLog>> {
+        self.groups.read().values().map(Arc::clone).collect()
+    }
+
+    /// Brings the entries in memory back below their limit, as far as they are durable and applied.
+    pub(super) fn evict(&self) {
+        let logs = self.logs();
+        let total: usize = logs.iter().map(|log| log.index().cached_bytes()).sum();
+        let mut excess = total.saturating_sub(self.cache_bytes_max);
+        for log in &logs {
+            excess = excess.saturating_sub(if excess > 0 { log.evict(excess) } else { 0 });
+        }
+        let left: usize = logs.iter().map(|log| log.index().cached_bytes()).sum();
+        self.metrics.cached_bytes.store(left as u64, Ordering::Relaxed);
+    }
+
+    /// Closes the lane for good and tells the process.
+    pub(super) fn fail(&self, error: &LaneError) {
+        self.queue.close(error.clone());
+        if *error != LaneError::Stopped {
+            self.fatal.raise(&format!("log: {error}"));
+        }
+    }
+}
+
+/// A node's lane.
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    reader: Arc<dyn LaneReader>,
+    /// Bytes that may still enter the queue.
+    budget: Arc<Semaphore>,
+    budget_max: u32,
+    tickets: std::sync::atomic::AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    /// Opens a lane, rebuilding the state of all groups from what is on the disk. Blocks.
+    pub(crate) fn open(
+        options: &LaneOptions,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        fatal: Fatal,
+    ) -> Result<Arc<Self>, LaneOpenError> {
+        let (back_end, mut recovered): (Box<dyn LogLane>, Recovered) = match options.kind {
+            LaneKind::Segment => {
+                let (lane, recovered) = SegmentLane::open(vfs, &options.dir, options.segment_bytes)?;
+                (Box::new(lane), recovered)
+            }
+            LaneKind::RocksDb => {
+                let (lane, recovered) = RocksLane::open(vfs.as_ref(), &options.dir)?;
+                (Box::new(lane), recovered)
+            }
+        };
+        for (group, index) in &mut recovered {
+            index
+                .finish()
+                .map_err(|gap| LaneOpenError::Damaged { group: *group, reason: gap.to_string() })?;
+        }
+        let reader = back_end.reader();
+        let committed =
+            recovered.iter().filter_map(|(group, index)| Some((*group, index.committed?))).collect();
+        let groups = recovered
+            .into_iter()
+            .map(|(group, index)| (group, Arc::new(GroupLog::new(group, index, Arc::clone(&reader)))))
+            .collect();
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            metrics: Arc::default(),
+            groups: RwLock::new(groups),
+            cache_bytes_max: options.cache_bytes_max,
+            fatal,
+        });
+        shared.metrics.disk_bytes.store(back_end.bytes(), Ordering::Relaxed);
+        let flusher = Flusher { lane: back_end, shared: Arc::clone(&shared), clock, committed };
+        let thread = std::thread::Builder::new()
+            .name("log-flusher".to_owned())
+            .spawn(move || {
+                let shared = Arc::clone(&flusher.shared);
+                let run = std::panic::AssertUnwindSafe(move || flusher.run());
+                if std::panic::catch_unwind(run).is_err() {
+                    shared.fail(&LaneError::Poisoned("the log's thread panicked".into()));
+                }
+            })
+            .map_err(LaneOpenError::Thread)?;
+        Ok(Arc::new(Self {
+            shared,
+            reader,
+            budget: Arc::new(Semaphore::new(options.queue_bytes_max as usize)),
+            budget_max: options.queue_bytes_max,
+            tickets: std::sync::atomic::AtomicU64::new(1),
+            thread: Mutex::new(Some(thread)),
+        }))
+    }
+
+    /// The log of a group; empty when the group is new.
+    pub(crate) fn log(&self, group: GroupId) -> Arc<GroupLog> {
+        let number = group.number();
+        let mut groups = self.shared.groups.write();
+        let new = || Arc::new(GroupLog::new(number, Default::default(), Arc::clone(&self.reader)));
+        Arc::clone(groups.entry(number).or_insert_with(new))
+    }
+
+    /// The lane's counters.
+    pub(crate) fn metrics(&self) -> Arc<LaneMetrics> {
+        Arc::clone(&self.shared.metrics)
+    }
+
+    /// Bytes on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.metrics.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The group whose entries begin in the oldest segment, so that flushing it lets the lane shrink.
+    pub(crate) fn oldest_pin(&self) -> Option<GroupId> {
+        let logs = self.shared.logs();
+        let pins = logs.iter().filter_map(|log| Some((log.index().oldest_entry_segment()?, log.group())));
+        pins.min().and_then(|(_, group)| GroupId::from_number(group))
+    }
+
+    /// Takes a share of the queue's bytes, waiting while the queue is full.
+    async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LaneError> {
+        // What is larger than the whole queue passes when the queue is empty.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.budget_max);
+        Arc::clone(&self.budget).acquire_many_owned(bytes).await.map_err(|_closed| LaneError::Stopped)
+    }
+
+    /// Appends entries. They can be read when this returns, and are durable when `done` says so.
+    ///
+    /// Within a group, calls must follow one another; openraft makes them so.
+    pub(crate) async fn append(
+        &self,
+        log: &Arc<GroupLog>,
+        entries: Vec<LogEntry>,
+        done: Done,
+    ) -> Result<(), AppendError> {
+        let queued = self.admit(entries.iter().map(LogEntry::bytes).sum()).await?;
+        let count = entries.len() as u64;
+        let first_ticket = self.tickets.fetch_add(count, Ordering::Relaxed);
+        let mut records = Vec::with_capacity(entries.len());
+        {
+            let mut index = log.index();
+            for (entry, ticket) in entries.into_iter().zip(first_ticket..) {
+                let body = RecordBody::Append { position: entry.position, entry: entry.encoded() };
+                records.push(Record { group: log.group(), body });
+                index.append(entry, ticket)?;
+            }
+        }
+        self.push(log, records, first_ticket, done, Some(queued))?;
+        Ok(())
+    }
+
+    /// Writes a vote and waits until it is durable.
+    pub(crate) async fn vote(&self, log: &Arc<GroupLog>, vote: log::Vote) -> Result<(), LaneError> {
+        log.index().vote = Some(vote);
+        self.put_durably(log, RecordBody::Vote(vote)).await
+    }
+
+    /// Withdraws the entries after `after`. Ordered before whatever the group writes next.
+    pub(crate) fn truncate(&self, log: &Arc<GroupLog>, after: Option<LogPosition>) -> Result<(), LaneError> {
+        log.index().truncate(after.map(|p| p.index));
+        self.put(log, RecordBody::Truncate { after }, Box::new(|_result| {}))
+    }
+
+    /// Forgets the entries up to and with `upto`, durably.
+    pub(crate) async fn purge(&self, log: &Arc<GroupLog>, upto: LogPosition) -> Result<(), LaneError> {
+        log.index().purge(upto);
+        self.put_durably(log, RecordBody::Purge(upto)).await
+    }
+
+    async fn put_durably(&self, log: &Arc<GroupLog>, body: RecordBody) -> Result<(), LaneError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // The receiver may be gone when the node stops; then nobody is left to tell.
+        self.put(log, body, Box::new(move |result| drop(tell.send(result))))?;
+        told.await.map_err(|_dropped| LaneError::Stopped)?
+    }
+
+    /// Queues a small record; it is not counted in the queue's bytes, so that votes never wait for data.
+    fn put(&self, log: &Arc<GroupLog>, body: RecordBody, done: Done) -> Result<(), LaneError> {
+        self.push(log, vec![Record { group: log.group(), body }], 0, done, None)
+    }
+
+    fn push(
+        &self,
+        log: &Arc<GroupLog>,
+        records: Vec<Record>,
+        first_ticket: u64,
+        done: Done,
+        queued: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), LaneError> {
+        let log = Arc::clone(log);
+        self.shared.queue.push(Work { log, records, first_ticket, done: Some(done), _queued: queued })
+    }
+
+    /// Writes what is queued, refuses what comes later, and waits for the thread. Blocks.
+    pub(crate) fn close(&self) {
+        self.shared.queue.close(LaneError::Stopped);
+        let thread = self.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the log's thread panicked");
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Why entries were not appended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppendError {
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// The caller skipped an index: a bug, or a damaged log.
+    #[error("appending to the log")]
+    Gap(#[from] super::index::Gap),
+}

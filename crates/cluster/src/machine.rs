@@ -1,0 +1,34 @@
+//! What a group's log is applied to.
+
+use std::io;
+
+use model::{LogPosition, PartitionOp};
+
+/// Why an entry could not be applied. The process must stop: a replica that skips entries is no replica.
+#[derive(Debug, thiserror::Error)]
+#[error("applying an entry failed")]
+pub struct MachineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// How far a machine has got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// The last entry whose effect survives a power cut; the log may be purged up to it.
+    pub position: Option<LogPosition>,
+    /// The membership as of then, as given to [`Machine::apply_membership`]; empty before the first.
+    pub membership: Vec<u8>,
+}
+
+/// The state machine of a partition's replica; `server` implements it over the storage engine.
+///
+/// Entries come one at a time, in the order of their index. After a restart they come again from the one after
+/// [`Machine::durable`] on. Calls may block for as long as memory takes, not for I/O to other nodes.
+pub trait Machine: Send + Sync + 'static {
+    /// Position and membership that are durable in the machine.
+    fn durable(&self) -> io::Result<Durable>;
+    /// Applies an operation. Deterministic: it reads no clock and refuses nothing.
+    fn apply(&self, position: LogPosition, op: PartitionOp) -> Result<(), MachineError>;
+    /// Notes the position of an entry that carries nothing, and becomes durable with the next operation's effect.
+    fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError>;
+    /// Notes position and membership; the bytes are opaque and come back from [`Machine::durable`].
+    fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError>;
+}

@@ -1,0 +1,99 @@
+//! How a node's part in the cluster is set up.
+
+use std::path::PathBuf;
+
+/// Options of [`crate::Cluster::open`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The node's data directory.
+    pub data_dir: PathBuf,
+    /// Partitions to found the cluster with, a power of two; ignored when it exists already. See
+    /// [`default_partitions`].
+    pub partitions: u16,
+    /// Host and port at which peers reach this node.
+    pub peer_address: String,
+    /// Where the logs are kept.
+    pub lane: LaneKind,
+    /// How fast leaders are missed.
+    pub timing: Timing,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// The back-end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneKind {
+    /// Segmented files of our own; the default.
+    Segment,
+    /// A RocksDB instance.
+    RocksDb,
+}
+
+/// Heartbeats and elections. Fail-over takes up to twice `election_ms_max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Milliseconds between heartbeats.
+    pub heartbeat_ms: u64,
+    /// Shortest silence after which a follower stands for election, milliseconds.
+    pub election_ms_min: u64,
+    /// Longest such silence, and the leader's lease, milliseconds.
+    pub election_ms_max: u64,
+}
+
+impl Timing {
+    /// For nodes within a few milliseconds of one another: fail-over in 0.75 to 0.9 s.
+    pub const NEAR: Self = Self { heartbeat_ms: 100, election_ms_min: 300, election_ms_max: 450 };
+    /// For round trips up to 300 ms, or throttled processors: fail-over in 2.5 to 3 s.
+    pub const WAN: Self = Self { heartbeat_ms: 250, election_ms_min: 1000, election_ms_max: 1500 };
+}
+
+/// Limits, in bytes and milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of a segment of the log.
+    pub segment_bytes: u64,
+    /// Envelopes that may wait for the disk, of all groups.
+    pub queue_bytes_max: u32,
+    /// Applied entries kept in memory for followers, of all groups. 0 for a node without followers.
+    pub cache_bytes_max: usize,
+    /// Proposed and not yet applied bytes of one group.
+    pub in_flight_bytes_max: u32,
+    /// How long a proposal waits for room below `in_flight_bytes_max` before it is refused, milliseconds.
+    pub admission_ms_max: u64,
+    /// How long a proposal waits for its outcome before it is unknown, milliseconds.
+    pub proposal_ms_max: u64,
+    /// Bytes of the log above which the group that pins its oldest part is asked to flush.
+    pub log_bytes_soft: u64,
+    /// Bytes of the log above which that group must flush at once.
+    pub log_bytes_hard: u64,
+}
+
+impl Limits {
+    /// The limits of production.
+    pub const PRODUCTION: Self = Self {
+        segment_bytes: 64 << 20,
+        queue_bytes_max: 64 << 20,
+        cache_bytes_max: 64 << 20,
+        in_flight_bytes_max: 32 << 20,
+        admission_ms_max: 1_000,
+        proposal_ms_max: 10_000,
+        log_bytes_soft: 512 << 20,
+        log_bytes_hard: 1 << 30,
+    };
+}
+
+/// Partitions to found a cluster of so many processes with, where nobody chose otherwise: 16 for one, 32 for three
+/// to five, then the power of two that gives each node at least six leaders, at most 256.
+#[must_use]
+pub fn default_partitions(processes: usize) -> u16 {
+    match processes {
+        0..=2 => 16,
+        3..=5 => 32,
+        6..=10 => 64,
+        11..=20 => 128,
+        _ => 256,
+    }
+}
+
+#[cfg(test)]
+mod tests;

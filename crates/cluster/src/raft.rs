@@ -1,0 +1,10 @@
+//! The seam to openraft: the only modules that name it. Nothing of it is stored, sent or shown beyond them.
+
+pub(crate) mod config;
+pub(crate) mod log_store;
+pub(crate) mod machine;
+pub(crate) mod network;
+pub(crate) mod types;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! openraft's state machine over ours: a partition's [`Machine`], or the catalog.
+//!
+//! A data group's snapshot is position and membership alone: the data is in the files that storage has flushed.
+//! The meta group's snapshot is the encoded catalog.
+
+use std::io;
+use std::sync::Arc;
+
+use catalog::Catalog;
+use futures::{Stream, TryStreamExt as _};
+use model::LogPosition;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use prost::Message as _;
+use proto::log;
+
+use super::types::{self, Applied, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types};
+use crate::entry::Proposal;
+use crate::fatal::Fatal;
+use crate::lane::GroupLog;
+use crate::machine::{Durable, Machine};
+
+/// Envelopes above this are applied where blocking does not hold up other tasks.
+const APPLY_INLINE_BYTES: usize = 16 << 10;
+
+/// What the log is applied to.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// A partition's replica.
+    Partition(Arc<dyn Machine>),
+    /// The catalog.
+    Catalog(Arc<Catalog>),
+}
+
+impl Target {
+    fn durable(&self) -> io::Result<Durable> {
+        match self {
+            Self::Partition(machine) => machine.durable(),
+            Self::Catalog(catalog) => {
+                let (position, membership) = catalog.applied();
+                Ok(Durable { position, membership })
+            }
+        }
+    }
+
+    fn apply(&self, position: LogPosition, proposal: &Proposal) -> io::Result<Applied> {
+        match self {
+            Self::Partition(machine) => {
+                let op = proposal.take_partition_op().map_err(invalid)?;
+                machine.apply(position, op).map_err(io::Error::other)?;
+                Ok(Applied::Done)
+            }
+            Self::Catalog(catalog) => {
+                let command = proposal.take_command().map_err(invalid)?;
+                catalog.apply(position, &command).map(Applied::Catalog).map_err(io::Error::other)
+            }
+        }
+    }
+
+    fn apply_blank(&self, position: LogPosition) -> io::Result<()> {
+        match self {
+            Self::Partition(machine) => machine.apply_blank(position).map_err(io::Error::other),
+            Self::Catalog(catalog) => catalog.apply_blank(position).map_err(io::Error::other),
+        }
+    }
+
+    fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Partition(machine) => {
+                machine.apply_membership(position, membership).map_err(io::Error::other)
+            }
+            Self::Catalog(catalog) => {
+                catalog.apply_membership(position, &membership).map_err(io::Error::other)
+            }
+        }
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The state machine of a group.
+pub(crate) struct StateMachine {
+    target: Target,
+    log: Arc<GroupLog>,
+    fatal: Fatal,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    /// The newest snapshot taken here; the meta group's is kept for followers.
+    snapshot: Option<Snapshot>,
+}
+
+impl StateMachine {
+    pub(crate) fn new(target: Target, log: Arc<GroupLog>, fatal: Fatal) -> io::Result<Self> {
+        let durable = target.durable()?;
+        let applied = durable.position.map(types::log_id);
+        if let Some(position) = durable.position {
+            log.applied(position.index);
+        }
+        let membership = decode_membership(&durable.membership)?;
+        Ok(Self { target, log, fatal, applied, membership, snapshot: None })
+    }
+
+    fn apply_one(&mut self, entry: types::Entry) -> io::Result<Applied> {
+        let position = types::position(&entry.log_id);
+        let applied = match entry.payload {
+            EntryPayload::Blank => {
+                self.target.apply_blank(position)?;
+                Applied::Done
+            }
+            EntryPayload::Membership(membership) => {
+                let stored = StoredMembership::new(Some(entry.log_id), membership);
+                self.target.apply_membership(position, encode_membership(&stored))?;
+                self.membership = stored;
+                Applied::Done
+            }
+            EntryPayload::Normal(proposal) => {
+                let small = proposal.encoded().len() <= APPLY_INLINE_BYTES;
+                if small {
+                    self.target.apply(position, &proposal)
+                } else {
+                    self.apply_large(position, &proposal)
+                }?
+            }
+        };
+        self.applied = Some(entry.log_id);
+        self.log.applied(position.index);
+        Ok(applied)
+    }
+
+    /// Applies where other tasks of this thread are moved elsewhere meanwhile, if the runtime can do that.
+    fn apply_large(&self, position: LogPosition, proposal: &Proposal) -> io::Result<Applied> {
+        use tokio::runtime::{Handle, RuntimeFlavor};
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(|| self.target.apply(position, proposal))
+            }
+            _ => self.target.apply(position, proposal),
+        }
+    }
+}
+
+pub(crate) fn encode_membership(stored: &StoredMembership) -> Vec<u8> {
+    let message = log::StoredMembership {
+        log_id: stored.log_id().as_ref().map(|id| types::position(id).into()),
+        membership: Some(types::stored_membership(stored.membership())),
+    };
+    message.encode_to_vec()
+}
+
+pub(crate) fn decode_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
+    if bytes.is_empty() {
+        return Ok(StoredMembership::default());
+    }
+    let message = log::StoredMembership::decode(bytes).map_err(invalid)?;
+    let id = message.log_id.map(|id| types::log_id(id.into()));
+    let membership = message.membership.as_ref().map(types::membership);
+    Ok(StoredMembership::new(id, membership.unwrap_or_default()))
+}
+
+impl RaftStateMachine<Types> for StateMachine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let at = entry.log_id;
+            match self.apply_one(entry) {
+                Ok(applied) => {
+                    if let Some(responder) = responder {
+                        responder.send(applied);
+                    }
+                }
+                Err(error) => {
+                    self.fatal.raise(&format!("applying entry {at}: {}", with_causes(&error)));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder(self.take_snapshot().inspect(|snapshot| self.snapshot = Some(snapshot.clone())))
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        match (&self.target, &snapshot) {
+            (Target::Catalog(catalog), SnapshotData::Catalog(bytes)) => {
+                let position = meta.last_log_id.as_ref().map(types::position);
+                let membership = encode_membership(&meta.last_membership);
+                catalog.import(bytes, position, membership).map_err(io::Error::other)?;
+                catalog.sync().map_err(io::Error::other)?;
+            }
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "installing a partition's files from a peer comes with the peer protocol",
+                ));
+            }
+        }
+        self.applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        if let Some(id) = &meta.last_log_id {
+            self.log.applied(id.index);
+        }
+        self.snapshot = Some(Snapshot { meta: meta.clone(), snapshot });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        Ok(self.snapshot.clone())
+    }
+}
+
+impl StateMachine {
+    /// Takes a snapshot of this moment; called between entries, so that all of it is of one position.
+    fn take_snapshot(&self) -> io::Result<Snapshot> {
+        let (durable, data) = match &self.target {
+            Target::Partition(machine) => (machine.durable()?, SnapshotData::Files),
+            Target::Catalog(catalog) => {
+                // The log will be purged up to here.
+                catalog.sync().map_err(io::Error::other)?;
+                let snapshot = catalog.snapshot();
+                let durable = Durable { position: snapshot.position, membership: snapshot.membership };
+                (durable, SnapshotData::Catalog(snapshot.bytes))
+            }
+        };
+        let meta = SnapshotMeta {
+            last_log_id: durable.position.map(types::log_id),
+            last_membership: decode_membership(&durable.membership)?,
+        };
+        Ok(Snapshot { meta, snapshot: data })
+    }
+}
+
+/// A snapshot that was taken already.
+pub(crate) struct Builder(io::Result<Snapshot>);
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        std::mem::replace(&mut self.0, Err(io::Error::other("a snapshot is taken once")))
+    }
+}
+
+/// An error with all its causes, for the one place where it is reported.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
