@@ -1,1 +1,35 @@
-//! storage
+//! The TSM engine of one replica: memtable, immutable columnar files, series index, compaction, manifest.
+//!
+//! ```text
+//!  log entries --apply--> memtable (per shard, row-major chunk per series)
+//!                            | flush: all shards of the engine at once, up to position F
+//!                            v
+//!                         *.tsm files  + ONE manifest record {F, files}   <- the only place where F is durable
+//!                            | compaction per shard: merge of files that are neighbours in write order
+//!                            v
+//!                         fewer, larger files
+//!  scan: snapshot (Arcs of memtable chunks and files) -> series by index -> pages by time -> merge -> blocks
+//! ```
+//!
+//! Invariants. The engine writes no log: what is not in a file is replayed from the Raft log after a crash.
+//! Applying is deterministic and fails only when the replica has failed as a whole. Later positions win over
+//! earlier ones, field by field. Files never change after their manifest record; the set of live files changes
+//! only by a manifest append. Everything is plain threads behind [`Jobs`], and all I/O goes through [`disk::Vfs`].
+
+mod codec;
+mod compact;
+mod engine;
+mod error;
+mod index;
+mod jobs;
+mod layout;
+mod manifest;
+mod memtable;
+mod merge;
+mod options;
+mod tsm;
+
+pub use engine::{Engine, Flushed, Scan, ShardInfo, Stats};
+pub use error::{Damage, FatalError, OpenError, ReadError};
+pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};
+pub use options::Options;

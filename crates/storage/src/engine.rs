@@ -1,0 +1,354 @@
+//! The engine: opening, applying, flushing, closing. Its parts live in the modules below.
+//!
+//! Locks, in the order in which they may be taken: `flushing`, `manifest`, `state`. Readers take only `state`, and
+//! only to clone pointers. No lock is held while a page is read; `state` is never held during I/O.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use disk::Vfs;
+use model::{BucketId, Clock, LogPosition, PartitionOp, TimeRange};
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::{FatalError, OpenError};
+use crate::jobs::Jobs;
+use crate::manifest::{Durable, Manifest};
+use crate::options::Options;
+use compaction::Compactions;
+use state::State;
+
+mod apply;
+mod compaction;
+mod flush;
+mod recover;
+mod removal;
+mod scan;
+mod schema;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use scan::Scan;
+
+/// Called after everything up to a position has become durable in files; the log before it is not needed any more.
+pub type Flushed = Arc<dyn Fn(LogPosition) + Send + Sync>;
+
+/// One shard, for those who look at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardInfo {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The shard's time.
+    pub range: TimeRange,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Number of its files.
+    pub files: usize,
+    /// Number of series with rows in it, in files or memory.
+    pub series: u64,
+}
+
+/// Counters and gauges of one engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Rows applied since the engine was opened.
+    pub rows_applied: u64,
+    /// Memory held by rows that are not yet in files.
+    pub memtable_bytes: usize,
+    /// Flushes that became durable.
+    pub flushes: u64,
+    /// Bytes written by flushes.
+    pub flush_bytes: u64,
+    /// Merges that were installed.
+    pub compactions: u64,
+    /// Merges that failed.
+    pub compactions_failed: u64,
+    /// Bytes written by merges.
+    pub compaction_bytes: u64,
+    /// Live files.
+    pub files: usize,
+    /// Bytes of live files.
+    pub file_bytes: u64,
+    /// Shards.
+    pub shards: usize,
+    /// Series in all buckets.
+    pub series: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    rows_applied: AtomicU64,
+    flushes: AtomicU64,
+    flush_bytes: AtomicU64,
+    compactions: AtomicU64,
+    compactions_failed: AtomicU64,
+    compaction_bytes: AtomicU64,
+}
+
+/// The TSM engine of one replica. See the crate's documentation.
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}
+
+/// What the engine and its jobs share.
+pub(crate) struct Inner {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    clock: Arc<dyn Clock>,
+    jobs: Arc<dyn Jobs>,
+    options: Options,
+    notify: Flushed,
+    state: RwLock<State>,
+    manifest: Mutex<Manifest>,
+    /// Held during a flush: one at a time.
+    flushing: Mutex<()>,
+    flush_submitted: AtomicBool,
+    compactions: Compactions,
+    removal_submitted: AtomicBool,
+    next_file: AtomicU64,
+    closing: AtomicBool,
+    fatal: OnceLock<FatalError>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// Opens the engine of a directory, which is created when it does not exist. Files that no manifest record
+    /// names are removed. `notify` is called from background threads.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        dir: PathBuf,
+        clock: Arc<dyn Clock>,
+        jobs: Arc<dyn Jobs>,
+        options: Options,
+        notify: Flushed,
+    ) -> Result<Self, OpenError> {
+        vfs.create_dir_all(&dir).map_err(OpenError::io("create", &dir))?;
+        let manifest = Manifest::open(&*vfs, &dir, options.manifest_bytes_max)?;
+        recover::remove_orphans(&*vfs, &dir, manifest.live())?;
+        let now = clock.monotonic();
+        let state = recover::load(&*vfs, &dir, manifest.live(), now)?;
+        let next_file = manifest.live().next_number.max(1);
+        let inner = Arc::new(Inner {
+            vfs,
+            dir,
+            clock,
+            jobs,
+            options,
+            notify,
+            state: RwLock::new(state),
+            manifest: Mutex::new(manifest),
+            flushing: Mutex::new(()),
+            flush_submitted: AtomicBool::new(false),
+            compactions: Compactions::default(),
+            removal_submitted: AtomicBool::new(false),
+            next_file: AtomicU64::new(next_file),
+            closing: AtomicBool::new(false),
+            fatal: OnceLock::new(),
+            counters: Counters::default(),
+        });
+        Inner::consider_compaction(&inner);
+        Ok(Self { inner })
+    }
+
+    /// The log position up to which everything is in files, and the membership at that position. The log is to be
+    /// replayed from the entry after it.
+    pub fn durable(&self) -> (Option<LogPosition>, Vec<u8>) {
+        let manifest = self.inner.manifest.lock();
+        match &manifest.live().durable {
+            Some(Durable { position, membership }) => (Some(*position), membership.clone()),
+            None => (None, Vec::new()),
+        }
+    }
+
+    /// The last position applied, durable or not.
+    pub fn applied(&self) -> Option<LogPosition> {
+        self.inner.state.read().applied
+    }
+
+    /// Applies an entry of the log. Entries that are applied already are skipped, so replay may overlap.
+    pub fn apply(&self, position: LogPosition, op: &PartitionOp) -> Result<(), FatalError> {
+        self.inner.check()?;
+        let wants_flush = self.inner.apply(position, op);
+        if wants_flush {
+            Inner::submit_flush(&self.inner);
+        }
+        Ok(())
+    }
+
+    /// Applies an entry that changes the membership of the group. The bytes are kept and given back by
+    /// [`Engine::durable`]; the engine does not look into them.
+    pub fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), FatalError> {
+        self.inner.check()?;
+        let mut state = self.inner.state.write();
+        if state.advance(position, self.inner.clock.monotonic()) {
+            state.membership = membership;
+        }
+        Ok(())
+    }
+
+    /// Applies an entry that changes nothing.
+    pub fn apply_blank(&self, position: LogPosition) -> Result<(), FatalError> {
+        self.inner.check()?;
+        self.inner.state.write().advance(position, self.inner.clock.monotonic());
+        Ok(())
+    }
+
+    /// Asks for a flush in the background, because the log or the memory needs it.
+    pub fn request_flush(&self) {
+        Inner::submit_flush(&self.inner);
+    }
+
+    /// Flushes everything applied so far and returns when it is durable.
+    pub fn flush_now(&self) -> Result<(), FatalError> {
+        Inner::flush(&self.inner)
+    }
+
+    /// Merges each shard's files until no plan is left, as if all shards were cold. For tools and tests.
+    pub fn compact_now(&self) -> Result<(), FatalError> {
+        Inner::compact_all(&self.inner)
+    }
+
+    /// To be called now and then (each second, say): flushes by age, merges shards that have become cold, tries
+    /// failed merges again, removes files whose last reader is gone.
+    pub fn tick(&self) {
+        let now = self.inner.clock.monotonic();
+        let is_old = {
+            let state = self.inner.state.read();
+            let age_max = std::time::Duration::from_millis(self.inner.options.memtable_age_ms_max);
+            state.unflushed_since.is_some_and(|since| now.saturating_sub(since) >= age_max)
+        };
+        if is_old {
+            Inner::submit_flush(&self.inner);
+        }
+        Inner::consider_compaction(&self.inner);
+        Inner::submit_removal(&self.inner);
+    }
+
+    /// Memory held by rows that are not yet in files, those being flushed included.
+    pub fn memtable_bytes(&self) -> usize {
+        self.inner.state.read().memtable_bytes()
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.inner.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let state = self.inner.state.read();
+        let files = || state.shards().flat_map(|(_, shard)| shard.files.iter());
+        Stats {
+            rows_applied: get(&counters.rows_applied),
+            memtable_bytes: state.memtable_bytes(),
+            flushes: get(&counters.flushes),
+            flush_bytes: get(&counters.flush_bytes),
+            compactions: get(&counters.compactions),
+            compactions_failed: get(&counters.compactions_failed),
+            compaction_bytes: get(&counters.compaction_bytes),
+            files: files().count(),
+            file_bytes: files().map(|f| f.entry.bytes).sum(),
+            shards: state.shards().count(),
+            series: state.buckets.values().map(|b| b.index.len()).sum(),
+        }
+    }
+
+    /// The shards, by bucket and time.
+    pub fn shards(&self) -> Vec<ShardInfo> {
+        let state = self.inner.state.read();
+        state
+            .shards()
+            .map(|(bucket, shard)| ShardInfo {
+                bucket,
+                range: shard.range,
+                bytes: shard.files.iter().map(|f| f.entry.bytes).sum(),
+                files: shard.files.len(),
+                series: shard.presence.len(),
+            })
+            .collect()
+    }
+
+    /// The buckets that have data.
+    pub fn buckets(&self) -> Vec<BucketId> {
+        self.inner
+            .state
+            .read()
+            .buckets
+            .iter()
+            .filter(|(_, b)| !b.shards.is_empty())
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Why the engine has stopped, if it has.
+    pub fn fatal(&self) -> Option<FatalError> {
+        self.inner.fatal.get().cloned()
+    }
+
+    /// Stops background work and waits for what runs. Rows that are not flushed stay in the log; whoever wants a
+    /// quick start next time calls [`Engine::flush_now`] before.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.inner.closing.store(true, Ordering::Release);
+        drop(self.inner.flushing.lock());
+        self.inner.compactions.wait();
+    }
+}
+
+impl Inner {
+    fn check(&self) -> Result<(), FatalError> {
+        match self.fatal.get() {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Stops the engine for good. The first reason stays.
+    fn poison(&self, error: FatalError) -> FatalError {
+        tracing::error!(dir = %self.dir.display(), %error, "the storage engine stops: it must be opened anew");
+        self.fatal.get_or_init(|| error).clone()
+    }
+
+    fn next_file_number(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Poisons the engine when a job panics.
+struct PanicGuard<'a> {
+    inner: &'a Inner,
+    job: &'static str,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.inner.poison(FatalError::Panicked { job: self.job });
+        }
+    }
+}
+
+/// Runs a job's body; a panic stops the engine, not the thread that serves others too.
+fn guarded(inner: &Inner, job: &'static str, body: impl FnOnce()) {
+    let run = std::panic::AssertUnwindSafe(|| {
+        let _guard = PanicGuard { inner, job };
+        body();
+    });
+    if std::panic::catch_unwind(run).is_err() {
+        tracing::error!(job, "a storage job panicked");
+    }
+}

@@ -1,0 +1,134 @@
+//! Applying log entries to the memtable. Deterministic: nothing but the entries decides what happens.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use model::{Batch, BucketId, LogPosition, PartitionOp, Table, Timestamp};
+use roaring::RoaringBitmap;
+
+use super::Inner;
+use super::state::{Bucket, Dropped, Shard, ShardId, State};
+use crate::layout::Layout;
+use crate::memtable::{Source, sparse_columns};
+
+impl Inner {
+    /// Applies an entry; says whether a flush is due.
+    pub(super) fn apply(&self, position: LogPosition, op: &PartitionOp) -> bool {
+        let now = self.clock.monotonic();
+        let mut state = self.state.write();
+        if !state.advance(position, now) {
+            return false;
+        }
+        match op {
+            PartitionOp::Write(batch) => {
+                state.write(batch, now);
+                self.counters.rows_applied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+                state.active_bytes > self.options.memtable_bytes_max
+            }
+            PartitionOp::DropShards { bucket, ending_by } => {
+                state.drop_shards(position.index, *bucket, *ending_by)
+            }
+            PartitionOp::DropBucket { bucket } => state.drop_bucket(position.index, *bucket),
+        }
+    }
+}
+
+impl State {
+    fn write(&mut self, batch: &Batch, now: Duration) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut bucket = self.buckets.remove(&batch.bucket).unwrap_or_default();
+        for table in &batch.tables {
+            let added = bucket.write_table(table, batch.shard_duration_ns, now, &mut || self.new_shard_id());
+            self.active_bytes += added;
+        }
+        self.buckets.insert(batch.bucket, bucket);
+    }
+
+    /// Drops the shards that end by a time. Returns whether a flush should make it durable.
+    fn drop_shards(&mut self, index: u64, bucket: BucketId, ending_by: Timestamp) -> bool {
+        let Some(found) = self.buckets.get_mut(&bucket) else { return false };
+        let keep_from = found.shards.partition_point(|s| s.range.end <= ending_by);
+        let gone: Vec<Shard> = found.shards.drain(..keep_from).collect();
+        let mut absent = RoaringBitmap::new();
+        gone.iter().for_each(|shard| absent |= &shard.presence);
+        found.forget_absent(absent);
+        if found.shards.is_empty() {
+            self.buckets.remove(&bucket);
+        }
+        self.bury(index, gone)
+    }
+
+    fn drop_bucket(&mut self, index: u64, bucket: BucketId) -> bool {
+        match self.buckets.remove(&bucket) {
+            Some(bucket) => self.bury(index, bucket.shards),
+            None => false,
+        }
+    }
+
+    fn bury(&mut self, index: u64, shards: Vec<Shard>) -> bool {
+        let any = !shards.is_empty();
+        for shard in shards {
+            self.active_bytes -= shard.active.bytes;
+            self.dropped.push(Dropped { index, shard: shard.id, files: shard.files });
+        }
+        any
+    }
+}
+
+impl Bucket {
+    /// Appends the rows of a table; returns the growth of the memtable in bytes.
+    fn write_table(
+        &mut self,
+        table: &Table,
+        shard_duration_ns: i64,
+        now: Duration,
+        new_id: &mut impl FnMut() -> ShardId,
+    ) -> usize {
+        let full = self.layouts.intern(&table.fields);
+        let full_columns: Vec<_> = table.columns.iter().collect();
+        let mut grown = 0;
+        for (series, rows) in table.series_ranges() {
+            if rows.is_empty() {
+                continue;
+            }
+            let id = self.index.register(&series.key, series.hash);
+            let mut at = rows.start;
+            while at < rows.end {
+                let place = self
+                    .shard_for(table.times[at], shard_duration_ns, |range| Shard::new(new_id(), range, now));
+                let shard = &mut self.shards[place];
+                let end = at
+                    + table.times[at..rows.end]
+                        .iter()
+                        .take_while(|&&t| shard.range.contains(Timestamp(t)))
+                        .count();
+                // A time that no range contains cannot be written by a validated batch; it is still one row.
+                let end = end.max(at + 1);
+                let part = at..end;
+                let before = shard.active.bytes;
+                let is_new = match sparse_columns(&table.columns, &part) {
+                    None => {
+                        let source = Source { layout: &full, times: &table.times, columns: &full_columns };
+                        shard.active.append(id, &series.key, &source, part, &mut self.layouts)
+                    }
+                    Some(present) => {
+                        let fields: Vec<_> = present.iter().map(|&i| table.fields[i].clone()).collect();
+                        let columns: Vec<_> = present.iter().map(|&i| &table.columns[i]).collect();
+                        let layout: Arc<Layout> = self.layouts.intern(&fields);
+                        let source = Source { layout: &layout, times: &table.times, columns: &columns };
+                        shard.active.append(id, &series.key, &source, part, &mut self.layouts)
+                    }
+                };
+                if is_new {
+                    shard.presence.insert(id);
+                }
+                grown += shard.active.bytes - before;
+                at = end;
+            }
+        }
+        grown
+    }
+}

@@ -1,0 +1,246 @@
+//! Scheduling of merges: one at a time per engine, the shard with most to gain first, failures in quarantine.
+//!
+//! ```text
+//!  plan (pure, per shard) -> merge (no locks) -> manifest lock: inputs still live? -> record -> install
+//! ```
+//! A merge that fails leaves its inputs in place; its shard waits, twice as long each time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use model::{BucketId, SeriesKey};
+use parking_lot::Mutex;
+
+use super::flush::in_order;
+use super::state::{Shard, ShardId, file_path, shard_dir};
+use super::{Inner, guarded};
+use crate::codec::Effort;
+use crate::compact::plan::{Plan, plan};
+use crate::compact::run::{MergeError, run};
+use crate::error::{FatalError, WriteError};
+use crate::index::{SeriesId, compare_keys};
+use crate::jobs::JobClass;
+use crate::manifest::{Edit, FileEntry};
+use crate::tsm::TsmFile;
+
+/// What the scheduling remembers.
+#[derive(Debug, Default)]
+pub(super) struct Compactions {
+    submitted: AtomicBool,
+    /// Held while a merge runs.
+    running: Mutex<()>,
+    quarantine: Mutex<HashMap<ShardId, Quarantine>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quarantine {
+    failures: u32,
+    until: Duration,
+}
+
+impl Compactions {
+    /// Waits for the merge that runs.
+    pub(super) fn wait(&self) {
+        drop(self.running.lock());
+    }
+}
+
+struct Task {
+    bucket: BucketId,
+    shard: ShardId,
+    plan: Plan,
+    inputs: Vec<Arc<TsmFile>>,
+}
+
+impl Inner {
+    /// Queues a merge if some shard wants one and none waits already.
+    pub(super) fn consider_compaction(this: &Arc<Self>) {
+        if this.is_closing() || this.fatal.get().is_some() || this.next_task(false).is_none() {
+            return;
+        }
+        if this.compactions.submitted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let inner = Arc::clone(this);
+        let job = move || {
+            inner.compactions.submitted.store(false, Ordering::Release);
+            guarded(&inner, "compaction", || {
+                let ran = {
+                    let _one_at_a_time = inner.compactions.running.lock();
+                    inner.next_task(false).map(|task| inner.compact(task))
+                };
+                if ran.is_some() {
+                    Self::submit_removal(&inner);
+                    Self::consider_compaction(&inner);
+                }
+            });
+        };
+        this.jobs.submit(JobClass::Compaction, Box::new(job));
+    }
+
+    /// Merges on this thread until no plan is left, as if all shards were cold.
+    pub(super) fn compact_all(this: &Arc<Self>) -> Result<(), FatalError> {
+        loop {
+            this.check()?;
+            let _one_at_a_time = this.compactions.running.lock();
+            let Some(task) = this.next_task(true) else { break };
+            this.compact(task);
+        }
+        Self::submit_removal(this);
+        Ok(())
+    }
+
+    /// The shard to merge next: the one whose merge removes most files.
+    fn next_task(&self, all_are_cold: bool) -> Option<Task> {
+        let now = self.clock.monotonic();
+        let wall = self.clock.now();
+        let cold_after = Duration::from_millis(self.options.cold_after_ms);
+        let quarantine = self.compactions.quarantine.lock();
+        let state = self.state.read();
+        let candidates = state.shards().filter_map(|(bucket, shard)| {
+            if quarantine.get(&shard.id).is_some_and(|q| now < q.until) {
+                return None;
+            }
+            let is_quiet = now.saturating_sub(shard.touched) >= cold_after && shard.active.is_empty();
+            let is_cold = all_are_cold || (is_quiet && shard.range.end <= wall);
+            let entries: Vec<&FileEntry> = shard.files.iter().map(|f| &f.entry).collect();
+            Some((bucket, shard, plan(&entries, is_cold, &self.options)?))
+        });
+        let (bucket, shard, plan) = candidates.max_by_key(|(_, _, plan)| plan.inputs.len())?;
+        let inputs = files_of(shard, &plan)?;
+        Some(Task { bucket, shard: shard.id, plan, inputs })
+    }
+
+    /// Runs and installs a merge; a failure is reported and remembered here.
+    fn compact(&self, task: Task) {
+        let shard = task.shard;
+        match self.merge_and_install(task) {
+            Ok(()) => {
+                self.compactions.quarantine.lock().remove(&shard);
+            }
+            Err(MergeError::Closing) => {}
+            Err(error) => {
+                self.counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
+                let mut quarantine = self.compactions.quarantine.lock();
+                let now = self.clock.monotonic();
+                // Entries of shards that are gone must not pile up.
+                quarantine
+                    .retain(|_, q| now < q.until.saturating_mul(2).saturating_add(Duration::from_secs(3600)));
+                let failures = quarantine.get(&shard).map_or(0, |q| q.failures) + 1;
+                let wait = self.options.quarantine_ms_min.saturating_mul(1 << (failures - 1).min(30));
+                let wait = Duration::from_millis(wait.min(self.options.quarantine_ms_max));
+                quarantine.insert(shard, Quarantine { failures, until: now.saturating_add(wait) });
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, ?wait, failures, "a merge failed and waits");
+            }
+        }
+    }
+
+    fn merge_and_install(&self, task: Task) -> Result<(), MergeError> {
+        let Task { bucket, shard, plan, inputs } = task;
+        let first = inputs.first().expect("a plan has inputs");
+        let range = first.entry.shard;
+        let order = inputs.iter().map(|f| f.entry.order).max().unwrap_or(0);
+        let dir = shard_dir(&self.dir, bucket, range);
+        let needed = inputs.iter().map(|f| f.entry.bytes).sum::<u64>();
+        let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
+        if free < needed.saturating_add(self.options.disk_reserve_bytes) {
+            return Err(MergeError::DiskFull { needed, free });
+        }
+        let number = self.next_file_number();
+        let path = file_path(&self.dir, bucket, range, number);
+        let effort = Effort::Dense(self.options.dense_compression_level);
+        let written = run(&*self.vfs, &inputs, &path, plan.density, effort, || {
+            self.is_closing() || self.fatal.get().is_some()
+        })
+        .and_then(|finished| {
+            self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
+            let entry = FileEntry {
+                number,
+                order,
+                level: plan.level,
+                density: plan.density,
+                bucket,
+                shard: range,
+                bytes: finished.bytes,
+                checksum: finished.checksum,
+                rows: finished.rows,
+                series: finished.series,
+                times: finished.times,
+            };
+            let file = TsmFile::open(&*self.vfs, &path, &entry, in_order(series_of(&inputs)))?;
+            Ok(Arc::new(file))
+        });
+        let file = match written {
+            Ok(file) => file,
+            Err(error) => {
+                self.discard(&path);
+                return Err(error);
+            }
+        };
+        let bytes = file.entry.bytes;
+        let edit = Edit {
+            durable: None,
+            added: vec![file.entry.clone()],
+            removed: plan.inputs,
+            next_number: self.next_file.load(Ordering::Relaxed),
+        };
+        let mut manifest = self.manifest.lock();
+        if edit.removed.iter().any(|n| !manifest.live().files.contains_key(n)) {
+            // The shard was dropped, and the drop is in the manifest already.
+            drop(manifest);
+            drop(file);
+            self.discard(&path);
+            return Ok(());
+        }
+        if let Err(error) = manifest.append(&*self.vfs, &edit) {
+            let source = Arc::new(error.source);
+            self.poison(FatalError::Write { doing: error.doing, path: error.path, source });
+            return Err(MergeError::Closing);
+        }
+        let mut state = self.state.write();
+        let is_input = |f: &Arc<TsmFile>| edit.removed.contains(&f.entry.number);
+        let now = self.clock.monotonic();
+        if let Some(live) = state.shard_mut(bucket, shard) {
+            live.files.retain(|f| !is_input(f));
+            let touched = live.touched;
+            live.add_file(file, now);
+            live.touched = touched;
+        } else if let Some(dropped) = state.dropped_mut(shard) {
+            dropped.files.retain(|f| !is_input(f));
+            dropped.files.push(file);
+        }
+        state.dead.extend(inputs);
+        self.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        self.counters.compaction_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes an output that is not used. If that fails, opening the engine removes it.
+    fn discard(&self, path: &std::path::Path) {
+        let removed = match self.vfs.exists(path) {
+            Ok(true) => self.vfs.remove_file(path),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(path = %path.display(), %error, "cannot remove the output of a failed merge");
+        }
+    }
+}
+
+/// The files that a plan names.
+fn files_of(shard: &Shard, plan: &Plan) -> Option<Vec<Arc<TsmFile>>> {
+    let find = |n: &u64| shard.files.iter().find(|f| f.entry.number == *n).map(Arc::clone);
+    plan.inputs.iter().map(find).collect()
+}
+
+/// The series of all files, in key order, each once.
+fn series_of(files: &[Arc<TsmFile>]) -> Vec<(SeriesId, SeriesKey)> {
+    let mut all: Vec<_> = files.iter().flat_map(|f| &f.series).map(|s| (s.id, s.key.clone())).collect();
+    all.sort_by(|a, b| compare_keys(&a.1, &b.1));
+    all.dedup_by_key(|(id, _)| *id);
+    all
+}

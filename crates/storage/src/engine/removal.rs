@@ -1,0 +1,44 @@
+//! Unlinking files that are out of the manifest, once no reader holds them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Inner, guarded};
+use crate::jobs::JobClass;
+
+impl Inner {
+    /// Queues a removal if there is something to remove and none waits already.
+    pub(super) fn submit_removal(this: &Arc<Self>) {
+        if this.is_closing() || this.state.read().dead.is_empty() {
+            return;
+        }
+        if this.removal_submitted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let inner = Arc::clone(this);
+        let job = move || {
+            inner.removal_submitted.store(false, Ordering::Release);
+            guarded(&inner, "removal", || inner.remove_dead_files());
+        };
+        this.jobs.submit(JobClass::Removal, Box::new(job));
+    }
+
+    /// Removes the dead files that nobody reads; the others wait for the next time.
+    fn remove_dead_files(&self) {
+        let dead = {
+            let mut state = self.state.write();
+            let all = std::mem::take(&mut state.dead);
+            // Nobody can begin to use a dead file, so a count of one stays one.
+            let (unused, used) = all.into_iter().partition(|file| Arc::strong_count(file) == 1);
+            state.dead = used;
+            let unused: Vec<_> = unused;
+            unused
+        };
+        for file in dead {
+            if let Err(error) = self.vfs.remove_file(&file.path) {
+                // Opening the engine removes what no manifest record names.
+                tracing::warn!(path = %file.path.display(), %error, "cannot remove a dead file");
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Scans: a snapshot is taken under the state's lock by cloning pointers; reading happens later, without it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use model::{FieldDef, FieldSelection, Predicate, ScanRequest, SeriesBlock, SeriesKey, TimeRange};
+use roaring::RoaringBitmap;
+
+use super::Engine;
+use super::flush::MemoryPiece;
+use super::state::Bucket;
+use crate::compact::run::stand_alone;
+use crate::error::ReadError;
+use crate::index::{Selection, SeriesId};
+use crate::layout::same_field;
+use crate::memtable::{IdMap, SeriesBuffer, ShardBuffer};
+use crate::merge::{Merge, Piece, Rows, without_empty_rows};
+use crate::tsm::{ChunkPiece, TsmFile};
+
+/// One shard as it was when the scan began.
+#[derive(Debug)]
+pub(super) struct ShardSnapshot {
+    pub(super) files: Vec<Arc<TsmFile>>,
+    pub(super) frozen: Option<Arc<ShardBuffer>>,
+    pub(super) active: IdMap<Arc<SeriesBuffer>>,
+}
+
+/// What a scan or a question about the schema looks at.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) selection: Selection,
+    /// In key order.
+    pub(super) series: Vec<(SeriesId, SeriesKey)>,
+    /// By time.
+    pub(super) shards: Vec<ShardSnapshot>,
+}
+
+impl Snapshot {
+    /// The series that a predicate selects, with what the shards that overlap `range` hold of them.
+    pub(super) fn of(bucket: &Bucket, range: TimeRange, predicate: &Predicate) -> Self {
+        let selection = bucket.index.select(predicate);
+        let shards: Vec<_> = bucket.shards.iter().filter(|s| s.range.overlaps(&range)).collect();
+        let mut wanted = RoaringBitmap::new();
+        shards.iter().for_each(|shard| wanted |= &shard.presence);
+        wanted &= &selection.some;
+        let shards = shards
+            .into_iter()
+            .map(|shard| ShardSnapshot {
+                files: shard.files.clone(),
+                frozen: shard.frozen.clone(),
+                active: of_series(&shard.active, &wanted),
+            })
+            .collect();
+        Self { selection, series: bucket.index.sorted(&wanted), shards }
+    }
+
+    /// Whether a field of a series passes.
+    pub(super) fn accepts(&self, predicate: &Predicate, id: SeriesId, key: &SeriesKey, field: &str) -> bool {
+        self.selection.all.contains(id) || predicate.accepts(key, field)
+    }
+}
+
+impl ShardSnapshot {
+    /// The memtable's rows of a series, oldest first.
+    pub(super) fn buffers(&self, id: SeriesId) -> impl Iterator<Item = &Arc<SeriesBuffer>> {
+        let frozen = self.frozen.as_ref().and_then(|f| f.series.get(&id));
+        frozen.into_iter().chain(self.active.get(&id))
+    }
+}
+
+fn of_series(buffer: &ShardBuffer, wanted: &RoaringBitmap) -> IdMap<Arc<SeriesBuffer>> {
+    if (buffer.series.len() as u64) < wanted.len() {
+        let held = buffer.series.iter().filter(|(id, _)| wanted.contains(**id));
+        held.map(|(id, series)| (*id, Arc::clone(series))).collect()
+    } else {
+        wanted.iter().filter_map(|id| Some((id, Arc::clone(buffer.series.get(&id)?)))).collect()
+    }
+}
+
+/// The blocks of a scan, in series key order; those of a series ascending in time. After an error it ends.
+#[derive(Debug)]
+pub struct Scan {
+    range: TimeRange,
+    predicate: Predicate,
+    fields: FieldSelection,
+    snapshot: Snapshot,
+    next_series: usize,
+    /// The series that is being read.
+    current: Option<OpenSeries>,
+}
+
+struct OpenSeries {
+    key: SeriesKey,
+    /// One merge per shard, by time.
+    merges: VecDeque<ShardMerge>,
+}
+
+struct ShardMerge {
+    fields: Vec<FieldDef>,
+    merge: Merge<SeriesPiece>,
+}
+
+impl std::fmt::Debug for OpenSeries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSeries").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+enum SeriesPiece {
+    Chunk(ChunkPiece),
+    Memory(MemoryPiece),
+}
+
+impl Piece for SeriesPiece {
+    type Error = ReadError;
+
+    fn times(&self) -> (i64, i64) {
+        match self {
+            Self::Chunk(piece) => piece.times(),
+            Self::Memory(piece) => piece.times(),
+        }
+    }
+
+    fn rank(&self) -> u64 {
+        match self {
+            Self::Chunk(piece) => piece.rank(),
+            Self::Memory(piece) => piece.rank(),
+        }
+    }
+
+    fn load(&self, fields: &[FieldDef]) -> Result<Rows, ReadError> {
+        match self {
+            Self::Chunk(piece) => piece.load(fields),
+            Self::Memory(piece) => piece.load(fields).map_err(|never| match never {}),
+        }
+    }
+}
+
+impl Engine {
+    /// Reads rows as they are at this moment, whatever is applied, flushed, merged or dropped while the caller
+    /// reads. Blocks have at most 8,192 rows.
+    pub fn scan(&self, request: &ScanRequest) -> Result<Scan, ReadError> {
+        let snapshot = {
+            let state = self.inner.state.read();
+            match state.buckets.get(&request.bucket) {
+                Some(bucket) => Snapshot::of(bucket, request.range, &request.predicate),
+                None => Snapshot::of(&Bucket::default(), request.range, &request.predicate),
+            }
+        };
+        Ok(Scan {
+            range: request.range,
+            predicate: request.predicate.clone(),
+            fields: request.fields.clone(),
+            snapshot,
+            next_series: 0,
+            current: None,
+        })
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<SeriesBlock, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.next_block() {
+            Ok(block) => block.map(Ok),
+            Err(error) => {
+                self.current = None;
+                self.next_series = self.snapshot.series.len();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+impl Scan {
+    fn next_block(&mut self) -> Result<Option<SeriesBlock>, ReadError> {
+        loop {
+            if let Some(series) = &mut self.current {
+                if let Some(block) = series.next_block()? {
+                    return Ok(Some(block));
+                }
+                self.current = None;
+            }
+            if self.next_series == self.snapshot.series.len() {
+                return Ok(None);
+            }
+            let at = self.next_series;
+            self.next_series += 1;
+            self.current = Some(self.open_series(at)?);
+        }
+    }
+
+    fn open_series(&self, at: usize) -> Result<OpenSeries, ReadError> {
+        let (id, key) = &self.snapshot.series[at];
+        let mut merges = VecDeque::new();
+        for shard in &self.snapshot.shards {
+            if let Some(merge) = self.merge_of(shard, *id, key)? {
+                merges.push_back(merge);
+            }
+        }
+        Ok(OpenSeries { key: key.clone(), merges })
+    }
+
+    fn merge_of(
+        &self,
+        shard: &ShardSnapshot,
+        id: SeriesId,
+        key: &SeriesKey,
+    ) -> Result<Option<ShardMerge>, ReadError> {
+        let mut fields: Vec<FieldDef> = Vec::new();
+        let mut add = |field: &FieldDef| {
+            let is_wanted = self.fields.contains(&field.name)
+                && !fields.iter().any(|f| same_field(f, field))
+                && self.snapshot.accepts(&self.predicate, id, key, &field.name);
+            if is_wanted {
+                fields.push(field.clone());
+            }
+        };
+        let mut pieces = Vec::new();
+        let overlaps = |times: (i64, i64)| times.0 < self.range.end.0 && self.range.start.0 <= times.1;
+        let mut in_files = Vec::new();
+        for file in &shard.files {
+            let Some(series) = file.find(id).filter(|s| overlaps(s.times)) else { continue };
+            file.fields_of(series).for_each(&mut add);
+            in_files.push((file, series));
+        }
+        let chunks = shard.buffers(id).flat_map(|b| &b.chunks).zip(0..);
+        for (chunk, sequence) in chunks.filter(|(chunk, _)| chunk.rows() > 0 && overlaps(chunk.times())) {
+            chunk.layout().fields.iter().for_each(&mut add);
+            pieces.push(SeriesPiece::Memory(MemoryPiece { chunk: Arc::clone(chunk), sequence }));
+        }
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        for (file, series) in in_files {
+            for chunk in file.chunks(series)? {
+                let pages = &chunk.time.pages;
+                let first = pages.partition_point(|p| p.times.1 < self.range.start.0);
+                let end = pages.partition_point(|p| p.times.0 < self.range.end.0);
+                if first < end {
+                    let piece = ChunkPiece { pages: first..end, ..ChunkPiece::whole(file, &chunk) };
+                    pieces.push(SeriesPiece::Chunk(piece));
+                }
+            }
+        }
+        fields.sort_by(|a, b| a.name.cmp(&b.name).then(a.field_type.cmp(&b.field_type)));
+        let merge = Merge::new(split_where_overlapping(pieces), fields.clone(), self.range);
+        Ok(Some(ShardMerge { fields, merge }))
+    }
+}
+
+/// Chunks that overlap something are merged page by page, so that a merge holds pages and not chunks.
+fn split_where_overlapping(mut pieces: Vec<SeriesPiece>) -> Vec<SeriesPiece> {
+    pieces.sort_by_key(|p| (p.times().0, p.rank()));
+    let alone = stand_alone(&pieces);
+    let mut out = Vec::with_capacity(pieces.len());
+    for (piece, alone) in pieces.into_iter().zip(alone) {
+        match piece {
+            SeriesPiece::Chunk(piece) if !alone => out.extend(piece.split().map(SeriesPiece::Chunk)),
+            piece => out.push(piece),
+        }
+    }
+    out
+}
+
+impl OpenSeries {
+    fn next_block(&mut self) -> Result<Option<SeriesBlock>, ReadError> {
+        while let Some(shard) = self.merges.front_mut() {
+            let Some(rows) = shard.merge.next_block()? else {
+                self.merges.pop_front();
+                continue;
+            };
+            let rows = without_empty_rows(rows);
+            if rows.times.is_empty() {
+                continue;
+            }
+            let len = rows.times.len();
+            let columns = shard.fields.iter().zip(rows.columns);
+            let fields = columns
+                .filter_map(|(field, column)| Some((Arc::clone(&field.name), column?)))
+                .filter(|(_, column)| column.null_count() < len)
+                .collect();
+            return Ok(Some(SeriesBlock { key: self.key.clone(), times: rows.times, fields }));
+        }
+        Ok(None)
+    }
+}

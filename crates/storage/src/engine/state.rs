@@ -1,0 +1,176 @@
+//! What is live: buckets, their series and shards, and where the log stands.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{BucketId, LogPosition, TimeRange, Timestamp};
+use roaring::RoaringBitmap;
+
+use crate::index::SeriesIndex;
+use crate::layout::Layouts;
+use crate::memtable::ShardBuffer;
+use crate::tsm::TsmFile;
+
+/// A shard as long as it lives: a range that is dropped and written again is another shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ShardId(u64);
+
+/// One shard. It has rows: in files, in memory, or on the way between.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) id: ShardId,
+    pub(super) range: TimeRange,
+    pub(super) active: ShardBuffer,
+    /// What a running flush writes.
+    pub(super) frozen: Option<Arc<ShardBuffer>>,
+    /// By order of writing.
+    pub(super) files: Vec<Arc<TsmFile>>,
+    /// The series with rows in the shard.
+    pub(super) presence: RoaringBitmap,
+    /// When the last file came.
+    pub(super) touched: Duration,
+}
+
+/// One bucket.
+#[derive(Debug, Default)]
+pub(super) struct Bucket {
+    pub(super) index: SeriesIndex,
+    /// By time; no two overlap.
+    pub(super) shards: Vec<Shard>,
+    pub(super) layouts: Layouts,
+}
+
+/// Files of shards that are dropped in memory and not yet in the manifest.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    /// Index of the log entry that dropped them.
+    pub(super) index: u64,
+    pub(super) shard: ShardId,
+    pub(super) files: Vec<Arc<TsmFile>>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) applied: Option<LogPosition>,
+    pub(super) membership: Vec<u8>,
+    pub(super) buckets: BTreeMap<BucketId, Bucket>,
+    pub(super) dropped: Vec<Dropped>,
+    /// Out of the manifest; to be unlinked when the last reader is gone.
+    pub(super) dead: Vec<Arc<TsmFile>>,
+    pub(super) active_bytes: usize,
+    pub(super) frozen_bytes: usize,
+    /// When the first entry since the last freeze was applied.
+    pub(super) unflushed_since: Option<Duration>,
+    next_shard: u64,
+}
+
+impl State {
+    pub(super) fn memtable_bytes(&self) -> usize {
+        self.active_bytes + self.frozen_bytes
+    }
+
+    /// Moves the applied position; false when the entry is applied already.
+    pub(super) fn advance(&mut self, position: LogPosition, now: Duration) -> bool {
+        if self.applied.is_some_and(|applied| position.index <= applied.index) {
+            return false;
+        }
+        self.applied = Some(position);
+        self.unflushed_since.get_or_insert(now);
+        true
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = (BucketId, &Shard)> {
+        self.buckets.iter().flat_map(|(id, bucket)| bucket.shards.iter().map(|shard| (*id, shard)))
+    }
+
+    pub(super) fn new_shard_id(&mut self) -> ShardId {
+        self.next_shard += 1;
+        ShardId(self.next_shard)
+    }
+
+    pub(super) fn shard_mut(&mut self, bucket: BucketId, id: ShardId) -> Option<&mut Shard> {
+        self.buckets.get_mut(&bucket)?.shards.iter_mut().find(|s| s.id == id)
+    }
+
+    pub(super) fn dropped_mut(&mut self, id: ShardId) -> Option<&mut Dropped> {
+        self.dropped.iter_mut().find(|d| d.shard == id)
+    }
+}
+
+impl Shard {
+    pub(super) fn new(id: ShardId, range: TimeRange, now: Duration) -> Self {
+        Self {
+            id,
+            range,
+            active: ShardBuffer::default(),
+            frozen: None,
+            files: Vec::new(),
+            presence: RoaringBitmap::new(),
+            touched: now,
+        }
+    }
+
+    /// Adds a file in its place by order.
+    pub(super) fn add_file(&mut self, file: Arc<TsmFile>, now: Duration) {
+        let at = self.files.partition_point(|f| f.entry.order < file.entry.order);
+        self.files.insert(at, file);
+        self.touched = now;
+    }
+}
+
+impl Bucket {
+    /// The place of the shard that holds a time, made if there is none: the aligned range of the duration, cut
+    /// where it would overlap its neighbours.
+    pub(super) fn shard_for(
+        &mut self,
+        time: i64,
+        duration_ns: i64,
+        new: impl FnOnce(TimeRange) -> Shard,
+    ) -> usize {
+        let at = self.shards.partition_point(|s| s.range.end.0 <= time);
+        if self.shards.get(at).is_some_and(|s| s.range.start.0 <= time) {
+            return at;
+        }
+        let mut range = aligned(time, duration_ns);
+        if let Some(before) = at.checked_sub(1).and_then(|i| self.shards.get(i)) {
+            range.start = range.start.max(before.range.end);
+        }
+        if let Some(after) = self.shards.get(at) {
+            range.end = range.end.min(after.range.start);
+        }
+        self.shards.insert(at, new(range));
+        at
+    }
+
+    /// Forgets the series that no shard holds any more. `candidates` are those of shards that are gone.
+    pub(super) fn forget_absent(&mut self, mut candidates: RoaringBitmap) {
+        for shard in &self.shards {
+            candidates -= &shard.presence;
+        }
+        self.index.remove(&candidates);
+    }
+}
+
+/// The range of a duration's grid, counted from the epoch, that holds a time. A duration that is not positive means
+/// all of time.
+fn aligned(time: i64, duration_ns: i64) -> TimeRange {
+    if duration_ns <= 0 {
+        return TimeRange::ALL;
+    }
+    let start = i128::from(time).div_euclid(i128::from(duration_ns)) * i128::from(duration_ns);
+    let clamp = |t: i128| Timestamp(i64::try_from(t).unwrap_or(if t < 0 { i64::MIN } else { i64::MAX }));
+    TimeRange::new(clamp(start), clamp(start + i128::from(duration_ns)))
+}
+
+/// The directory of a shard.
+pub(super) fn shard_dir(dir: &Path, bucket: BucketId, range: TimeRange) -> PathBuf {
+    dir.join(bucket.to_string()).join(range.start.0.to_string())
+}
+
+/// The path of a file.
+pub(super) fn file_path(dir: &Path, bucket: BucketId, range: TimeRange, number: u64) -> PathBuf {
+    shard_dir(dir, bucket, range).join(format!("{number:012}.tsm"))
+}

@@ -1,0 +1,164 @@
+//! Why an engine does not open, why it has stopped, and why a read fails.
+//!
+//! The three questions of a caller: retry? whose fault? is data in doubt?
+//! - [`OpenError`]: not without repair; the disk's; the files named are in doubt.
+//! - [`FatalError`]: never on this engine (close it, open it again, let the log replay); the disk's; what was
+//!   durable stays so.
+//! - [`ReadError`]: `Io` perhaps, `Damaged` no; the disk's; only the bytes named are in doubt.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is wrong with bytes that were read from a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The checksum does not fit the bytes.
+    #[error("checksum mismatch")]
+    Checksum,
+    /// The bytes end before what they announce.
+    #[error("cut short")]
+    Truncated,
+    /// A number or text that no writer of ours produces; the word says which.
+    #[error("malformed {0}")]
+    Malformed(&'static str),
+    /// The file's magic bytes are missing.
+    #[error("not a file of this kind")]
+    Magic,
+    /// Written by a newer version of this program.
+    #[error("format version {0} is newer than this program understands")]
+    Version(u16),
+}
+
+/// Why an engine does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An operation on a file failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// The verb.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that the engine needs is damaged. It is left as it is, for repair.
+    #[error("{} is damaged at byte {offset}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage was noticed.
+        offset: u64,
+        /// What it is.
+        source: Damage,
+    },
+    /// A file that the manifest names does not exist or has another length.
+    #[error("{} should have {expected} bytes and has {found:?}", path.display())]
+    WrongFile {
+        /// The file.
+        path: PathBuf,
+        /// Bytes according to the manifest.
+        expected: u64,
+        /// Bytes found; `None` when there is no such file.
+        found: Option<u64>,
+    },
+    /// The directory was an engine's before, and its manifest is gone.
+    #[error("{} holds data but no manifest", path.display())]
+    ManifestMissing {
+        /// The engine's directory.
+        path: PathBuf,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { doing, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn damaged(path: &Path, offset: u64) -> impl FnOnce(Damage) -> Self {
+        move |source| Self::Damaged { path: path.to_owned(), offset, source }
+    }
+}
+
+/// Why an engine has stopped for good. It answers reads of what it has, and applies nothing any more; after it is
+/// opened anew, the log fills in what had not become durable.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FatalError {
+    /// Writing or syncing failed, so what the disk holds is unknown.
+    #[error("cannot {doing} {}", path.display())]
+    Write {
+        /// The verb.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// A file that was just written does not read back.
+    #[error("{} does not read back", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<OpenError>,
+    },
+    /// A background job of this engine panicked.
+    #[error("a {job} job panicked")]
+    Panicked {
+        /// Which.
+        job: &'static str,
+    },
+}
+
+/// Why a read fails.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The disk did not return the bytes.
+    #[error("cannot read {} at byte {offset}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The disk returned bytes that are not what was written. They are never served.
+    #[error("{} is damaged at byte {offset}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What it is.
+        source: Damage,
+    },
+}
+
+/// A failed write with what was being done; becomes a [`FatalError`] or a quarantined compaction.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}", path.display())]
+pub(crate) struct WriteError {
+    pub(crate) doing: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) source: io::Error,
+}
+
+impl WriteError {
+    pub(crate) fn new(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { doing, path: path.to_owned(), source }
+    }
+}
+
+impl From<WriteError> for FatalError {
+    fn from(error: WriteError) -> Self {
+        Self::Write { doing: error.doing, path: error.path, source: Arc::new(error.source) }
+    }
+}
+
+impl From<WriteError> for OpenError {
+    fn from(error: WriteError) -> Self {
+        Self::Io { doing: error.doing, path: error.path, source: error.source }
+    }
+}

@@ -1,0 +1,282 @@
+//! The manifest: which files are live, and up to which log position their data reaches.
+//!
+//! ```text
+//! CURRENT       "MANIFEST-00000007\n"
+//! MANIFEST-n    | frame | its twin | frame | its twin | ...
+//! frame         | "TMAN" | sequence (8) | length (4) | crc32 of sequence, length, payload (4) | payload |
+//! ```
+//! The first record of a manifest is the whole state, the others are changes. A flush is ONE record: log position,
+//! membership, files added and removed. That record is the only place where the position becomes durable, in the
+//! same step as the data.
+//!
+//! Each frame is written twice in one append, then synced. So a damaged frame that has a sound twin is read from
+//! the twin; records that are missing altogether can only be the last append, which a crash tore before it was
+//! acknowledged: they are cut. Anything else that is missing refuses to open.
+
+use std::path::{Path, PathBuf};
+
+use disk::{File, Vfs};
+
+use crate::error::{Damage, OpenError, WriteError};
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use record::{Durable, Edit, FileEntry, Live};
+
+const FRAME_MAGIC: [u8; 4] = *b"TMAN";
+const FRAME_HEAD: usize = 20;
+const CURRENT: &str = "CURRENT";
+const CURRENT_NEW: &str = "CURRENT.new";
+const PREFIX: &str = "MANIFEST-";
+/// A manifest is never larger: it is rewritten long before.
+const MANIFEST_BYTES_MAX: u64 = 1 << 30;
+
+/// An open manifest.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    dir: PathBuf,
+    number: u64,
+    path: PathBuf,
+    file: Box<dyn File>,
+    len: u64,
+    /// Length right after the whole state was written.
+    len_at_rewrite: u64,
+    next_sequence: u64,
+    bytes_max: u64,
+    live: Live,
+}
+
+impl Manifest {
+    /// Opens the manifest of a directory, or creates one where there was none.
+    pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, bytes_max: u64) -> Result<Self, OpenError> {
+        let current = dir.join(CURRENT);
+        if !vfs.exists(&current).map_err(OpenError::io("look for", &current))? {
+            let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
+            // A crash while the first manifest was made leaves a manifest without CURRENT, but never data.
+            if names.iter().any(|n| is_data_name(n)) {
+                return Err(OpenError::ManifestMissing { path: dir.to_owned() });
+            }
+            for name in names.iter().filter(|n| is_manifest_name(n)) {
+                let path = dir.join(name.file_name().unwrap_or_default());
+                vfs.remove_file(&path).map_err(OpenError::io("remove", &path))?;
+            }
+            return Ok(Self::write_new(vfs, dir, 1, Live::default(), bytes_max)?);
+        }
+        let name = read_small(vfs, &current)?;
+        let number = std::str::from_utf8(&name).ok().and_then(|n| number_of(n.trim_end()));
+        let number =
+            number.ok_or_else(|| OpenError::damaged(&current, 0)(Damage::Malformed("manifest name")))?;
+        let path = dir.join(name_of(number));
+        let bytes = read_small(vfs, &path)?;
+        let read =
+            read_frames(&bytes).map_err(|(offset, damage)| OpenError::damaged(&path, offset)(damage))?;
+        if read.whole {
+            let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
+            return Ok(Self {
+                dir: dir.to_owned(),
+                number,
+                path,
+                file,
+                len: bytes.len() as u64,
+                len_at_rewrite: bytes.len() as u64,
+                next_sequence: read.next_sequence,
+                bytes_max,
+                live: read.live,
+            });
+        }
+        tracing::warn!(manifest = %path.display(), "a torn or damaged manifest is written anew from its records");
+        let manifest = Self::write_new(vfs, dir, number + 1, read.live, bytes_max)?;
+        remove_old(vfs, dir, manifest.number);
+        Ok(manifest)
+    }
+
+    /// What is live.
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Makes a change durable. After an error the manifest must not be used again.
+    pub(crate) fn append(&mut self, vfs: &dyn Vfs, edit: &Edit) -> Result<(), WriteError> {
+        let mut payload = Vec::new();
+        edit.encode(&mut payload);
+        let bytes = frames(self.next_sequence, &payload);
+        self.file.write_all_at(&bytes, self.len).map_err(WriteError::new("append to", &self.path))?;
+        self.file.sync_data().map_err(WriteError::new("sync", &self.path))?;
+        self.len += bytes.len() as u64;
+        self.next_sequence += 1;
+        self.live.apply(edit);
+        if self.len > self.bytes_max.max(self.len_at_rewrite.saturating_mul(4)) {
+            let live = std::mem::take(&mut self.live);
+            *self = Self::write_new(vfs, &self.dir, self.number + 1, live, self.bytes_max)?;
+            remove_old(vfs, &self.dir, self.number);
+        }
+        Ok(())
+    }
+
+    /// Writes the whole state to a new manifest and makes it the current one.
+    fn write_new(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        number: u64,
+        live: Live,
+        bytes_max: u64,
+    ) -> Result<Self, WriteError> {
+        let path = dir.join(name_of(number));
+        // A crash may have left a file of this name that never became current.
+        if vfs.exists(&path).map_err(WriteError::new("look for", &path))? {
+            vfs.remove_file(&path).map_err(WriteError::new("remove", &path))?;
+        }
+        let mut payload = Vec::new();
+        live.to_edit().encode(&mut payload);
+        let bytes = frames(0, &payload);
+        let file = vfs.create(&path).map_err(WriteError::new("create", &path))?;
+        file.write_all_at(&bytes, 0).map_err(WriteError::new("write", &path))?;
+        file.sync_data().map_err(WriteError::new("sync", &path))?;
+
+        let current_new = dir.join(CURRENT_NEW);
+        if vfs.exists(&current_new).map_err(WriteError::new("look for", &current_new))? {
+            vfs.remove_file(&current_new).map_err(WriteError::new("remove", &current_new))?;
+        }
+        let pointer = vfs.create(&current_new).map_err(WriteError::new("create", &current_new))?;
+        let name = format!("{}\n", name_of(number));
+        pointer.write_all_at(name.as_bytes(), 0).map_err(WriteError::new("write", &current_new))?;
+        pointer.sync_data().map_err(WriteError::new("sync", &current_new))?;
+        // The manifest's name must be durable before CURRENT can point to it.
+        vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
+        vfs.rename(&current_new, &dir.join(CURRENT)).map_err(WriteError::new("rename", &current_new))?;
+        vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
+        let len = bytes.len() as u64;
+        let dir = dir.to_owned();
+        Ok(Self { dir, number, path, file, len, len_at_rewrite: len, next_sequence: 1, bytes_max, live })
+    }
+}
+
+fn name_of(number: u64) -> String {
+    format!("{PREFIX}{number:08}")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+fn is_manifest_name(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    number_of(name).is_some() || name == CURRENT_NEW
+}
+
+/// Whether a name in the engine's directory is a bucket's.
+pub(crate) fn is_data_name(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    name.parse::<model::BucketId>().is_ok()
+}
+
+/// Removes manifests that are not current. Failing to is harmless: the next rewrite tries again.
+fn remove_old(vfs: &dyn Vfs, dir: &Path, current: u64) {
+    let names = match vfs.list(dir) {
+        Ok(names) => names,
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "cannot list old manifests");
+            return;
+        }
+    };
+    for name in names {
+        let number = name.file_name().and_then(|n| n.to_str()).and_then(number_of);
+        if number.is_some_and(|n| n != current) {
+            let path = dir.join(name.file_name().unwrap_or_default());
+            if let Err(error) = vfs.remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove an old manifest");
+            }
+        }
+    }
+}
+
+fn read_small(vfs: &dyn Vfs, path: &Path) -> Result<Vec<u8>, OpenError> {
+    let file = vfs.open_read(path).map_err(OpenError::io("open", path))?;
+    let len = file.len().map_err(OpenError::io("read the length of", path))?;
+    let len = usize::try_from(len.min(MANIFEST_BYTES_MAX)).unwrap_or(0);
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0).map_err(OpenError::io("read", path))?;
+    Ok(bytes)
+}
+
+/// A record as it is appended: the frame and its twin.
+fn frames(sequence: u64, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).expect("a record stays far below 4 GiB");
+    let mut checked = Vec::with_capacity(12 + payload.len());
+    checked.extend(sequence.to_le_bytes());
+    checked.extend(len.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&checked);
+    hasher.update(payload);
+    let mut frame = FRAME_MAGIC.to_vec();
+    frame.extend(checked);
+    frame.extend(hasher.finalize().to_le_bytes());
+    frame.extend(payload);
+    let twin = frame.clone();
+    frame.extend(twin);
+    frame
+}
+
+/// The frame at the front, if it is sound: sequence, payload, length of the frame.
+fn sound_frame(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
+    let (magic, rest) = bytes.split_first_chunk::<4>()?;
+    if *magic != FRAME_MAGIC {
+        return None;
+    }
+    let (sequence, rest) = rest.split_first_chunk::<8>()?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
+    let (expected, rest) = rest.split_first_chunk::<4>()?;
+    let payload = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(sequence);
+    hasher.update(len);
+    hasher.update(payload);
+    let sound = hasher.finalize() == u32::from_le_bytes(*expected);
+    sound.then(|| (u64::from_le_bytes(*sequence), payload, FRAME_HEAD + payload.len()))
+}
+
+struct ReadBack {
+    live: Live,
+    next_sequence: u64,
+    /// Every byte belonged to a sound frame, and every frame had its twin.
+    whole: bool,
+}
+
+fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
+    let mut live = Live::default();
+    let (mut at, mut next, mut whole, mut twins) = (0, 0_u64, true, 0_u64);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let Some((sequence, payload, len)) = sound_frame(rest) else {
+            whole = false;
+            let later = (1..rest.len())
+                .find(|&i| rest[i..].starts_with(&FRAME_MAGIC) && sound_frame(&rest[i..]).is_some());
+            match later {
+                Some(skip) => at += skip,
+                None => break,
+            }
+            continue;
+        };
+        if sequence == next {
+            let edit = Edit::decode(payload).map_err(|damage| (at as u64, damage))?;
+            live.apply(&edit);
+            next += 1;
+            twins = 1;
+        } else if sequence + 1 == next {
+            twins += 1;
+        } else {
+            return Err((at as u64, Damage::Malformed("manifest: records are missing before")));
+        }
+        at += len;
+        let next_is_new = sound_frame(bytes.get(at..).unwrap_or(&[])).is_none_or(|(s, _, _)| s >= next);
+        if next_is_new && twins != 2 {
+            whole = false;
+        }
+    }
+    if next == 0 {
+        return Err((0, Damage::Truncated));
+    }
+    Ok(ReadBack { live, next_sequence: next, whole })
+}

@@ -1,0 +1,184 @@
+//! What a manifest record says, and the state that records add up to.
+//!
+//! ```text
+//! payload  | version | flags | [position: index, term, leader | membership] | next file number
+//!          | number of added | file ... | number of removed | file number ... |
+//! file     | number, order, level, density, bucket, shard start, shard end, bytes, rows, series,
+//!            first time, last time | xxh3-64 of the file (8) |
+//! ```
+//! Integers are varints, signed ones zigzag.
+
+use std::collections::BTreeMap;
+
+use model::{BucketId, LogPosition, ReplicaId, TimeRange, Timestamp, varint};
+
+use crate::error::Damage;
+use crate::tsm::format::{Density, put_i64, take_array, take_i64, take_len, take_u64};
+
+const VERSION: u64 = 1;
+const HAS_POSITION: u64 = 1;
+
+/// A live file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileEntry {
+    /// Names the file; never reused.
+    pub(crate) number: u64,
+    /// Order of writing among the files of a shard: of two values for one time the higher order wins.
+    pub(crate) order: u64,
+    /// 0 for a flush, one more than its inputs for a merge.
+    pub(crate) level: u8,
+    pub(crate) density: Density,
+    pub(crate) bucket: BucketId,
+    pub(crate) shard: TimeRange,
+    pub(crate) bytes: u64,
+    /// xxh3-64 of all bytes.
+    pub(crate) checksum: u64,
+    pub(crate) rows: u64,
+    pub(crate) series: u64,
+    /// First and last time, both inclusive.
+    pub(crate) times: (i64, i64),
+}
+
+/// A log position up to which everything is in files, with the membership of the group at that position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Durable {
+    pub(crate) position: LogPosition,
+    pub(crate) membership: Vec<u8>,
+}
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Edit {
+    pub(crate) durable: Option<Durable>,
+    pub(crate) added: Vec<FileEntry>,
+    /// Numbers of files.
+    pub(crate) removed: Vec<u64>,
+    /// Numbers from here on were never used.
+    pub(crate) next_number: u64,
+}
+
+/// What the records add up to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Live {
+    pub(crate) durable: Option<Durable>,
+    pub(crate) files: BTreeMap<u64, FileEntry>,
+    pub(crate) next_number: u64,
+}
+
+impl Live {
+    pub(crate) fn apply(&mut self, edit: &Edit) {
+        if let Some(durable) = &edit.durable {
+            self.durable = Some(durable.clone());
+        }
+        for number in &edit.removed {
+            self.files.remove(number);
+        }
+        for file in &edit.added {
+            self.files.insert(file.number, file.clone());
+        }
+        self.next_number = self.next_number.max(edit.next_number);
+    }
+
+    pub(crate) fn to_edit(&self) -> Edit {
+        Edit {
+            durable: self.durable.clone(),
+            added: self.files.values().cloned().collect(),
+            removed: Vec::new(),
+            next_number: self.next_number,
+        }
+    }
+}
+
+impl Edit {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        varint::put(out, VERSION);
+        match &self.durable {
+            None => varint::put(out, 0),
+            Some(durable) => {
+                varint::put(out, HAS_POSITION);
+                let position = durable.position;
+                for n in [position.index, position.term, position.leader.0] {
+                    varint::put(out, n);
+                }
+                varint::put_bytes(out, &durable.membership);
+            }
+        }
+        varint::put(out, self.next_number);
+        varint::put(out, self.added.len() as u64);
+        self.added.iter().for_each(|file| file.encode(out));
+        varint::put(out, self.removed.len() as u64);
+        self.removed.iter().for_each(|number| varint::put(out, *number));
+    }
+
+    pub(crate) fn decode(mut input: &[u8]) -> Result<Self, Damage> {
+        let input = &mut input;
+        let version = take_u64(input)?;
+        if version != VERSION {
+            return Err(Damage::Version(u16::try_from(version).unwrap_or(u16::MAX)));
+        }
+        let durable = match take_u64(input)? {
+            0 => None,
+            HAS_POSITION => Some(Durable {
+                position: LogPosition {
+                    index: take_u64(input)?,
+                    term: take_u64(input)?,
+                    leader: ReplicaId(take_u64(input)?),
+                },
+                membership: varint::take_bytes(input).ok_or(Damage::Truncated)?.to_vec(),
+            }),
+            _ => return Err(Damage::Malformed("manifest record")),
+        };
+        let next_number = take_u64(input)?;
+        let mut added = Vec::new();
+        for _ in 0..take_len(input)? {
+            added.push(FileEntry::decode(input)?);
+        }
+        let mut removed = Vec::new();
+        for _ in 0..take_len(input)? {
+            removed.push(take_u64(input)?);
+        }
+        if input.is_empty() {
+            Ok(Self { durable, added, removed, next_number })
+        } else {
+            Err(Damage::Malformed("manifest record"))
+        }
+    }
+}
+
+impl FileEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (level, density) = (u64::from(self.level), u64::from(self.density.code()));
+        for n in [self.number, self.order, level, density, self.bucket.get()] {
+            varint::put(out, n);
+        }
+        put_i64(out, self.shard.start.0);
+        put_i64(out, self.shard.end.0);
+        for n in [self.bytes, self.rows, self.series] {
+            varint::put(out, n);
+        }
+        put_i64(out, self.times.0);
+        put_i64(out, self.times.1);
+        out.extend(self.checksum.to_le_bytes());
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self, Damage> {
+        let number = take_u64(input)?;
+        let order = take_u64(input)?;
+        let level = u8::try_from(take_u64(input)?).map_err(|_large| Damage::Malformed("level"))?;
+        let density = u8::try_from(take_u64(input)?).ok().and_then(Density::from_code);
+        let bucket = BucketId::new(take_u64(input)?).ok_or(Damage::Malformed("bucket"))?;
+        Ok(Self {
+            number,
+            order,
+            level,
+            density: density.ok_or(Damage::Malformed("density"))?,
+            bucket,
+            shard: TimeRange::new(Timestamp(take_i64(input)?), Timestamp(take_i64(input)?)),
+            bytes: take_u64(input)?,
+            rows: take_u64(input)?,
+            series: take_u64(input)?,
+            times: (take_i64(input)?, take_i64(input)?),
+            checksum: u64::from_le_bytes(take_array(input)?),
+        })
+    }
+}

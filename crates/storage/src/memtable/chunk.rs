@@ -1,0 +1,206 @@
+//! A chunk: up to [`ROWS_MAX`] rows of one series, row after row in 64-bit words.
+//!
+//! ```text
+//!  | time | value 0 | value 1 | ... | presence bits, 64 per word |   one row, `layout.stride()` words
+//! ```
+//! Floats are stored as their bits, booleans as 0 and 1, strings as `offset << 32 | length` into `text`. One
+//! allocation grows by doubling, so a row costs one run of cache lines however many fields it has.
+//!
+//! Rows stand in order of arrival; `ascending` says whether their times rise strictly, which spares readers the
+//! sorting.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use model::{Bitmap, Column, ColumnType, FieldDef, FieldType, StringColumn, Values};
+
+use crate::layout::{Layout, Layouts};
+use crate::merge::Rows;
+
+/// Most rows of a chunk.
+pub(crate) const ROWS_MAX: usize = 1024;
+/// A chunk that holds this many bytes of text takes no more rows.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Rows as they come from a batch: the columns that hold values, and the layout that lists exactly those.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) layout: &'a Arc<Layout>,
+    pub(crate) times: &'a [i64],
+    pub(crate) columns: &'a [&'a Column],
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    layout: Arc<Layout>,
+    words: Vec<u64>,
+    text: String,
+    rows: usize,
+    ascending: bool,
+    min_time: i64,
+    max_time: i64,
+}
+
+impl Chunk {
+    pub(crate) fn new(layout: Arc<Layout>) -> Self {
+        Self {
+            layout,
+            words: Vec::new(),
+            text: String::new(),
+            rows: 0,
+            ascending: true,
+            min_time: i64::MAX,
+            max_time: i64::MIN,
+        }
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// First and last time, both inclusive. Meaningless while there are no rows.
+    pub(crate) fn times(&self) -> (i64, i64) {
+        (self.min_time, self.max_time)
+    }
+
+    /// Memory held by the rows.
+    pub(crate) fn bytes(&self) -> usize {
+        self.words.capacity() * 8 + self.text.capacity()
+    }
+
+    /// How many rows with the fields of `source` still fit; zero also when the layout lacks a field.
+    pub(crate) fn room(&self, source: &Source<'_>) -> usize {
+        let fits = Arc::ptr_eq(&self.layout, source.layout)
+            || source.layout.fields.iter().all(|f| self.layout.position(f).is_some());
+        if fits && self.text.len() < TEXT_BYTES_MAX { ROWS_MAX.saturating_sub(self.rows) } else { 0 }
+    }
+
+    /// The layout of the chunk that follows this one when rows of `source` come: all fields of both, so that a
+    /// series whose rows take turns with their fields settles on one layout.
+    pub(crate) fn layout_for(&self, source: &Source<'_>, layouts: &mut Layouts) -> Arc<Layout> {
+        let missing: Vec<_> =
+            source.layout.fields.iter().filter(|f| self.layout.position(f).is_none()).cloned().collect();
+        if missing.is_empty() {
+            return Arc::clone(&self.layout);
+        }
+        let mut fields = self.layout.fields.clone();
+        fields.extend(missing);
+        layouts.intern(&fields)
+    }
+
+    /// Appends rows. The caller has asked [`Chunk::room`].
+    pub(crate) fn append(&mut self, source: &Source<'_>, rows: Range<usize>) {
+        let stride = self.layout.stride();
+        let width = self.layout.fields.len();
+        let start = self.words.len();
+        self.words.resize(start + rows.len() * stride, 0);
+        let new = &mut self.words[start..];
+        self.rows += rows.len();
+
+        let mut last = if start == 0 { i64::MIN } else { self.max_time };
+        for (row, &time) in new.chunks_exact_mut(stride).zip(&source.times[rows.clone()]) {
+            row[0] = time.cast_unsigned();
+            self.ascending &= time > last;
+            last = last.max(time);
+            self.min_time = self.min_time.min(time);
+        }
+        self.max_time = self.max_time.max(last);
+
+        let same = Arc::ptr_eq(&self.layout, source.layout);
+        for (i, column) in source.columns.iter().enumerate() {
+            let field = if same {
+                i
+            } else {
+                self.layout.position(&source.layout.fields[i]).expect("room() saw the field")
+            };
+            let slots = new.chunks_exact_mut(stride);
+            put_values(slots, 1 + field, column, rows.clone(), &mut self.text);
+            let (word, bit) = (1 + width + field / 64, 1_u64 << (field % 64));
+            match &column.valid {
+                None => new.chunks_exact_mut(stride).for_each(|row| row[word] |= bit),
+                Some(valid) => {
+                    for (row, i) in new.chunks_exact_mut(stride).zip(rows.clone()) {
+                        if valid.get(i) {
+                            row[word] |= bit;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rows in ascending time, each time once (later rows win, field by field), with the wanted fields.
+    pub(crate) fn to_rows(&self, wanted: &[FieldDef]) -> Rows {
+        let stride = self.layout.stride();
+        let times: Vec<i64> = self.words.chunks_exact(stride).map(|row| row[0].cast_signed()).collect();
+        let columns = wanted
+            .iter()
+            .map(|f| self.layout.position(f).and_then(|i| self.column(i, f.field_type)))
+            .collect();
+        let rows = Rows { times, columns };
+        if self.ascending { rows } else { rows.into_ascending() }
+    }
+
+    /// The values of a field in order of arrival; `None` when there is none.
+    fn column(&self, field: usize, field_type: FieldType) -> Option<Column> {
+        let stride = self.layout.stride();
+        let (word, bit) = (1 + self.layout.fields.len() + field / 64, 1_u64 << (field % 64));
+        let rows = || self.words.chunks_exact(stride);
+        let valid = || rows().map(|row| row[word] & bit != 0);
+        let count = valid().filter(|v| *v).count();
+        if count == 0 {
+            return None;
+        }
+        let at = 1 + field;
+        let values = match field_type {
+            FieldType::Float => Values::Float(rows().map(|row| f64::from_bits(row[at])).collect()),
+            FieldType::Integer => Values::Integer(rows().map(|row| row[at].cast_signed()).collect()),
+            FieldType::Unsigned => Values::Unsigned(rows().map(|row| row[at]).collect()),
+            FieldType::Boolean => Values::Boolean(rows().map(|row| row[at] != 0).collect()),
+            FieldType::String => {
+                let mut strings = StringColumn::new();
+                for row in rows() {
+                    let (start, len) = (row[at] >> 32, row[at] & u64::from(u32::MAX));
+                    let range = usize::try_from(start).ok().zip(usize::try_from(start + len).ok());
+                    let (start, end) = range.expect("text lies in memory");
+                    strings.push(&self.text[start..end]);
+                }
+                Values::String(strings)
+            }
+        };
+        let valid = (count < self.rows).then(|| valid().collect::<Bitmap>());
+        debug_assert_eq!(values.column_type(), ColumnType::Field(field_type));
+        Some(Column { values, valid })
+    }
+}
+
+/// Writes a column's values into one word of each row.
+fn put_values<'a>(
+    slots: impl Iterator<Item = &'a mut [u64]>,
+    at: usize,
+    column: &Column,
+    rows: Range<usize>,
+    text: &mut String,
+) {
+    match &column.values {
+        Values::Float(v) => slots.zip(&v[rows]).for_each(|(row, x)| row[at] = x.to_bits()),
+        Values::Integer(v) | Values::Time(v) => {
+            slots.zip(&v[rows]).for_each(|(row, x)| row[at] = x.cast_unsigned());
+        }
+        Values::Unsigned(v) => slots.zip(&v[rows]).for_each(|(row, x)| row[at] = *x),
+        Values::Boolean(v) => slots.zip(rows).for_each(|(row, i)| row[at] = u64::from(v.get(i))),
+        Values::String(v) => {
+            for (row, i) in slots.zip(rows) {
+                let value = v.get(i);
+                row[at] = ((text.len() as u64) << 32) | value.len() as u64;
+                text.push_str(value);
+            }
+            assert!(u32::try_from(text.len()).is_ok(), "an entry of the log stays far below 4 GiB");
+        }
+    }
+}

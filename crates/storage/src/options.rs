@@ -1,0 +1,45 @@
+//! The engine's limits and intervals, each with its unit. Passed whole; the caller says what it wants.
+
+/// Limits and intervals of one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A flush starts when the active memtable holds more bytes than this.
+    pub memtable_bytes_max: usize,
+    /// A flush starts when the oldest row in the memtable is older than this.
+    pub memtable_age_ms_max: u64,
+    /// Files of one level in a shard that start a merge into the next level.
+    pub compaction_files_min: usize,
+    /// Most files that one merge reads. Bounds its memory: a page per file and column, and one output chunk.
+    pub compaction_files_max: usize,
+    /// A shard whose time is over and that got no file for this long is rewritten densely, once.
+    pub cold_after_ms: u64,
+    /// pco level of flushed files (0 to 12).
+    pub flush_compression_level: usize,
+    /// pco level of the dense rewrite and of merges (0 to 12).
+    pub dense_compression_level: usize,
+    /// Free bytes that a compaction must leave on the disk beyond its own output.
+    pub disk_reserve_bytes: u64,
+    /// First wait after a failed compaction of a shard; doubles with each failure.
+    pub quarantine_ms_min: u64,
+    /// Longest wait after failed compactions.
+    pub quarantine_ms_max: u64,
+    /// The manifest is rewritten when it has grown beyond this and beyond four times its last rewrite.
+    pub manifest_bytes_max: u64,
+}
+
+impl Options {
+    /// What a server uses unless configured otherwise.
+    pub const STANDARD: Self = Self {
+        memtable_bytes_max: 64 << 20,
+        memtable_age_ms_max: 600_000,
+        compaction_files_min: 4,
+        compaction_files_max: 16,
+        cold_after_ms: 600_000,
+        flush_compression_level: 4,
+        dense_compression_level: 8,
+        disk_reserve_bytes: 256 << 20,
+        quarantine_ms_min: 1_000,
+        quarantine_ms_max: 600_000,
+        manifest_bytes_max: 1 << 20,
+    };
+}

@@ -1,0 +1,174 @@
+//! The directory of a series: its chunks, their columns, their pages.
+//!
+//! ```text
+//! directory  | chunk | chunk | ...
+//! chunk      | pages | rows of each page | fields | time column | field column | ...
+//! column     | field (absent for time) | shared bytes (length, bytes) | page | page | ...
+//! time page  | length | first time - last time before (zigzag) | last time - first time |
+//! field page | length | number of values: 0 = one per row, else n + 1 | statistics |
+//! ```
+//! All integers are varints. A chunk's pages lie one after another in the order of its directory; the chunks of a
+//! series too, from the series' offset on.
+
+use model::varint;
+
+use super::format::{CHUNK_ROWS_MAX, PAGE_ROWS_MAX, PART_BYTES_MAX, take_i64, take_len, take_u64};
+use super::stats::Stats;
+use crate::error::Damage;
+
+/// One chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChunkEntry {
+    /// Rows of each page.
+    pub(crate) page_rows: Vec<usize>,
+    pub(crate) time: ColumnEntry<TimePage>,
+    /// The field columns, by index into the file's fields.
+    pub(crate) fields: Vec<(u32, ColumnEntry<FieldPage>)>,
+}
+
+/// One column of a chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ColumnEntry<P> {
+    /// What the codec shares among the pages.
+    pub(crate) shared: Vec<u8>,
+    pub(crate) pages: Vec<P>,
+}
+
+/// Where a page lies. Times are inclusive.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TimePage {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    pub(crate) times: (i64, i64),
+}
+
+/// Where a page lies and what is in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FieldPage {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    pub(crate) values: usize,
+    pub(crate) stats: Stats,
+}
+
+impl ChunkEntry {
+    pub(crate) fn rows(&self) -> usize {
+        self.page_rows.iter().sum()
+    }
+
+    /// First and last time, both inclusive. A chunk has at least one page.
+    pub(crate) fn times(&self) -> (i64, i64) {
+        let first = self.time.pages.first().map_or(i64::MAX, |p| p.times.0);
+        (first, self.time.pages.last().map_or(i64::MIN, |p| p.times.1))
+    }
+
+    /// Where its pages begin, and their bytes.
+    pub(crate) fn extent(&self) -> (u64, u64) {
+        let start = self.time.pages.first().map_or(0, |p| p.offset);
+        let time: u64 = self.time.pages.iter().map(|p| p.len).sum();
+        let fields: u64 = self.fields.iter().flat_map(|(_, c)| &c.pages).map(|p| p.len).sum();
+        (start, time + fields)
+    }
+
+    /// Appends the chunk. Offsets are not written: they follow from the lengths.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>, last_time_before: &mut i64) {
+        varint::put(out, self.page_rows.len() as u64);
+        self.page_rows.iter().for_each(|&rows| varint::put(out, rows as u64));
+        varint::put(out, self.fields.len() as u64);
+        varint::put_bytes(out, &self.time.shared);
+        for page in &self.time.pages {
+            varint::put(out, page.len);
+            varint::put(out, varint::zigzag(page.times.0.wrapping_sub(*last_time_before)));
+            varint::put(out, page.times.1.wrapping_sub(page.times.0).cast_unsigned());
+            *last_time_before = page.times.1;
+        }
+        for (field, column) in &self.fields {
+            varint::put(out, u64::from(*field));
+            varint::put_bytes(out, &column.shared);
+            for (page, &rows) in column.pages.iter().zip(&self.page_rows) {
+                varint::put(out, page.len);
+                varint::put(out, if page.values == rows { 0 } else { page.values as u64 + 1 });
+                page.stats.encode(out);
+            }
+        }
+    }
+
+    /// Reads one chunk whose pages begin at `offset`, which is advanced behind them.
+    fn decode(
+        input: &mut &[u8],
+        fields: usize,
+        offset: &mut u64,
+        last_time_before: &mut i64,
+    ) -> Result<Self, Damage> {
+        let pages = take_len(input)?;
+        if pages == 0 || pages > CHUNK_ROWS_MAX {
+            return Err(Damage::Malformed("number of pages"));
+        }
+        let mut page_rows = Vec::new();
+        for _ in 0..pages {
+            let rows = take_len(input)?;
+            if rows == 0 || rows > PAGE_ROWS_MAX {
+                return Err(Damage::Malformed("number of rows"));
+            }
+            page_rows.push(rows);
+        }
+        let columns = take_len(input)?;
+        let mut place = |input: &mut &[u8]| {
+            let (at, len) = (*offset, take_u64(input)?);
+            if len > PART_BYTES_MAX {
+                return Err(Damage::Malformed("page length"));
+            }
+            *offset = at.checked_add(len).ok_or(Damage::Malformed("page length"))?;
+            Ok((at, len))
+        };
+        let shared = varint::take_bytes(input).ok_or(Damage::Truncated)?.to_vec();
+        let mut time = ColumnEntry { shared, pages: Vec::new() };
+        for (i, _) in page_rows.iter().enumerate() {
+            let (offset, len) = place(input)?;
+            let min = last_time_before.wrapping_add(take_i64(input)?);
+            let max = min.wrapping_add(take_u64(input)?.cast_signed());
+            if max < min || (i > 0 && min <= *last_time_before) {
+                return Err(Damage::Malformed("page times"));
+            }
+            *last_time_before = max;
+            time.pages.push(TimePage { offset, len, times: (min, max) });
+        }
+        let mut of_fields = Vec::new();
+        for _ in 0..columns {
+            let field = u32::try_from(take_u64(input)?).ok().filter(|&f| (f as usize) < fields);
+            let field = field.ok_or(Damage::Malformed("field"))?;
+            let shared = varint::take_bytes(input).ok_or(Damage::Truncated)?.to_vec();
+            let mut column = ColumnEntry { shared, pages: Vec::new() };
+            for &rows in &page_rows {
+                let (offset, len) = place(input)?;
+                let values = match take_len(input)? {
+                    0 => rows,
+                    n if n <= rows => n - 1,
+                    _ => return Err(Damage::Malformed("number of values")),
+                };
+                column.pages.push(FieldPage { offset, len, values, stats: Stats::decode(input)? });
+            }
+            of_fields.push((field, column));
+        }
+        Ok(Self { page_rows, time, fields: of_fields })
+    }
+}
+
+/// Reads a directory whose chunks' pages begin at `offset` and take `pages_len` bytes.
+pub(crate) fn decode(
+    mut input: &[u8],
+    fields: usize,
+    offset: u64,
+    pages_len: u64,
+) -> Result<Vec<ChunkEntry>, Damage> {
+    let mut chunks = Vec::new();
+    let (mut at, mut last_time) = (offset, 0);
+    while !input.is_empty() {
+        chunks.push(ChunkEntry::decode(&mut input, fields, &mut at, &mut last_time)?);
+    }
+    if at.checked_sub(offset) == Some(pages_len) {
+        Ok(chunks)
+    } else {
+        Err(Damage::Malformed("page lengths"))
+    }
+}

@@ -1,0 +1,329 @@
+//! Opens TSM files and reads chunks of them. Nothing is believed before its checksum was compared.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{File, Vfs};
+use model::{Column, ColumnType, FieldDef, SeriesKey, Values};
+
+use super::directory::{self, ChunkEntry};
+use super::format::{
+    Footer, HEADER, PART_BYTES_MAX, SeriesLine, TRAILER_BYTES, Trailer, checksum, take_lines, unpack_table,
+};
+use super::page;
+use crate::codec::Decoder;
+use crate::error::{Damage, OpenError, ReadError};
+use crate::index::SeriesId;
+use crate::layout::same_field;
+use crate::manifest::FileEntry;
+use crate::merge::{Piece, Rows};
+
+/// A series in an open file.
+#[derive(Debug)]
+pub(crate) struct FileSeries {
+    pub(crate) id: SeriesId,
+    pub(crate) key: SeriesKey,
+    /// Index into the footer's layouts.
+    pub(crate) layout: u32,
+    /// First and last time, both inclusive.
+    pub(crate) times: (i64, i64),
+    offset: u64,
+    pages_len: u64,
+    directory_len: u32,
+    directory_checksum: u32,
+}
+
+/// An open file: its footer and series table are in memory, its pages are read when asked for.
+#[derive(Debug)]
+pub(crate) struct TsmFile {
+    pub(crate) entry: FileEntry,
+    pub(crate) path: PathBuf,
+    pub(crate) footer: Footer,
+    /// In key order.
+    pub(crate) series: Vec<FileSeries>,
+    /// Series ids with places in `series`, by id.
+    by_id: Vec<(SeriesId, u32)>,
+    file: Box<dyn File>,
+}
+
+impl TsmFile {
+    /// Opens a file that the manifest names. `register` gives each series key its id and the
+    /// shared key, or `None` when the file cannot have the series.
+    pub(crate) fn open(
+        vfs: &dyn Vfs,
+        path: &Path,
+        entry: &FileEntry,
+        mut register: impl FnMut(SeriesKey) -> Option<(SeriesId, SeriesKey)>,
+    ) -> Result<Self, OpenError> {
+        let file = match vfs.open_read(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(OpenError::WrongFile {
+                    path: path.to_owned(),
+                    expected: entry.bytes,
+                    found: None,
+                });
+            }
+            Err(source) => return Err(OpenError::io("open", path)(source)),
+        };
+        let len = file.len().map_err(OpenError::io("read the length of", path))?;
+        if len != entry.bytes {
+            return Err(OpenError::WrongFile {
+                path: path.to_owned(),
+                expected: entry.bytes,
+                found: Some(len),
+            });
+        }
+        let (footer, lines) = read_footer(&*file, path, len)?;
+        if footer.bucket != entry.bucket || footer.shard != entry.shard {
+            return Err(OpenError::damaged(path, 0)(Damage::Malformed("file: it belongs to another shard")));
+        }
+        let mut offset = HEADER.len() as u64;
+        let mut series = Vec::with_capacity(lines.len());
+        for line in lines {
+            let at = offset;
+            offset = at
+                .checked_add(line.pages_len)
+                .and_then(|end| end.checked_add(u64::from(line.directory_len)))
+                .filter(|&end| end <= footer.table_offset)
+                .ok_or_else(|| OpenError::damaged(path, at)(Damage::Malformed("series length")))?;
+            let registered = register(line.key);
+            let (id, key) =
+                registered.ok_or_else(|| OpenError::damaged(path, at)(Damage::Malformed("series key")))?;
+            series.push(FileSeries {
+                id,
+                key,
+                layout: line.layout,
+                times: line.times,
+                offset: at,
+                pages_len: line.pages_len,
+                directory_len: line.directory_len,
+                directory_checksum: line.directory_checksum,
+            });
+        }
+        if offset != footer.table_offset {
+            return Err(OpenError::damaged(path, offset)(Damage::Malformed("series length")));
+        }
+        let place = |i: usize| u32::try_from(i).expect("memory ends before series do");
+        let mut by_id: Vec<_> = series.iter().enumerate().map(|(i, s)| (s.id, place(i))).collect();
+        by_id.sort_unstable();
+        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, series, by_id, file })
+    }
+
+    /// A series of the file.
+    pub(crate) fn find(&self, id: SeriesId) -> Option<&FileSeries> {
+        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.series[self.by_id[at].1 as usize])
+    }
+
+    /// The fields that a series has somewhere in the file.
+    pub(crate) fn fields_of<'a>(&'a self, series: &FileSeries) -> impl Iterator<Item = &'a FieldDef> {
+        self.footer.layouts[series.layout as usize].iter().map(|&f| &self.footer.fields[f as usize])
+    }
+
+    /// Reads the directory of a series.
+    pub(crate) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
+        let at = series.offset + series.pages_len;
+        let bytes = self.read(at, u64::from(series.directory_len))?;
+        if checksum(&bytes) != series.directory_checksum {
+            return Err(self.damaged(at, Damage::Checksum));
+        }
+        directory::decode(&bytes, self.footer.fields.len(), series.offset, series.pages_len)
+            .map(|chunks| chunks.into_iter().map(Arc::new).collect())
+            .map_err(|damage| self.damaged(at, damage))
+    }
+
+    /// Reads all pages of a chunk as they are, after comparing their checksums.
+    pub(crate) fn chunk_bytes(&self, chunk: &ChunkEntry) -> Result<Vec<u8>, ReadError> {
+        let (start, len) = chunk.extent();
+        let bytes = self.read(start, len)?;
+        let pages = chunk.time.pages.iter().map(|p| (p.offset, p.len));
+        let pages = pages.chain(chunk.fields.iter().flat_map(|(_, c)| &c.pages).map(|p| (p.offset, p.len)));
+        for (offset, len) in pages {
+            let page = usize::try_from(offset - start).ok().zip(usize::try_from(len).ok());
+            let page = page.and_then(|(at, len)| bytes.get(at..)?.get(..len));
+            let parts = page.and_then(|p| p.split_first_chunk::<4>());
+            let (expected, body) = parts.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
+            if checksum(body) != u32::from_le_bytes(*expected) {
+                return Err(self.damaged(offset, Damage::Checksum));
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
+        if len > PART_BYTES_MAX || offset.checked_add(len).is_none_or(|end| end > self.entry.bytes) {
+            return Err(self.damaged(offset, Damage::Malformed("length")));
+        }
+        let len = usize::try_from(len).map_err(|_large| self.damaged(offset, Damage::Malformed("length")))?;
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, offset).map_err(|source| ReadError::Io {
+            path: self.path.clone(),
+            offset,
+            source: Arc::new(source),
+        })?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, offset: u64, source: Damage) -> ReadError {
+        ReadError::Damaged { path: self.path.clone(), offset, source }
+    }
+
+    /// Reads pages of one column; they lie one after another.
+    fn read_column(
+        &self,
+        column_type: ColumnType,
+        shared: &[u8],
+        pages: &[(u64, u64)],
+        rows: &[usize],
+    ) -> Result<Column, ReadError> {
+        let (Some(first), Some(last)) = (pages.first(), pages.last()) else {
+            return Ok(Column::empty(column_type));
+        };
+        let bytes = self.read(first.0, last.0 + last.1 - first.0)?;
+        let mut decoder =
+            Decoder::new(column_type, shared).map_err(|damage| self.damaged(first.0, damage))?;
+        let mut column: Option<Column> = None;
+        let mut rest = &bytes[..];
+        for (&(offset, len), &rows) in pages.iter().zip(rows) {
+            let page = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
+            let (page, after) = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
+            rest = after;
+            let decoded =
+                page::decode(page, rows, &mut decoder).map_err(|damage| self.damaged(offset, damage))?;
+            match &mut column {
+                None => column = Some(decoded),
+                Some(column) => column.extend_from(&decoded, 0, decoded.len()),
+            }
+        }
+        Ok(column.unwrap_or_else(|| Column::empty(column_type)))
+    }
+}
+
+/// Reads and checks what stands at the end of a file.
+pub(crate) fn read_footer(
+    file: &dyn File,
+    path: &Path,
+    len: u64,
+) -> Result<(Footer, Vec<SeriesLine>), OpenError> {
+    let read = |offset: u64, bytes: &mut [u8]| {
+        file.read_exact_at(bytes, offset).map_err(OpenError::io("read", path))
+    };
+    let smallest = (HEADER.len() + TRAILER_BYTES) as u64;
+    if len < smallest {
+        return Err(OpenError::damaged(path, len)(Damage::Truncated));
+    }
+    let mut header = [0; HEADER.len()];
+    read(0, &mut header)?;
+    if header != HEADER {
+        return Err(OpenError::damaged(path, 0)(Damage::Magic));
+    }
+    let trailer_at = len - TRAILER_BYTES as u64;
+    let mut trailer = [0; TRAILER_BYTES];
+    read(trailer_at, &mut trailer)?;
+    let trailer = Trailer::decode(&trailer).map_err(OpenError::damaged(path, trailer_at))?;
+    // The parts must lie where they were said to lie, one behind the other, so no length is believed alone.
+    let footer_len =
+        trailer_at.checked_sub(trailer.footer_offset).filter(|n| *n == u64::from(trailer.footer_len));
+    let mut footer = part(footer_len).map_err(OpenError::damaged(path, trailer_at))?;
+    read(trailer.footer_offset, &mut footer)?;
+    if checksum(&footer) != trailer.footer_checksum {
+        return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Checksum));
+    }
+    let footer = Footer::decode(&footer).map_err(OpenError::damaged(path, trailer.footer_offset))?;
+    let table_at = footer.table_offset;
+    let table_len = trailer.footer_offset.checked_sub(table_at).filter(|n| *n == u64::from(footer.table_len));
+    let mut table = part(table_len).map_err(OpenError::damaged(path, trailer.footer_offset))?;
+    read(table_at, &mut table)?;
+    if checksum(&table) != footer.table_checksum {
+        return Err(OpenError::damaged(path, table_at)(Damage::Checksum));
+    }
+    let lines = unpack_table(table, footer.table_len_raw as usize)
+        .and_then(|table| take_lines(&table, &footer))
+        .map_err(OpenError::damaged(path, table_at))?;
+    Ok((footer, lines))
+}
+
+/// A buffer for a part of a file whose length was checked against the file's own.
+fn part(len: Option<u64>) -> Result<Vec<u8>, Damage> {
+    let len = len.filter(|&n| n <= PART_BYTES_MAX).and_then(|n| usize::try_from(n).ok());
+    len.map(|len| vec![0; len]).ok_or(Damage::Malformed("length"))
+}
+
+/// Neighbouring pages of a chunk, to be loaded when a merge needs them.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkPiece {
+    pub(crate) file: Arc<TsmFile>,
+    pub(crate) chunk: Arc<ChunkEntry>,
+    /// Which pages; not empty.
+    pub(crate) pages: Range<usize>,
+}
+
+impl ChunkPiece {
+    /// All pages of a chunk.
+    pub(crate) fn whole(file: &Arc<TsmFile>, chunk: &Arc<ChunkEntry>) -> Self {
+        Self { file: Arc::clone(file), chunk: Arc::clone(chunk), pages: 0..chunk.page_rows.len() }
+    }
+
+    /// The same page by page, so that a merge holds less at a time.
+    pub(crate) fn split(self) -> impl Iterator<Item = Self> {
+        self.pages.clone().map(move |page| Self { pages: page..page + 1, ..self.clone() })
+    }
+
+    fn load_field(&self, field: &FieldDef) -> Result<Option<Column>, ReadError> {
+        let places = &self.file.footer.fields;
+        let found = self
+            .chunk
+            .fields
+            .iter()
+            .find(|(place, _)| places.get(*place as usize).is_some_and(|f| same_field(f, field)));
+        let Some((_, column)) = found else { return Ok(None) };
+        let (Some(pages), Some(rows)) =
+            (column.pages.get(self.pages.clone()), self.chunk.page_rows.get(self.pages.clone()))
+        else {
+            return Ok(None);
+        };
+        if pages.iter().all(|p| p.values == 0) {
+            return Ok(None);
+        }
+        let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
+        let column_type = ColumnType::Field(field.field_type);
+        let read = self.file.read_column(column_type, &column.shared, &places, rows)?;
+        let expected: usize = pages.iter().map(|p| p.values).sum();
+        if read.len() - read.null_count() == expected {
+            Ok(Some(read))
+        } else {
+            Err(self.file.damaged(places[0].0, Damage::Malformed("number of values")))
+        }
+    }
+}
+
+impl Piece for ChunkPiece {
+    type Error = ReadError;
+
+    fn times(&self) -> (i64, i64) {
+        let pages = self.chunk.time.pages.get(self.pages.clone()).unwrap_or(&[]);
+        let first = pages.first().map_or(i64::MAX, |p| p.times.0);
+        (first, pages.last().map_or(i64::MIN, |p| p.times.1))
+    }
+
+    fn rank(&self) -> u64 {
+        self.file.entry.order
+    }
+
+    fn load(&self, fields: &[FieldDef]) -> Result<Rows, ReadError> {
+        let pages = self.chunk.time.pages.get(self.pages.clone()).unwrap_or(&[]);
+        let rows = self.chunk.page_rows.get(self.pages.clone()).unwrap_or(&[]);
+        let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
+        let time = self.file.read_column(ColumnType::Time, &self.chunk.time.shared, &places, rows)?;
+        let Values::Time(times) = time.values else { unreachable!("a time column was asked for") };
+        let ends = times.first().copied().zip(times.last().copied());
+        if time.valid.is_some() || ends != Some(self.times()) || !times.is_sorted_by(|a, b| a < b) {
+            let offset = places.first().map_or(0, |p| p.0);
+            return Err(self.file.damaged(offset, Damage::Malformed("times")));
+        }
+        let columns = fields.iter().map(|f| self.load_field(f)).collect::<Result<_, _>>()?;
+        Ok(Rows { times, columns })
+    }
+}

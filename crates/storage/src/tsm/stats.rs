@@ -1,0 +1,176 @@
+//! Statistics of a page's values: they answer aggregates and prune without decoding.
+//!
+//! ```text
+//! | kind | ...                                    nulls are not counted
+//!   0  none: no values, strings, or floats with a NaN among them
+//!   1  integer   min, max - min, first, last (zigzag varints), sum (zigzag varint of 128 bits)
+//!   2  unsigned  min, max - min, first, last (varints), sum (varint of 128 bits)
+//!   3  float     min, max, first, last, sum (8 bytes each; sum in row order)
+//!   4  boolean   number of trues (varint), first, last (a byte each)
+//! ```
+
+use model::{Values, varint};
+
+use super::format::{put_i64, take_array, take_i64, take_u64};
+use crate::error::Damage;
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Stats {
+    None,
+    Integer { min: i64, max: i64, first: i64, last: i64, sum: i128 },
+    Unsigned { min: u64, max: u64, first: u64, last: u64, sum: u128 },
+    Float { min: f64, max: f64, first: f64, last: f64, sum: f64 },
+    Boolean { trues: u64, first: bool, last: bool },
+}
+
+impl Stats {
+    /// The statistics of dense values.
+    pub(crate) fn of(values: &Values) -> Self {
+        match values {
+            Values::Integer(v) => Self::of_integers(v),
+            Values::Unsigned(v) => Self::of_unsigned(v),
+            Values::Float(v) => Self::of_floats(v),
+            Values::Boolean(v) => {
+                let Some(last) = v.len().checked_sub(1) else { return Self::None };
+                Self::Boolean { trues: v.count_ones() as u64, first: v.get(0), last: v.get(last) }
+            }
+            Values::String(_) | Values::Time(_) => Self::None,
+        }
+    }
+
+    fn of_integers(v: &[i64]) -> Self {
+        let (Some(&first), Some(&last)) = (v.first(), v.last()) else { return Self::None };
+        let (mut min, mut max, mut sum) = (first, first, 0_i128);
+        for &x in v {
+            min = min.min(x);
+            max = max.max(x);
+            sum += i128::from(x);
+        }
+        Self::Integer { min, max, first, last, sum }
+    }
+
+    fn of_unsigned(v: &[u64]) -> Self {
+        let (Some(&first), Some(&last)) = (v.first(), v.last()) else { return Self::None };
+        let (mut min, mut max, mut sum) = (first, first, 0_u128);
+        for &x in v {
+            min = min.min(x);
+            max = max.max(x);
+            sum += u128::from(x);
+        }
+        Self::Unsigned { min, max, first, last, sum }
+    }
+
+    fn of_floats(v: &[f64]) -> Self {
+        let (Some(&first), Some(&last)) = (v.first(), v.last()) else { return Self::None };
+        let (mut min, mut max, mut sum) = (first, first, 0.0);
+        for &x in v {
+            if x.is_nan() {
+                return Self::None;
+            }
+            min = min.min(x);
+            max = max.max(x);
+            sum += x;
+        }
+        Self::Float { min, max, first, last, sum }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::None => out.push(0),
+            Self::Integer { min, max, first, last, sum } => {
+                out.push(1);
+                put_i64(out, min);
+                varint::put(out, max.cast_unsigned().wrapping_sub(min.cast_unsigned()));
+                put_i64(out, first);
+                put_i64(out, last);
+                put_u128(out, ((sum << 1) ^ (sum >> 127)).cast_unsigned());
+            }
+            Self::Unsigned { min, max, first, last, sum } => {
+                out.push(2);
+                for n in [min, max - min, first, last] {
+                    varint::put(out, n);
+                }
+                put_u128(out, sum);
+            }
+            Self::Float { min, max, first, last, sum } => {
+                out.push(3);
+                for x in [min, max, first, last, sum] {
+                    out.extend(x.to_bits().to_le_bytes());
+                }
+            }
+            Self::Boolean { trues, first, last } => {
+                out.push(4);
+                varint::put(out, trues);
+                out.extend([u8::from(first), u8::from(last)]);
+            }
+        }
+    }
+
+    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Damage> {
+        let bad = Damage::Malformed("statistics");
+        let [kind] = take_array(input)?;
+        Ok(match kind {
+            0 => Self::None,
+            1 => {
+                let min = take_i64(input)?;
+                let max = min.wrapping_add(take_u64(input)?.cast_signed());
+                let (first, last) = (take_i64(input)?, take_i64(input)?);
+                let sum = take_u128(input)?;
+                Self::Integer {
+                    min,
+                    max,
+                    first,
+                    last,
+                    sum: (sum >> 1).cast_signed() ^ -((sum & 1).cast_signed()),
+                }
+            }
+            2 => {
+                let min = take_u64(input)?;
+                let max = min.checked_add(take_u64(input)?).ok_or(bad)?;
+                let (first, last) = (take_u64(input)?, take_u64(input)?);
+                Self::Unsigned { min, max, first, last, sum: take_u128(input)? }
+            }
+            3 => {
+                let mut next = || Ok::<_, Damage>(f64::from_bits(u64::from_le_bytes(take_array(input)?)));
+                Self::Float { min: next()?, max: next()?, first: next()?, last: next()?, sum: next()? }
+            }
+            4 => {
+                let trues = take_u64(input)?;
+                match take_array(input)? {
+                    [first @ (0 | 1), last @ (0 | 1)] => {
+                        Self::Boolean { trues, first: first == 1, last: last == 1 }
+                    }
+                    _ => return Err(bad),
+                }
+            }
+            _ => return Err(bad),
+        })
+    }
+}
+
+/// LEB128 over 128 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the low seven bits are what is wanted")]
+fn put_u128(out: &mut Vec<u8>, mut value: u128) {
+    while value >= 0x80 {
+        out.push((value as u8 & 0x7f) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn take_u128(input: &mut &[u8]) -> Result<u128, Damage> {
+    let mut value = 0_u128;
+    for shift in 0..19_u32 {
+        let [byte] = take_array(input)?;
+        let bits = u128::from(byte & 0x7f);
+        if shift == 18 && bits > 3 {
+            return Err(Damage::Malformed("statistics"));
+        }
+        value |= bits << (shift * 7);
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Damage::Malformed("statistics"))
+}
