@@ -221,6 +221,21 @@ fn a_failed_sync_poisons_the_log_for_ever() {
 }
 
 #[test]
+fn a_segment_whose_name_was_not_synced_is_durable_once_it_was_opened() {
+    let (vfs, mut log) = new_log();
+    let payload = record(1, 3000);
+    log.append(&[&payload]).unwrap();
+    vfs.inject(Fault::nth(OpKind::SyncDir, 1, Failure::Io));
+    log.append(&[&payload]).unwrap_err();
+    drop(log);
+    let (mut log, _, _) = open(&vfs).unwrap();
+    assert_eq!(log.end().segment, 2);
+    log.append(&[&payload]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(open(&vfs.crash(PowerCut::Lost)).unwrap().2.len(), 2);
+}
+
+#[test]
 fn a_failed_write_poisons_but_a_full_disk_only_refuses() {
     let (vfs, mut log) = new_log();
     log.append(&[b"one"]).unwrap();

@@ -163,3 +163,6 @@ impl File for RealFile {
         self.file.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))
     }
 }
+
+#[cfg(test)]
+mod tests;

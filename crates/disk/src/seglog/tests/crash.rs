@@ -210,7 +210,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn any_work_with_any_crash_keeps_what_was_synced(before in steps(), work in prop::collection::vec(steps(), 1..2), seed in any::<u64>()) {

@@ -242,29 +242,56 @@ fn a_sync_that_lied_is_noticed_after_the_power_cut() {
 }
 
 #[test]
-fn lengths_from_the_disk_never_allocate_beyond_the_file() {
+fn parts_that_contradict_one_another_are_no_batch_and_lengths_never_allocate_beyond_the_file() {
     let (vfs, mut log) = new_log();
     synced_batches(&mut log, 1);
-    let position = log.end();
-    let chain = log.active.chain;
-    let synced = log.synced;
+    let sound = BatchHeader { records: 1, ..log.header(BatchKind::Records, 16, 0) };
     drop(log);
-    let write = |header: BatchHeader, body: &[u8]| {
+    // Writes a batch behind the log's end, with records as they would lie at the place that the header names.
+    let opened = |header: BatchHeader, more: &[u8]| {
         let mut bytes = Vec::new();
         header.encode_into(&mut bytes);
-        bytes.extend_from_slice(body);
+        format::encode_records(&mut bytes, header.position, &[b"12345678"]);
+        bytes.extend_from_slice(more);
         let damaged = vfs.crash(PowerCut::Kept);
-        damaged.open(&segment(1)).unwrap().write_all_at(&bytes, u64::from(position.offset)).unwrap();
+        damaged.open(&segment(1)).unwrap().write_all_at(&bytes, u64::from(sound.position.offset)).unwrap();
         let (_, recovery, records) = open(&damaged).unwrap();
-        assert_eq!(records.len(), 2);
-        assert!(recovery.torn.is_some());
+        (records.len(), recovery.torn.map(|torn| torn.offset))
     };
-    let sound =
-        BatchHeader { kind: BatchKind::Records, position, body: 16, records: 1, synced, previous: chain };
-    for body in [u32::MAX, u32::MAX - 8, 1 << 20, 5000] {
-        write(BatchHeader { body, ..sound }, &[]);
+    let torn = (2, Some(sound.position.offset));
+    assert_eq!(opened(sound, &[]), (3, None));
+    for body in [0, 15, 24, 1000, 5000, 1 << 20, u32::MAX - 8, u32::MAX] {
+        assert_eq!(opened(BatchHeader { body, ..sound }, &[]), torn, "{body}");
     }
-    write(BatchHeader { records: u32::MAX, ..sound }, &[0; 16]);
-    write(sound, &[0xff; 16]);
-    write(BatchHeader { previous: chain ^ 1, ..sound }, &[0; 16]);
+    for records in [0, 2, 1000, u32::MAX] {
+        assert_eq!(opened(BatchHeader { records, ..sound }, &[]), torn, "{records}");
+    }
+    // Two records, of which the second's length reaches behind the body.
+    let two = BatchHeader { records: 2, body: 24, ..sound };
+    assert_eq!(opened(two, &[0xff; 8]), torn);
+    assert_eq!(opened(BatchHeader { previous: sound.previous ^ 1, ..sound }, &[]), torn);
+    let elsewhere = Position { offset: sound.position.offset + 8, ..sound.position };
+    assert_eq!(opened(BatchHeader { position: elsewhere, ..sound }, &[]), torn);
+    let other_segment = Position { segment: 2, ..sound.position };
+    assert_eq!(opened(BatchHeader { position: other_segment, ..sound }, &[]), torn);
+}
+
+#[test]
+fn a_header_inside_a_payload_proves_nothing() {
+    let (vfs, mut log) = new_log();
+    synced_batches(&mut log, 1);
+    let far = Position { segment: 9, offset: 4000 };
+    let mut payload = vec![0; 8];
+    for shift in 0..8_u32 {
+        // As if copied from another log or place, at every alignment.
+        payload.resize(payload.len() + shift as usize, 1);
+        BatchHeader { synced: far, position: far, ..log.header(BatchKind::Seal, 0, 0) }
+            .encode_into(&mut payload);
+    }
+    let at = log.append(&[&payload]).unwrap()[0];
+    drop(log);
+    vfs.corrupt(&segment(1), u64::from(at.offset), 1).unwrap();
+    let (_, recovery, records) = open(&vfs).unwrap();
+    assert_eq!(records.len(), 2);
+    assert!(recovery.torn.is_some());
 }
