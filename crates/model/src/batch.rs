@@ -12,7 +12,12 @@ use crate::ids::BucketId;
 use crate::series::SeriesKey;
 use crate::value::FieldType;
 
+mod check;
 pub mod codec;
+mod rows;
+
+#[cfg(test)]
+mod tests;
 
 /// The most cells of a batch: for each table its rows times (its columns and the time). A table whose rows each
 /// have another field grows with the square of its rows; this bounds what a small request can make us allocate.
@@ -74,6 +79,16 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows() == 0
     }
+
+    /// Bytes of memory that the batch takes, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.tables.iter().map(Table::bytes).sum::<usize>()
+    }
+
+    /// Takes out the tables that have no rows (any more).
+    pub fn remove_empty_tables(&mut self) {
+        self.tables.retain(|table| !table.times.is_empty());
+    }
 }
 
 impl Table {
@@ -85,5 +100,14 @@ impl Table {
             start = range.end;
             (series, range)
         })
+    }
+
+    /// Bytes of memory that the table takes, about.
+    pub fn bytes(&self) -> usize {
+        let keys: usize = self.series.iter().map(|s| s.key.as_bytes().len()).sum();
+        let fields: usize = self.fields.iter().map(|f| f.name.len() + size_of::<FieldDef>()).sum();
+        let columns: usize = self.columns.iter().map(|c| size_of::<Column>() + c.bytes()).sum();
+        let own = size_of::<Self>() + self.measurement.len() + self.times.len() * 8;
+        own + keys + self.series.len() * size_of::<SeriesRows>() + fields + columns
     }
 }

@@ -162,6 +162,26 @@ impl Bitmap {
         self.len += count;
     }
 
+    /// The positions of the ones, ascending. Panics when there are more than 2^32 bits.
+    pub fn ones(&self) -> Vec<u32> {
+        let mut ones = Vec::with_capacity(self.count_ones());
+        for (i, &word) in self.words.iter().enumerate() {
+            let base = u32::try_from(i * 64).expect("a column has fewer than 2^32 rows");
+            let mut word = word;
+            while word != 0 {
+                ones.push(base + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        ones
+    }
+
+    /// Sets every bit that is set in `other`. Panics when the lengths differ.
+    pub fn or(&mut self, other: &Self) {
+        assert_eq!(self.len, other.len, "bitmaps of one length");
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    }
+
     /// The bits in order.
     pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
         (0..self.len).map(|i| self.get(i))

@@ -7,8 +7,8 @@ use super::table::Tables;
 use super::{ERROR_TEXT_BYTES_MAX, ERRORS_MAX, LineError, Options, Parsed};
 use crate::batch::Batch;
 
-/// The longest body: offsets into string columns are 31 bits.
-const BODY_BYTES_MAX: usize = 1 << 30;
+/// The longest body: offsets into string columns are 31 bits, and the batch must fit a log entry.
+const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// Reads one body.
 pub(super) struct Parser<'a, 'o> {
