@@ -1,0 +1,473 @@
+//! The state of one aggregate in one window, fed with runs of columns.
+//!
+//! States keep no more than they need: sums and counts a number, selectors one point, `top` n points; only those
+//! that need every value (median, mode, percentile, distinct, integral, sample) keep the values.
+
+use std::collections::{BTreeMap, HashSet};
+
+use model::{Bitmap, Column, FieldType, FieldValue, Values};
+
+use super::function::Aggregate;
+use super::value::{Value, selected, to_f64};
+
+/// A point of a call's result.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) time: i64,
+    pub(crate) value: Value,
+    /// The values of the variables beside a selector, from the same row.
+    pub(crate) aux: Vec<Value>,
+}
+
+/// A run of rows of one block, inside one window.
+pub(crate) struct Run<'a> {
+    pub(crate) times: &'a [i64],
+    pub(crate) column: &'a Column,
+    pub(crate) mask: Option<&'a Bitmap>,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// The other values of a row, for selectors.
+    pub(crate) aux: &'a dyn Fn(usize) -> Vec<Value>,
+    /// The values of the tags of `top(f, tag, n)`.
+    pub(crate) tags: &'a [String],
+}
+
+impl Run<'_> {
+    fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        (self.from..self.to).filter(|&i| selected(self.column, self.mask, i))
+    }
+
+    fn point(&self, i: usize) -> Point {
+        let time = self.times.get(i).copied().unwrap_or_default();
+        Point { time, value: self.column.get(i), aux: (self.aux)(i) }
+    }
+
+    fn all(&self) -> bool {
+        self.column.valid.is_none() && self.mask.is_none()
+    }
+}
+
+/// The state.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    Count(i64),
+    Distinct(HashSet<Key>),
+    Mean { sum: f64, count: u64 },
+    SumFloat(f64),
+    SumInteger(i64),
+    SumUnsigned(u64),
+    Nothing,
+    Stddev { count: u64, mean: f64, m2: f64 },
+    Spread { min: FieldValue, max: FieldValue },
+    Best(Point),
+    Ranked(Vec<(Vec<String>, Point)>),
+    Held(Vec<Point>),
+}
+
+/// A value as a key of a set: floats by their bits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Bits(u64),
+    Text(String),
+}
+
+fn key(value: &FieldValue) -> Key {
+    match value {
+        FieldValue::Float(v) if *v == 0.0 => Key::Bits(0),
+        FieldValue::Float(v) => Key::Bits(v.to_bits()),
+        FieldValue::Integer(v) => Key::Bits(v.cast_unsigned()),
+        FieldValue::Unsigned(v) => Key::Bits(*v),
+        FieldValue::String(v) => Key::Text(v.clone()),
+        FieldValue::Boolean(v) => Key::Bits(u64::from(*v)),
+    }
+}
+
+/// Which of two values of a type is greater.
+fn greater(a: &Value, b: &Value) -> bool {
+    use FieldValue::{Boolean, Float, Integer, String, Unsigned};
+    match (a, b) {
+        (Some(Float(a)), Some(Float(b))) => a > b,
+        (Some(Integer(a)), Some(Integer(b))) => a > b,
+        (Some(Unsigned(a)), Some(Unsigned(b))) => a > b,
+        (Some(Boolean(a)), Some(Boolean(b))) => a & !b,
+        (Some(String(a)), Some(String(b))) => a > b,
+        _ => false,
+    }
+}
+
+/// Whether a selector prefers point `a` to point `b`.
+fn prefers(aggregate: &Aggregate, a: &Point, b: &Point) -> bool {
+    let earlier = a.time < b.time;
+    match aggregate {
+        Aggregate::First => earlier || (a.time == b.time && greater(&a.value, &b.value)),
+        Aggregate::Last => a.time > b.time || (a.time == b.time && greater(&a.value, &b.value)),
+        Aggregate::Max | Aggregate::Top(..) => {
+            greater(&a.value, &b.value) || (!greater(&b.value, &a.value) && earlier)
+        }
+        _ => greater(&b.value, &a.value) || (!greater(&a.value, &b.value) && earlier),
+    }
+}
+
+impl State {
+    /// The state before any point.
+    pub(crate) fn new(aggregate: &Aggregate, input: FieldType) -> Self {
+        match aggregate {
+            Aggregate::Count => Self::Count(0),
+            Aggregate::CountDistinct => Self::Distinct(HashSet::new()),
+            Aggregate::Mean => Self::Mean { sum: 0.0, count: 0 },
+            Aggregate::Sum => match input {
+                FieldType::Integer => Self::SumInteger(0),
+                FieldType::Unsigned => Self::SumUnsigned(0),
+                _ => Self::SumFloat(0.0),
+            },
+            Aggregate::Stddev => Self::Stddev { count: 0, mean: 0.0, m2: 0.0 },
+            Aggregate::Spread | Aggregate::First | Aggregate::Last | Aggregate::Max | Aggregate::Min => {
+                Self::Nothing
+            }
+            Aggregate::Top(..) | Aggregate::Bottom(..) => Self::Ranked(Vec::new()),
+            Aggregate::Distinct
+            | Aggregate::Integral(_)
+            | Aggregate::Median
+            | Aggregate::Mode
+            | Aggregate::Percentile(_)
+            | Aggregate::Sample(_) => Self::Held(Vec::new()),
+        }
+    }
+
+    /// Takes a run of points. Answers how many bytes the state has grown by.
+    pub(crate) fn update(&mut self, aggregate: &Aggregate, run: &Run<'_>) -> usize {
+        match self {
+            Self::Count(count) => {
+                let rows = if run.all() { run.to - run.from } else { run.rows().count() };
+                *count += i64::try_from(rows).expect("a block has fewer rows");
+                0
+            }
+            Self::Distinct(seen) => {
+                let before = seen.len();
+                seen.extend(run.rows().filter_map(|i| run.column.get(i)).map(|v| key(&v)));
+                (seen.len() - before) * 48
+            }
+            Self::Mean { sum, count } => {
+                for_each_float(run, &mut |v| {
+                    *sum += v;
+                    *count += 1;
+                });
+                0
+            }
+            Self::SumFloat(sum) => {
+                for_each_float(run, &mut |v| *sum += v);
+                0
+            }
+            Self::SumInteger(sum) => {
+                if let Values::Integer(values) = &run.column.values {
+                    run.rows().for_each(|i| *sum = sum.wrapping_add(values[i]));
+                }
+                0
+            }
+            Self::SumUnsigned(sum) => {
+                if let Values::Unsigned(values) = &run.column.values {
+                    run.rows().for_each(|i| *sum = sum.wrapping_add(values[i]));
+                }
+                0
+            }
+            Self::Stddev { count, mean, m2 } => {
+                #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+                for_each_float(run, &mut |v| {
+                    *count += 1;
+                    let delta = v - *mean;
+                    *mean += delta / *count as f64;
+                    *m2 += delta * (v - *mean);
+                });
+                0
+            }
+            Self::Ranked(ranked) => rank(ranked, aggregate, run),
+            Self::Held(points) => {
+                let before = points.len();
+                points.extend(run.rows().map(|i| run.point(i)));
+                points[before..].iter().map(point_bytes).sum()
+            }
+            Self::Nothing | Self::Spread { .. } if *aggregate == Aggregate::Spread => {
+                self.spread(run);
+                0
+            }
+            Self::Nothing | Self::Best(_) | Self::Spread { .. } => self.select(aggregate, run),
+        }
+    }
+
+    fn spread(&mut self, run: &Run<'_>) {
+        for i in run.rows() {
+            let Some(value) = run.column.get(i) else { continue };
+            match self {
+                Self::Spread { min, max } => {
+                    if greater(&Some(min.clone()), &Some(value.clone())) {
+                        *min = value;
+                    } else if greater(&Some(value.clone()), &Some(max.clone())) {
+                        *max = value;
+                    }
+                }
+                _ => *self = Self::Spread { min: value.clone(), max: value },
+            }
+        }
+    }
+
+    fn select(&mut self, aggregate: &Aggregate, run: &Run<'_>) -> usize {
+        let Some(row) = best_row(aggregate, run) else { return 0 };
+        let time = run.times.get(row).copied().unwrap_or_default();
+        let candidate = Point { time, value: run.column.get(row), aux: Vec::new() };
+        let better = match self {
+            Self::Best(best) => prefers(aggregate, &candidate, best),
+            _ => true,
+        };
+        if !better {
+            return 0;
+        }
+        let point = run.point(row);
+        let grown = if matches!(self, Self::Best(_)) { 0 } else { point_bytes(&point) };
+        *self = Self::Best(point);
+        grown
+    }
+
+    /// The points of the window, ascending in time. A time that is not the point's own is `window`.
+    pub(crate) fn finish(
+        self,
+        aggregate: &Aggregate,
+        window: i64,
+        input: FieldType,
+        bounds: (i64, i64),
+    ) -> Vec<Point> {
+        let one = |value: FieldValue| vec![Point { time: window, value: Some(value), aux: Vec::new() }];
+        #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+        match self {
+            Self::Count(0) | Self::Nothing | Self::Mean { count: 0, .. } | Self::Stddev { count: 0, .. } => {
+                Vec::new()
+            }
+            Self::Count(count) => one(FieldValue::Integer(count)),
+            Self::Distinct(seen) if seen.is_empty() => Vec::new(),
+            Self::Distinct(seen) => {
+                one(FieldValue::Integer(i64::try_from(seen.len()).expect("fits in memory")))
+            }
+            Self::Mean { sum, count } => one(FieldValue::Float(sum / count as f64)),
+            Self::SumFloat(sum) => one(FieldValue::Float(sum)),
+            Self::SumInteger(sum) => one(FieldValue::Integer(sum)),
+            Self::SumUnsigned(sum) => one(FieldValue::Unsigned(sum)),
+            Self::Stddev { count: 1, .. } => vec![Point { time: window, value: None, aux: Vec::new() }],
+            Self::Stddev { count, m2, .. } => one(FieldValue::Float((m2 / (count - 1) as f64).sqrt())),
+            Self::Spread { min, max } => one(match (min, max) {
+                (FieldValue::Integer(a), FieldValue::Integer(b)) => FieldValue::Integer(b.wrapping_sub(a)),
+                (FieldValue::Unsigned(a), FieldValue::Unsigned(b)) => FieldValue::Unsigned(b.wrapping_sub(a)),
+                (a, b) => FieldValue::Float(to_f64(&b).unwrap_or_default() - to_f64(&a).unwrap_or_default()),
+            }),
+            Self::Best(point) => vec![point],
+            Self::Ranked(ranked) => {
+                let mut points: Vec<_> = ranked.into_iter().map(|(_, point)| point).collect();
+                points.sort_by_key(|p| p.time);
+                points
+            }
+            Self::Held(points) => finish_held(points, aggregate, window, input, bounds),
+        }
+    }
+}
+
+fn point_bytes(point: &Point) -> usize {
+    let text = |v: &Value| match v {
+        Some(FieldValue::String(s)) => s.len(),
+        _ => 0,
+    };
+    64 + text(&point.value) + point.aux.iter().map(|v| 32 + text(v)).sum::<usize>()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "aggregates of integers are floats in InfluxQL")]
+fn for_each_float(run: &Run<'_>, take: &mut dyn FnMut(f64)) {
+    match &run.column.values {
+        Values::Float(values) if run.all() => values[run.from..run.to].iter().for_each(|v| take(*v)),
+        Values::Float(values) => run.rows().for_each(|i| take(values[i])),
+        Values::Integer(values) => run.rows().for_each(|i| take(values[i] as f64)),
+        Values::Unsigned(values) => run.rows().for_each(|i| take(values[i] as f64)),
+        _ => {}
+    }
+}
+
+/// The row of a run that a selector prefers.
+fn best_row(aggregate: &Aggregate, run: &Run<'_>) -> Option<usize> {
+    fn extreme<T: PartialOrd + Copy>(run: &Run<'_>, values: &[T], max: bool) -> Option<usize> {
+        let mut best: Option<(usize, T)> = None;
+        for i in run.rows() {
+            let v = values[i];
+            if best.is_none_or(|(_, b)| if max { v > b } else { v < b }) {
+                best = Some((i, v));
+            }
+        }
+        best.map(|(i, _)| i)
+    }
+    match (aggregate, &run.column.values) {
+        (Aggregate::Max | Aggregate::Min, Values::Float(v)) => extreme(run, v, *aggregate == Aggregate::Max),
+        (Aggregate::Max | Aggregate::Min, Values::Integer(v)) => {
+            extreme(run, v, *aggregate == Aggregate::Max)
+        }
+        (Aggregate::Max | Aggregate::Min, Values::Unsigned(v)) => {
+            extreme(run, v, *aggregate == Aggregate::Max)
+        }
+        (Aggregate::Last, _) => (run.from..run.to).rev().find(|&i| selected(run.column, run.mask, i)),
+        (Aggregate::First, _) => run.rows().next(),
+        _ => {
+            let better = |a: usize, b: usize| {
+                let (pa, pb) = (run.column.get(a), run.column.get(b));
+                if *aggregate == Aggregate::Max { greater(&pa, &pb) } else { greater(&pb, &pa) }
+            };
+            run.rows().reduce(|best, i| if better(i, best) { i } else { best })
+        }
+    }
+}
+
+/// Keeps the n best points, or the best of each tag set among the n best tag sets.
+fn rank(ranked: &mut Vec<(Vec<String>, Point)>, aggregate: &Aggregate, run: &Run<'_>) -> usize {
+    let (Aggregate::Top(n, tags) | Aggregate::Bottom(n, tags)) = aggregate else { return 0 };
+    let before = ranked.len();
+    for i in run.rows() {
+        let time = run.times.get(i).copied().unwrap_or_default();
+        let candidate = Point { time, value: run.column.get(i), aux: Vec::new() };
+        let same = if tags.is_empty() { None } else { ranked.iter().position(|(t, _)| t == run.tags) };
+        let worst = || {
+            (0..ranked.len())
+                .reduce(|w, j| if prefers(aggregate, &ranked[w].1, &ranked[j].1) { j } else { w })
+        };
+        let replaced = match same {
+            Some(at) => Some(at),
+            // With tags, every tag set is kept until the end: the best n are chosen among their best points.
+            None if !tags.is_empty() || ranked.len() < *n => None,
+            None => worst(),
+        };
+        match replaced {
+            Some(at) if prefers(aggregate, &candidate, &ranked[at].1) => ranked[at].1 = run.point(i),
+            Some(_) => {}
+            None => ranked.push((run.tags.to_vec(), run.point(i))),
+        }
+    }
+    (ranked.len() - before) * 96
+}
+
+/// The n best of a ranking by tags.
+pub(crate) fn cut_ranking(state: &mut State, aggregate: &Aggregate) {
+    if let (State::Ranked(ranked), Aggregate::Top(n, _) | Aggregate::Bottom(n, _)) = (state, aggregate) {
+        ranked.sort_by(|a, b| {
+            if prefers(aggregate, &a.1, &b.1) {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            }
+        });
+        ranked.truncate(*n);
+    }
+}
+
+fn finish_held(
+    mut points: Vec<Point>,
+    aggregate: &Aggregate,
+    window: i64,
+    input: FieldType,
+    bounds: (i64, i64),
+) -> Vec<Point> {
+    if points.is_empty() {
+        return points;
+    }
+    let at_window = |value: FieldValue| Point { time: window, value: Some(value), aux: Vec::new() };
+    match aggregate {
+        Aggregate::Median => vec![at_window(FieldValue::Float(median(&points)))],
+        Aggregate::Mode => mode(points).map(at_window).into_iter().collect(),
+        Aggregate::Percentile(percentile) => {
+            sort_by_value(&mut points);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                reason = "nearest rank, checked below"
+            )]
+            let index = (points.len() as f64 * percentile / 100.0 + 0.5).floor() as i64 - 1;
+            let point = usize::try_from(index).ok().and_then(|i| points.get(i).cloned());
+            point.into_iter().collect()
+        }
+        Aggregate::Distinct => {
+            points.sort_by_key(|p| p.time);
+            let mut seen = HashSet::new();
+            let mut values: Vec<_> = points.into_iter().filter_map(|p| p.value).collect();
+            values.retain(|v| seen.insert(key(v)));
+            if input != FieldType::Boolean {
+                values.sort_by(|a, b| order(&Some(a.clone()), &Some(b.clone())));
+            }
+            values.into_iter().map(at_window).collect()
+        }
+        Aggregate::Integral(unit) => {
+            integral(points, *unit, bounds).map(FieldValue::Float).map(at_window).into_iter().collect()
+        }
+        Aggregate::Sample(n) => {
+            points.sort_by_key(|p| p.time);
+            sample(points, *n)
+        }
+        _ => points,
+    }
+}
+
+fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
+    if greater(a, b) {
+        std::cmp::Ordering::Greater
+    } else if greater(b, a) {
+        std::cmp::Ordering::Less
+    } else {
+        std::cmp::Ordering::Equal
+    }
+}
+
+fn sort_by_value(points: &mut [Point]) {
+    points.sort_by(|a, b| order(&a.value, &b.value).then(a.time.cmp(&b.time)));
+}
+
+fn median(points: &[Point]) -> f64 {
+    let mut values: Vec<f64> = points.iter().filter_map(|p| p.value.as_ref().and_then(to_f64)).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let at = |i: usize| values.get(i).copied().unwrap_or_default();
+    if values.len() % 2 == 1 { at(middle) } else { at(middle - 1) + (at(middle) - at(middle - 1)) / 2.0 }
+}
+
+/// The most frequent value; of those, the one that came first.
+fn mode(points: Vec<Point>) -> Option<FieldValue> {
+    let mut counts: BTreeMap<Key, (usize, i64, FieldValue)> = BTreeMap::new();
+    for point in points {
+        let Some(value) = point.value else { continue };
+        let entry = counts.entry(key(&value)).or_insert((0, point.time, value));
+        entry.0 += 1;
+        entry.1 = entry.1.min(point.time);
+    }
+    counts.into_values().max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, _, value)| value)
+}
+
+/// The area under the line through the points, in value × unit.
+#[expect(clippy::cast_precision_loss, reason = "times as floats, as InfluxDB does")]
+fn integral(mut points: Vec<Point>, unit: i64, _bounds: (i64, i64)) -> Option<f64> {
+    points.sort_by_key(|p| p.time);
+    points.dedup_by_key(|p| p.time);
+    let values: Vec<_> =
+        points.iter().filter_map(|p| Some((p.time, p.value.as_ref().and_then(to_f64)?))).collect();
+    if values.is_empty() {
+        return None;
+    }
+    Some(values.windows(2).map(|w| 0.5 * (w[1].1 + w[0].1) * (w[1].0 - w[0].0) as f64 / unit as f64).sum())
+}
+
+/// A deterministic reservoir sample, so that the same query has the same answer on every node.
+fn sample(points: Vec<Point>, n: usize) -> Vec<Point> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64 ^ points.len() as u64;
+    let mut kept: Vec<(usize, Point)> = Vec::with_capacity(n.min(points.len()));
+    for (i, point) in points.into_iter().enumerate() {
+        if kept.len() < n {
+            kept.push((i, point));
+            continue;
+        }
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let draw = usize::try_from(seed >> 33).unwrap_or_default() % (i + 1);
+        if let Some(slot) = kept.get_mut(draw) {
+            *slot = (i, point);
+        }
+    }
+    kept.sort_by_key(|(i, _)| *i);
+    kept.into_iter().map(|(_, point)| point).collect()
+}

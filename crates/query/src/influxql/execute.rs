@@ -1,0 +1,525 @@
+//! Runs a plan: blocks in, result series out.
+//!
+//! Blocks come series by series, groups of GROUP BY lie across them, so each group has a state: rows for a raw
+//! query (cut to what LIMIT can still need), aggregate states per window otherwise. When the blocks end, groups
+//! are finished and sent in order of measurement and tags.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use influxql::ast::Fill;
+use model::{Bitmap, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues, ScanRequest};
+
+use super::aggregate::{Point, Run, State, cut_ranking};
+use super::block::{Block, BlockTags};
+use super::expr::{Bound, Node, bind, mask};
+use super::function::Aggregate;
+use super::plan::{CallPlan, Input, OutColumn, Plan, Slot};
+use super::points;
+use super::schema::{Resolver, measurement_is, range};
+use super::value::{self, Value, column_of, times_column};
+use crate::error::Error;
+use crate::limits::Budget;
+
+/// One series of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// The measurement; empty for some SHOW statements.
+    pub name: Arc<str>,
+    /// Tags of the GROUP BY, sorted by key.
+    pub tags: Vec<(String, String)>,
+    /// The columns, time first for a SELECT.
+    pub frame: Frame,
+}
+
+/// Where series go.
+pub(crate) type SeriesSink<'a> = dyn FnMut(Series) -> Result<(), Error> + 'a;
+
+/// Runs a plan.
+pub(crate) fn run(
+    plan: &Plan,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let field_names = plan.field_names();
+    if plan.columns.is_empty() || field_names.is_empty() || plan.bounds.min > plan.bounds.max {
+        return Ok(());
+    }
+    let mut groups = Groups::new(plan, budget);
+    for input in &plan.inputs {
+        match input {
+            Input::Table(table) => {
+                let bounds = groups.scan_bounds();
+                let request = ScanRequest {
+                    bucket: table.bucket,
+                    range: range(bounds, table.oldest),
+                    predicate: measurement_is(&table.measurement).and(plan.filter.predicate.clone()),
+                    fields: FieldSelection::Names(field_names.clone()),
+                };
+                if request.range.is_empty() {
+                    continue;
+                }
+                for block in resolver.source.scan(&request)? {
+                    let block = Block::from_scan(block?, &table.measurement);
+                    groups.take(&block)?;
+                }
+            }
+            Input::Subquery(inner) => {
+                run(inner, resolver, budget, &mut |series| groups.take(&to_block(series)))?;
+            }
+        }
+    }
+    groups.finish(sink)
+}
+
+/// A subquery's series as a block of the query around it.
+fn to_block(series: Series) -> Block {
+    let mut times = Vec::new();
+    let mut fields = Vec::new();
+    for (i, column) in series.frame.columns.into_iter().enumerate() {
+        let FrameValues::Column(values) = column.values else { continue };
+        match (i, values.values) {
+            (0, model::Values::Time(t)) => times = t,
+            (_, values_inner) => {
+                fields.push((column.name, model::Column { values: values_inner, valid: values.valid }));
+            }
+        }
+    }
+    if !times.is_sorted() {
+        let mut order: Vec<u32> = (0..u32::try_from(times.len()).expect("rows are limited")).collect();
+        order.sort_by_key(|&i| times[i as usize]);
+        times = order.iter().map(|&i| times[i as usize]).collect();
+        fields = fields.into_iter().map(|(name, column)| (name, column.gather(&order))).collect();
+    }
+    Block { name: series.name, tags: BlockTags::List(series.tags), times, fields }
+}
+
+/// The state of one call in one group.
+enum CallState {
+    Windows(BTreeMap<i64, State>),
+    Points(Vec<Point>),
+}
+
+/// The rows or the call states of one group.
+enum GroupState {
+    /// Rows with their times and the values of all slots.
+    Rows(Vec<(i64, Vec<Value>)>),
+    Calls(Vec<CallState>),
+}
+
+struct Groups<'a> {
+    plan: &'a Plan,
+    budget: &'a Budget<'a>,
+    states: Vec<GroupState>,
+    index: HashMap<(Arc<str>, Vec<String>), usize>,
+    calls: Vec<&'a CallPlan>,
+    vars: Vec<usize>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(plan: &'a Plan, budget: &'a Budget<'a>) -> Self {
+        let vars = plan.slots.iter().enumerate().filter(|(_, s)| matches!(s, Slot::Var(_))).map(|(i, _)| i);
+        Self {
+            plan,
+            budget,
+            states: Vec::new(),
+            index: HashMap::new(),
+            calls: plan.calls().collect(),
+            vars: vars.collect(),
+        }
+    }
+
+    /// The bounds to read: transformations of aggregates need some windows before the range.
+    fn scan_bounds(&self) -> super::condition::Bounds {
+        let mut bounds = self.plan.bounds;
+        bounds.min = self.calls.iter().map(|call| self.start_of(call)).min().unwrap_or(bounds.min);
+        bounds
+    }
+
+    fn start_of(&self, call: &CallPlan) -> i64 {
+        let bounds = self.plan.bounds;
+        let every = self.plan.windows.every;
+        let before = call.transforms.iter().map(|t| t.windows_before()).sum::<usize>();
+        if every == 0 || !bounds.has_min() {
+            return bounds.min;
+        }
+        let before = i64::try_from(before).unwrap_or(i64::MAX).saturating_mul(every);
+        bounds.min.saturating_sub(before).max(model::Timestamp::MIN.0)
+    }
+
+    fn group(&mut self, block: &Block) -> Result<usize, Error> {
+        let tags: Vec<String> =
+            self.plan.dimensions.iter().map(|d| block.tag(d).unwrap_or("").to_owned()).collect();
+        let bytes = tags.iter().map(String::len).sum::<usize>() + 128;
+        let key = (Arc::clone(&block.name), tags);
+        if let Some(&at) = self.index.get(&key) {
+            return Ok(at);
+        }
+        self.budget.hold(bytes)?;
+        self.budget.series(self.states.len() + 1)?;
+        let state = if self.calls.is_empty() {
+            GroupState::Rows(Vec::new())
+        } else {
+            GroupState::Calls(
+                self.calls
+                    .iter()
+                    .map(|call| match call.aggregate {
+                        Some(_) => CallState::Windows(BTreeMap::new()),
+                        None => CallState::Points(Vec::new()),
+                    })
+                    .collect(),
+            )
+        };
+        self.states.push(state);
+        self.index.insert(key, self.states.len() - 1);
+        Ok(self.states.len() - 1)
+    }
+
+    /// Takes a block.
+    fn take(&mut self, block: &Block) -> Result<(), Error> {
+        self.budget.check()?;
+        self.budget.read_points(block.times.len())?;
+        let filter = &self.plan.filter;
+        let mask = filter.rows.as_ref().and_then(|node| mask(node, &filter.vars, block));
+        if mask.as_ref().is_some_and(|m| m.count_ones() == 0) {
+            return Ok(());
+        }
+        let at = self.group(block)?;
+        match &mut self.states[at] {
+            GroupState::Rows(rows) => take_rows(self.plan, self.budget, block, mask.as_ref(), rows),
+            GroupState::Calls(states) => {
+                take_calls(self.plan, self.budget, &self.calls, &self.vars, block, mask.as_ref(), states)
+            }
+        }
+    }
+
+    /// Sends every group.
+    fn finish(mut self, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+        let mut order: Vec<_> = std::mem::take(&mut self.index).into_iter().collect();
+        order.sort();
+        let limit = usize::try_from(self.plan.slimit).unwrap_or(usize::MAX);
+        let skip = usize::try_from(self.plan.soffset).unwrap_or(usize::MAX);
+        let mut series = 0_usize;
+        for ((name, tag_values), at) in order {
+            self.budget.check()?;
+            let state = std::mem::replace(&mut self.states[at], GroupState::Rows(Vec::new()));
+            let rows = match state {
+                GroupState::Rows(rows) => rows,
+                GroupState::Calls(states) => self.call_rows(states)?,
+            };
+            let rows = self.window_of_rows(rows);
+            if rows.is_empty() {
+                continue;
+            }
+            series += 1;
+            if series <= skip {
+                continue;
+            }
+            if limit > 0 && series > skip.saturating_add(limit) {
+                return Ok(());
+            }
+            self.budget.answer_rows(rows.len())?;
+            let tags = self.plan.dimensions.iter().cloned().zip(tag_values).collect();
+            sink(Series { name, tags, frame: self.frame(rows) })?;
+        }
+        Ok(())
+    }
+
+    /// Sorts rows by time, then applies ORDER BY, OFFSET and LIMIT.
+    fn window_of_rows(&self, mut rows: Vec<(i64, Vec<Value>)>) -> Vec<(i64, Vec<Value>)> {
+        rows.sort_by_key(|(time, _)| *time);
+        if !self.plan.ascending {
+            rows.reverse();
+        }
+        let offset = usize::try_from(self.plan.offset).unwrap_or(usize::MAX);
+        if offset > 0 {
+            rows.drain(..offset.min(rows.len()));
+        }
+        if self.plan.limit > 0 {
+            rows.truncate(usize::try_from(self.plan.limit).unwrap_or(usize::MAX));
+        }
+        rows
+    }
+
+    fn frame(&self, rows: Vec<(i64, Vec<Value>)>) -> Frame {
+        let count = rows.len();
+        let mut columns = vec![FrameColumn {
+            name: Arc::clone(&self.plan.time_name),
+            group: false,
+            values: FrameValues::Column(times_column(rows.iter().map(|(time, _)| *time).collect())),
+        }];
+        for OutColumn { name, node, field_type } in &self.plan.columns {
+            let values: Vec<Value> = match node {
+                Node::Slot(slot) => {
+                    rows.iter().map(|(_, slots)| slots.get(*slot).cloned().flatten()).collect()
+                }
+                node => {
+                    let eval =
+                        |(_, slots): &(i64, Vec<Value>)| node.eval(&|i| slots.get(i).cloned().flatten());
+                    rows.iter().map(eval).collect()
+                }
+            };
+            let column = column_of(*field_type, values.iter().map(Option::as_ref));
+            columns.push(FrameColumn {
+                name: Arc::clone(name),
+                group: false,
+                values: FrameValues::Column(column),
+            });
+        }
+        Frame { columns, rows: count }
+    }
+
+    /// Finishes the calls of a group and joins their points by time.
+    fn call_rows(&self, states: Vec<CallState>) -> Result<Vec<(i64, Vec<Value>)>, Error> {
+        let alone = self.calls.len() == 1;
+        let mut streams = Vec::with_capacity(states.len());
+        for (call, state) in self.calls.iter().zip(states) {
+            let mut points = match (state, &call.aggregate) {
+                (CallState::Points(mut points), _) => {
+                    points.sort_by_key(|p| p.time);
+                    points
+                }
+                (CallState::Windows(windows), Some(aggregate)) => {
+                    self.finish_windows(windows, call, aggregate, alone)?
+                }
+                (CallState::Windows(_), None) => Vec::new(),
+            };
+            for transform in &call.transforms {
+                points = points::transform(points, *transform);
+            }
+            points.retain(|p| p.time >= self.first_window());
+            streams.push(points.into_iter().peekable());
+        }
+        let mut rows = Vec::new();
+        let fillers: Vec<Value> = self.calls.iter().map(|call| self.missing(call)).collect();
+        while let Some(time) = streams.iter_mut().filter_map(|s| s.peek().map(|p| p.time)).min() {
+            let mut slots: Vec<Value> = vec![None; self.plan.slots.len()];
+            let mut call_index = 0;
+            for (at, slot) in self.plan.slots.iter().enumerate() {
+                if matches!(slot, Slot::Var(_)) {
+                    continue;
+                }
+                let stream = &mut streams[call_index];
+                match stream.next_if(|p| p.time == time) {
+                    Some(point) => {
+                        for (var, value) in self.vars.iter().zip(point.aux) {
+                            slots[*var] = value;
+                        }
+                        slots[at] = point.value.or_else(|| fillers[call_index].clone());
+                    }
+                    None => slots[at].clone_from(&fillers[call_index]),
+                }
+                call_index += 1;
+            }
+            self.budget.hold(48 * slots.len() + 32)?;
+            rows.push((time, slots));
+        }
+        Ok(rows)
+    }
+
+    /// The start of the first window of the answer.
+    fn first_window(&self) -> i64 {
+        let bounds = self.plan.bounds;
+        if self.plan.windows.every > 0 && bounds.has_min() {
+            self.plan.windows.of(bounds.min).0
+        } else {
+            i64::MIN
+        }
+    }
+
+    /// What a call shows where another call has a point and it has none.
+    fn missing(&self, call: &CallPlan) -> Value {
+        match self.plan.fill {
+            Fill::Integer(n) => value::cast(&FieldValue::Integer(n), call.field_type),
+            Fill::Number(n) => value::cast(&FieldValue::Float(n), call.field_type),
+            _ => None,
+        }
+    }
+
+    fn finish_windows(
+        &self,
+        windows: BTreeMap<i64, State>,
+        call: &CallPlan,
+        aggregate: &Aggregate,
+        alone: bool,
+    ) -> Result<Vec<Point>, Error> {
+        let plan = self.plan;
+        let every = plan.windows.every;
+        let input = call.input.field_type();
+        // Without windows, a selector that stands alone shows the time of its point, all else the lower bound.
+        let own_time = aggregate.keeps_times() || (every == 0 && alone && aggregate.is_selector());
+        let mut points = Vec::new();
+        for (start, mut state) in windows {
+            cut_ranking(&mut state, aggregate);
+            let shown = if every > 0 {
+                start
+            } else if plan.bounds.has_min() {
+                plan.bounds.min
+            } else {
+                0
+            };
+            let finished = state.finish(aggregate, shown, input, (plan.bounds.min, plan.bounds.max));
+            points.extend(finished.into_iter().map(|mut point| {
+                if !own_time {
+                    point.time = shown;
+                }
+                point
+            }));
+        }
+        if points.is_empty() || every == 0 || plan.fill == Fill::None || !aggregate.fills() {
+            return Ok(points);
+        }
+        let counts = matches!(aggregate, Aggregate::Count | Aggregate::CountDistinct);
+        let how = if counts && plan.fill == Fill::Null { Fill::Integer(0) } else { plan.fill };
+        let field_type = aggregate.result_type(input).unwrap_or(FieldType::Float);
+        let first = match plan.bounds.has_min() {
+            true => plan.windows.of(self.start_of(call)).0,
+            false => points.first().map_or(0, |p| p.time),
+        };
+        let last = match plan.bounds.has_max() {
+            true => plan.windows.of(plan.bounds.max).0,
+            false => points.last().map_or(first, |p| p.time),
+        };
+        let windows = usize::try_from((i128::from(last) - i128::from(first)) / i128::from(every) + 1);
+        let windows = windows.unwrap_or(usize::MAX);
+        self.budget.windows(windows)?;
+        self.budget.hold(windows.saturating_mul(64))?;
+        Ok(points::fill(points, how, &plan.windows, (first, last), field_type))
+    }
+}
+
+/// Adds the rows of a block to a group of a raw query.
+fn take_rows(
+    plan: &Plan,
+    budget: &Budget<'_>,
+    block: &Block,
+    mask: Option<&Bitmap>,
+    rows: &mut Vec<(i64, Vec<Value>)>,
+) -> Result<(), Error> {
+    let bound: Vec<Bound<'_>> = plan
+        .slots
+        .iter()
+        .map(|slot| match slot {
+            Slot::Var(var) => bind(var, block),
+            Slot::Call(_) => Bound::Constant(None),
+        })
+        .collect();
+    let columns: Vec<_> = bound.iter().filter(|b| matches!(b, Bound::Column(_))).collect();
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let wanted = |row: &usize| {
+        mask.is_none_or(|m| m.get(*row))
+            && columns.iter().any(|c| matches!(c, Bound::Column(c) if c.is_valid(*row)))
+    };
+    let most = match plan.limit {
+        0 => usize::MAX,
+        limit => usize::try_from(limit.saturating_add(plan.offset)).unwrap_or(usize::MAX),
+    };
+    let indices: Vec<usize> = if plan.ascending {
+        (0..block.times.len()).filter(wanted).take(most).collect()
+    } else {
+        (0..block.times.len()).rev().filter(wanted).take(most).collect()
+    };
+    let text = |v: &Value| if let Some(FieldValue::String(s)) = v { s.len() } else { 0 };
+    for row in indices {
+        let values: Vec<Value> = bound.iter().map(|b| b.get(row)).collect();
+        budget.hold(40 + values.iter().map(|v| 32 + text(v)).sum::<usize>())?;
+        rows.push((block.times[row], values));
+    }
+    // What LIMIT can no longer reach is let go, at the latest when it is twice what is needed.
+    if most != usize::MAX && rows.len() > most.saturating_mul(2).max(1024) {
+        rows.sort_by_key(|(time, _)| *time);
+        if plan.ascending {
+            rows.truncate(most);
+        } else {
+            rows.drain(..rows.len() - most);
+        }
+    }
+    Ok(())
+}
+
+/// Feeds a block to the calls of a group, window by window.
+fn take_calls(
+    plan: &Plan,
+    budget: &Budget<'_>,
+    calls: &[&CallPlan],
+    vars: &[usize],
+    block: &Block,
+    mask: Option<&Bitmap>,
+    states: &mut [CallState],
+) -> Result<(), Error> {
+    let aux_bound: Vec<Bound<'_>> = vars
+        .iter()
+        .filter_map(|at| match plan.slots.get(*at) {
+            Some(Slot::Var(var)) => Some(bind(var, block)),
+            _ => None,
+        })
+        .collect();
+    let aux = |row: usize| aux_bound.iter().map(|b| b.get(row)).collect::<Vec<_>>();
+    for (call, state) in calls.iter().zip(states) {
+        let Bound::Column(column) = bind(&call.input, block) else { continue };
+        let tags: Vec<String> = match &call.aggregate {
+            Some(Aggregate::Top(_, tags) | Aggregate::Bottom(_, tags)) => {
+                tags.iter().map(|t| block.tag(t).unwrap_or("").to_owned()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let rows = block.times.len();
+        let run =
+            |from, to| Run { times: &block.times, column: &column, mask, from, to, aux: &aux, tags: &tags };
+        match (state, &call.aggregate) {
+            (CallState::Points(points), _) => {
+                let before = points.len();
+                for row in (0..rows).filter(|&i| value::selected(&column, mask, i)) {
+                    points.push(Point { time: block.times[row], value: column.get(row), aux: Vec::new() });
+                }
+                budget.hold((points.len() - before) * 64)?;
+            }
+            (CallState::Windows(windows), Some(aggregate)) => {
+                let mut from = 0;
+                while from < rows {
+                    let (start, to) = window_run(plan, &block.times, from);
+                    let any = (from..to).any(|i| value::selected(&column, mask, i));
+                    if any {
+                        if !windows.contains_key(&start) {
+                            budget.windows(1)?;
+                            budget.hold(96)?;
+                        }
+                        let state = windows
+                            .entry(start)
+                            .or_insert_with(|| State::new(aggregate, call.input.field_type()));
+                        budget.hold(state.update(aggregate, &run(from, to)))?;
+                    }
+                    from = to;
+                }
+            }
+            (CallState::Windows(_), None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The start of the window of row `from` and the first row behind it.
+fn window_run(plan: &Plan, times: &[i64], from: usize) -> (i64, usize) {
+    if plan.windows.every == 0 {
+        return (0, times.len());
+    }
+    let (start, end) = plan.windows.of(times[from]);
+    let inside = times[from..].partition_point(|t| *t < end).max(1);
+    (start, from + inside)
+}
+
+/// A frame of text columns, for SHOW.
+pub(crate) fn text_frame(columns: &[&str], rows: &[Vec<String>]) -> Frame {
+    let column = |(i, name): (usize, &&str)| {
+        let texts = rows.iter().map(|row| row.get(i).map_or("", String::as_str)).collect();
+        FrameColumn {
+            name: Arc::from(*name),
+            group: false,
+            values: FrameValues::Column(model::Column::new(model::Values::String(texts))),
+        }
+    };
+    Frame { columns: columns.iter().enumerate().map(column).collect(), rows: rows.len() }
+}

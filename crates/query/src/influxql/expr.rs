@@ -1,0 +1,141 @@
+//! Expressions over slots, and the binding of slots to the columns of a block.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use influxql::ast::Operator;
+use model::{Bitmap, Column, FieldType, FieldValue};
+use regex::Regex;
+
+use super::block::Block;
+use super::value::{self, Value};
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VarKind {
+    /// A field read as this type.
+    Field(FieldType),
+    /// A tag, or nothing at all.
+    Tag,
+}
+
+/// A field or a tag that an expression reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Var {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: VarKind,
+    /// Whether a tag that a series does not have reads as the empty string (in WHERE) or as null (in SELECT).
+    pub(crate) absent_is_empty: bool,
+}
+
+impl Var {
+    pub(crate) const fn field_type(&self) -> FieldType {
+        match self.kind {
+            VarKind::Field(field_type) => field_type,
+            VarKind::Tag => FieldType::String,
+        }
+    }
+}
+
+/// An expression over slots.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Slot(usize),
+    Const(FieldValue),
+    Binary(Operator, Box<Node>, Box<Node>),
+    Math(Arc<str>, Vec<Node>),
+    /// Whether a string matches (or, with `false`, does not).
+    Matches(Box<Node>, Regex, bool),
+}
+
+impl Node {
+    /// Computes the value for one row.
+    pub(crate) fn eval(&self, slot: &dyn Fn(usize) -> Value) -> Value {
+        match self {
+            Self::Slot(i) => slot(*i),
+            Self::Const(value) => Some(value.clone()),
+            Self::Binary(op, lhs, rhs) => value::binary(*op, &lhs.eval(slot), &rhs.eval(slot)),
+            Self::Math(name, args) => {
+                value::math(name, &args.iter().map(|arg| arg.eval(slot)).collect::<Vec<_>>())
+            }
+            Self::Matches(subject, regex, wanted) => Some(FieldValue::Boolean(
+                matches!(subject.eval(slot), Some(FieldValue::String(s)) if regex.is_match(&s) == *wanted),
+            )),
+        }
+    }
+
+    /// The type of the values.
+    pub(crate) fn field_type(&self, slot: &dyn Fn(usize) -> FieldType) -> FieldType {
+        match self {
+            Self::Slot(i) => slot(*i),
+            Self::Const(value) => value.field_type(),
+            Self::Binary(op, lhs, rhs) => value::result_type(*op, lhs.field_type(slot), rhs.field_type(slot)),
+            Self::Math(name, args) => match args.first() {
+                Some(arg) if value::math_keeps_type(name) => arg.field_type(slot),
+                _ => FieldType::Float,
+            },
+            Self::Matches(..) => FieldType::Boolean,
+        }
+    }
+}
+
+/// A slot bound to a block.
+#[derive(Debug)]
+pub(crate) enum Bound<'a> {
+    Constant(Value),
+    Column(Cow<'a, Column>),
+}
+
+impl Bound<'_> {
+    pub(crate) fn get(&self, row: usize) -> Value {
+        match self {
+            Self::Constant(value) => value.clone(),
+            Self::Column(column) => column.get(row),
+        }
+    }
+}
+
+/// Finds what a variable is in a block.
+pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
+    match var.kind {
+        VarKind::Field(field_type) => block
+            .field(&var.name)
+            .and_then(|column| value::cast_column(column, field_type))
+            .map_or(Bound::Constant(None), Bound::Column),
+        VarKind::Tag => {
+            let tag = block.tag(&var.name).unwrap_or("");
+            let absent = tag.is_empty() && !var.absent_is_empty;
+            Bound::Constant((!absent).then(|| FieldValue::String(tag.to_owned())))
+        }
+    }
+}
+
+/// The rows of a block that pass a condition; `None` when all do.
+pub(crate) fn mask(condition: &Node, vars: &[Var], block: &Block) -> Option<Bitmap> {
+    let bound: Vec<_> = vars.iter().map(|var| bind(var, block)).collect();
+    if let Node::Binary(op, lhs, rhs) = condition
+        && let (Node::Slot(slot), Node::Const(FieldValue::Float(constant))) = (&**lhs, &**rhs)
+        && let Some(Bound::Column(column)) = bound.get(*slot)
+        && let model::Values::Float(values) = &column.values
+        && let Some(test) = float_test(*op)
+    {
+        return Some(
+            values.iter().enumerate().map(|(i, v)| column.is_valid(i) && test(v, constant)).collect(),
+        );
+    }
+    let passes = |row: usize| {
+        let slot = |i: usize| bound.get(i).and_then(|b| b.get(row));
+        condition.eval(&slot) == Some(FieldValue::Boolean(true))
+    };
+    Some((0..block.times.len()).map(passes).collect())
+}
+
+fn float_test(op: Operator) -> Option<fn(&f64, &f64) -> bool> {
+    Some(match op {
+        Operator::Less => f64::lt,
+        Operator::LessEq => f64::le,
+        Operator::Greater => f64::gt,
+        Operator::GreaterEq => f64::ge,
+        _ => return None,
+    })
+}

@@ -1,0 +1,203 @@
+//! InfluxQL: statements in, series out, as InfluxDB 1.11 executes them.
+//!
+//! A request is parsed whole before anything runs. Statements run in order; the first that fails ends with an
+//! error, those after it answer `not executed`. A SELECT is compiled against the catalog (`plan`, `names`,
+//! `schema`, `condition`, `function`) and then run over the blocks of scans (`execute`, `aggregate`, `points`).
+
+mod aggregate;
+mod block;
+mod condition;
+mod execute;
+mod expr;
+mod function;
+mod names;
+mod plan;
+mod points;
+mod schema;
+mod show;
+mod value;
+mod window;
+
+use influxql::Param;
+use influxql::ast::{CreateDatabase, DropKind, GlobalList, Select, Statement};
+use model::{BucketId, Clock, OrgId, Timestamp};
+
+pub use execute::Series;
+
+use crate::error::{Error, Stopped};
+use crate::limits::{Budget, Limits};
+use crate::source::ScanSource;
+use crate::view::CatalogView;
+use schema::Resolver;
+
+/// What a request runs in.
+pub struct InfluxqlContext<'a> {
+    /// Names and types.
+    pub catalog: &'a dyn CatalogView,
+    /// Data.
+    pub source: &'a dyn ScanSource,
+    /// The organization.
+    pub org: OrgId,
+    /// The database of statements that name none.
+    pub database: Option<&'a str>,
+    /// The retention policy of statements that name none.
+    pub retention_policy: Option<&'a str>,
+    /// Bound parameters.
+    pub params: &'a [(String, Param)],
+    /// What `now()` is; also decides what has expired.
+    pub now: Timestamp,
+    /// Measures the query's own time.
+    pub clock: &'a dyn Clock,
+    /// Which buckets may be read; `None` is all of the organization.
+    pub readable: Option<&'a [BucketId]>,
+    /// The request came by GET: statements that write run, with a warning.
+    pub read_only: bool,
+    /// Limits of the whole request.
+    pub limits: Limits,
+    /// Asked at every block whether to stop.
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// Creates a database that does not exist; the error is shown to the client.
+    pub create_database: &'a (dyn Fn(&CreateDatabase) -> Result<(), String> + Sync),
+}
+
+impl std::fmt::Debug for InfluxqlContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InfluxqlContext")
+            .field("org", &self.org)
+            .field("database", &self.database)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a request answers, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// Statement number n begins (from 0).
+    Statement(usize),
+    /// A warning about the current statement.
+    Warning(String),
+    /// A series of the current statement.
+    Series(Series),
+    /// The current statement failed.
+    Error(String),
+}
+
+/// Runs a request. Only errors of the whole request are `Err`: the text does not parse, the query was cancelled,
+/// or the receiver went away.
+pub fn run_influxql(
+    text: &str,
+    context: &InfluxqlContext<'_>,
+    sink: &mut dyn FnMut(Item) -> Result<(), Stopped>,
+) -> Result<(), Error> {
+    let statements = influxql::parse(text, context.params)?;
+    let budget = Budget::new(context.limits, context.clock, context.cancelled);
+    let mut failed = false;
+    for (n, statement) in statements.iter().enumerate() {
+        sink(Item::Statement(n))?;
+        if failed {
+            sink(Item::Error("not executed".to_owned()))?;
+            continue;
+        }
+        if context.read_only && statement.writes() {
+            let kind = kind_of(statement);
+            sink(Item::Warning(format!(
+                "deprecated use of '{kind}' in a read only context, please use a POST request instead"
+            )))?;
+        }
+        let result = execute(statement, context, &budget, &mut |series| Ok(sink(Item::Series(series))?));
+        budget.release_all();
+        match result {
+            Ok(()) => {}
+            Err(error @ (Error::Stopped | Error::Cancelled)) => return Err(error),
+            Err(error) => {
+                tracing::debug!(statement = n, %error, "InfluxQL statement failed");
+                failed = true;
+                sink(Item::Error(error.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn execute(
+    statement: &Statement,
+    context: &InfluxqlContext<'_>,
+    budget: &Budget<'_>,
+    sink: &mut execute::SeriesSink<'_>,
+) -> Result<(), Error> {
+    let resolver = Resolver {
+        catalog: context.catalog,
+        source: context.source,
+        org: context.org,
+        database: context.database,
+        retention_policy: context.retention_policy,
+        readable: context.readable,
+        now: context.now,
+    };
+    match statement {
+        Statement::Select(select) => run_select(select, &resolver, budget, sink),
+        Statement::Show(show) => show::show(show, &resolver, budget, sink),
+        Statement::ShowGlobal(GlobalList::Databases) => show::show_databases(&resolver, sink),
+        Statement::CreateDatabase(create) => {
+            if create.name.is_empty() || create.name.contains(['/', '\\']) || create.name == ".." {
+                return Error::invalid("invalid name");
+            }
+            (context.create_database)(create).map_err(Error::Invalid)
+        }
+        other => Error::invalid(format!("not implemented: {}", kind_of(other))),
+    }
+}
+
+fn run_select(
+    select: &Select,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+    sink: &mut execute::SeriesSink<'_>,
+) -> Result<(), Error> {
+    if select.target.is_some() {
+        return Error::invalid("not implemented: SELECT INTO");
+    }
+    let plan = plan::compile(select, resolver, None)?;
+    execute::run(&plan, resolver, budget, sink)
+}
+
+/// The statement's words, for messages.
+fn kind_of(statement: &Statement) -> String {
+    let text = match statement {
+        Statement::Select(select) if select.target.is_some() => "SELECT INTO",
+        Statement::Select(_) => "SELECT",
+        Statement::Explain { analyze: true, .. } => "EXPLAIN ANALYZE",
+        Statement::Explain { .. } => "EXPLAIN",
+        Statement::Delete(_) => "DELETE",
+        Statement::DropSeries(_) => "DROP SERIES",
+        Statement::Show(_) => "SHOW",
+        Statement::ShowGlobal(list) => return format!("SHOW {list}"),
+        Statement::ShowGrants { .. } => "SHOW GRANTS",
+        Statement::ShowInternals { diagnostics: true, .. } => "SHOW DIAGNOSTICS",
+        Statement::ShowInternals { .. } => "SHOW STATS",
+        Statement::CreateDatabase(_) => "CREATE DATABASE",
+        Statement::CreateRetentionPolicy(_) => "CREATE RETENTION POLICY",
+        Statement::AlterRetentionPolicy(_) => "ALTER RETENTION POLICY",
+        Statement::CreateContinuousQuery(_) => "CREATE CONTINUOUS QUERY",
+        Statement::CreateSubscription { .. } => "CREATE SUBSCRIPTION",
+        Statement::DropSubscription(_) => "DROP SUBSCRIPTION",
+        Statement::CreateUser { .. } => "CREATE USER",
+        Statement::SetPassword { .. } => "SET PASSWORD",
+        Statement::Grant(grant) if grant.revoke => "REVOKE",
+        Statement::Grant(_) => "GRANT",
+        Statement::Drop { kind, .. } => match kind {
+            DropKind::Database => "DROP DATABASE",
+            DropKind::Measurement => "DROP MEASUREMENT",
+            DropKind::User => "DROP USER",
+            DropKind::RetentionPolicy => "DROP RETENTION POLICY",
+            DropKind::ContinuousQuery => "DROP CONTINUOUS QUERY",
+        },
+        Statement::DropShard(_) => "DROP SHARD",
+        Statement::KillQuery { .. } => "KILL QUERY",
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What happens to the points of a call after aggregation: fill, then transformations.
+
+use influxql::ast::Fill;
+use model::{FieldType, FieldValue};
+
+use super::aggregate::Point;
+use super::function::Transform;
+use super::value::{self, to_f64};
+use super::window::Windows;
+
+/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive).
+pub(crate) fn fill(
+    points: Vec<Point>,
+    how: Fill,
+    windows: &Windows,
+    (first, last): (i64, i64),
+    field_type: FieldType,
+) -> Vec<Point> {
+    let number = match how {
+        Fill::Integer(n) => value::cast(&FieldValue::Integer(n), field_type),
+        Fill::Number(n) => value::cast(&FieldValue::Float(n), field_type),
+        _ => None,
+    };
+    let mut out: Vec<Point> = Vec::with_capacity(points.len());
+    let mut points = points.into_iter().peekable();
+    let mut start = first;
+    let mut previous: Option<Point> = None;
+    while start <= last {
+        if points.peek().is_some_and(|p| p.time <= start) {
+            let point = points.next().expect("it was peeked");
+            if point.value.is_some() {
+                previous = Some(point.clone());
+            }
+            out.push(point);
+        } else {
+            let value = match how {
+                Fill::Previous => previous.as_ref().and_then(|p| p.value.clone()),
+                Fill::Linear => previous.as_ref().zip(points.peek()).and_then(|(p, n)| between(p, n, start)),
+                _ => number.clone(),
+            };
+            out.push(Point { time: start, value, aux: Vec::new() });
+        }
+        let (_, end) = windows.of(start);
+        if end <= start {
+            break;
+        }
+        start = end;
+    }
+    out.extend(points);
+    out
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "InfluxDB interpolates in floats and cuts the fraction of integers"
+)]
+fn between(a: &Point, b: &Point, time: i64) -> Option<FieldValue> {
+    let (x, y) = (to_f64(a.value.as_ref()?)?, to_f64(b.value.as_ref()?)?);
+    let slope = (y - x) / (b.time - a.time) as f64;
+    let value = slope * (time - a.time) as f64 + x;
+    Some(match a.value.as_ref()? {
+        FieldValue::Integer(_) => FieldValue::Integer(value as i64),
+        FieldValue::Unsigned(_) => FieldValue::Unsigned(value as u64),
+        _ => FieldValue::Float(value),
+    })
+}
+
+/// Applies a transformation; null points are not seen.
+pub(crate) fn transform(points: Vec<Point>, how: Transform) -> Vec<Point> {
+    let points: Vec<_> = points.into_iter().filter(|p| p.value.is_some()).collect();
+    match how {
+        Transform::CumulativeSum => cumulative_sum(points),
+        Transform::MovingAverage(n) => moving_average(&points, n),
+        Transform::Derivative { unit, non_negative } => {
+            pairs(&points, |a, b| derivative(a, b, unit, non_negative))
+        }
+        Transform::Difference { non_negative } => pairs(&points, |a, b| difference(a, b, non_negative)),
+        Transform::Elapsed(unit) => {
+            pairs_all(&points, |a, b| Some(FieldValue::Integer((b.time - a.time) / unit)))
+        }
+    }
+}
+
+/// Computes from each point and the one before; of several points at one time the first counts.
+fn pairs(points: &[Point], compute: impl Fn(&Point, &Point) -> Option<FieldValue>) -> Vec<Point> {
+    let mut distinct: Vec<&Point> = points.iter().collect();
+    distinct.dedup_by_key(|p| p.time);
+    distinct
+        .windows(2)
+        .filter_map(|w| {
+            compute(w[0], w[1]).map(|v| Point { time: w[1].time, value: Some(v), aux: Vec::new() })
+        })
+        .collect()
+}
+
+fn pairs_all(points: &[Point], compute: impl Fn(&Point, &Point) -> Option<FieldValue>) -> Vec<Point> {
+    points
+        .windows(2)
+        .filter_map(|w| {
+            compute(&w[0], &w[1]).map(|v| Point { time: w[1].time, value: Some(v), aux: Vec::new() })
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times as floats, as InfluxDB does")]
+fn derivative(a: &Point, b: &Point, unit: i64, non_negative: bool) -> Option<FieldValue> {
+    let diff = match (a.value.as_ref()?, b.value.as_ref()?) {
+        (FieldValue::Integer(x), FieldValue::Integer(y)) => y.wrapping_sub(*x) as f64,
+        (FieldValue::Unsigned(x), FieldValue::Unsigned(y)) if y >= x => (y - x) as f64,
+        (FieldValue::Unsigned(x), FieldValue::Unsigned(y)) => -((x - y) as f64),
+        (x, y) => to_f64(y)? - to_f64(x)?,
+    };
+    let value = diff / ((b.time - a.time) as f64 / unit as f64);
+    (!non_negative || value >= 0.0).then_some(FieldValue::Float(value))
+}
+
+fn difference(a: &Point, b: &Point, non_negative: bool) -> Option<FieldValue> {
+    let value = match (a.value.as_ref()?, b.value.as_ref()?) {
+        (FieldValue::Integer(x), FieldValue::Integer(y)) => FieldValue::Integer(y.wrapping_sub(*x)),
+        (FieldValue::Unsigned(x), FieldValue::Unsigned(y)) => {
+            if non_negative && y < x {
+                return None;
+            }
+            FieldValue::Unsigned(y.wrapping_sub(*x))
+        }
+        (x, y) => FieldValue::Float(to_f64(y)? - to_f64(x)?),
+    };
+    (!non_negative || to_f64(&value)? >= 0.0).then_some(value)
+}
+
+fn cumulative_sum(mut points: Vec<Point>) -> Vec<Point> {
+    let mut sum: Option<FieldValue> = None;
+    for point in &mut points {
+        sum = match &sum {
+            None => point.value.clone(),
+            Some(_) => value::binary(influxql::ast::Operator::Add, &sum, &point.value),
+        };
+        point.value.clone_from(&sum);
+    }
+    points
+}
+
+#[expect(clippy::cast_precision_loss, reason = "averages of integers are floats in InfluxQL")]
+fn moving_average(points: &[Point], n: usize) -> Vec<Point> {
+    let values: Vec<f64> = points.iter().filter_map(|p| p.value.as_ref().and_then(to_f64)).collect();
+    let mut out = Vec::new();
+    let mut sum = 0.0;
+    for (i, (value, point)) in values.iter().zip(points).enumerate() {
+        sum += value;
+        if i + 1 < n {
+            continue;
+        }
+        let average = FieldValue::Float(sum / n as f64);
+        out.push(Point { time: point.time, value: Some(average), aux: Vec::new() });
+        sum -= values[i + 1 - n];
+    }
+    out
+}

@@ -1,0 +1,210 @@
+//! From names in FROM to tables of buckets, and the fields and tags that the tables have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use influxql::ast::{Measurement, RefKind, Source, VarRef};
+use model::{
+    BucketId, FieldType, OrgId, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange, Timestamp,
+};
+
+use super::condition::Bounds;
+use super::expr::VarKind;
+use super::plan::{self, Input, Outer, Plan, cast_type};
+use crate::error::Error;
+use crate::source::ScanSource;
+use crate::view::CatalogView;
+
+/// A measurement of a bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) bucket: BucketId,
+    pub(crate) measurement: Arc<str>,
+    /// Earlier points have expired.
+    pub(crate) oldest: Timestamp,
+}
+
+/// A bucket as the statements see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Readable {
+    pub(crate) id: BucketId,
+    pub(crate) oldest: Timestamp,
+}
+
+/// Resolves names for one request.
+#[derive(Clone, Copy)]
+pub(crate) struct Resolver<'a> {
+    pub(crate) catalog: &'a dyn CatalogView,
+    pub(crate) source: &'a dyn ScanSource,
+    pub(crate) org: OrgId,
+    pub(crate) database: Option<&'a str>,
+    pub(crate) retention_policy: Option<&'a str>,
+    pub(crate) readable: Option<&'a [BucketId]>,
+    pub(crate) now: Timestamp,
+}
+
+impl std::fmt::Debug for Resolver<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver")
+            .field("org", &self.org)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the sources of a SELECT have.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) fields: BTreeMap<String, FieldType>,
+    /// Empty when nobody asked.
+    pub(crate) tags: BTreeSet<String>,
+    /// There is no subquery.
+    pub(crate) stored_only: bool,
+}
+
+impl Schema {
+    /// What a reference means: fields come before tags, a cast decides.
+    pub(crate) fn kind(&self, var: &VarRef) -> VarKind {
+        let field = self.fields.get(&var.name).copied();
+        match (var.kind, field) {
+            (Some(RefKind::Tag), _) | (None | Some(RefKind::Field), None) => VarKind::Tag,
+            (None | Some(RefKind::Field), Some(field_type)) => VarKind::Field(field_type),
+            (kind, _) => cast_type(kind).map_or(VarKind::Tag, VarKind::Field),
+        }
+    }
+
+    fn add_field(&mut self, name: &str, field_type: FieldType) {
+        // Float before integer before unsigned before string before boolean, which is the order of the type.
+        let known = self.fields.entry(name.to_owned()).or_insert(field_type);
+        *known = field_type.min(*known);
+    }
+}
+
+/// Whether a bucket of the organization may be read, and from when.
+fn readable_bucket(resolver: &Resolver<'_>, id: BucketId) -> Option<Readable> {
+    if resolver.readable.is_some_and(|list| !list.contains(&id)) {
+        return None;
+    }
+    let retention = resolver.catalog.get(|state| state.bucket(id).map(|b| b.retention_ns))?;
+    let oldest = retention.map_or(Timestamp(i64::MIN), |ns| Timestamp(resolver.now.0.saturating_sub(ns)));
+    Some(Readable { id, oldest })
+}
+
+impl Resolver<'_> {
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The bucket behind a database and retention policy, either named or the request's defaults.
+    pub(crate) fn bucket(&self, database: Option<&str>, policy: Option<&str>) -> Result<Readable, Error> {
+        let own = database.is_none();
+        let Some(database) = database.or(self.database).filter(|d| !d.is_empty()) else {
+            return Err(Error::Invalid("database name required".to_owned()));
+        };
+        let policy = policy.or(if own { self.retention_policy } else { None }).filter(|p| !p.is_empty());
+        let found = self.catalog.get(|state| {
+            let exists = state.resolve_dbrp(self.org, database, None).is_some()
+                || state.dbrps(self.org).any(|d| d.database == database);
+            state.resolve_dbrp(self.org, database, policy).ok_or(exists)
+        });
+        let missing = || Error::NotFound(format!("database not found: {database}"));
+        match (found, policy) {
+            (Ok(id), _) => readable_bucket(self, id).ok_or_else(missing),
+            (Err(true), Some(policy)) => {
+                Err(Error::NotFound(format!("retention policy not found: {policy}")))
+            }
+            (Err(_), _) => Err(missing()),
+        }
+    }
+
+    /// The tables that a measurement's name or pattern stands for.
+    pub(crate) fn tables(&self, measurement: &Measurement) -> Result<Vec<Table>, Error> {
+        let bucket = self.bucket(measurement.database.as_deref(), measurement.retention_policy.as_deref())?;
+        let names: Vec<Arc<str>> = self.catalog.get(|state| match &measurement.pattern {
+            None if state.has_measurement(bucket.id, &measurement.name) => {
+                vec![measurement.name.as_str().into()]
+            }
+            None => Vec::new(),
+            Some(pattern) => {
+                state.measurements(bucket.id).filter(|m| pattern.is_match(m)).map(Arc::from).collect()
+            }
+        });
+        let table = |measurement| Table { bucket: bucket.id, measurement, oldest: bucket.oldest };
+        Ok(names.into_iter().map(table).collect())
+    }
+
+    /// What the sources of a SELECT have; subqueries are compiled with what they take from `outer`.
+    pub(crate) fn schema(
+        &self,
+        sources: &[Source],
+        bounds: Bounds,
+        outer: &Outer,
+        tags: bool,
+    ) -> Result<Schema, Error> {
+        let mut schema =
+            Schema { inputs: Vec::new(), fields: BTreeMap::new(), tags: BTreeSet::new(), stored_only: true };
+        for source in sources {
+            match source {
+                Source::Measurement(measurement) => {
+                    for table in self.tables(measurement)? {
+                        let fields: Vec<_> = self.catalog.get(|state| {
+                            let fields = state.fields_of(table.bucket, &table.measurement);
+                            fields.map(|(name, field_type)| (name.to_owned(), field_type)).collect()
+                        });
+                        fields.iter().for_each(|(name, field_type)| schema.add_field(name, *field_type));
+                        if tags {
+                            schema.tags.extend(self.tag_keys(&table, bounds)?);
+                        }
+                        schema.inputs.push(Input::Table(table));
+                    }
+                }
+                Source::Subquery(select) => {
+                    schema.stored_only = false;
+                    let inner = plan::compile(select, self, Some(outer))?;
+                    inner.columns.iter().for_each(|column| schema.add_field(&column.name, column.field_type));
+                    schema.tags.extend(inner.dimensions.iter().cloned());
+                    schema.inputs.push(Input::Subquery(Box::new(inner)));
+                }
+            }
+        }
+        Ok(schema)
+    }
+
+    fn tag_keys(&self, table: &Table, bounds: Bounds) -> Result<Vec<String>, Error> {
+        let request = SchemaRequest {
+            bucket: table.bucket,
+            range: range(bounds, table.oldest),
+            predicate: measurement_is(&table.measurement),
+            question: SchemaQuestion::TagKeys,
+        };
+        Ok(self.source.schema(&request)?)
+    }
+}
+
+/// The predicate of one measurement.
+pub(crate) fn measurement_is(name: &str) -> Predicate {
+    Predicate::Compare(Subject::Measurement, Test::Eq(name.to_owned()))
+}
+
+/// Bounds as a half-open range, without what has expired.
+pub(crate) fn range(bounds: Bounds, oldest: Timestamp) -> TimeRange {
+    TimeRange::new(Timestamp(bounds.min).max(oldest), Timestamp(bounds.max.saturating_add(1)))
+}
+
+impl Plan {
+    /// The names of the fields that the plan reads, in columns and in its condition.
+    pub(crate) fn field_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        let from_slots = self.slots.iter().map(|slot| match slot {
+            plan::Slot::Var(var) => var,
+            plan::Slot::Call(call) => &call.input,
+        });
+        for var in from_slots.chain(&self.filter.vars) {
+            if matches!(var.kind, VarKind::Field(_)) && !names.contains(&var.name) {
+                names.push(Arc::clone(&var.name));
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,328 @@
+//! SHOW DATABASES, RETENTION POLICIES, MEASUREMENTS, SERIES, TAG KEYS, TAG VALUES, FIELD KEYS.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use catalog::{Bucket, BucketKind, State};
+use influxql::ast::{Expr, KeyTest, Measurement, NameOrAll, Show, ShowKind, Source, VarRef};
+use model::{
+    BucketId, FieldValue, FrameColumn, FrameValues, OrgId, Predicate, SchemaQuestion, SchemaRequest,
+};
+
+use super::condition::{self, Bounds, TimeContext};
+use super::execute::{Series, SeriesSink, text_frame};
+use super::expr::VarKind;
+use super::schema::{Readable, Resolver, Table, measurement_is, range};
+use super::value::column_of;
+use crate::error::Error;
+use crate::limits::Budget;
+
+/// The policies of every database of an organization that may be read: database → (policy, bucket, default).
+fn databases(resolver: &Resolver<'_>) -> BTreeMap<String, Vec<(String, Bucket, bool)>> {
+    resolver.catalog.get(|state| databases_of(state, resolver.org, resolver.readable))
+}
+
+fn databases_of(
+    state: &State,
+    org: OrgId,
+    readable: Option<&[BucketId]>,
+) -> BTreeMap<String, Vec<(String, Bucket, bool)>> {
+    let may = |id: BucketId| readable.is_none_or(|list| list.contains(&id));
+    let mut out: BTreeMap<String, Vec<(String, Bucket, bool)>> = BTreeMap::new();
+    for mapping in state.dbrps(org).filter(|d| may(d.bucket)) {
+        if let Some(bucket) = state.bucket(mapping.bucket) {
+            let policies = out.entry(mapping.database.clone()).or_default();
+            policies.push((mapping.retention_policy.clone(), bucket.clone(), mapping.default));
+        }
+    }
+    for bucket in state.buckets_of(org).filter(|b| b.kind == BucketKind::User && may(b.id)) {
+        let (database, policy) = bucket.name.split_once('/').unwrap_or((&bucket.name, "autogen"));
+        let policies = out.entry(database.to_owned()).or_default();
+        if policies.iter().all(|(name, ..)| name != policy) {
+            policies.push((policy.to_owned(), bucket.clone(), false));
+        }
+    }
+    for (database, policies) in &mut out {
+        if policies.iter().all(|(.., default)| !default) {
+            let default = state.resolve_dbrp(org, database, None);
+            policies.iter_mut().for_each(|(_, bucket, is)| *is = Some(bucket.id) == default);
+        }
+    }
+    out
+}
+
+pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    let rows: Vec<_> = databases(resolver).into_keys().map(|name| vec![name]).collect();
+    sink(Series { name: "databases".into(), tags: Vec::new(), frame: text_frame(&["name"], &rows) })
+}
+
+/// Runs a SHOW statement with clauses.
+pub(crate) fn show(
+    show: &Show,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let database = match &show.database {
+        Some(NameOrAll::Name(name)) => Some(name.as_str()),
+        Some(NameOrAll::All) if !matches!(show.kind, ShowKind::Measurements { .. }) => {
+            return Error::invalid("database name required");
+        }
+        Some(NameOrAll::All) | None => None,
+    };
+    let resolver = match database {
+        Some(name) => Resolver { database: Some(name), retention_policy: None, ..*resolver },
+        None => *resolver,
+    };
+    match &show.kind {
+        ShowKind::RetentionPolicies => retention_policies(&resolver, sink),
+        ShowKind::Measurements { with } => measurements(show, with.as_ref(), &resolver, sink),
+        ShowKind::FieldKeys => field_keys(show, &resolver, sink),
+        ShowKind::Series => series(show, &resolver, budget, sink),
+        ShowKind::TagKeys { with } => tag_keys(show, with.as_ref(), &resolver, sink),
+        ShowKind::TagValues { with } => tag_values(show, with, &resolver, budget, sink),
+        ShowKind::Cardinality { .. } => Error::invalid("not implemented: SHOW CARDINALITY"),
+    }
+}
+
+fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    let Some(database) = resolver.database.filter(|d| !d.is_empty()) else {
+        return Error::invalid("database name required");
+    };
+    let Some(mut policies) = databases(resolver).remove(database) else {
+        return Err(Error::NotFound(format!("database not found: {database}")));
+    };
+    policies.sort_by(|a, b| a.0.cmp(&b.0));
+    let texts: Vec<Vec<String>> = policies
+        .iter()
+        .map(|(name, bucket, _)| {
+            let duration = influxql::duration::format_go(bucket.retention_ns.unwrap_or(0));
+            vec![name.clone(), duration, influxql::duration::format_go(bucket.shard_duration_ns)]
+        })
+        .collect();
+    let mut frame = text_frame(&["name", "duration", "shardGroupDuration"], &texts);
+    let column = |name: &str, field_type, values: Vec<FieldValue>| FrameColumn {
+        name: Arc::from(name),
+        group: false,
+        values: FrameValues::Column(column_of(field_type, values.iter().map(Some))),
+    };
+    let replicas = policies.iter().map(|_| FieldValue::Integer(1)).collect();
+    let defaults = policies.iter().map(|(.., default)| FieldValue::Boolean(*default)).collect();
+    frame.columns.push(column("replicaN", model::FieldType::Integer, replicas));
+    frame.columns.push(column("default", model::FieldType::Boolean, defaults));
+    sink(Series { name: "".into(), tags: Vec::new(), frame })
+}
+
+/// The condition of a SHOW: its time and what it says about tags. Conditions on fields do not select series.
+struct Where {
+    bounds: Bounds,
+    predicate: Predicate,
+}
+
+fn condition_of(show: &Show, resolver: &Resolver<'_>, bucket: &Readable) -> Result<Where, Error> {
+    let time = TimeContext { now: resolver.now, zone: None };
+    let Some(expr) = &show.condition else {
+        return Ok(Where { bounds: Bounds::ALL, predicate: Predicate::TRUE });
+    };
+    let (rest, bounds) = condition::split_time(expr, &time)?;
+    let Some(rest) = rest else { return Ok(Where { bounds, predicate: Predicate::TRUE }) };
+    let is_field = |var: &VarRef| {
+        resolver.catalog.get(|state| {
+            state.schema(bucket.id).is_some_and(|m| m.values().any(|fields| fields.contains_key(&var.name)))
+        })
+    };
+    let kind = |var: &VarRef| match var.kind {
+        Some(influxql::ast::RefKind::Tag) => VarKind::Tag,
+        _ if is_field(var) => VarKind::Field(model::FieldType::String),
+        _ => VarKind::Tag,
+    };
+    Ok(Where { bounds, predicate: lenient(&rest, &kind)? })
+}
+
+/// A predicate of the parts that speak of tags; in SHOW a part on fields is an error.
+fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Result<Predicate, Error> {
+    match condition::tag_predicate(expr, kind) {
+        Some(predicate) => Ok(predicate),
+        None => Error::invalid(format!("invalid condition in SHOW: only tags can be compared: {expr}")),
+    }
+}
+
+/// The tables of a statement: those of FROM, or all of the default bucket. `None` of FROM keeps the order.
+fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<(Readable, Vec<Table>), Error> {
+    let bucket = resolver.bucket(None, None)?;
+    let all = Source::Measurement(Measurement {
+        pattern: Some(influxql::Pattern::new("").expect("the empty pattern compiles")),
+        ..Measurement::default()
+    });
+    let sources = if show.sources.is_empty() { std::slice::from_ref(&all) } else { &show.sources };
+    let mut tables = Vec::new();
+    for source in sources {
+        if let Source::Measurement(measurement) = source {
+            tables.extend(resolver.tables(measurement)?);
+        }
+    }
+    tables.sort_by(|a, b| a.measurement.cmp(&b.measurement));
+    tables.dedup_by(|a, b| a.measurement == b.measurement && a.bucket == b.bucket);
+    Ok((bucket, tables))
+}
+
+fn ask(
+    resolver: &Resolver<'_>,
+    table: &Table,
+    condition: &Where,
+    question: SchemaQuestion,
+) -> Result<Vec<String>, Error> {
+    let request = SchemaRequest {
+        bucket: table.bucket,
+        range: range(condition.bounds, table.oldest),
+        predicate: measurement_is(&table.measurement).and(condition.predicate.clone()),
+        question,
+    };
+    Ok(resolver.source.schema(&request)?)
+}
+
+/// OFFSET and LIMIT of a list.
+fn limited<T>(items: Vec<T>, limit: u64, offset: u64) -> Vec<T> {
+    let most = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+    items.into_iter().skip(usize::try_from(offset).unwrap_or(usize::MAX)).take(most).collect()
+}
+
+fn send(sink: &mut SeriesSink<'_>, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sink(Series { name: name.into(), tags: Vec::new(), frame: text_frame(columns, rows) })
+}
+
+fn measurements(
+    show: &Show,
+    with: Option<&Source>,
+    resolver: &Resolver<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    let mut collect = |resolver: &Resolver<'_>| -> Result<(), Error> {
+        let (bucket, tables) = tables(show, resolver)?;
+        let condition = condition_of(show, resolver, &bucket)?;
+        for table in tables {
+            let wanted = match with {
+                Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
+                    pattern.is_match(&table.measurement)
+                }
+                Some(Source::Measurement(m)) => m.name == *table.measurement,
+                _ => true,
+            };
+            let plain = show.condition.is_none() && bucket.oldest.0 == i64::MIN;
+            if wanted
+                && (plain || !ask(resolver, &table, &condition, SchemaQuestion::Measurements)?.is_empty())
+            {
+                names.insert(table.measurement.to_string());
+            }
+        }
+        Ok(())
+    };
+    match (&show.database, &show.retention_policy) {
+        (Some(NameOrAll::All), _) | (_, Some(NameOrAll::All)) => {
+            for (database, policies) in databases(resolver) {
+                let asked = match &show.database {
+                    Some(NameOrAll::Name(name)) => *name == database,
+                    _ => true,
+                };
+                for (policy, ..) in policies.iter().filter(|_| asked) {
+                    let wanted = match &show.retention_policy {
+                        Some(NameOrAll::Name(name)) => name == policy,
+                        _ => true,
+                    };
+                    if wanted {
+                        collect(&Resolver {
+                            database: Some(&database),
+                            retention_policy: Some(policy),
+                            ..*resolver
+                        })?;
+                    }
+                }
+            }
+        }
+        (_, Some(NameOrAll::Name(policy))) => {
+            collect(&Resolver { retention_policy: Some(policy), ..*resolver })?;
+        }
+        _ => collect(resolver)?,
+    }
+    let rows: Vec<_> = limited(names.into_iter().collect(), show.limit, show.offset)
+        .into_iter()
+        .map(|name| vec![name])
+        .collect();
+    send(sink, "measurements", &["name"], &rows)
+}
+
+fn field_keys(show: &Show, resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    for table in tables(show, resolver)?.1 {
+        let rows: Vec<Vec<String>> = resolver.catalog.get(|state| {
+            let fields = state.fields_of(table.bucket, &table.measurement);
+            fields.map(|(name, field_type)| vec![name.to_owned(), field_type.name().to_owned()]).collect()
+        });
+        let rows = limited(rows, show.limit, show.offset);
+        send(sink, &table.measurement, &["fieldKey", "fieldType"], &rows)?;
+    }
+    Ok(())
+}
+
+fn series(
+    show: &Show,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let (bucket, tables) = tables(show, resolver)?;
+    let condition = condition_of(show, resolver, &bucket)?;
+    let mut keys = Vec::new();
+    for table in tables {
+        budget.check()?;
+        keys.extend(ask(resolver, &table, &condition, SchemaQuestion::Series)?);
+        budget.series(keys.len())?;
+    }
+    keys.sort();
+    let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
+    send(sink, "", &["key"], &rows)
+}
+
+fn tag_keys(
+    show: &Show,
+    with: Option<&KeyTest>,
+    resolver: &Resolver<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let (bucket, tables) = tables(show, resolver)?;
+    let condition = condition_of(show, resolver, &bucket)?;
+    for table in limited(tables, show.slimit, show.soffset) {
+        let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
+        keys.retain(|key| with.is_none_or(|test| test.accepts(key)));
+        let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
+        send(sink, &table.measurement, &["tagKey"], &rows)?;
+    }
+    Ok(())
+}
+
+fn tag_values(
+    show: &Show,
+    with: &KeyTest,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let (bucket, tables) = tables(show, resolver)?;
+    let condition = condition_of(show, resolver, &bucket)?;
+    for table in tables {
+        budget.check()?;
+        let mut rows = Vec::new();
+        let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
+        keys.retain(|key| with.accepts(key));
+        for key in keys {
+            let values = ask(resolver, &table, &condition, SchemaQuestion::TagValues(key.clone()))?;
+            rows.extend(values.into_iter().map(|value| vec![key.clone(), value]));
+            budget.answer_rows(rows.len().min(1))?;
+        }
+        send(sink, &table.measurement, &["key", "value"], &limited(rows, show.limit, show.offset))?;
+    }
+    Ok(())
+}

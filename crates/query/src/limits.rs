@@ -1,0 +1,118 @@
+//! What one query may use, and the account of what it uses. Every refusal names its limit.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use model::Clock;
+
+use crate::error::Error;
+
+/// The limits of one query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of state that the query may hold (an estimate).
+    pub memory_bytes_max: usize,
+    /// Rows that the query may answer.
+    pub rows_max: u64,
+    /// Points that the query may read.
+    pub points_max: u64,
+    /// Series (groups) that the query may answer or keep state for.
+    pub series_max: usize,
+    /// Windows of `GROUP BY time` in one statement, over all groups.
+    pub windows_max: usize,
+    /// How long the query may run; `None` is for ever.
+    pub time_max: Option<Duration>,
+}
+
+/// The account of a running query.
+pub struct Budget<'a> {
+    limits: Limits,
+    clock: &'a dyn Clock,
+    started: Duration,
+    cancelled: &'a (dyn Fn() -> bool + Sync),
+    memory: Cell<usize>,
+    rows: Cell<u64>,
+    points: Cell<u64>,
+    windows: Cell<usize>,
+}
+
+impl std::fmt::Debug for Budget<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budget")
+            .field("limits", &self.limits)
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Budget<'a> {
+    /// Opens an account; its time runs from now on.
+    pub fn new(limits: Limits, clock: &'a dyn Clock, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self {
+            limits,
+            clock,
+            started: clock.monotonic(),
+            cancelled,
+            memory: Cell::new(0),
+            rows: Cell::new(0),
+            points: Cell::new(0),
+            windows: Cell::new(0),
+        }
+    }
+
+    /// Whether the query should go on: not cancelled and not out of time. Asked once per block.
+    pub fn check(&self) -> Result<(), Error> {
+        if (self.cancelled)() {
+            return Err(Error::Cancelled);
+        }
+        match self.limits.time_max {
+            Some(max) if self.clock.monotonic().saturating_sub(self.started) > max => {
+                Err(Error::limit("query-time", format!("{max:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds bytes of state.
+    pub fn hold(&self, bytes: usize) -> Result<(), Error> {
+        let held = self.memory.get().saturating_add(bytes);
+        self.memory.set(held);
+        within(held <= self.limits.memory_bytes_max, "query-memory-bytes", self.limits.memory_bytes_max)
+    }
+
+    /// Gives all bytes back, at the end of a statement.
+    pub fn release_all(&self) {
+        self.memory.set(0);
+        self.windows.set(0);
+    }
+
+    /// Counts points read.
+    pub fn read_points(&self, points: usize) -> Result<(), Error> {
+        let total = self.points.get().saturating_add(points as u64);
+        self.points.set(total);
+        within(total <= self.limits.points_max, "max-select-point", self.limits.points_max)
+    }
+
+    /// Counts rows answered.
+    pub fn answer_rows(&self, rows: usize) -> Result<(), Error> {
+        let total = self.rows.get().saturating_add(rows as u64);
+        self.rows.set(total);
+        within(total <= self.limits.rows_max, "query-rows", self.limits.rows_max)
+    }
+
+    /// Checks a number of series or groups.
+    pub fn series(&self, series: usize) -> Result<(), Error> {
+        within(series <= self.limits.series_max, "max-select-series", self.limits.series_max)
+    }
+
+    /// Counts windows.
+    pub fn windows(&self, more: usize) -> Result<(), Error> {
+        let total = self.windows.get().saturating_add(more);
+        self.windows.set(total);
+        within(total <= self.limits.windows_max, "max-select-buckets", self.limits.windows_max)
+    }
+}
+
+fn within(fits: bool, name: &'static str, limit: impl std::fmt::Display) -> Result<(), Error> {
+    if fits { Ok(()) } else { Err(Error::limit(name, limit.to_string())) }
+}
