@@ -225,7 +225,7 @@ mod on_disk {
         let path = directory.path().join("catalog");
         let mut model = State::default();
         let mut commands = Commands::new(11);
-        let mut index = 0;
+        let mut index = 0u64;
         for _ in 0..8 {
             let catalog = open_in(&path);
             assert_eq!(*catalog.read(), model);

@@ -69,7 +69,7 @@ impl Store for RocksStore {
                 },
             }
         }
-        self.db.write(&writes).map_err(backend("write"))
+        self.db.write(writes).map_err(backend("write"))
     }
 
     fn sync(&self) -> Result<(), StoreError> {
