@@ -18,7 +18,7 @@ fn batch(hosts: usize, lines: usize, float: bool) -> Batch {
         for field in 0..10 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let value = &mut values[host * 10 + field];
-            *value = (*value + (state >> 62) as i64 - 1).clamp(0, 100);
+            *value = (*value + (state >> 62).cast_signed() - 1).clamp(0, 100);
             let comma = if field == 0 { "" } else { "," };
             let fraction = state >> 20 & 0xffff;
             if float {
@@ -41,6 +41,7 @@ fn batch(hosts: usize, lines: usize, float: bool) -> Batch {
     parse(text.as_bytes(), &options).batch
 }
 
+#[expect(clippy::print_stdout, reason = "the sizes are part of the result")]
 fn bench(c: &mut Criterion) {
     let batches = [
         ("100-hosts", batch(100, 10_000, false)),

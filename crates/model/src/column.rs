@@ -4,6 +4,9 @@
 
 use crate::value::{FieldType, FieldValue};
 
+#[cfg(test)]
+mod tests;
+
 /// Bits in 64-bit words, lowest first. Bits past the end are zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bitmap {
@@ -78,7 +81,7 @@ impl Bitmap {
         self.words.resize(self.len.div_ceil(64), 0);
         if bit {
             let start = self.len - count;
-            if start % 64 != 0 && old_words > 0 {
+            if !start.is_multiple_of(64) && old_words > 0 {
                 self.words[old_words - 1] |= u64::MAX << (start % 64);
             }
             for word in &mut self.words[old_words..] {

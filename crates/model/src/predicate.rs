@@ -4,6 +4,9 @@
 
 use crate::series::SeriesKey;
 
+#[cfg(test)]
+mod tests;
+
 /// What a comparison looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {

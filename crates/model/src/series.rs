@@ -13,6 +13,9 @@ use std::sync::Arc;
 use crate::ids::{BucketId, PartitionId};
 use crate::varint;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest canonical key, in bytes (InfluxDB's limit of series key and field is 65,535).
 pub const KEY_BYTES_MAX: usize = 65_535;
 
@@ -84,12 +87,21 @@ impl SeriesKey {
 
     /// Takes bytes that another process or a disk claims to be a canonical key, and checks the claim.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SeriesKeyError> {
+        // A length in more bytes than it needs would be a second encoding of the same key.
+        fn number(input: &mut &[u8]) -> Option<u64> {
+            let before = input.len();
+            let value = varint::take(input)?;
+            (before - input.len() == varint::len(value)).then_some(value)
+        }
         fn text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
-            std::str::from_utf8(varint::take_bytes(input)?).ok().filter(|s| !s.is_empty())
+            let len = usize::try_from(number(input)?).ok()?;
+            let (bytes, rest) = input.split_at_checked(len)?;
+            *input = rest;
+            std::str::from_utf8(bytes).ok().filter(|s| !s.is_empty())
         }
         fn check(mut input: &[u8]) -> Option<()> {
             text(&mut input)?;
-            let count = varint::take(&mut input)?;
+            let count = number(&mut input)?;
             let mut previous = "";
             for _ in 0..count {
                 let key = text(&mut input)?;

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+pub mod duration;
+
+#[cfg(test)]
+mod tests;
+
+pub use duration::{format_go_duration, parse_go_duration};
+
 /// Nanoseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);

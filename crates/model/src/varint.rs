@@ -1,5 +1,8 @@
 //! LEB128 variable-length integers and zigzag, for every format of ours. Readers never trust a length.
 
+#[cfg(test)]
+mod tests;
+
 /// Appends `value` in groups of seven bits, lowest first.
 #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are what is wanted")]
 pub fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -8,6 +11,11 @@ pub fn put(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// Number of bytes that [`put`] appends.
+pub const fn len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// Reads one integer from the front of `input` and advances it; `None` when it is cut or over 64 bits.

@@ -83,7 +83,7 @@ pub(super) fn batch() -> impl Strategy<Value = Batch> {
 #[test]
 fn one_part_is_not_copied() {
     let batch = from_lines("m,h=a v=1 1\nm,h=b v=1 1\nn v=2 2\n");
-    assert_eq!(batch.clone().split(1), [(crate::PartitionId(0), batch.clone())]);
+    assert_eq!(batch.clone().split(1), [(crate::PartitionId(0), batch)]);
     let single = from_lines("m,h=a v=1 1\nm,h=a v=2 2\n");
     let parts = single.clone().split(64);
     assert_eq!(parts.len(), 1);

@@ -134,12 +134,10 @@ pub(super) fn with_nulls(dense: &Values, valid: &Bitmap) -> Values {
         ColumnType::Time => ColumnType::Field(FieldType::Integer),
         field => field,
     });
-    let mut taken = 0;
-    for index in valid.ones() {
+    for (taken, index) in valid.ones().into_iter().enumerate() {
         let gap = index as usize - out.len();
         out.push_defaults(gap);
         out.extend_from(dense, taken, taken + 1);
-        taken += 1;
     }
     out.push_defaults(valid.len() - out.len());
     out
