@@ -47,6 +47,7 @@ pub(super) struct Keys<'a> {
     /// Raw key of the previous line.
     previous: u32,
     canonical: Vec<u8>,
+    tags: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Keys<'a> {
@@ -58,6 +59,7 @@ impl<'a> Keys<'a> {
             by_canonical: HashTable::new(),
             previous: NONE,
             canonical: Vec::new(),
+            tags: Vec::new(),
         }
     }
 
@@ -115,7 +117,7 @@ impl<'a> Keys<'a> {
     /// Finds or creates the series of a text that was not seen before.
     fn place(&mut self, raw: &'a str, tables: &mut Tables<'a>) -> Result<Place, Reason> {
         self.canonical.clear();
-        canonical_key(raw, &mut self.canonical)?;
+        canonical_key(raw, &mut self.tags, &mut self.canonical)?;
         let hash = series::hash_bytes(self.bucket, &self.canonical);
         let same = |(h, place): &(u64, Place)| {
             *h == hash && tables.key(*place).is_some_and(|key| key.as_bytes() == self.canonical)
@@ -148,48 +150,60 @@ fn key_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Takes the text of a series apart, in the order in which InfluxDB finds faults, and appends the canonical key.
-fn canonical_key(raw: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
-    let escapes = raw.contains('\\');
-    let (measurement, mut rest) = match split(raw, b",") {
+/// `tags` is room to work in.
+fn canonical_key<'a>(
+    raw: &'a str,
+    tags: &mut Vec<(&'a str, &'a str)>,
+    out: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    tags.clear();
+    let (measurement, mut rest) = match split_from(raw, 0, b',', b',') {
         (name, Some((_, rest))) => (name, Some(rest)),
         (name, None) => (name, None),
     };
     if measurement.is_empty() {
         return Err(Reason::MissingMeasurement);
     }
-    let measurement = if escapes { unescape(measurement, b", ") } else { Cow::Borrowed(measurement) };
-    let mut tags: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(16);
     while let Some(tag) = rest {
-        let (key, value) = match split(tag, b"=,") {
+        let (key, value) = match split_from(tag, 0, b'=', b',') {
             ("", _) => return Err(Reason::MissingTagKey),
             (key, Some((b'=', value))) => (key, value),
             (_, _) => return Err(Reason::MissingTagValue),
         };
         // InfluxDB looks at the first byte of a value only to see that there is one.
-        let first = value.chars().next().filter(|c| *c != ',').ok_or(Reason::MissingTagValue)?;
-        let (value, after) = match split_from(value, first.len_utf8(), b"=,") {
+        if matches!(value.as_bytes().first(), None | Some(b',')) {
+            return Err(Reason::MissingTagValue);
+        }
+        let (value, after) = match split_from(value, 1, b'=', b',') {
             (value, None) => (value, None),
             (value, Some((b',', after))) => (value, Some(after)),
             (_, Some(_)) => return Err(Reason::InvalidTagFormat),
         };
-        tags.push(if escapes {
-            (unescape(key, b",= "), unescape(value, b",= "))
-        } else {
-            (Cow::Borrowed(key), Cow::Borrowed(value))
-        });
+        tags.push((key, value));
         rest = after;
     }
     if tags.len() > TAGS_MAX {
         return Err(Reason::TooManyTags(tags.len()));
     }
-    if let Some(reserved) = RESERVED.into_iter().find(|r| tags.iter().any(|(key, _)| key == r)) {
-        return Err(Reason::ReservedTagKey(reserved));
+    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+        return encode(measurement, tags, out);
+    }
+    let unescaped: Vec<_> =
+        tags.iter().map(|(key, value)| (unescape(key, b",= "), unescape(value, b",= "))).collect();
+    let mut tags: Vec<(&str, &str)> = unescaped.iter().map(|(key, value)| (&**key, &**value)).collect();
+    encode(&unescape(measurement, b", "), &mut tags, out)
+}
+
+fn encode(measurement: &str, tags: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result<(), Reason> {
+    for (key, _) in &*tags {
+        if let Some(reserved) = RESERVED.into_iter().find(|reserved| reserved == key) {
+            return Err(Reason::ReservedTagKey(reserved));
+        }
     }
     if !tags.is_sorted_by(|a, b| a.0 < b.0) {
-        tags.sort_by(|a, b| a.0.cmp(&b.0));
+        tags.sort_unstable();
     }
-    let sorted: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (&**key, &**value)).collect();
-    SeriesKey::encode_into(out, &measurement, &sorted).map_err(|e| match e {
+    SeriesKey::encode_into(out, measurement, tags).map_err(|e| match e {
         SeriesKeyError::MissingMeasurement => Reason::MissingMeasurement,
         SeriesKeyError::MissingTagKey => Reason::MissingTagKey,
         SeriesKeyError::MissingTagValue => Reason::MissingTagValue,
@@ -198,23 +212,19 @@ fn canonical_key(raw: &str, out: &mut Vec<u8>) -> Result<(), Reason> {
     })
 }
 
-/// Splits at the first byte of `stops` that no backslash precedes.
-fn split<'t>(text: &'t str, stops: &[u8]) -> (&'t str, Option<(u8, &'t str)>) {
-    split_from(text, 0, stops)
-}
-
-/// As [`split`], looking only at bytes from `from` on.
-fn split_from<'t>(text: &'t str, from: usize, stops: &[u8]) -> (&'t str, Option<(u8, &'t str)>) {
+/// Splits at the first of two bytes that no backslash precedes, looking only at bytes from `from` on (which may
+/// lie inside of a character).
+fn split_from(text: &str, from: usize, a: u8, b: u8) -> (&str, Option<(u8, &str)>) {
     let bytes = text.as_bytes();
-    let found = bytes
-        .iter()
-        .enumerate()
-        .skip(from)
-        .find(|&(i, byte)| stops.contains(byte) && (i == 0 || at(bytes, i - 1) != b'\\'));
-    match found {
-        Some((i, &byte)) => (&text[..i], Some((byte, &text[i + 1..]))),
-        None => (text, None),
+    let mut pos = from;
+    while let Some(found) = memchr::memchr2(a, b, bytes.get(pos..).unwrap_or_default()) {
+        let stop = pos + found;
+        if stop == 0 || at(bytes, stop - 1) != b'\\' {
+            return (&text[..stop], Some((at(bytes, stop), &text[stop + 1..])));
+        }
+        pos = stop + 1;
     }
+    (text, None)
 }
 
 /// Removes each backslash that stands before a byte of `special`; any other backslash is itself.

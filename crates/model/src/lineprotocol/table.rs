@@ -24,13 +24,15 @@ const FIELD_SEPARATOR_BYTES: usize = 4;
 pub(super) struct Tables<'a> {
     tables: Vec<TableBuilder<'a>>,
     by_measurement: HashMap<Arc<str>, u32>,
+    /// Index of the table of the series that was added last.
+    latest: u32,
     /// Rows times columns, over all tables.
     cells: usize,
 }
 
 impl<'a> Tables<'a> {
     pub(super) fn new() -> Self {
-        Self { tables: Vec::new(), by_measurement: HashMap::default(), cells: 0 }
+        Self { tables: Vec::new(), by_measurement: HashMap::default(), latest: NONE, cells: 0 }
     }
 
     /// The key of a series.
@@ -42,8 +44,12 @@ impl<'a> Tables<'a> {
     /// Adds a series that is not there yet.
     pub(super) fn add_series(&mut self, key: SeriesKey, hash: u64) -> Result<Place, Reason> {
         let index = |len: usize| u32::try_from(len).map_err(|_full| Reason::TooManyCells);
-        let table = match self.by_measurement.get(key.measurement()) {
-            Some(&table) => table,
+        let known = match self.tables.get(self.latest as usize) {
+            Some(latest) if *latest.measurement == *key.measurement() => Some(self.latest),
+            _ => self.by_measurement.get(key.measurement()).copied(),
+        };
+        let table = match known {
+            Some(table) => table,
             None => {
                 let table = index(self.tables.len())?;
                 let name: Arc<str> = key.measurement().into();
@@ -52,6 +58,7 @@ impl<'a> Tables<'a> {
                 table
             }
         };
+        self.latest = table;
         let builder = self.tables.get_mut(table as usize).ok_or(Reason::TooManyCells)?;
         let place =
             Place { table, series: index(builder.series.len())?, key_bytes: index(key.as_bytes().len())? };
