@@ -32,6 +32,12 @@ fn open(vfs: &SimVfs) -> Result<(SegmentedLog, Recovery, Records), OpenError> {
     open_in(&vfs, Path::new(DIR))
 }
 
+/// Opens a log whose segments are longer than what recovery reads at once.
+fn open_long(vfs: &SimVfs) -> Result<(SegmentedLog, Recovery), OpenError> {
+    let options = Options { segment_bytes: 8 << 20, record_bytes_max: 4 << 20 };
+    SegmentedLog::open(Arc::new(vfs.clone()), Path::new(DIR), options, &mut |_, _| Ok(()))
+}
+
 /// A new log in a new file system.
 fn new_log() -> (SimVfs, SegmentedLog) {
     let vfs = SimVfs::new();
@@ -138,6 +144,19 @@ fn a_mark_is_needed_once_after_each_sync_and_never_fills_the_log() {
         assert!(!log.needs_mark());
         log.mark_idle().unwrap();
     }
+    // An opened log whose last sync nothing proves needs one.
+    let (mut log, _, _) = open(&vfs).unwrap();
+    log.append(&[b"unproven"]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let (mut log, _, _) = open(&vfs).unwrap();
+    assert!(log.needs_mark());
+    // The header of a new segment is as good as a mark.
+    let long = vec![1; usize::try_from(log.batch_bytes_max()).unwrap() - 2000];
+    log.append(&[&long]).unwrap();
+    log.sync().unwrap();
+    log.append(&[&long]).unwrap();
+    assert!(!log.needs_mark());
     // The next batch is as good as a mark.
     let (mut log, _, _) = open(&vfs).unwrap();
     log.append(&[b"two"]).unwrap();
