@@ -1,0 +1,6 @@
+//! Package csv.
+
+use super::{Builtin, Functions};
+
+pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
+]);

@@ -1,0 +1,6 @@
+//! Package schema.
+
+use super::{Builtin, Functions};
+
+pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
+]);

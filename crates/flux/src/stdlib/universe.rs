@@ -1,0 +1,75 @@
+//! The universe: what every script sees without an import.
+
+mod aggregates;
+mod columns;
+mod groups;
+mod inputs;
+mod pick;
+mod pivot;
+pub(super) mod rows;
+mod selectors;
+mod sequence;
+mod values;
+mod windows;
+
+use super::{Builtin, Functions};
+use crate::error::FluxError;
+use crate::value::{Duration, Record, Value};
+
+/// The functions of `influxdata/influxdb`: those of the universe that read stored data.
+pub(super) fn influxdb() -> &'static [Builtin] {
+    &inputs::STORED
+}
+
+/// The functions of the universe, part by part.
+fn parts() -> [&'static [Builtin]; 12] {
+    [
+    &aggregates::FUNCTIONS,
+    &columns::FUNCTIONS,
+    &groups::FUNCTIONS,
+    &inputs::FUNCTIONS,
+    &inputs::STORED,
+    &pick::FUNCTIONS,
+    &pivot::FUNCTIONS,
+    &rows::FUNCTIONS,
+    &selectors::FUNCTIONS,
+    &sequence::FUNCTIONS,
+    &values::FUNCTIONS,
+    &windows::FUNCTIONS,
+]
+}
+
+macro_rules! not_yet {
+    ($($name:ident)*) => {
+        /// Functions of Flux that are not here yet: naming them is allowed, calling them says so.
+        static NOT_YET: Functions = Functions::new(|| vec![$(Builtin::new(
+            stringify!($name),
+            "*",
+            |_, _| Err(FluxError::NotImplemented(stringify!($name).to_owned())),
+        )),*
+]);
+    };
+}
+
+not_yet! {
+    chandeMomentumOscillator covariance cov doubleEMA exponentialMovingAverage highestAverage highestCurrent highestMax
+    histogram histogramQuantile holtWinters hourSelection integral kaufmansAMA kaufmansER keyValues linearBins
+    logarithmicBins lowestAverage lowestCurrent lowestMin pearsonr relativeStrengthIndex sample stateCount stateDuration
+    stateTracking timeWeightedAvg timedMovingAverage to tripleEMA tripleExponentialDerivative truncateTimeColumn wideTo
+}
+
+/// A value of the universe.
+pub(super) fn lookup(name: &str) -> Option<Value> {
+    match name {
+        "true" => return Some(Value::Bool(true)),
+        "false" => return Some(Value::Bool(false)),
+        "inf" => return Some(Value::Duration(Duration::INFINITE)),
+        "location" => {
+            let zone = ("zone", Value::string("UTC"));
+            return Some(Record::of([zone, ("offset", Value::Duration(Duration::ZERO))]));
+        }
+        _ => {}
+    }
+    let found = parts().into_iter().find_map(|functions| super::find(functions, name));
+    found.or_else(|| super::find(&NOT_YET, name))
+}
