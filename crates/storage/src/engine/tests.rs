@@ -1,1 +1,8 @@
-//! Tests.
+//! The engine as a whole: against a model, through crashes, with faults.
+
+mod crash;
+mod faults;
+mod model;
+mod oracle;
+mod queries;
+mod support;

@@ -1,0 +1,155 @@
+//! A power cut after every single operation on the disk: what was applied and durable is there, the log brings the
+//! rest, and nothing that was dropped comes back.
+
+use disk::SimVfs;
+use disk::vfs::sim::PowerCut;
+use model::{PartitionOp, Timestamp};
+
+use super::oracle::{Oracle, scanned};
+use super::support::{World, bucket, integers, key, position, scan_all, write};
+use crate::Engine;
+
+/// What happens, in order.
+#[derive(Debug, Clone)]
+enum Act {
+    Apply(PartitionOp),
+    Flush,
+    Compact,
+    Jobs,
+}
+
+fn script() -> Vec<Act> {
+    let a = key("cpu", &[("host", "a")]);
+    let b = key("cpu", &[("host", "b")]);
+    let one = |from: i64, add: i64| {
+        Act::Apply(write(
+            1,
+            1000,
+            &[(a.clone(), integers(from..from + 30, |t| t + add)), (b.clone(), integers([from], |t| t))],
+        ))
+    };
+    vec![
+        one(0, 0),
+        Act::Flush,
+        one(10, 100),
+        one(995, 0),
+        Act::Flush,
+        Act::Apply(PartitionOp::DropShards { bucket: bucket(1), ending_by: Timestamp(1000) }),
+        one(500, 7),
+        Act::Flush,
+        Act::Jobs,
+        one(5, 8),
+        Act::Flush,
+        one(6, 9),
+        Act::Flush,
+        Act::Compact,
+        Act::Jobs,
+        Act::Apply(write(2, 1000, &[(b.clone(), integers(0..10, |t| t))])),
+        Act::Flush,
+        Act::Apply(PartitionOp::DropBucket { bucket: bucket(2) }),
+        Act::Flush,
+        Act::Jobs,
+        one(0, 50),
+        Act::Flush,
+        Act::Compact,
+        Act::Jobs,
+    ]
+}
+
+/// Does the script until the end or until the disk fails; says how many entries were applied.
+fn perform(engine: &Engine, world: &World, acts: &[Act]) -> u64 {
+    let mut index = 0;
+    for act in acts {
+        let done = match act {
+            Act::Apply(op) => {
+                let applied = engine.apply(position(index), op);
+                if applied.is_ok() {
+                    index += 1;
+                }
+                applied.is_ok()
+            }
+            Act::Flush => engine.flush_now().is_ok(),
+            Act::Compact => engine.compact_now().is_ok(),
+            Act::Jobs => {
+                world.jobs.run_all();
+                true
+            }
+        };
+        if !done {
+            break;
+        }
+    }
+    index
+}
+
+fn check_after_cut(disk: SimVfs, acts: &[Act], at: u64) {
+    let world = World::on(disk);
+    let engine = world.try_open().unwrap_or_else(|error| panic!("cut after operation {at}: {error:?}"));
+    let durable = engine.durable().0.map(|p| p.index);
+    let mut oracle = Oracle::default();
+    let ops: Vec<_> = acts
+        .iter()
+        .filter_map(|act| match act {
+            Act::Apply(op) => Some(op),
+            _ => None,
+        })
+        .collect();
+    // First as the disk alone has it: exactly the entries up to the durable position.
+    for (index, op) in (0..).zip(&ops) {
+        if durable.is_some_and(|d| index <= d) {
+            oracle.apply(op);
+        }
+    }
+    let same = |oracle: &Oracle, when: &str| {
+        for id in [1, 2] {
+            let (found, expected) = (scanned(&engine, &scan_all(id)), oracle.scan(&scan_all(id)));
+            assert_eq!(found, expected, "cut after operation {at}, {when}");
+        }
+    };
+    same(&oracle, "before replay");
+    for (index, op) in (0..).zip(&ops) {
+        engine.apply(position(index), op).unwrap();
+        if durable.is_none_or(|d| index > d) {
+            oracle.apply(op);
+        }
+    }
+    same(&oracle, "after replay");
+    engine.flush_now().unwrap();
+    same(&oracle, "after a flush");
+}
+
+#[test]
+fn a_power_cut_after_any_operation_loses_nothing_and_revives_nothing() {
+    let acts = script();
+    let total = {
+        let world = World::new();
+        let engine = world.open();
+        perform(&engine, &world, &acts);
+        world.vfs.ops()
+    };
+    assert!(total > 100, "the script works the disk: {total} operations");
+    for at in 0..=total {
+        let world = World::new();
+        world.vfs.power_off_after(at);
+        if let Ok(engine) = world.try_open() {
+            perform(&engine, &world, &acts);
+        }
+        world.jobs.discard();
+        check_after_cut(world.vfs.crash(PowerCut::Lost), &acts, at);
+        check_after_cut(world.vfs.crash(PowerCut::Kept), &acts, at);
+        for seed in 0..4 {
+            check_after_cut(world.vfs.crash(PowerCut::Torn { seed: seed ^ at, block_bytes: 512 }), &acts, at);
+        }
+    }
+}
+
+#[test]
+fn a_position_is_announced_only_when_a_cut_cannot_take_it_back() {
+    let acts = script();
+    let world = World::new();
+    let engine = world.open();
+    perform(&engine, &world, &acts);
+    let announced = world.notified.lock().last().copied().unwrap();
+    let after = World::on(world.vfs.crash(PowerCut::Lost));
+    assert_eq!(after.open().durable().0, Some(announced));
+}

@@ -1,0 +1,211 @@
+//! Failing disks and flipped bits: an error that says where, never wrong data.
+
+use std::path::PathBuf;
+
+use disk::Vfs as _;
+use disk::vfs::sim::{Failure, Fault, OpKind, PowerCut};
+use model::PartitionOp;
+
+use super::oracle::{collect, scanned};
+use super::support::{Chance, World, integers, key, position, scan_all, write};
+use crate::{Damage, Engine, FatalError, OpenError, ReadError};
+
+fn some_rows() -> PartitionOp {
+    let series = (0..5).map(|host| {
+        let host = format!("host-{host}");
+        (key("cpu", &[("host", &host)]), integers(0..2000, |t| t * 7 % 100))
+    });
+    write(1, 1_000_000, &series.collect::<Vec<_>>())
+}
+
+fn filled(world: &World) -> Engine {
+    let engine = world.open();
+    engine.apply(position(0), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    engine
+}
+
+fn tsm_files(world: &World) -> Vec<PathBuf> {
+    let list = |path: &PathBuf| world.vfs.list(path).unwrap();
+    let dir = World::dir();
+    let buckets: Vec<_> =
+        list(&dir).into_iter().map(|n| dir.join(n)).filter(|p| crate::manifest::is_data_name(p)).collect();
+    let shards = buckets.iter().flat_map(|b| list(b).into_iter().map(|n| b.join(n)));
+    shards.flat_map(|s| list(&s).into_iter().map(move |n| s.join(n))).collect()
+}
+
+#[test]
+fn a_failed_flush_stops_the_engine_and_the_log_brings_everything_back() {
+    let kinds = [OpKind::Write, OpKind::SyncData, OpKind::SyncDir, OpKind::Create, OpKind::CreateDir];
+    for kind in kinds {
+        for failure in [Failure::Io, Failure::Full] {
+            let world = World::new();
+            let engine = filled(&world);
+            let before = scanned(&engine, &scan_all(1));
+            let later = write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))]);
+            engine.apply(position(1), &later).unwrap();
+            world.vfs.inject(Fault::new(kind, failure));
+            let error = engine.flush_now().unwrap_err();
+            assert!(matches!(error, FatalError::Write { .. }), "{kind:?} {failure:?}: {error:?}");
+            world.vfs.heal();
+            engine.apply(position(2), &later).unwrap_err();
+            engine.apply_blank(position(2)).unwrap_err();
+            engine.flush_now().unwrap_err();
+            assert_eq!(scanned(&engine, &scan_all(1)), before, "reads go on");
+            assert_eq!(scanned(&engine, &scan_all(2)).len(), 10, "reads go on");
+            drop(engine);
+            let world = World::on(world.vfs.crash(PowerCut::Lost));
+            let engine = world.open();
+            assert_eq!(engine.durable().0, Some(position(0)), "{kind:?} {failure:?}");
+            engine.apply(position(1), &later).unwrap();
+            assert_eq!(scanned(&engine, &scan_all(1)), before);
+            assert_eq!(scanned(&engine, &scan_all(2)).len(), 10);
+        }
+    }
+}
+
+#[test]
+fn a_failed_merge_keeps_its_inputs_and_waits_before_it_tries_again() {
+    let world = World::new();
+    let engine = world.open();
+    for index in 0..3 {
+        engine.apply(position(index), &some_rows()).unwrap();
+        engine.flush_now().unwrap();
+    }
+    let before = scanned(&engine, &scan_all(1));
+    world.vfs.inject(Fault::new(OpKind::SyncData, Failure::Io));
+    assert!(world.jobs.run_all() > 0);
+    assert_eq!(engine.stats().compactions_failed, 1);
+    assert_eq!(engine.stats().files, 3);
+    assert!(engine.fatal().is_none(), "no data is in doubt");
+    assert_eq!(scanned(&engine, &scan_all(1)), before);
+    engine.tick();
+    world.jobs.run_all();
+    assert_eq!(engine.stats().compactions, 0, "it waits");
+    world.clock.advance_ms(world.options.quarantine_ms_min + 1);
+    engine.tick();
+    world.jobs.run_all();
+    assert_eq!((engine.stats().compactions, engine.stats().files), (1, 1));
+    assert_eq!(scanned(&engine, &scan_all(1)), before);
+    assert_eq!(tsm_files(&world).len(), 1, "neither the failed output nor the inputs are left");
+}
+
+#[test]
+fn a_merge_that_would_fill_the_disk_is_not_begun() {
+    let world = World::new();
+    let engine = world.open();
+    for index in 0..3 {
+        engine.apply(position(index), &some_rows()).unwrap();
+        engine.flush_now().unwrap();
+    }
+    world.vfs.set_free_bytes(1000);
+    let ops = world.vfs.ops();
+    world.jobs.run_all();
+    assert_eq!(engine.stats().compactions_failed, 1);
+    assert_eq!(world.vfs.ops(), ops, "nothing was written");
+}
+
+#[test]
+fn any_flipped_bit_of_a_file_is_an_error_and_never_an_answer() {
+    let world = World::new();
+    drop(filled(&world));
+    let [path] = &tsm_files(&world)[..] else { panic!("one file") };
+    let len = world.vfs.open_read(path).unwrap().len().unwrap();
+    let mut chance = Chance(5);
+    for _ in 0..1500 {
+        let offset = chance.below(len);
+        let mask = 1_u8 << chance.below(8);
+        let world = World::on(world.vfs.crash(PowerCut::Kept));
+        world.vfs.corrupt(path, offset, mask).unwrap();
+        match world.try_open() {
+            Err(OpenError::Damaged { path: named, .. }) => assert_eq!(&named, path),
+            Err(other) => panic!("byte {offset}: {other:?}"),
+            Ok(engine) => match collect(engine.scan(&scan_all(1)).unwrap()) {
+                Err(ReadError::Damaged { path: named, offset: at, .. }) => {
+                    assert_eq!(&named, path);
+                    assert!(at <= offset, "the part at {at} has byte {offset}");
+                }
+                other => panic!("byte {offset}: {other:?}"),
+            },
+        }
+    }
+}
+
+#[test]
+fn a_damaged_page_spoils_only_what_needs_it() {
+    let world = World::new();
+    drop(filled(&world));
+    let [path] = &tsm_files(&world)[..] else { panic!("one file") };
+    // The first page of the first series follows the 8 bytes of the header.
+    world.vfs.corrupt(path, 12, 1).unwrap();
+    let engine = world.open();
+    let host = |n: u64| {
+        model::Predicate::Compare(model::Subject::Tag("host".into()), model::Test::Eq(format!("host-{n}")))
+    };
+    let of_host = |n| model::ScanRequest { predicate: host(n), ..scan_all(1) };
+    let error = collect(engine.scan(&of_host(0)).unwrap()).unwrap_err();
+    assert!(matches!(error, ReadError::Damaged { offset: 8, source: Damage::Checksum, .. }), "{error:?}");
+    assert_eq!(scanned(&engine, &of_host(1)).len(), 2000);
+}
+
+#[test]
+fn any_flipped_bit_of_the_manifest_changes_nothing() {
+    let world = World::new();
+    let engine = filled(&world);
+    engine.apply(position(1), &write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))])).unwrap();
+    engine.flush_now().unwrap();
+    let expected = (scanned(&engine, &scan_all(1)), scanned(&engine, &scan_all(2)));
+    drop(engine);
+    let path = World::dir().join("MANIFEST-00000001");
+    let len = world.vfs.open_read(&path).unwrap().len().unwrap();
+    for offset in 0..len {
+        let world = World::on(world.vfs.crash(PowerCut::Kept));
+        world.vfs.corrupt(&path, offset, 0x10).unwrap();
+        let engine = world.open();
+        assert_eq!(engine.durable().0, Some(position(1)), "byte {offset}");
+        assert_eq!((scanned(&engine, &scan_all(1)), scanned(&engine, &scan_all(2))), expected);
+    }
+}
+
+#[test]
+fn a_missing_record_in_the_middle_of_the_manifest_refuses_to_open() {
+    let world = World::new();
+    let engine = filled(&world);
+    let path = World::dir().join("MANIFEST-00000001");
+    let before = world.vfs.open_read(&path).unwrap().len().unwrap();
+    engine.apply(position(1), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    let middle = world.vfs.open_read(&path).unwrap().len().unwrap();
+    engine.apply(position(2), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    drop(engine);
+    for offset in [before + 4, before.midpoint(middle) + 4] {
+        world.vfs.corrupt(&path, offset, 1).unwrap();
+    }
+    match world.try_open() {
+        Err(OpenError::Damaged { path: named, offset, .. }) => {
+            assert_eq!(named, path);
+            assert_eq!(offset, middle);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_missing_or_short_file_and_a_missing_manifest_refuse_to_open() {
+    let world = World::new();
+    drop(filled(&world));
+    let [path] = &tsm_files(&world)[..] else { panic!("one file") };
+
+    let short = World::on(world.vfs.crash(PowerCut::Kept));
+    short.vfs.open(path).unwrap().set_len(100).unwrap();
+    assert!(matches!(short.try_open(), Err(OpenError::WrongFile { found: Some(100), .. })));
+
+    let gone = World::on(world.vfs.crash(PowerCut::Kept));
+    gone.vfs.remove_file(path).unwrap();
+    assert!(matches!(gone.try_open(), Err(OpenError::WrongFile { found: None, .. })));
+
+    let lost = World::on(world.vfs.crash(PowerCut::Kept));
+    lost.vfs.remove_file(&World::dir().join("CURRENT")).unwrap();
+    assert!(matches!(lost.try_open(), Err(OpenError::ManifestMissing { .. })));
+}
