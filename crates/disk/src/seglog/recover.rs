@@ -14,8 +14,8 @@ use super::format::{
     SegmentHeaderError, decode_records, padded,
 };
 use super::{
-    Active, CreateError, Damage, Location, OnRecord, OpenError, Position, Recovery, Segment, TornTail,
-    create_segment, format, segment_number, segment_path,
+    Active, CreateError, Damage, Location, OnRecord, OpenError, Position, Recovery, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, Segment, TornTail, create_segment, format, segment_number, segment_path,
 };
 use crate::vfs::{File, Vfs};
 
@@ -191,6 +191,9 @@ impl Opened {
         })?;
         if header.segment != segment {
             return Err(corrupt(Damage::OtherSegment));
+        }
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&u64::from(header.capacity)) {
+            return Err(corrupt(Damage::Length));
         }
         let limit = u32::try_from(len).map_or(header.capacity, |len| len.min(header.capacity));
         Ok(Self { path, file: Arc::from(file), header, checksum, limit })

@@ -201,6 +201,17 @@ fn a_file_of_a_newer_format_is_refused_by_name() {
 }
 
 #[test]
+fn a_segment_of_an_impossible_size_is_refused() {
+    for capacity in [0, 63, 4095, u32::MAX] {
+        let (vfs, log) = new_log();
+        drop(log);
+        let (header, _) = SegmentHeader { segment: 1, previous_end: 0, capacity }.encode();
+        vfs.open(&segment(1)).unwrap().write_all_at(&header, 0).unwrap();
+        assert!(matches!(refused(&vfs), OpenError::Corrupt { damage: Damage::Length, .. }));
+    }
+}
+
+#[test]
 fn a_lost_or_misdirected_write_is_noticed() {
     for failure in [Failure::Lost, Failure::Misdirected(8), Failure::Misdirected(512)] {
         let (vfs, mut log) = new_log();
