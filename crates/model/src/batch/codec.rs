@@ -43,6 +43,9 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// The most bytes of all series keys of a batch: keys share prefixes, so few bytes can stand for many.
 const KEY_BYTES_TOTAL_MAX: usize = 512 << 20;
 
+/// The most elements that are reserved on a claim that their bytes have not proven yet.
+const RESERVE_MAX: usize = 1024;
+
 /// Why bytes are not a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("batch encoding: {0}")]
@@ -141,7 +144,7 @@ fn decode_body(mut input: &[u8]) -> Result<Batch, DecodeError> {
     let count = take_len(input)?;
     let mut spent = Spent::default();
     let mut measurements = HashSet::new();
-    let mut tables = Vec::with_capacity(count.min(input.len()));
+    let mut tables = Vec::with_capacity(count.min(RESERVE_MAX));
     for _ in 0..count {
         let table = decode_table(input, bucket, &mut spent)?;
         if !measurements.insert(std::sync::Arc::clone(&table.measurement)) {
@@ -165,7 +168,7 @@ struct Spent {
 fn decode_table(input: &mut &[u8], bucket: BucketId, spent: &mut Spent) -> Result<Table, DecodeError> {
     let measurement = take_text(input)?.into();
     let count = take_len(input)?;
-    let mut fields = Vec::with_capacity(count.min(input.len()));
+    let mut fields = Vec::with_capacity(count.min(RESERVE_MAX));
     for _ in 0..count {
         let (&code, rest) = input.split_first().ok_or(DecodeError("cut in a field"))?;
         *input = rest;
@@ -195,7 +198,7 @@ fn decode_series(
     spent: &mut Spent,
 ) -> Result<Vec<SeriesRows>, DecodeError> {
     let count = take_len(input)?;
-    let mut series = Vec::with_capacity(count.min(input.len() / 3 + 1));
+    let mut series = Vec::with_capacity(count.min(RESERVE_MAX));
     let mut key = Vec::new();
     for _ in 0..count {
         let shared = take_len(input)?;

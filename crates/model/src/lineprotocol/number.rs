@@ -54,6 +54,8 @@ const POWERS: [u64; 16] = {
 const FLOAT_DIGITS_EXACT: usize = 15;
 /// Most digits whose every value is an `i64`.
 const INTEGER_DIGITS_EXACT: usize = 18;
+/// Most digits whose every value is a `u64`. Nanoseconds of our days have as many.
+const UNSIGNED_DIGITS_EXACT: usize = 19;
 
 /// The run of digits at `pos`: its value (wrapped beyond 19 digits) and its length.
 #[inline(always)]
@@ -198,11 +200,15 @@ pub(super) fn timestamp(bytes: &[u8], start: usize, nanos: i64) -> Result<(i64, 
     if at(bytes, end) != b' ' && !ends_line(bytes, end) {
         return Err(Reason::BadTimestamp);
     }
-    let units = if (1..=INTEGER_DIGITS_EXACT).contains(&len) {
-        let value = i64::try_from(value).map_err(|_range| Reason::TimeOutOfRange)?;
-        if negative { -value } else { value }
-    } else {
-        timestamp_digits(bytes.get(start..end).unwrap_or_default())?
+    let units = match i64::try_from(value) {
+        Ok(value) if (1..=UNSIGNED_DIGITS_EXACT).contains(&len) => {
+            if negative {
+                -value
+            } else {
+                value
+            }
+        }
+        _ => timestamp_digits(bytes.get(start..end).unwrap_or_default())?,
     };
     match units.checked_mul(nanos) {
         Some(time) if (Timestamp::MIN.0..=Timestamp::MAX.0).contains(&time) => Ok((time, end)),
@@ -210,6 +216,7 @@ pub(super) fn timestamp(bytes: &[u8], start: usize, nanos: i64) -> Result<(i64, 
     }
 }
 
+#[cold]
 fn timestamp_digits(token: &[u8]) -> Result<i64, Reason> {
     let text = str::from_utf8(token).map_err(|_not_text| Reason::BadTimestamp)?;
     if text == "-" {

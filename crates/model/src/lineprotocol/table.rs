@@ -20,6 +20,10 @@ use crate::value::FieldType;
 /// Bytes that InfluxDB counts between series key and field.
 const FIELD_SEPARATOR_BYTES: usize = 4;
 
+/// So many first columns of a table are rolled back without a look at whether the line had them; beyond, columns
+/// are remembered, or bad lines after lines with very many fields would cost a pass over all of them each.
+const ROLLED_BACK_BLINDLY: usize = 64;
+
 /// The tables of a body.
 pub(super) struct Tables<'a> {
     tables: Vec<TableBuilder<'a>>,
@@ -118,6 +122,8 @@ pub(super) struct TableBuilder<'a> {
     row_series: Vec<u32>,
     /// Raw name that the previous line began with.
     first: u32,
+    /// Columns with a value in the next row, of those that are not rolled back blindly.
+    touched: Vec<u32>,
     longest_name: usize,
     unescaped: String,
 }
@@ -135,6 +141,7 @@ impl<'a> TableBuilder<'a> {
             times: Vec::new(),
             row_series: Vec::new(),
             first: NONE,
+            touched: Vec::new(),
             longest_name: 0,
             unescaped: String::new(),
         }
@@ -252,6 +259,9 @@ impl<'a> TableBuilder<'a> {
                 return Ok(None);
             }
             index = self.column(name, field_type, cells)?;
+        }
+        if index as usize >= ROLLED_BACK_BLINDLY {
+            self.touched.push(index);
         }
         let column = self.columns.get_mut(index as usize).ok_or(Reason::MissingFieldKey)?;
         let column = &mut column.column;
@@ -382,6 +392,7 @@ impl<'a> TableBuilder<'a> {
     /// Makes the next row exist.
     #[inline(always)]
     pub(super) fn commit(&mut self, series: u32, time: i64, cells: &mut usize) {
+        self.touched.clear();
         self.times.push(time);
         self.row_series.push(series);
         *cells += self.columns.len() + 1;
@@ -391,8 +402,13 @@ impl<'a> TableBuilder<'a> {
     #[cold]
     pub(super) fn roll_back(&mut self) {
         let row = self.times.len();
-        for column in &mut self.columns {
+        for column in self.columns.iter_mut().take(ROLLED_BACK_BLINDLY) {
             column.column.truncate(row);
+        }
+        for index in self.touched.drain(..) {
+            if let Some(column) = self.columns.get_mut(index as usize) {
+                column.column.truncate(row);
+            }
         }
     }
 

@@ -133,6 +133,21 @@ fn a_bad_line_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_bad_line_with_many_fields_leaves_nothing_behind() {
+    let fields = |value: &str| (0..200).map(|i| format!("f{i}={value}")).collect::<Vec<_>>().join(",");
+    let body =
+        format!("m {} 1\nm {} bad\nm f199=5 2\nm {},x=1,f199=x 3", fields("1"), fields("2i"), fields("3"));
+    let parsed = parse(body.as_bytes(), &options());
+    check_invariants(&parsed.batch);
+    assert_eq!(parsed.refused, 2);
+    let table = &parsed.batch.tables[0];
+    assert_eq!((table.times.len(), table.fields.len()), (2, 200));
+    assert_eq!(table.columns[199].get(0), Some(FieldValue::Float(1.0)));
+    assert_eq!(table.columns[199].get(1), Some(FieldValue::Float(5.0)));
+    assert_eq!(table.columns[198].get(1), None);
+}
+
+#[test]
 fn lines_are_counted_through_strings_comments_and_blanks() {
     check(
         "\n# a comment with a \" quote\nm s=\"a\nb\nc\" 1\n\n  bad\nm v=1 2\r\n\t#c\r\nbad2,",
