@@ -17,9 +17,12 @@ mod value;
 
 pub use error::{Class, FluxError};
 pub use interpret::{Environment, Limits, Stopped, run};
-pub use source::{BucketInfo, BucketRef, Source, SourceError};
+pub use source::{Blocks, BucketInfo, BucketRef, Source, SourceError};
 pub use syntax::{Diagnostic, Position, Span};
 pub use value::Duration;
+
+#[cfg(test)]
+mod test_source;
 
 /// Parses a script without running it.
 ///

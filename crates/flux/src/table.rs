@@ -18,6 +18,7 @@ use std::sync::Arc;
 use model::{Column, ColumnType, FieldType, FieldValue, Frame, FrameColumn, FrameValues, Values};
 
 pub(crate) use key::Key;
+pub(crate) use pushdown::whole as pushed_predicate;
 pub(crate) use stream::{Stream, Tables};
 
 use crate::error::{FluxError, Result};

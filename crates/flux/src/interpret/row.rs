@@ -26,10 +26,6 @@ impl RowTable {
         Self(Rc::new(table))
     }
 
-    pub(crate) fn shared(table: &Rc<Table>) -> Self {
-        Self(Rc::clone(table))
-    }
-
     pub(crate) fn table(&self) -> &Table {
         &self.0
     }

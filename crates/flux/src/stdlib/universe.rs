@@ -12,6 +12,9 @@ mod sequence;
 mod values;
 mod windows;
 
+pub(super) use pivot::pivoted;
+pub(super) use rows::split_by;
+
 use super::{Builtin, Functions};
 use crate::error::FluxError;
 use crate::value::{Duration, Record, Value};

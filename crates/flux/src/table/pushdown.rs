@@ -46,6 +46,12 @@ pub(super) fn split(filter: &Function, context: &Context<'_>) -> Result<Split> {
     Ok(split)
 }
 
+/// A filter as a predicate; `None` when a part of it cannot be one.
+pub(crate) fn whole(filter: &Function, context: &Context<'_>) -> Result<Option<Predicate>> {
+    let split = split(filter, context)?;
+    Ok(split.rest.is_some_and(|rest| rest.is_empty()).then_some(split.pushed))
+}
+
 /// The fields that a predicate can let through, where it says so plainly.
 pub(super) fn fields(predicate: &Predicate) -> FieldSelection {
     named(predicate).map_or(FieldSelection::All, |names| {

@@ -119,7 +119,7 @@ fn regroup(table: Table, old: &Table) -> Result<Vec<Table>> {
 }
 
 /// Splits a table by the values of some columns, which become its key; groups in order of first appearance.
-pub(super) fn split_by(table: Table, key: &[usize]) -> Result<Vec<Table>> {
+pub(in crate::stdlib) fn split_by(table: Table, key: &[usize]) -> Result<Vec<Table>> {
     let mut groups: Vec<(Key, Vec<u32>)> = Vec::new();
     let mut places: std::collections::HashMap<Key, usize> = std::collections::HashMap::new();
     if table.rows == 0 {
@@ -146,8 +146,6 @@ pub(super) fn split_by(table: Table, key: &[usize]) -> Result<Vec<Table>> {
             column.group = key.contains(&at);
             if column.group {
                 column.data = Data::Constant(column.data.column_type(), column.data.get(0));
-            } else if let Data::Constant(..) = column.data {
-                // A constant outside the key stays cheap.
             }
         }
         out.push(part);
