@@ -8,6 +8,8 @@ mod error;
 pub mod influxql;
 mod limits;
 pub mod source;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use error::{Error, Stopped};

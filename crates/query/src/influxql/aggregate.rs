@@ -3,7 +3,7 @@
 //! States keep no more than they need: sums and counts a number, selectors one point, `top` n points; only those
 //! that need every value (median, mode, percentile, distinct, integral, sample) keep the values.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use model::{Bitmap, Column, FieldType, FieldValue, Values};
 
@@ -99,6 +99,9 @@ fn greater(a: &Value, b: &Value) -> bool {
 fn prefers(aggregate: &Aggregate, a: &Point, b: &Point) -> bool {
     let earlier = a.time < b.time;
     match aggregate {
+        Aggregate::First if matches!(a.value, Some(FieldValue::Boolean(_))) => {
+            earlier || (a.time == b.time && greater(&b.value, &a.value))
+        }
         Aggregate::First => earlier || (a.time == b.time && greater(&a.value, &b.value)),
         Aggregate::Last => a.time > b.time || (a.time == b.time && greater(&a.value, &b.value)),
         Aggregate::Max | Aggregate::Top(..) => {
@@ -228,13 +231,7 @@ impl State {
     }
 
     /// The points of the window, ascending in time. A time that is not the point's own is `window`.
-    pub(crate) fn finish(
-        self,
-        aggregate: &Aggregate,
-        window: i64,
-        input: FieldType,
-        bounds: (i64, i64),
-    ) -> Vec<Point> {
+    pub(crate) fn finish(self, aggregate: &Aggregate, window: i64) -> Vec<Point> {
         let one = |value: FieldValue| vec![Point { time: window, value: Some(value), aux: Vec::new() }];
         #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
         match self {
@@ -263,7 +260,7 @@ impl State {
                 points.sort_by_key(|p| p.time);
                 points
             }
-            Self::Held(points) => finish_held(points, aggregate, window, input, bounds),
+            Self::Held(points) => finish_held(points, aggregate, window),
         }
     }
 }
@@ -360,13 +357,7 @@ pub(crate) fn cut_ranking(state: &mut State, aggregate: &Aggregate) {
     }
 }
 
-fn finish_held(
-    mut points: Vec<Point>,
-    aggregate: &Aggregate,
-    window: i64,
-    input: FieldType,
-    bounds: (i64, i64),
-) -> Vec<Point> {
+fn finish_held(mut points: Vec<Point>, aggregate: &Aggregate, window: i64) -> Vec<Point> {
     if points.is_empty() {
         return points;
     }
@@ -390,13 +381,10 @@ fn finish_held(
             let mut seen = HashSet::new();
             let mut values: Vec<_> = points.into_iter().filter_map(|p| p.value).collect();
             values.retain(|v| seen.insert(key(v)));
-            if input != FieldType::Boolean {
-                values.sort_by(|a, b| order(&Some(a.clone()), &Some(b.clone())));
-            }
             values.into_iter().map(at_window).collect()
         }
         Aggregate::Integral(unit) => {
-            integral(points, *unit, bounds).map(FieldValue::Float).map(at_window).into_iter().collect()
+            integral(points, *unit).map(FieldValue::Float).map(at_window).into_iter().collect()
         }
         Aggregate::Sample(n) => {
             points.sort_by_key(|p| p.time);
@@ -428,21 +416,32 @@ fn median(points: &[Point]) -> f64 {
     if values.len() % 2 == 1 { at(middle) } else { at(middle - 1) + (at(middle) - at(middle - 1)) / 2.0 }
 }
 
-/// The most frequent value; of those, the one that came first.
-fn mode(points: Vec<Point>) -> Option<FieldValue> {
-    let mut counts: BTreeMap<Key, (usize, i64, FieldValue)> = BTreeMap::new();
+/// The most frequent value. Of several, one wins when its first point is not later than the last point of the
+/// winner before it, in order of values: InfluxDB's rule, which answers depend on.
+fn mode(mut points: Vec<Point>) -> Option<FieldValue> {
+    sort_by_value(&mut points);
+    let mut winner: Option<(usize, i64, FieldValue)> = None;
+    let mut current: Option<(usize, i64, FieldValue)> = None;
     for point in points {
         let Some(value) = point.value else { continue };
-        let entry = counts.entry(key(&value)).or_insert((0, point.time, value));
-        entry.0 += 1;
-        entry.1 = entry.1.min(point.time);
+        match &mut current {
+            Some((count, _, same)) if *same == value => *count += 1,
+            _ => current = Some((1, point.time, value.clone())),
+        }
+        let Some((count, first, _)) = &current else { continue };
+        let loses = |(most, time, _): &(usize, i64, FieldValue)| {
+            *count < *most || (*count == *most && (*first > *time || *count == 1))
+        };
+        if !winner.as_ref().is_some_and(loses) {
+            winner = Some((*count, point.time, value));
+        }
     }
-    counts.into_values().max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, _, value)| value)
+    winner.map(|(_, _, value)| value)
 }
 
 /// The area under the line through the points, in value × unit.
 #[expect(clippy::cast_precision_loss, reason = "times as floats, as InfluxDB does")]
-fn integral(mut points: Vec<Point>, unit: i64, _bounds: (i64, i64)) -> Option<f64> {
+fn integral(mut points: Vec<Point>, unit: i64) -> Option<f64> {
     points.sort_by_key(|p| p.time);
     points.dedup_by_key(|p| p.time);
     let values: Vec<_> =

@@ -359,7 +359,7 @@ impl<'a> Groups<'a> {
             } else {
                 0
             };
-            let finished = state.finish(aggregate, shown, input, (plan.bounds.min, plan.bounds.max));
+            let finished = state.finish(aggregate, shown);
             points.extend(finished.into_iter().map(|mut point| {
                 if !own_time {
                     point.time = shown;

@@ -375,7 +375,7 @@ impl Builder<'_> {
             VarKind::Field(from) => match aggregate.result_type(from) {
                 Some(field_type) => field_type,
                 None => {
-                    return Error::invalid(format!("unsupported {} iterator type: {from}", call.name));
+                    return Error::invalid(unsupported(&call.name, from));
                 }
             },
         };
@@ -405,7 +405,7 @@ impl Builder<'_> {
         };
         let numeric = !matches!(plan.field_type, FieldType::String | FieldType::Boolean);
         if !numeric && !matches!(transform, Transform::Elapsed(_)) {
-            return Error::invalid(format!("unsupported {name} iterator type: {}", plan.field_type));
+            return Error::invalid(unsupported(name, plan.field_type));
         }
         plan.field_type = transform.result_type(plan.field_type);
         plan.transforms.push(transform);
@@ -444,4 +444,9 @@ pub(crate) const fn cast_type(kind: Option<RefKind>) -> Option<FieldType> {
 /// A field with an expression and no alias.
 pub(crate) const fn bare(expr: Expr) -> Field {
     Field { expr, alias: None }
+}
+
+/// InfluxDB's words for a function that does not take a type; they name its own iterators.
+fn unsupported(function: &str, field_type: FieldType) -> String {
+    format!("unsupported {function} iterator type: *query.{field_type}InterruptIterator")
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catalog::{Bucket, BucketKind, State};
-use influxql::ast::{Expr, KeyTest, Measurement, NameOrAll, Show, ShowKind, Source, VarRef};
+use influxql::ast::{
+    Expr, KeyTest, Measurement, NameOrAll, Operator, RefKind, Show, ShowKind, Source, VarRef,
+};
 use model::{
     BucketId, FieldValue, FrameColumn, FrameValues, OrgId, Predicate, SchemaQuestion, SchemaRequest,
 };
@@ -12,7 +14,7 @@ use model::{
 use super::condition::{self, Bounds, TimeContext};
 use super::execute::{Series, SeriesSink, text_frame};
 use super::expr::VarKind;
-use super::schema::{Readable, Resolver, Table, measurement_is, range};
+use super::schema::{Resolver, Table, measurement_is, range};
 use super::value::column_of;
 use crate::error::Error;
 use crate::limits::Budget;
@@ -113,43 +115,56 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
     sink(Series { name: "".into(), tags: Vec::new(), frame })
 }
 
-/// The condition of a SHOW: its time and what it says about tags. Conditions on fields do not select series.
-struct Where {
+/// The condition of a SHOW without its time.
+struct Where<'a> {
     bounds: Bounds,
-    predicate: Predicate,
+    tags: Option<Expr>,
+    resolver: &'a Resolver<'a>,
+    /// Names of fields stand for tags (SHOW MEASUREMENTS) or for anything (all others).
+    fields_are_tags: bool,
 }
 
-fn condition_of(show: &Show, resolver: &Resolver<'_>, bucket: &Readable) -> Result<Where, Error> {
+fn condition_of<'a>(show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>, Error> {
     let time = TimeContext { now: resolver.now, zone: None };
-    let Some(expr) = &show.condition else {
-        return Ok(Where { bounds: Bounds::ALL, predicate: Predicate::TRUE });
+    let (tags, bounds) = match &show.condition {
+        Some(expr) => condition::split_time(expr, &time)?,
+        None => (None, Bounds::ALL),
     };
-    let (rest, bounds) = condition::split_time(expr, &time)?;
-    let Some(rest) = rest else { return Ok(Where { bounds, predicate: Predicate::TRUE }) };
-    let is_field = |var: &VarRef| {
-        resolver.catalog.get(|state| {
-            state.schema(bucket.id).is_some_and(|m| m.values().any(|fields| fields.contains_key(&var.name)))
-        })
-    };
-    let kind = |var: &VarRef| match var.kind {
-        Some(influxql::ast::RefKind::Tag) => VarKind::Tag,
-        _ if is_field(var) => VarKind::Field(model::FieldType::String),
-        _ => VarKind::Tag,
-    };
-    Ok(Where { bounds, predicate: lenient(&rest, &kind)? })
+    let fields_are_tags = matches!(show.kind, ShowKind::Measurements { .. });
+    Ok(Where { bounds, tags, resolver, fields_are_tags })
 }
 
-/// A predicate of the parts that speak of tags; in SHOW a part on fields is an error.
-fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Result<Predicate, Error> {
-    match condition::tag_predicate(expr, kind) {
-        Some(predicate) => Ok(predicate),
-        None => Error::invalid(format!("invalid condition in SHOW: only tags can be compared: {expr}")),
+impl Where<'_> {
+    /// The predicate for a table. What is said about fields does not select series.
+    fn predicate(&self, table: &Table) -> Predicate {
+        let kind = |var: &VarRef| {
+            let tag = self.fields_are_tags || var.kind == Some(RefKind::Tag);
+            let field =
+                self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
+            match field {
+                Some(field_type) if !tag => VarKind::Field(field_type),
+                _ => VarKind::Tag,
+            }
+        };
+        self.tags.as_ref().map_or(Predicate::TRUE, |expr| lenient(expr, &kind))
     }
 }
 
-/// The tables of a statement: those of FROM, or all of the default bucket. `None` of FROM keeps the order.
-fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<(Readable, Vec<Table>), Error> {
-    let bucket = resolver.bucket(None, None)?;
+fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
+    match expr {
+        Expr::Paren(inner) => lenient(inner, kind),
+        Expr::Binary(binary) if binary.op == Operator::And => {
+            lenient(&binary.lhs, kind).and(lenient(&binary.rhs, kind))
+        }
+        Expr::Binary(binary) if binary.op == Operator::Or => {
+            Predicate::Or(vec![lenient(&binary.lhs, kind), lenient(&binary.rhs, kind)])
+        }
+        other => condition::tag_predicate(other, kind).unwrap_or(Predicate::TRUE),
+    }
+}
+
+/// The tables of a statement: those of FROM, or all of the default bucket.
+fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
     let all = Source::Measurement(Measurement {
         pattern: Some(influxql::Pattern::new("").expect("the empty pattern compiles")),
         ..Measurement::default()
@@ -163,19 +178,19 @@ fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<(Readable, Vec<Table>)
     }
     tables.sort_by(|a, b| a.measurement.cmp(&b.measurement));
     tables.dedup_by(|a, b| a.measurement == b.measurement && a.bucket == b.bucket);
-    Ok((bucket, tables))
+    Ok(tables)
 }
 
 fn ask(
     resolver: &Resolver<'_>,
     table: &Table,
-    condition: &Where,
+    condition: &Where<'_>,
     question: SchemaQuestion,
 ) -> Result<Vec<String>, Error> {
     let request = SchemaRequest {
         bucket: table.bucket,
         range: range(condition.bounds, table.oldest),
-        predicate: measurement_is(&table.measurement).and(condition.predicate.clone()),
+        predicate: measurement_is(&table.measurement).and(condition.predicate(table)),
         question,
     };
     Ok(resolver.source.schema(&request)?)
@@ -202,8 +217,12 @@ fn measurements(
 ) -> Result<(), Error> {
     let mut names = BTreeSet::new();
     let mut collect = |resolver: &Resolver<'_>| -> Result<(), Error> {
-        let (bucket, tables) = tables(show, resolver)?;
-        let condition = condition_of(show, resolver, &bucket)?;
+        let tables = match tables(show, resolver) {
+            // As in InfluxDB, a database that does not exist has no measurements.
+            Err(Error::NotFound(_)) => return Ok(()),
+            tables => tables?,
+        };
+        let condition = condition_of(show, resolver)?;
         for table in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
@@ -212,7 +231,7 @@ fn measurements(
                 Some(Source::Measurement(m)) => m.name == *table.measurement,
                 _ => true,
             };
-            let plain = show.condition.is_none() && bucket.oldest.0 == i64::MIN;
+            let plain = show.condition.is_none() && table.oldest.0 == i64::MIN;
             if wanted
                 && (plain || !ask(resolver, &table, &condition, SchemaQuestion::Measurements)?.is_empty())
             {
@@ -256,7 +275,7 @@ fn measurements(
 }
 
 fn field_keys(show: &Show, resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
-    for table in tables(show, resolver)?.1 {
+    for table in tables(show, resolver)? {
         let rows: Vec<Vec<String>> = resolver.catalog.get(|state| {
             let fields = state.fields_of(table.bucket, &table.measurement);
             fields.map(|(name, field_type)| vec![name.to_owned(), field_type.name().to_owned()]).collect()
@@ -273,8 +292,8 @@ fn series(
     budget: &Budget<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let (bucket, tables) = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, &bucket)?;
+    let tables = tables(show, resolver)?;
+    let condition = condition_of(show, resolver)?;
     let mut keys = Vec::new();
     for table in tables {
         budget.check()?;
@@ -292,8 +311,8 @@ fn tag_keys(
     resolver: &Resolver<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let (bucket, tables) = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, &bucket)?;
+    let tables = tables(show, resolver)?;
+    let condition = condition_of(show, resolver)?;
     for table in limited(tables, show.slimit, show.soffset) {
         let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
         keys.retain(|key| with.is_none_or(|test| test.accepts(key)));
@@ -310,8 +329,8 @@ fn tag_values(
     budget: &Budget<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let (bucket, tables) = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, &bucket)?;
+    let tables = tables(show, resolver)?;
+    let condition = condition_of(show, resolver)?;
     for table in tables {
         budget.check()?;
         let mut rows = Vec::new();

@@ -1,0 +1,76 @@
+//! Every limit stops a query with an error that names it; cancellation and a gone receiver stop it too.
+
+use super::{Fixture, InfluxqlContext, LIMITS, run_influxql};
+use crate::error::{Error, Stopped};
+use crate::limits::Limits;
+use crate::testing::org;
+
+fn fixture() -> Fixture {
+    let lines: String = (0..200)
+        .map(|i| format!("m,host=h{} f={i},s=\"text\" {}\n", i % 20, i * 1_000_000_000_i64))
+        .collect();
+    Fixture::new(&lines)
+}
+
+#[test]
+fn limits_name_themselves() {
+    for (limits, text, name) in [
+        (Limits { memory_bytes_max: 1000, ..LIMITS }, "SELECT * FROM m", "query-memory-bytes"),
+        (Limits { memory_bytes_max: 1000, ..LIMITS }, "SELECT median(f) FROM m", "query-memory-bytes"),
+        (Limits { rows_max: 50, ..LIMITS }, "SELECT f FROM m", "query-rows"),
+        (Limits { points_max: 50, ..LIMITS }, "SELECT mean(f) FROM m", "max-select-point"),
+        (Limits { series_max: 5, ..LIMITS }, "SELECT mean(f) FROM m GROUP BY host", "max-select-series"),
+        (
+            Limits { windows_max: 10, ..LIMITS },
+            "SELECT mean(f) FROM m WHERE time < 1h GROUP BY time(1s)",
+            "max-select-buckets",
+        ),
+        (
+            LIMITS,
+            "SELECT mean(f) FROM m WHERE time > '1800-01-01' AND time < '2200-01-01' GROUP BY time(1ns)",
+            "max-select-buckets",
+        ),
+        (Limits { time_max: Some(std::time::Duration::ZERO), ..LIMITS }, "SELECT f FROM m", "query-time"),
+    ] {
+        let fixture = Fixture { limits, ..fixture() };
+        let body = fixture.body(text);
+        assert!(body.contains(&format!("query limit {name} reached")), "{text}: {body}");
+    }
+    assert!(!fixture().body("SELECT f FROM m LIMIT 5").contains("error"));
+}
+
+#[test]
+fn limit_lets_memory_go() {
+    let fixture = Fixture { limits: Limits { rows_max: 3, ..LIMITS }, ..fixture() };
+    assert!(!fixture.body("SELECT f FROM m LIMIT 3").contains("error"));
+}
+
+#[test]
+fn cancelled_and_stopped_queries_end() {
+    let fixture = fixture();
+    let clock = model::SystemClock::new();
+    let mut context = InfluxqlContext {
+        catalog: &fixture.catalog,
+        source: &fixture.points,
+        org: org(),
+        database: Some("d"),
+        retention_policy: None,
+        params: &[],
+        now: model::Timestamp(fixture.now),
+        clock: &clock,
+        readable: None,
+        read_only: false,
+        limits: LIMITS,
+        cancelled: &|| true,
+        create_database: &|_| Ok(()),
+    };
+    let cancelled = run_influxql("SELECT f FROM m", &context, &mut |_| Ok(()));
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
+    context.cancelled = &|| false;
+    let mut left = 2;
+    let stopped = run_influxql("SELECT f FROM m GROUP BY host", &context, &mut |_| {
+        left -= 1;
+        if left == 0 { Err(Stopped) } else { Ok(()) }
+    });
+    assert!(matches!(stopped, Err(Error::Stopped)));
+}
