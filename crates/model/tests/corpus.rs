@@ -139,6 +139,43 @@ fn agrees_with_the_corpus_except_where_listed() {
     check_counts(&differences);
 }
 
+#[test]
+fn reads_what_the_corpus_encodes_and_writes_what_it_reads() {
+    let Some(corpus) = corpus() else {
+        println!("skipped: no line-protocol-corpus.json in $TIDEMARK_REFERENCE_DIR or ../shared/reference");
+        return;
+    };
+    let cases = corpus["encode"].as_object().expect("cases by key");
+    assert_eq!(cases.len(), 115);
+    let mut read = 0;
+    for (key, case) in cases {
+        let Some(text) = case["output"]["result"].as_str() else { continue };
+        let options = Options { default_time: Timestamp(0), ..options(&with_default_time(case)) };
+        let parsed = lineprotocol::parse(text.as_bytes(), &options);
+        if parsed.errors.iter().any(|e| e.kind == LineErrorKind::ReservedTagKey) {
+            continue;
+        }
+        let points_read = points(&parsed.batch);
+        let wanted = expected(&Value::Array(vec![case["input"]["point"].clone()]));
+        let same =
+            points_read.len() == wanted.len() && points_read.iter().zip(&wanted).all(|(a, b)| near(a, b));
+        assert!(same, "{key}: {text:?}\nours   {points_read:?} {:?}\ncorpus {wanted:?}", parsed.errors);
+        let mut again = String::new();
+        lineprotocol::write_batch(&mut again, &parsed.batch).expect("what was read can be written");
+        let nanos = Options { precision: Precision::Nanosecond, ..options };
+        assert_eq!(points(&lineprotocol::parse(again.as_bytes(), &nanos).batch), points_read, "{key}");
+        read += 1;
+    }
+    assert_eq!(read, 114, "cases that were read; the other one is an error there");
+}
+
+/// Encode cases have no default time.
+fn with_default_time(case: &Value) -> Value {
+    let mut case = case.clone();
+    case["input"]["defaultTime"] = Value::from(0);
+    case
+}
+
 /// Why we refuse what the corpus' decoder accepts.
 fn refusal(error: &LineError) -> &'static str {
     match error.kind {
