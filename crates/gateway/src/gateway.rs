@@ -11,7 +11,7 @@ use crate::body::{Budget, Reservation};
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::ports::{CatalogPort, QueryPort, StatusPort, Unavailable, WritePort};
+use crate::ports::{CatalogPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort};
 use crate::stream::QuerySlots;
 
 /// Everything the gateway asks of the rest of the server.
@@ -25,6 +25,8 @@ pub struct Ports {
     pub query: Arc<dyn QueryPort>,
     /// See [`StatusPort`].
     pub status: Arc<dyn StatusPort>,
+    /// See [`MaintenancePort`].
+    pub maintenance: Arc<dyn MaintenancePort>,
     /// Times of points without one, of new resources, of sessions.
     pub clock: Arc<dyn Clock>,
 }

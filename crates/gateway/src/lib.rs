@@ -16,6 +16,7 @@ mod csv;
 mod error;
 mod gateway;
 mod ingest;
+mod maintenance;
 mod metrics;
 mod options;
 mod paging;

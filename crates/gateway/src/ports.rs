@@ -227,3 +227,9 @@ pub trait StatusPort: Send + Sync + 'static {
     /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
     fn metrics(&self, out: &mut String);
 }
+
+/// What an operator may order.
+pub trait MaintenancePort: Send + Sync + 'static {
+    /// Brings every point that is in memory into files; with `compact` also merges the files as far as they can be.
+    fn flush(&self, compact: bool) -> BoxFuture<'_, Result<(), String>>;
+}

@@ -17,7 +17,7 @@ use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::metrics::InGauge;
 use crate::serve::{self, InProgress};
-use crate::{probes, random, v1, v2};
+use crate::{maintenance, probes, random, v1, v2};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -58,6 +58,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v2/authorizations/{id}", token)
         .route("/api/v2/dbrps", get(v2::dbrps::list).post(v2::dbrps::create))
         .route("/api/v2/dbrps/{id}", get(v2::dbrps::get).delete(v2::dbrps::delete))
+        .route("/api/v1/storage/flush", post(maintenance::flush))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app)

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -207,10 +208,10 @@ impl futures::Stream for QueryBody {
 }
 
 /// Why a query ended early, told to its encoder.
-pub(crate) fn limit_or(error: QueryError, timed_out: &AtomicBool, seconds: u64) -> QueryError {
+pub(crate) fn limit_or(error: QueryError, timed_out: &AtomicBool, max: Duration) -> QueryError {
     match error {
         QueryError::Cancelled if timed_out.load(Ordering::Relaxed) => {
-            QueryError::LimitReached(format!("the query ran longer than {seconds} s (query-duration-max)"))
+            QueryError::LimitReached(format!("the query ran longer than {max:?} (query-duration-max)"))
         }
         other => other,
     }
@@ -223,13 +224,13 @@ pub(crate) struct Job {
     /// The way to the client.
     pub(crate) writer: ChunkWriter,
     timed_out: Arc<AtomicBool>,
-    seconds_max: u64,
+    duration_max: Duration,
 }
 
 impl Job {
     /// Puts the reason in the place of "cancelled" when it was the clock that cancelled.
     pub(crate) fn reason(&self, error: QueryError) -> QueryError {
-        limit_or(error, &self.timed_out, self.seconds_max)
+        limit_or(error, &self.timed_out, self.duration_max)
     }
 }
 
@@ -267,7 +268,7 @@ pub(crate) async fn run(
             bytes: app.metrics.query_bytes.clone(),
         },
         timed_out: Arc::clone(&timed_out),
-        seconds_max: duration_max.as_secs(),
+        duration_max,
     };
     let done = CancellationToken::new();
     app.tasks.spawn({
@@ -309,6 +310,3 @@ pub(crate) async fn run(
     }
     Ok(Body::from_stream(body))
 }
-
-#[cfg(test)]
-mod tests;

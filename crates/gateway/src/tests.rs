@@ -1,1 +1,11 @@
-//! Tests.
+//! The routes, driven in process over a real catalog in memory, a recording write port and scripted queries.
+
+mod auth;
+mod flux;
+mod influxql;
+mod resources;
+mod routing;
+mod serve;
+mod setup;
+pub(crate) mod support;
+mod write;

@@ -473,6 +473,3 @@ fn push_field(out: &mut Vec<u8>, field: &str) {
     out.extend_from_slice(field.replace('"', "\"\"").as_bytes());
     out.push(b'"');
 }
-
-#[cfg(test)]
-mod tests;

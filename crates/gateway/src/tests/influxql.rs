@@ -1,0 +1,273 @@
+//! InfluxQL queries: parameters in; JSON, chunks and CSV out.
+
+use axum::body::Body;
+use http::Method;
+use model::{Column, ColumnType, FieldType, FieldValue, Frame, FrameColumn, FrameValues, Values};
+
+use super::support::{Answer, InfluxqlSink, Server};
+use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlSeries, QueryError};
+
+fn column(name: &str, values: FrameValues) -> FrameColumn {
+    FrameColumn { name: name.into(), group: false, values }
+}
+
+/// A series of times and floats, with a tag.
+fn series(host: &str, times: &[i64]) -> InfluxqlSeries {
+    let mut floats = Column::empty(ColumnType::Field(FieldType::Float));
+    for (i, time) in times.iter().enumerate() {
+        if i == 1 {
+            floats.push_null();
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            floats.push(&FieldValue::Float(*time as f64 / 2.0));
+        }
+    }
+    let frame = Frame {
+        columns: vec![
+            column("time", FrameValues::Column(Column::new(Values::Time(times.to_vec())))),
+            column("mean", FrameValues::Column(floats)),
+        ],
+        rows: times.len(),
+    };
+    InfluxqlSeries { name: "cpu".into(), tags: vec![("host".into(), host.into())], frame }
+}
+
+fn send(sink: InfluxqlSink<'_>, items: impl IntoIterator<Item = InfluxqlItem>) -> Result<(), QueryError> {
+    items.into_iter().try_for_each(sink).map_err(|_closed| QueryError::Cancelled)
+}
+
+fn script(server: &Server, items: &[InfluxqlItem]) {
+    let items = items.to_vec();
+    server.query.on_influxql(move |_, sink| send(sink, items.clone()));
+}
+
+async fn accept(server: &Server, uri: &str, accept: &str) -> Answer {
+    server.send(server.ask(Method::GET, uri).header("accept", accept).body(Body::empty()).unwrap()).await
+}
+
+use InfluxqlItem::{Error, Series, Statement, Warning};
+
+#[tokio::test]
+async fn results_as_one_document() {
+    let server = Server::new().await;
+    script(
+        &server,
+        &[
+            Statement(0),
+            Series(series("a", &[0, 1_500_000_000])),
+            Series(series("b", &[1])),
+            Warning("careful".into()),
+            Statement(1),
+            Statement(2),
+            Error("database name required".into()),
+        ],
+    );
+    let answer = server.get("/query?q=x").await;
+    let text = concat!(
+        r#"{"results":[{"statement_id":0,"series":["#,
+        r#"{"name":"cpu","tags":{"host":"a"},"columns":["time","mean"],"#,
+        r#""values":[["1970-01-01T00:00:00Z",0],["1970-01-01T00:00:01.5Z",null]]},"#,
+        r#"{"name":"cpu","tags":{"host":"b"},"columns":["time","mean"],"#,
+        r#""values":[["1970-01-01T00:00:00.000000001Z",0.5]]}],"#,
+        r#""messages":[{"level":"warning","text":"careful"}]},"#,
+        r#"{"statement_id":1},{"statement_id":2,"error":"database name required"}]}"#,
+        "\n"
+    );
+    assert_eq!(answer.pair(), (200, text));
+    assert_eq!(answer.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn times_in_every_epoch() {
+    let server = Server::new().await;
+    script(&server, &[Statement(0), Series(series("a", &[7_200_000_000_123]))]);
+    for (epoch, expected) in [
+        ("ns", "7200000000123"),
+        ("n", "7200000000123"),
+        ("u", "7200000000"),
+        ("%C2%B5", "7200000000"),
+        ("ms", "7200000"),
+        ("s", "7200"),
+        ("m", "120"),
+        ("h", "2"),
+    ] {
+        let answer = server.get(&format!("/query?q=x&epoch={epoch}")).await.json();
+        assert_eq!(answer["results"][0]["series"][0]["values"][0][0].to_string(), expected, "{epoch}");
+    }
+}
+
+#[tokio::test]
+async fn pretty_is_indented_by_four() {
+    let server = Server::new().await;
+    script(&server, &[Statement(0), Series(series("a", &[2]))]);
+    let expected = r#"{
+    "results": [
+        {
+            "statement_id": 0,
+            "series": [
+                {
+                    "name": "cpu",
+                    "tags": {
+                        "host": "a"
+                    },
+                    "columns": [
+                        "time",
+                        "mean"
+                    ],
+                    "values": [
+                        [
+                            2,
+                            1
+                        ]
+                    ]
+                }
+            ]
+        }
+    ]
+}
+"#;
+    assert_eq!(server.get("/query?q=x&pretty=true&epoch=ns").await.text(), expected);
+}
+
+#[tokio::test]
+async fn chunks_are_documents_that_say_what_follows() {
+    let server = Server::new().await;
+    let items = [
+        Statement(0),
+        Series(series("a", &[0, 1, 2, 3, 4])),
+        Series(series("b", &[5])),
+        Statement(1),
+        Statement(2),
+        Error("no".into()),
+    ];
+    script(&server, &items);
+    let answer = server.get("/query?q=x&chunked=true&chunk_size=2&epoch=ns").await;
+    let head =
+        |host: &str| format!(r#"{{"name":"cpu","tags":{{"host":"{host}"}},"columns":["time","mean"],"#);
+    let (a, b) = (head("a"), head("b"));
+    let lines = [
+        format!(
+            r#"{{"results":[{{"statement_id":0,"series":[{a}"values":[[0,0],[1,null]],"partial":true}}],"partial":true}}]}}"#
+        ),
+        format!(
+            r#"{{"results":[{{"statement_id":0,"series":[{a}"values":[[2,1],[3,1.5]],"partial":true}}],"partial":true}}]}}"#
+        ),
+        format!(r#"{{"results":[{{"statement_id":0,"series":[{a}"values":[[4,2]]}}],"partial":true}}]}}"#),
+        format!(r#"{{"results":[{{"statement_id":0,"series":[{b}"values":[[5,2.5]]}}]}}]}}"#),
+        r#"{"results":[{"statement_id":1}]}"#.to_owned(),
+        r#"{"results":[{"statement_id":2,"error":"no"}]}"#.to_owned(),
+    ];
+    assert_eq!(answer.text().lines().collect::<Vec<_>>(), lines);
+    assert!(answer.text().ends_with('\n'));
+}
+
+#[tokio::test]
+async fn a_series_in_pieces_is_one_series() {
+    let server = Server::new().await;
+    script(&server, &[Statement(0), Series(series("a", &[0])), Series(series("a", &[1]))]);
+    let whole = server.get("/query?q=x&epoch=ns").await.json();
+    assert_eq!(whole["results"][0]["series"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["results"][0]["series"][0]["values"].as_array().unwrap().len(), 2);
+    let chunks = server.get("/query?q=x&epoch=ns&chunked=true").await;
+    assert_eq!(chunks.text().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn csv_when_asked() {
+    let server = Server::new().await;
+    let names = Frame {
+        columns: vec![column(
+            "name",
+            FrameValues::Column(Column::new(Values::String(["a,b"].iter().collect()))),
+        )],
+        rows: 1,
+    };
+    let names = InfluxqlSeries { name: String::new(), tags: Vec::new(), frame: names };
+    script(
+        &server,
+        &[
+            Statement(0),
+            Series(series("a", &[1_500_000_000, 2_000_000_000])),
+            Series(series("b", &[0])),
+            Statement(1),
+            Series(names),
+        ],
+    );
+    let expected = "name,tags,time,mean\ncpu,host=a,1500000000,750000000\ncpu,host=a,2000000000,\n\
+                    cpu,host=b,0,0\n\nname,tags,name\n,,\"a,b\"\n";
+    for kind in ["application/csv", "text/csv"] {
+        let answer = accept(&server, "/query?q=x", kind).await;
+        assert_eq!((answer.text(), answer.header("content-type")), (expected, "text/csv"));
+    }
+    let seconds = accept(&server, "/query?q=x&epoch=s", "text/csv").await;
+    assert!(seconds.text().contains("cpu,host=a,1,"), "{}", seconds.text());
+}
+
+#[tokio::test]
+async fn what_a_query_is_told() {
+    let server = Server::new().await;
+    let params = "%7B%22a%22%3A1%2C%22b%22%3A1.5%2C%22c%22%3A%22x%22%2C%22d%22%3Atrue%7D";
+    server.get(&format!("/query?q=SELECT+1&db=d&rp=r&params={params}")).await;
+    let form = server
+        .ask(Method::POST, "/query?db=url&rp=r")
+        .header("content-type", "application/x-www-form-urlencoded");
+    server.send(form.body(Body::from("q=SELECT+2&db=form")).unwrap()).await;
+    let raw = server.ask(Method::POST, "/query?db=d").header("content-type", "application/vnd.influxql");
+    server.send(raw.body(Body::from("SELECT 3")).unwrap()).await;
+    let seen = server.query.influxql_seen.lock();
+    let first = &seen[0];
+    assert_eq!(
+        (first.query.as_str(), first.database.as_deref(), first.retention_policy.as_deref()),
+        ("SELECT 1", Some("d"), Some("r"))
+    );
+    let bound = [
+        ("a", InfluxqlParam::Integer(1)),
+        ("b", InfluxqlParam::Float(1.5)),
+        ("c", InfluxqlParam::String("x".into())),
+        ("d", InfluxqlParam::Boolean(true)),
+    ];
+    assert_eq!(first.params, bound.map(|(name, value)| (name.to_owned(), value)));
+    assert_eq!((first.read_only, first.may_create, first.org), (true, true, server.org()));
+    let second = &seen[1];
+    assert_eq!(
+        (second.query.as_str(), second.database.as_deref(), second.read_only),
+        ("SELECT 2", Some("form"), false)
+    );
+    assert_eq!((seen[2].query.as_str(), seen[2].database.as_deref()), ("SELECT 3", Some("d")));
+}
+
+#[tokio::test]
+async fn errors_of_the_whole_text() {
+    let server = Server::new().await;
+    server.get("/query?db=d").await.is_v1(400, "missing required parameter \"q\"");
+    let answer = server.get("/query?q=x&params=%7B%22a%22%3A%5B%5D%7D").await;
+    answer.is_v1(400, "error parsing query parameters: a: [] is not a plain value");
+    server
+        .query
+        .on_influxql(|_, _| Err(QueryError::Invalid("found x, expected SELECT at line 1, char 1".into())));
+    let message = "error parsing query: found x, expected SELECT at line 1, char 1";
+    server.get("/query?q=x").await.is_v1(400, message);
+    server.query.on_influxql(|_, _| Err(QueryError::Forbidden("no".into())));
+    server.get("/query?q=x").await.is_v1(403, "error authorizing query: no");
+    server.query.on_influxql(|_, sink| {
+        let many: Vec<i64> = (0..10_000).collect();
+        send(sink, [Statement(0), Series(series("a", &many))])?;
+        Err(QueryError::LimitReached("memory".into()))
+    });
+    let late = server.get("/query?q=x").await;
+    assert_eq!((late.status.as_u16(), &late.json()["results"][0]["error"]), (200, &"memory".into()));
+}
+
+#[tokio::test]
+async fn async_queries_answer_at_once() {
+    let server = Server::new().await;
+    let (told, ran) = std::sync::mpsc::channel();
+    server.query.on_influxql(move |_, sink| {
+        send(sink, [Statement(0), Series(series("a", &[1]))])?;
+        told.send(()).unwrap();
+        Ok(())
+    });
+    assert_eq!(server.post("/query?q=x&async=true", "").await.pair(), (204, ""));
+    let wait = tokio::task::spawn_blocking(move || ran.recv_timeout(std::time::Duration::from_secs(30)));
+    wait.await.unwrap().expect("it ran to its end");
+}
