@@ -469,4 +469,4 @@ async fn open_data_groups(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -20,6 +20,7 @@ mod lane;
 mod machine;
 mod options;
 mod raft;
+mod router;
 mod tasks;
 
 pub use cluster::{Cluster, ENTRY_BYTES_MAX, LogPressure, MachineFactory, founding_replica};
@@ -30,4 +31,5 @@ pub use identity::{Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use machine::{Durable, Machine, MachineError};
 pub use options::{LaneKind, Limits, Options, Timing, default_partitions};
+pub use router::{RouteError, Router, RouterMetrics};
 pub use tasks::TaskGroup;

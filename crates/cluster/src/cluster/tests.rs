@@ -1,1 +1,261 @@
+//! A node alone: it founds its cluster, takes writes, and after a restart goes on where its machines had got to.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use catalog::{FieldSpec, MemoryStore};
+use disk::RealVfs;
+use model::{BucketId, FieldType, SystemClock, Timestamp};
+use parking_lot::Mutex;
+
+use super::*;
+use crate::machine::{Durable, MachineError};
+use crate::options::{LaneKind, Timing};
+
+/// A machine that remembers what was applied, and makes it durable when told to.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) applied: Mutex<Vec<(LogPosition, PartitionOp)>>,
+    state: Mutex<Durable>,
+    durable: Mutex<Durable>,
+}
+
+impl Recorder {
+    /// Makes everything applied durable, and says up to where.
+    pub(crate) fn flush(&self) -> LogPosition {
+        let state = self.state.lock().clone();
+        *self.durable.lock() = state.clone();
+        state.position.unwrap()
+    }
+
+    fn note(&self, position: LogPosition) {
+        let mut state = self.state.lock();
+        assert!(state.position.is_none_or(|last| last.index + 1 == position.index), "{state:?} {position:?}");
+        state.position = Some(position);
+    }
+
+    /// What is left of it after a restart: what was durable.
+    fn restarted(&self) -> Self {
+        let durable = self.durable.lock().clone();
+        Self { state: Mutex::new(durable.clone()), durable: Mutex::new(durable), applied: Mutex::default() }
+    }
+}
+
+impl Machine for Recorder {
+    fn durable(&self) -> io::Result<Durable> {
+        Ok(self.durable.lock().clone())
+    }
+
+    fn apply(&self, position: LogPosition, op: PartitionOp) -> Result<(), MachineError> {
+        self.note(position);
+        self.applied.lock().push((position, op));
+        Ok(())
+    }
+
+    fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError> {
+        self.note(position);
+        Ok(())
+    }
+
+    fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError> {
+        self.note(position);
+        self.state.lock().membership = membership;
+        Ok(())
+    }
+}
+
+/// The machines of a node and its catalog, which outlive a restart as far as they are durable.
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) machines: Mutex<BTreeMap<PartitionId, Arc<Recorder>>>,
+    pub(crate) options: Options,
+    catalog: Mutex<Option<Arc<Catalog>>>,
+}
+
+impl Bench {
+    pub(crate) fn new(lane: LaneKind) -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path(), lane);
+        Arc::new(Self { dir, machines: Mutex::default(), options, catalog: Mutex::default() })
+    }
+
+    pub(crate) async fn open(self: &Arc<Self>, catalog: Arc<Catalog>) -> Result<Arc<Cluster>, OpenError> {
+        let bench = Arc::clone(self);
+        let factory: MachineFactory = Arc::new(move |partition, _replica| {
+            let mut machines = bench.machines.lock();
+            let machine = machines.get(&partition).map_or_else(Recorder::default, |old| old.restarted());
+            let machine = Arc::new(machine);
+            machines.insert(partition, Arc::clone(&machine));
+            Ok(machine)
+        });
+        let clock = Arc::new(SystemClock::new());
+        Cluster::open(self.options.clone(), Arc::new(RealVfs), clock, factory, catalog, Fatal::default())
+            .await
+    }
+
+    pub(crate) fn machine(&self, partition: u16) -> Arc<Recorder> {
+        Arc::clone(&self.machines.lock()[&PartitionId(partition)])
+    }
+}
+
+pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
+    Options {
+        data_dir: dir.to_owned(),
+        partitions: 4,
+        peer_address: "127.0.0.1:8088".to_owned(),
+        lane,
+        timing: Timing::NEAR,
+        limits: Limits { segment_bytes: 16 << 10, cache_bytes_max: 0, ..Limits::PRODUCTION },
+    }
+}
+
+pub(crate) fn empty_catalog() -> Arc<Catalog> {
+    Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap())
+}
+
+fn op(n: u64) -> PartitionOp {
+    PartitionOp::DropShards { bucket: BucketId::new(n + 1).unwrap(), ending_by: Timestamp(7) }
+}
+
+fn ops(machine: &Recorder) -> Vec<PartitionOp> {
+    machine.applied.lock().iter().map(|(_, op)| op.clone()).collect()
+}
+
+async fn a_restart_reapplies_what_was_not_durable(lane: LaneKind) {
+    let bench = Bench::new(lane);
+    let cluster = bench.open(empty_catalog()).await.unwrap();
+    assert_eq!(cluster.partitions(), 4);
+    assert_eq!(cluster.ready(), Ok(()));
+    for n in 0..20 {
+        cluster.propose(PartitionId(1), op(n)).await.unwrap();
+    }
+    assert_eq!(ops(&bench.machine(1)), (0..20).map(op).collect::<Vec<_>>());
+    bench.machine(1).flush();
+    for n in 20..30 {
+        cluster.propose(PartitionId(1), op(n)).await.unwrap();
+    }
+    let identity = *cluster.identity();
+    cluster.shutdown().await;
+
+    // The catalog was lost as well: its log brings it back.
+    let cluster = bench.open(empty_catalog()).await.unwrap();
+    assert_eq!(cluster.identity().cluster_id, identity.cluster_id);
+    assert_eq!(cluster.catalog().read().partitions(), Some(4));
+    assert_eq!(ops(&bench.machine(1)), (20..30).map(op).collect::<Vec<_>>());
+    assert_eq!(cluster.ready(), Ok(()));
+    cluster.propose(PartitionId(1), op(30)).await.unwrap();
+    assert_eq!(ops(&bench.machine(1)), (20..31).map(op).collect::<Vec<_>>());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_reapplies_what_was_not_durable_from_segments() {
+    a_restart_reapplies_what_was_not_durable(LaneKind::Segment).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_reapplies_what_was_not_durable_from_rocksdb() {
+    a_restart_reapplies_what_was_not_durable(LaneKind::RocksDb).await;
+}
+
+/// Waits until a condition holds, woken by the passing of openraft's own work.
+async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_flushed_is_purged_and_the_log_shrinks() {
+    let bench = Bench::new(LaneKind::Segment);
+    let mut cluster = bench.open(kept_catalog(&bench)).await.unwrap();
+    for round in 0..3 {
+        for n in 0..400 {
+            cluster.propose(PartitionId(n % 4), op(u64::from(n))).await.unwrap();
+        }
+        let before = cluster.lane.bytes();
+        assert!(before > 32 << 10, "{before}");
+        cluster.meta.compact_to_applied();
+        for partition in 0..4 {
+            let flushed = bench.machine(partition).flush();
+            cluster.flushed(PartitionId(partition), flushed);
+            let purged = || cluster.data[usize::from(partition)].status().purged == Some(flushed.index);
+            wait_for("the purge", purged).await;
+        }
+        wait_for("the log to shrink", || cluster.lane.bytes() <= 48 << 10).await;
+        // Votes and purge positions outlive the segments that they were first written to.
+        cluster.shutdown().await;
+        drop(cluster);
+        cluster = bench.open(kept_catalog(&bench)).await.unwrap();
+        let lost: usize = (0..4).map(|partition| ops(&bench.machine(partition)).len()).sum();
+        assert_eq!(lost, 0, "round {round}: everything was flushed, nothing comes again");
+    }
+    cluster.shutdown().await;
+}
+
+/// The catalog cannot be rebuilt from a purged log, so the bench keeps one over restarts.
+fn kept_catalog(bench: &Bench) -> Arc<Catalog> {
+    Arc::clone(bench.catalog.lock().get_or_insert_with(empty_catalog))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_its_log_does_not_begin_anew() {
+    let bench = Bench::new(LaneKind::Segment);
+    bench.open(empty_catalog()).await.unwrap().shutdown().await;
+    RealVfs.remove_dir_all(&bench.dir.path().join("raft")).unwrap();
+    let error = bench.open(empty_catalog()).await.unwrap_err();
+    assert!(matches!(error, OpenError::LogLost(GroupId::Meta)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn impossible_partitions_are_refused() {
+    let bench = Bench::new(LaneKind::Segment);
+    let wrong = Bench {
+        dir: tempfile::tempdir().unwrap(),
+        machines: Mutex::default(),
+        options: Options { partitions: 12, ..bench.options.clone() },
+        catalog: Mutex::default(),
+    };
+    let error = Arc::new(wrong).open(empty_catalog()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Partitions(12)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proposals_side_by_side_are_all_applied_once() {
+    let bench = Bench::new(LaneKind::Segment);
+    let cluster = bench.open(empty_catalog()).await.unwrap();
+    let all = (0..500).map(|n| cluster.propose(PartitionId(2), op(n)));
+    assert!(join_all(all).await.into_iter().all(|result| result.is_ok()));
+    let mut applied: Vec<_> = ops(&bench.machine(2)).iter().map(|op| format!("{op:?}")).collect();
+    applied.sort();
+    let mut wanted: Vec<_> = (0..500).map(op).map(|op| format!("{op:?}")).collect();
+    wanted.sort();
+    assert_eq!(applied, wanted);
+    let metrics = cluster.log_metrics();
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(count(&metrics.syncs) < count(&metrics.appends), "appends share syncs: {metrics:?}");
+    assert_eq!(cluster.data[2].status().in_flight_bytes, 0);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_answers_through_the_log() {
+    let bench = Bench::new(LaneKind::Segment);
+    let cluster = bench.open(empty_catalog()).await.unwrap();
+    let fields =
+        vec![FieldSpec { measurement: "m".to_owned(), field: "f".to_owned(), field_type: FieldType::Float }];
+    let command = Command::RegisterFields { bucket: BucketId::new(99).unwrap(), fields };
+    let answer = cluster.propose_catalog(command).await.unwrap();
+    assert_eq!(answer, Response::Fields(vec![catalog::FieldOutcome::NoBucket]));
+    cluster.read_barrier_meta().await.unwrap();
+    cluster.read_barrier_all().await.unwrap();
+    let missing = cluster.propose(PartitionId(4), op(1)).await;
+    assert_eq!(missing, Err(ProposeError::NoSuchGroup(GroupId::Data(PartitionId(4)))));
+    cluster.shutdown().await;
+    let after = cluster.propose(PartitionId(0), op(1)).await.unwrap_err();
+    assert!(matches!(after, ProposeError::Unavailable { .. }), "{after}");
+}

@@ -204,11 +204,6 @@ impl GroupIndex {
         self.located.get(at).map(|location| Found::Stored(position, *location))
     }
 
-    /// The oldest segment that holds something of this group: entries, or a vote or purge record not repeated later.
-    pub(crate) fn oldest_segment(&self) -> Option<u64> {
-        [self.oldest_entry_segment(), self.vote_segment, self.purged_segment].into_iter().flatten().min()
-    }
-
     /// The oldest segment that holds an entry of this group.
     pub(crate) fn oldest_entry_segment(&self) -> Option<u64> {
         self.located.front().map(|location| location.segment)

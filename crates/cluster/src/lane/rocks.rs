@@ -10,7 +10,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use disk::Vfs;
@@ -72,12 +72,11 @@ impl RocksLane {
     fn put(&mut self, batch: &mut WriteBatch, record: &Record) -> io::Result<Location> {
         let (entries, meta) = (family(&self.db, LOG), family(&self.db, META));
         let state = self.states.entry(record.group).or_default();
-        let mut len = 0;
         match &record.body {
             RecordBody::Append { position, entry } => {
                 let append = log::Append { id: Some((*position).into()), entry: entry.clone() };
                 let value = append.encode_to_vec();
-                len = u32::try_from(value.len()).map_err(io::Error::other)?;
+                let len = u32::try_from(value.len()).map_err(io::Error::other)?;
                 batch.put_cf(entries, entry_key(record.group, position.index), &value);
                 state.next = position.index + 1;
                 state.appended_since_delete += u64::from(len);
@@ -89,7 +88,7 @@ impl RocksLane {
                     batch.delete_cf(entries, entry_key(record.group, index));
                 }
                 state.next = state.next.min(from);
-                return Ok(Location { segment: 0, offset: 0, len });
+                return Ok(Location { segment: 0, offset: 0, len: 0 });
             }
             RecordBody::Purge(upto) => {
                 state.stored.purged = Some((*upto).into());
@@ -105,8 +104,7 @@ impl RocksLane {
             RecordBody::State(all) => state.stored = *all,
         }
         batch.put_cf(meta, record.group.to_be_bytes(), state.stored.encode_to_vec());
-        len = 0;
-        Ok(Location { segment: 0, offset: 0, len })
+        Ok(Location { segment: 0, offset: 0, len: 0 })
     }
 }
 
@@ -138,7 +136,7 @@ impl LogLane for RocksLane {
     }
 
     fn reader(&self) -> Arc<dyn LaneReader> {
-        Arc::new(RocksReader(Arc::clone(&self.db)))
+        Arc::new(RocksReader(Arc::downgrade(&self.db)))
     }
 
     fn bytes(&self) -> u64 {
@@ -156,12 +154,14 @@ impl LogLane for RocksLane {
     }
 }
 
+/// Does not keep the database open: when the lane is closed, its directory is free for another.
 #[derive(Debug)]
-struct RocksReader(Arc<DB>);
+struct RocksReader(Weak<DB>);
 
 impl LaneReader for RocksReader {
     fn read(&self, group: u32, index: u64, _location: Location) -> io::Result<Bytes> {
-        let value = self.0.get_cf(family(&self.0, LOG), entry_key(group, index)).map_err(io::Error::other)?;
+        let db = self.0.upgrade().ok_or_else(|| io::Error::other("the log is closed"))?;
+        let value = db.get_cf(family(&db, LOG), entry_key(group, index)).map_err(io::Error::other)?;
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the entry is not in the log");
         let append = log::Append::decode(Bytes::from(value.ok_or_else(missing)?))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
