@@ -45,7 +45,10 @@ pub struct Environment<'a> {
 
 impl std::fmt::Debug for Environment<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Environment").field("now", &self.now).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Environment")
+            .field("now", &self.now)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,11 +97,9 @@ pub fn run(
         ));
     }
     for (name, stream) in results {
-        let mut number = 0;
-        for table in stream.open(&context)? {
+        for (number, table) in (0..).zip(stream.open(&context)?) {
             context.check_cancelled()?;
             sink(&name, number, table?.into_frame()).map_err(|Stopped| FluxError::Cancelled)?;
-            number += 1;
         }
     }
     Ok(())

@@ -71,9 +71,29 @@ pub(crate) enum Package {
 
 /// Packages of Flux that are not here yet, or first parts of their paths.
 const NOT_YET: &[&str] = &[
-    "bitwise", "contrib/", "experimental", "generate", "http", "influxdata/", "internal/", "interpolate", "join",
-    "json", "kafka", "pagerduty", "planner", "profiler", "pushbullet", "runtime", "sampledata", "slack", "socket",
-    "sql", "system", "testing", "types",
+    "bitwise",
+    "contrib/",
+    "experimental",
+    "generate",
+    "http",
+    "influxdata/",
+    "internal/",
+    "interpolate",
+    "join",
+    "json",
+    "kafka",
+    "pagerduty",
+    "planner",
+    "profiler",
+    "pushbullet",
+    "runtime",
+    "sampledata",
+    "slack",
+    "socket",
+    "sql",
+    "system",
+    "testing",
+    "types",
 ];
 
 /// Whether a package can be imported.
@@ -81,7 +101,9 @@ pub(crate) fn package(path: &str) -> Package {
     if functions(path).is_some() {
         return Package::Present;
     }
-    let is_flux = NOT_YET.iter().any(|p| path == *p || path.strip_prefix(p).is_some_and(|r| p.ends_with('/') || r.starts_with('/')));
+    let is_flux = NOT_YET
+        .iter()
+        .any(|p| path == *p || path.strip_prefix(p).is_some_and(|r| p.ends_with('/') || r.starts_with('/')));
     if is_flux { Package::NotYet } else { Package::Unknown }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    BucketId, Column, ColumnType, FieldType, FieldValue, Frame, OrgId, ScanRequest, SchemaQuestion, SchemaRequest,
-    SeriesBlock, SeriesKey, Timestamp,
+    BucketId, Column, ColumnType, FieldType, FieldValue, Frame, OrgId, ScanRequest, SchemaQuestion,
+    SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
 };
 
 use crate::source::{Blocks, BucketInfo, BucketRef, Source, SourceError};
@@ -132,7 +132,8 @@ fn column(values: &BTreeMap<i64, FieldValue>, times: &[i64]) -> Column {
 }
 
 /// Generous limits.
-pub(crate) const LIMITS: Limits = Limits { steps_max: 1_000_000, memory_bytes_max: 64 << 20, rows_max: 1_000_000 };
+pub(crate) const LIMITS: Limits =
+    Limits { steps_max: 1_000_000, memory_bytes_max: 64 << 20, rows_max: 1_000_000 };
 
 /// Runs a script at 1970-01-01T01:00:00Z and prints its tables, or its error.
 pub(crate) fn output(source: &Memory, script: &str) -> String {
@@ -173,7 +174,7 @@ fn cell(column_type: ColumnType, value: Option<FieldValue>) -> String {
         None => "-".to_owned(),
         Some(FieldValue::Integer(t)) if column_type == ColumnType::Time => {
             let text = Timestamp(t).to_rfc3339();
-            text.strip_prefix("1970-01-01T").map_or(text.clone(), str::to_owned)
+            text.strip_prefix("1970-01-01T").map_or_else(|| text.clone(), str::to_owned)
         }
         Some(FieldValue::Float(v)) => format!("{v:?}"),
         Some(FieldValue::Integer(v)) => v.to_string(),

@@ -82,7 +82,9 @@ fn call_closure(
 pub(super) fn run_body(body: &[Step], scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> {
     for step in body {
         match step {
-            Step::Let(slot, ir) | Step::Option(_, slot, ir) => scope.set(*slot, evaluate(ir, scope, context)?),
+            Step::Let(slot, ir) | Step::Option(_, slot, ir) => {
+                scope.set(*slot, evaluate(ir, scope, context)?);
+            }
             Step::Eval(ir) => {
                 evaluate(ir, scope, context)?;
             }

@@ -117,10 +117,13 @@ impl<'a> Context<'a> {
     pub(crate) fn now(&self) -> Result<i64> {
         let option = self.now.borrow().clone();
         let Some(option) = option else { return Ok(self.environment.now.0) };
-        let function = Function::of(&option).ok_or_else(|| FluxError::invalid("option now is not a function"))?;
+        let function =
+            Function::of(&option).ok_or_else(|| FluxError::invalid("option now is not a function"))?;
         match function.call(self, vec![])? {
             Value::Time(now) => Ok(now),
-            other => Err(FluxError::invalid(format!("option now gave {}, not a time", other.type_of().name()))),
+            other => {
+                Err(FluxError::invalid(format!("option now gave {}, not a time", other.type_of().name())))
+            }
         }
     }
 
@@ -137,7 +140,9 @@ impl<'a> Context<'a> {
             Value::Duration(duration) => {
                 crate::value::calendar::add(self.now()?, *duration).ok_or_else(outside)
             }
-            other => Err(FluxError::invalid(format!("expected time or duration, got {}", other.type_of().name()))),
+            other => {
+                Err(FluxError::invalid(format!("expected time or duration, got {}", other.type_of().name())))
+            }
         }
     }
 
@@ -160,7 +165,9 @@ impl<'a> Context<'a> {
 pub(crate) fn location_of(value: &Value) -> Result<Location> {
     let wrong = || FluxError::invalid("location must be a record with zone and offset");
     let Value::Record(record) = value else { return Err(wrong()) };
-    let (Some(Value::String(zone)), Some(Value::Duration(offset))) = (record.get("zone"), record.get("offset")) else {
+    let (Some(Value::String(zone)), Some(Value::Duration(offset))) =
+        (record.get("zone"), record.get("offset"))
+    else {
         return Err(wrong());
     };
     Location::named(zone, offset.nanos).ok_or_else(|| FluxError::invalid(format!("unknown time zone {zone}")))

@@ -24,10 +24,9 @@ fn compound(ir: &Ir, scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> 
         Ir::Member(object, name, found) => member(&eval(object)?, name, found),
         Ir::Index(object, index) => self::index(&eval(object)?, &eval(index)?),
         Ir::Call(call) => self::call(call, scope, context),
-        Ir::Function(lambda) => Ok(Value::Closure(Rc::new(Closure {
-            lambda: Rc::clone(lambda),
-            scope: Rc::clone(scope),
-        }))),
+        Ir::Function(lambda) => {
+            Ok(Value::Closure(Rc::new(Closure { lambda: Rc::clone(lambda), scope: Rc::clone(scope) })))
+        }
         Ir::Record(base, fields) => {
             let mut record = match base {
                 None => Record::default(),

@@ -121,7 +121,8 @@ impl RowFunction {
 
     /// Whether a row passes: null counts as no.
     pub(crate) fn test(&self, context: &Context<'_>, row: Value) -> Result<bool> {
-        if let (Some(only), Some(scope), Function::Closure(closure)) = (&self.only, &self.scope, &self.function)
+        if let (Some(only), Some(scope), Function::Closure(closure)) =
+            (&self.only, &self.scope, &self.function)
             && let Some(Ir::And(parts)) = closure.lambda.expression()
         {
             context.step()?;

@@ -42,7 +42,12 @@ pub(super) fn call(
             match piped {
                 Some((_, ty)) if !parameter.ty.takes(ty) => errors.push((
                     span,
-                    format!("expected {} but found {} (argument {})", parameter.ty.name(), ty.name(), parameter.name),
+                    format!(
+                        "expected {} but found {} (argument {})",
+                        parameter.ty.name(),
+                        ty.name(),
+                        parameter.name
+                    ),
                 )),
                 None if !given => errors.push((span, "missing pipe argument".to_owned())),
                 _ => {}
@@ -77,7 +82,8 @@ pub(super) fn binary(operator: BinaryOperator, left: &Typed, right: &Typed) -> R
             if !comparable {
                 return mismatch();
             }
-            let unordered = |t| matches!(t, Type::Bool | Type::Record | Type::Array | Type::Function | Type::Stream);
+            let unordered =
+                |t| matches!(t, Type::Bool | Type::Record | Type::Array | Type::Function | Type::Stream);
             match [a, b].into_iter().find(|t| unordered(*t)) {
                 Some(ty) => Err(format!("{} is not Comparable", ty.name())),
                 None => Ok(Type::Bool),
@@ -98,7 +104,13 @@ pub(super) fn binary(operator: BinaryOperator, left: &Typed, right: &Typed) -> R
                     return Err(format!("{} is not {word}", ty.name()));
                 }
             }
-            if a == Type::Any { Ok(Type::Any) } else if a.takes(b) { Ok(a) } else { mismatch() }
+            if a == Type::Any {
+                Ok(Type::Any)
+            } else if a.takes(b) {
+                Ok(a)
+            } else {
+                mismatch()
+            }
         }
     }
 }

@@ -9,8 +9,8 @@ use super::check::{self, Argument};
 use super::ir::{Call, Ir, Lambda, LambdaDefault, Piece, Program, Step};
 use crate::stdlib::{self, Signature, SignatureParameter};
 use crate::syntax::ast::{
-    Body, Expr, ExprKind, File, LogicalOperator, Parameter, ParameterDefault, Property, Statement, StatementKind,
-    StringPiece, UnaryOperator,
+    Body, Expr, ExprKind, File, LogicalOperator, Parameter, ParameterDefault, Property, Statement,
+    StatementKind, StringPiece, UnaryOperator,
 };
 use crate::syntax::{Diagnostic, Span};
 use crate::value::{Type, Value};
@@ -24,7 +24,9 @@ pub(crate) fn resolve(file: &File) -> Result<Program, Vec<Diagnostic>> {
             |alias| alias.name.clone(),
         );
         match stdlib::package(&import.path) {
-            stdlib::Package::Present => resolver.define(&name, Known::Package(Rc::from(import.path.as_str()))),
+            stdlib::Package::Present => {
+                resolver.define(&name, Known::Package(Rc::from(import.path.as_str())))
+            }
             stdlib::Package::NotYet => {
                 resolver.error(import.span, format!("package {} is not implemented yet", import.path));
                 0
@@ -335,7 +337,13 @@ impl Resolver {
         piped
     }
 
-    fn call(&mut self, callee: &Expr, properties: &[Property], piped: Option<(Typed, Span)>, span: Span) -> Typed {
+    fn call(
+        &mut self,
+        callee: &Expr,
+        properties: &[Property],
+        piped: Option<(Typed, Span)>,
+        span: Span,
+    ) -> Typed {
         let name = call_name(callee);
         let function = self.expr(callee);
         if !Type::Function.takes(function.ty) {

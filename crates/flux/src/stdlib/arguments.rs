@@ -20,7 +20,11 @@ fn wrong(name: &str, expected: &str, found: &Value) -> FluxError {
 
 impl Arguments {
     /// Binds given arguments to a function's parameters.
-    pub(crate) fn bind(builtin: &Builtin, given: Vec<(Rc<str>, Value)>, piped: Option<Value>) -> Result<Self> {
+    pub(crate) fn bind(
+        builtin: &Builtin,
+        given: Vec<(Rc<str>, Value)>,
+        piped: Option<Value>,
+    ) -> Result<Self> {
         let parameters = &builtin.signature().parameters;
         let mut values = given;
         if builtin.signature().open {
@@ -43,9 +47,13 @@ impl Arguments {
         for parameter in parameters.iter().filter(|p| p.required || p.pipe) {
             match values.iter().find(|(n, _)| **n == *parameter.name) {
                 None if parameter.pipe => return Err(FluxError::invalid("missing pipe argument")),
-                None => return Err(FluxError::invalid(format!("missing required argument {}", parameter.name))),
+                None => {
+                    return Err(FluxError::invalid(format!("missing required argument {}", parameter.name)));
+                }
                 // A null may stand for a value of a column, never for a stream or a function.
-                Some((name, value @ Value::Null)) if matches!(parameter.ty, Type::Stream | Type::Function) => {
+                Some((name, value @ Value::Null))
+                    if matches!(parameter.ty, Type::Stream | Type::Function) =>
+                {
                     return Err(wrong(name, parameter.ty.name(), value));
                 }
                 Some(_) => {}

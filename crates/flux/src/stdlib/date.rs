@@ -34,7 +34,9 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
     all.extend([
         Builtin::new("truncate", "t:timeable, unit:duration, ?location:record => time", truncate),
         Builtin::new("add", "d:duration, to:timeable, ?location:record => time", |c, a| moved(c, a, "to", 1)),
-        Builtin::new("sub", "d:duration, from:timeable, ?location:record => time", |c, a| moved(c, a, "from", -1)),
+        Builtin::new("sub", "d:duration, from:timeable, ?location:record => time", |c, a| {
+            moved(c, a, "from", -1)
+        }),
         Builtin::new("scale", "d:duration, n:int => duration", |_, a| {
             let scaled = a.duration_or("d", Duration::ZERO)?.checked_mul(a.int_or("n", 1)?);
             scaled.map(Value::Duration).ok_or_else(out_of_range)
@@ -82,14 +84,24 @@ fn moved(context: &Context<'_>, arguments: &Arguments, name: &str, sign: i64) ->
         return calendar::add(time, by).map(Value::Time).ok_or_else(out_of_range);
     }
     let local = calendar::add(location.to_local(time), by).ok_or_else(out_of_range)?;
-    Ok(Value::Time(location.from_local(local)))
+    Ok(Value::Time(location.instant_of(local)))
 }
 
 /// Days of the week (Sunday is 0) and months by name.
 pub(super) fn constant(name: &str) -> Option<Value> {
     const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
     let day = DAYS.iter().position(|d| *d == name);

@@ -69,7 +69,10 @@ pub(super) fn constant(name: &str) -> Option<Value> {
 fn float(arguments: &Arguments, name: &str) -> Result<f64> {
     match arguments.get(name) {
         Value::Float(v) => Ok(*v),
-        other => Err(FluxError::invalid(format!("expected float but found {} (argument {name})", other.type_of().name()))),
+        other => Err(FluxError::invalid(format!(
+            "expected float but found {} (argument {name})",
+            other.type_of().name()
+        ))),
     }
 }
 

@@ -16,7 +16,9 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
             let compiled = Regex::new(&a.text("v")?);
             compiled.map(|r| Value::Regex(Rc::new(r))).map_err(|e| FluxError::invalid(e.to_string()))
         }),
-        Builtin::new("quoteMeta", "v:string => string", |_, a| Ok(Value::string(regex::escape(&a.text("v")?)))),
+        Builtin::new("quoteMeta", "v:string => string", |_, a| {
+            Ok(Value::string(regex::escape(&a.text("v")?)))
+        }),
         Builtin::new("getString", "r:regexp => string", |_, a| Ok(Value::string(pattern(a)?.as_str()))),
         Builtin::new("matchRegexpString", MATCH, |_, a| Ok(Value::Bool(pattern(a)?.is_match(&a.text("v")?)))),
         Builtin::new("findString", MATCH, |_, a| {

@@ -15,11 +15,9 @@ use crate::value::{Duration, Value};
 
 pub(super) static FUNCTIONS: Functions = Functions::new(|| {
     vec![
-        Builtin::new(
-            "measurements",
-            "bucket:string, ?start:timeable, ?stop:timeable => stream",
-            |c, a| answer(c, a, SchemaQuestion::Measurements),
-        ),
+        Builtin::new("measurements", "bucket:string, ?start:timeable, ?stop:timeable => stream", |c, a| {
+            answer(c, a, SchemaQuestion::Measurements)
+        }),
         Builtin::new(
             "tagKeys",
             "bucket:string, ?predicate:function, ?start:timeable, ?stop:timeable => stream",
@@ -80,8 +78,9 @@ fn answer(context: &Context<'_>, arguments: &Arguments, question: SchemaQuestion
     let (start, stop) = (time("start", Duration::nanos(DAYS_30))?, time("stop", Duration::ZERO)?);
     let mut predicate = match Function::of(arguments.get("predicate")) {
         None => Predicate::TRUE,
-        Some(function) => pushed_predicate(&function, context)?
-            .ok_or_else(|| FluxError::invalid("predicate may only test the measurement, the field and tags"))?,
+        Some(function) => pushed_predicate(&function, context)?.ok_or_else(|| {
+            FluxError::invalid("predicate may only test the measurement, the field and tags")
+        })?,
     };
     if let Value::String(measurement) = arguments.get("measurement") {
         let only = Predicate::Compare(Subject::Measurement, Test::Eq(measurement.to_string()));

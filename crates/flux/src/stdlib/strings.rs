@@ -16,7 +16,9 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
         Builtin::new("toTitle", ONE, |_, a| text(a.text("v")?.to_uppercase())),
         Builtin::new("title", ONE, |_, a| text(title(&a.text("v")?))),
         Builtin::new("trimSpace", ONE, |_, a| text(a.text("v")?.trim())),
-        Builtin::new("trim", CUT, |_, a| with(a, "cutset", |v, cut| v.trim_matches(|c| cut.contains(c)).to_owned())),
+        Builtin::new("trim", CUT, |_, a| {
+            with(a, "cutset", |v, cut| v.trim_matches(|c| cut.contains(c)).to_owned())
+        }),
         Builtin::new("trimLeft", CUT, |_, a| {
             with(a, "cutset", |v, cut| v.trim_start_matches(|c| cut.contains(c)).to_owned())
         }),
@@ -99,7 +101,11 @@ fn title(value: &str) -> String {
     let mut start = true;
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
-        if start { out.extend(c.to_uppercase()) } else { out.push(c) }
+        if start {
+            out.extend(c.to_uppercase());
+        } else {
+            out.push(c);
+        }
         start = c.is_whitespace();
     }
     out
@@ -118,7 +124,9 @@ const REPEAT_BYTES_MAX: usize = 1 << 20;
 fn repeat(_: &crate::interpret::Context<'_>, arguments: &Arguments) -> Result<Value> {
     let (v, count) = (arguments.text("v")?, arguments.count_or("i", 0)?);
     if v.len().saturating_mul(count) > REPEAT_BYTES_MAX {
-        return Err(FluxError::invalid(format!("repeat would make a string longer than {REPEAT_BYTES_MAX} bytes")));
+        return Err(FluxError::invalid(format!(
+            "repeat would make a string longer than {REPEAT_BYTES_MAX} bytes"
+        )));
     }
     text(v.repeat(count))
 }

@@ -27,19 +27,19 @@ pub(super) fn influxdb() -> &'static [Builtin] {
 /// The functions of the universe, part by part.
 fn parts() -> [&'static [Builtin]; 12] {
     [
-    &aggregates::FUNCTIONS,
-    &columns::FUNCTIONS,
-    &groups::FUNCTIONS,
-    &inputs::FUNCTIONS,
-    &inputs::STORED,
-    &pick::FUNCTIONS,
-    &pivot::FUNCTIONS,
-    &rows::FUNCTIONS,
-    &selectors::FUNCTIONS,
-    &sequence::FUNCTIONS,
-    &values::FUNCTIONS,
-    &windows::FUNCTIONS,
-]
+        &aggregates::FUNCTIONS,
+        &columns::FUNCTIONS,
+        &groups::FUNCTIONS,
+        &inputs::FUNCTIONS,
+        &inputs::STORED,
+        &pick::FUNCTIONS,
+        &pivot::FUNCTIONS,
+        &rows::FUNCTIONS,
+        &selectors::FUNCTIONS,
+        &sequence::FUNCTIONS,
+        &values::FUNCTIONS,
+        &windows::FUNCTIONS,
+    ]
 }
 
 macro_rules! not_yet {

@@ -269,8 +269,8 @@ impl<'a> Parser<'a> {
 /// Whether an expression may begin with the token.
 const fn starts_expression(kind: Kind) -> bool {
     use Kind::{
-        Add, Dot, Duration, Exists, Float, Ident, If, Int, LBrace, LBrack, LParen, Mul, Not, PipeReceive, Quote,
-        Regex, Sub, Time,
+        Add, Dot, Duration, Exists, Float, Ident, If, Int, LBrace, LBrack, LParen, Mul, Not, PipeReceive,
+        Quote, Regex, Sub, Time,
     };
     matches!(
         kind,

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::ast::{Body, Expr, ExprKind, File, ParameterDefault, Property, Statement, StatementKind, StringPiece};
+use super::ast::{
+    Body, Expr, ExprKind, File, ParameterDefault, Property, Statement, StatementKind, StringPiece,
+};
 
 impl File {
     /// One line per node, indented by depth, each with its place.
@@ -128,8 +130,12 @@ impl Dump {
                 self.nested(|d| {
                     for parameter in parameters {
                         match &parameter.default {
-                            ParameterDefault::Required => d.line(&format!("parameter {}", parameter.name.name)),
-                            ParameterDefault::Pipe => d.line(&format!("parameter {}=<-", parameter.name.name)),
+                            ParameterDefault::Required => {
+                                d.line(&format!("parameter {}", parameter.name.name));
+                            }
+                            ParameterDefault::Pipe => {
+                                d.line(&format!("parameter {}=<-", parameter.name.name));
+                            }
                             ParameterDefault::Value(value) => {
                                 d.group(&format!("parameter {}=", parameter.name.name), &[value]);
                             }

@@ -58,10 +58,12 @@ impl Aggregate {
             return Ok(ColumnType::Field(FieldType::Integer));
         }
         match input {
-            ColumnType::Field(FieldType::Float | FieldType::Integer | FieldType::Unsigned) => Ok(match self {
-                Self::Sum | Self::Spread => input,
-                _ => ColumnType::Field(FieldType::Float),
-            }),
+            ColumnType::Field(FieldType::Float | FieldType::Integer | FieldType::Unsigned) => {
+                Ok(match self {
+                    Self::Sum | Self::Spread => input,
+                    _ => ColumnType::Field(FieldType::Float),
+                })
+            }
             other => Err(FluxError::invalid(format!(
                 "unsupported input type for {} aggregate: {}",
                 self.name(),
@@ -81,12 +83,16 @@ impl Aggregate {
         }
         match &column.values {
             Values::Float(v) => self.of_floats(column, v, rows),
-            Values::Integer(v) => self.of_numbers(column, v, rows, int_to_float, FieldValue::Integer, |a, b| {
-                (a.wrapping_add(b), a.wrapping_sub(b))
-            }),
-            Values::Unsigned(v) => self.of_numbers(column, v, rows, uint_to_float, FieldValue::Unsigned, |a, b| {
-                (a.wrapping_add(b), a.wrapping_sub(b))
-            }),
+            Values::Integer(v) => {
+                self.of_numbers(column, v, rows, int_to_float, FieldValue::Integer, |a, b| {
+                    (a.wrapping_add(b), a.wrapping_sub(b))
+                })
+            }
+            Values::Unsigned(v) => {
+                self.of_numbers(column, v, rows, uint_to_float, FieldValue::Unsigned, |a, b| {
+                    (a.wrapping_add(b), a.wrapping_sub(b))
+                })
+            }
             _ => None,
         }
     }
@@ -129,14 +135,21 @@ impl Aggregate {
     }
 
     /// What is computed on floats whatever the type. `None` when there are no values.
-    fn statistic<T: Copy>(self, column: &Column, values: &[T], rows: &Rows, float: impl Fn(T) -> f64) -> Option<f64> {
+    fn statistic<T: Copy>(
+        self,
+        column: &Column,
+        values: &[T],
+        rows: &Rows,
+        float: impl Fn(T) -> f64,
+    ) -> Option<f64> {
         let (sum, count) = fold(column, values, rows, (0.0, 0_u64), |(s, n), v| (s + float(v), n + 1));
         if count == 0 {
             return None;
         }
         let n = uint_to_float(count);
         let mean = sum / n;
-        let moment = |power: i32| fold(column, values, rows, 0.0, |acc, v| acc + (float(v) - mean).powi(power));
+        let moment =
+            |power: i32| fold(column, values, rows, 0.0, |acc, v| acc + (float(v) - mean).powi(power));
         Some(match self {
             Self::Sum => sum,
             Self::Mean => mean,
@@ -159,7 +172,11 @@ impl Aggregate {
 }
 
 /// The value below which a share `q` of sorted values lies, interpolated.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank between 0 and the length")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank between 0 and the length"
+)]
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let rank = q.clamp(0.0, 1.0) * uint_to_float(sorted.len() as u64 - 1);
     let (low, high) = (rank.floor(), rank.ceil());
@@ -177,9 +194,9 @@ fn fold<T: Copy, A>(column: &Column, values: &[T], rows: &Rows, start: A, mut f:
             }
         }
         (Rows::Range(from, to), Some(valid)) => {
-            for at in *from..*to {
+            for (at, value) in values.iter().enumerate().take(*to).skip(*from) {
                 if valid.get(at) {
-                    acc = f(acc, values[at]);
+                    acc = f(acc, *value);
                 }
             }
         }
@@ -200,7 +217,10 @@ pub(crate) fn all(rows: usize) -> Rows {
 }
 
 /// Collects results into a column of a type.
-pub(crate) fn column(column_type: ColumnType, values: impl Iterator<Item = Option<FieldValue>>) -> Rc<Column> {
+pub(crate) fn column(
+    column_type: ColumnType,
+    values: impl Iterator<Item = Option<FieldValue>>,
+) -> Rc<Column> {
     let mut column = Column::empty(column_type);
     for value in values {
         match value {

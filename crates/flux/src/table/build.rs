@@ -128,7 +128,9 @@ pub(crate) fn concat(tables: &[Table]) -> Result<Table> {
             None => names.push((Arc::clone(&column.name), column.data.column_type())),
             Some((name, have)) if *have != column.data.column_type() => {
                 let (have, given) = (type_name(*have), type_name(column.data.column_type()));
-                let message = format!("schema collision detected: column \"{name}\" is both of type {given} and {have}");
+                let message = format!(
+                    "schema collision detected: column \"{name}\" is both of type {given} and {have}"
+                );
                 return Err(FluxError::Invalid(message));
             }
             Some(_) => {}

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::{Bitmap, BucketId, Column, Predicate, ScanRequest, SeriesBlock, SeriesKey, TimeRange, Timestamp, Values};
+use model::{
+    Bitmap, BucketId, Column, Predicate, ScanRequest, SeriesBlock, SeriesKey, TimeRange, Timestamp, Values,
+};
 
 use super::pushdown;
 use super::{Data, Table, TableColumn, Tables};
@@ -57,7 +59,8 @@ impl From {
         let fields = pushdown::fields(&predicate);
         let range = TimeRange::new(Timestamp(start), Timestamp(stop));
         let blocks = context.source.scan(&ScanRequest { bucket, range, predicate, fields })?;
-        let mut tables = SeriesTables { blocks, context, range: (start, stop), current: None, ready: Vec::new() };
+        let mut tables =
+            SeriesTables { blocks, context, range: (start, stop), current: None, ready: Vec::new() };
         Ok(Box::new(std::iter::from_fn(move || {
             'tables: loop {
                 let mut table = match tables.next()? {

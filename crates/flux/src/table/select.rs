@@ -30,7 +30,10 @@ impl Selector {
 
     /// Refuses columns that have no order.
     pub(crate) fn check(self, column: &Column) -> Result<()> {
-        let ordered = matches!(column.values, Values::Float(_) | Values::Integer(_) | Values::Unsigned(_) | Values::Time(_));
+        let ordered = matches!(
+            column.values,
+            Values::Float(_) | Values::Integer(_) | Values::Unsigned(_) | Values::Time(_)
+        );
         if ordered || matches!(self, Self::First | Self::Last) {
             return Ok(());
         }

@@ -117,7 +117,10 @@ impl Stream {
     }
 
     /// All tables in, any number out.
-    pub(crate) fn gather(&self, f: impl Fn(&Context<'_>, Vec<Table>) -> Result<Vec<Table>> + 'static) -> Self {
+    pub(crate) fn gather(
+        &self,
+        f: impl Fn(&Context<'_>, Vec<Table>) -> Result<Vec<Table>> + 'static,
+    ) -> Self {
         let input = self.clone();
         Self::new(self.bounds, move |context| {
             let (tables, held) = input.collect(context)?;

@@ -7,8 +7,16 @@ use model::{Column, Values};
 
 use crate::error::{FluxError, Result};
 use crate::interpret::Context;
-use crate::value::calendar::{self, Location};
 use crate::value::Duration;
+use crate::value::calendar::{self, Location};
+
+/// In how many windows one row may lie.
+const WINDOWS_PER_ROW_MAX: i64 = 100_000;
+
+/// Nanoseconds of a duration, with months of 30 days.
+const fn approximate(duration: Duration) -> i64 {
+    duration.months.saturating_mul(30 * model::time::DAY_NS).saturating_add(duration.nanos)
+}
 
 /// A sequence of windows.
 #[derive(Debug, Clone)]
@@ -37,18 +45,31 @@ pub(crate) struct Window {
 }
 
 impl Windows {
-    pub(crate) fn new(every: Duration, period: Duration, offset: Duration, location: Location) -> Result<Self> {
+    pub(crate) fn new(
+        every: Duration,
+        period: Duration,
+        offset: Duration,
+        location: Location,
+    ) -> Result<Self> {
         if every.is_zero() {
             return Err(FluxError::invalid("duration used as an interval cannot be zero"));
         }
         if every.months != 0 && every.nanos != 0 {
-            return Err(FluxError::invalid("duration used as an interval cannot mix month and nanosecond units"));
+            return Err(FluxError::invalid(
+                "duration used as an interval cannot mix month and nanosecond units",
+            ));
         }
         if every.is_negative() || period.is_negative() {
             return Err(FluxError::invalid("duration used as an interval cannot be negative"));
         }
         let origin = calendar::add(0, offset).ok_or_else(|| FluxError::invalid("offset is out of range"))?;
         let period = if period.is_zero() { every } else { period };
+        if approximate(period) / approximate(every).max(1) > WINDOWS_PER_ROW_MAX {
+            return Err(FluxError::Limit {
+                name: "flux-windows-per-row",
+                limit: WINDOWS_PER_ROW_MAX.unsigned_abs(),
+            });
+        }
         Ok(Self { every, period, origin, location })
     }
 
@@ -62,7 +83,7 @@ impl Windows {
         let end = if index < 0 { i64::MIN } else { i64::MAX };
         let start = self.every.checked_mul(index).and_then(|d| calendar::add(self.origin, d)).unwrap_or(end);
         let stop = calendar::add(start, self.period).unwrap_or(i64::MAX);
-        (self.location.from_local(start), self.location.from_local(stop))
+        (self.location.instant_of(start), self.location.instant_of(stop))
     }
 
     /// The last window that begins at or before `time`.
@@ -78,7 +99,9 @@ impl Windows {
         while self.bounds(index).0 > time && index > i64::MIN / 4 {
             index -= 1;
         }
-        while self.bounds(index + 1).0 <= time && self.bounds(index + 1).0 > self.bounds(index).0 {
+        while self.bounds(index.saturating_add(1)).0 <= time
+            && self.bounds(index.saturating_add(1)).0 > self.bounds(index).0
+        {
             index += 1;
         }
         index
@@ -92,7 +115,9 @@ impl Windows {
     /// The first window that still contains `time` (or the last one before it).
     fn first_index(&self, time: i64) -> i64 {
         let mut index = self.last_index(time);
-        while self.bounds(index - 1).1 > time && self.bounds(index - 1).1 < self.bounds(index).1 {
+        while self.bounds(index.saturating_sub(1)).1 > time
+            && self.bounds(index.saturating_sub(1)).1 < self.bounds(index).1
+        {
             index -= 1;
         }
         index
@@ -116,7 +141,11 @@ impl Windows {
             return Ok(Vec::new());
         }
         let sorted = times.valid.is_none() && stamps.is_sorted();
-        if sorted { self.split_sorted(stamps, range, empty, context) } else { self.split_any(times, range, empty, context) }
+        if sorted {
+            self.split_sorted(stamps, range, empty, context)
+        } else {
+            self.split_any(times, range, empty, context)
+        }
     }
 
     fn split_sorted(
@@ -146,9 +175,13 @@ impl Windows {
             if out.len().is_multiple_of(4096) {
                 context.check_cancelled()?;
             }
-            let next = index + 1;
+            let next = index.saturating_add(1);
             // Without empty windows, jump over those that hold nothing.
-            index = if !empty && to == from && from < end { next.max(self.first_index(stamps[from])) } else { next };
+            index = if !empty && to == from && from < end {
+                next.max(self.first_index(stamps[from]))
+            } else {
+                next
+            };
             if self.bounds(index).0 == i64::MAX {
                 return Ok(out);
             }

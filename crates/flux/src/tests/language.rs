@@ -8,7 +8,9 @@ use crate::{Class, Limits};
 
 /// Evaluates an expression as a column of one row.
 fn value(expression: &str, expected: &Expect) {
-    let script = format!("import \"array\"\nimport \"math\"\nimport \"strings\"\nimport \"date\"\nimport \"dict\"\nimport \"regexp\"\narray.from(rows: [{{v: {expression}}}])");
+    let script = format!(
+        "import \"array\"\nimport \"math\"\nimport \"strings\"\nimport \"date\"\nimport \"dict\"\nimport \"regexp\"\narray.from(rows: [{{v: {expression}}}])"
+    );
     let text = output(&Memory::default(), &script);
     let text = text.strip_prefix("_result 0: v\n  ").unwrap_or(&text);
     expected.assert_eq(text.trim_end_matches('\n'));
@@ -49,7 +51,12 @@ fn conversions() {
     value("string(v: 1.0)", &expect!["1"]);
     value("time(v: \"2020-01-01\")", &expect!["2020-01-01T00:00:00Z"]);
     value("bool(v: \"true\")", &expect!["true"]);
-    value("int(v: \"x\")", &expect![[r#"error calling function "int" @7:23-7:34: cannot convert string "x" to int due to invalid syntax"#]]);
+    value(
+        "int(v: \"x\")",
+        &expect![[
+            r#"error calling function "int" @7:23-7:34: cannot convert string "x" to int due to invalid syntax"#
+        ]],
+    );
 }
 
 #[test]
@@ -70,9 +77,12 @@ fn functions_and_closures() {
 
 #[test]
 fn options_change_now() {
-    check("option now = () => 2020-01-01T00:00:00Z\nimport \"array\"", &expect![[r#"
+    check(
+        "option now = () => 2020-01-01T00:00:00Z\nimport \"array\"",
+        &expect![[r#"
         error @2:1-2:7: invalid statement: import
-    "#]]);
+    "#]],
+    );
     check(
         "import \"array\"\noption now = () => 2020-01-01T00:00:00Z\narray.from(rows: [{t: now()}])",
         &expect![[r#"
@@ -99,50 +109,89 @@ fn several_results() {
               1
         "#]],
     );
-    check("import \"array\"\na = array.from(rows: [{x: 1}])\na\na", &expect![[r#"
+    check(
+        "import \"array\"\na = array.from(rows: [{x: 1}])\na\na",
+        &expect![[r#"
         tried to produce more than one result with the name "_result"
-    "#]]);
-    check("a = 1 + 1", &expect![[r#"
+    "#]],
+    );
+    check(
+        "a = 1 + 1",
+        &expect![[r#"
         this Flux script returns no streaming data. Consider adding a "yield" or invoking streaming functions directly, without performing an assignment
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn compile_errors_have_a_place() {
-    check("x = 1\nfoo(x: 1)", &expect![[r#"
+    check(
+        "x = 1\nfoo(x: 1)",
+        &expect![[r#"
         error @2:1-2:4: undefined identifier foo
-    "#]]);
-    check("from(bucket: \"b\") |> rang(start: 0)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "from(bucket: \"b\") |> rang(start: 0)",
+        &expect![[r#"
         error @1:22-1:26: undefined identifier rang
-    "#]]);
-    check("from(bucket: 1) |> range(start: 0)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "from(bucket: 1) |> range(start: 0)",
+        &expect![[r#"
         error @1:14-1:15: expected string but found int (argument bucket)
-    "#]]);
-    check("from(bucket: \"b\") |> range(stop: 0)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "from(bucket: \"b\") |> range(stop: 0)",
+        &expect![[r#"
         error @1:22-1:36: missing required argument start
-    "#]]);
-    check("from(bucket: \"b\") |> range(start: 0, begin: 1)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "from(bucket: \"b\") |> range(start: 0, begin: 1)",
+        &expect![[r#"
         error @1:22-1:47: found unexpected argument begin
-    "#]]);
-    check("1 + \"a\"", &expect![[r#"
+    "#]],
+    );
+    check(
+        "1 + \"a\"",
+        &expect![[r#"
         error @1:5-1:8: expected int but found string
-    "#]]);
-    check("import \"nope\"", &expect![[r#"
+    "#]],
+    );
+    check(
+        "import \"nope\"",
+        &expect![[r#"
         error @1:1-1:14: invalid import path nope
-    "#]]);
-    check("import \"sql\"", &expect![[r#"
+    "#]],
+    );
+    check(
+        "import \"sql\"",
+        &expect![[r#"
         error @1:1-1:13: package sql is not implemented yet
-    "#]]);
-    check("return 1", &expect![[r#"
+    "#]],
+    );
+    check(
+        "return 1",
+        &expect![[r#"
         error @1:1-1:9: return not inside of a function
-    "#]]);
-    check("f = (x) => x\nf(y: 1)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "f = (x) => x\nf(y: 1)",
+        &expect![[r#"
         error @2:1-2:8: found unexpected argument y
         error @2:1-2:8: missing required argument x
-    "#]]);
-    check("from(bucket: \"b\") |> range(start: 0) |> holtWinters(n: 1)", &expect![[r#"
+    "#]],
+    );
+    check(
+        "from(bucket: \"b\") |> range(start: 0) |> holtWinters(n: 1)",
+        &expect![[r#"
         error calling function "holtWinters" @1:41-1:58: function holtWinters is not implemented yet
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -194,4 +243,37 @@ fn limits_stop_scripts() {
 fn classes_of_errors() {
     assert_eq!(class("from(bucket: \"x\") |> range(start: 0)", LIMITS), Class::NotFound);
     assert_eq!(class("from(", LIMITS), Class::Invalid);
+}
+
+#[test]
+fn extreme_arguments_are_errors_not_panics() {
+    let all = "from(bucket: \"b\") |> range(start: 0)";
+    for rest in [
+        "|> aggregateWindow(every: 1ns, period: 1y, fn: sum)",
+        "|> aggregateWindow(every: 9223372036854775807ns, fn: sum)",
+        "|> aggregateWindow(every: 0s, fn: sum)",
+        "|> aggregateWindow(every: -1s, fn: sum)",
+        "|> aggregateWindow(every: 1mo1d, fn: sum)",
+        "|> limit(n: -1)",
+        "|> limit(n: 9223372036854775807, offset: 9223372036854775807)",
+        "|> timeShift(duration: 9223372036854775807ns)",
+        "|> movingAverage(n: 0)",
+        "|> quantile(q: 2.0)",
+        "|> map(fn: (r) => ({r with _value: 9223372036854775807 + 1}))",
+        "|> top(n: 9223372036854775807)",
+        "|> filter(fn: (r) => r._value)",
+        "|> map(fn: (r) => 1)",
+    ] {
+        let script = format!("{all} {rest}");
+        // The outcome may be either; a panic fails the test.
+        let _outcome = try_run(&Memory::of(CPU), &script, LIMITS, &mut |_, _, _| {});
+    }
+    for far in ["range(start: 1677-09-21T00:12:44Z, stop: 2262-04-11T23:47:16Z)", "range(start: -292y)"] {
+        let script = format!(
+            "from(bucket: \"b\") |> {far} |> aggregateWindow(every: 100y, fn: count, createEmpty: false)"
+        );
+        try_run(&Memory::of(CPU), &script, LIMITS, &mut |_, _, _| {}).unwrap();
+    }
+    let script = "option now = () => 1677-09-21T00:12:44Z\nimport_free = today()\nfrom(bucket: \"b\") |> range(start: 0, stop: today())";
+    let _outcome = try_run(&Memory::of(CPU), script, LIMITS, &mut |_, _, _| {});
 }

@@ -6,10 +6,60 @@ use crate::test_source::{LIMITS, Memory, try_run};
 
 /// Pieces of scripts, put together at random.
 const PIECES: &[&str] = &[
-    "from", "(", ")", "bucket", ":", "\"b\"", "|>", "range", "{", "}", "[", "]", "=>", "=", "<-", ",", ".", "r", "_value",
-    "1", "2.5", "1h", "2020-01-01T00:00:00Z", "/a/", "/", "+", "-", "*", "^", "and", "or", "not", "exists", "if", "then",
-    "else", "option", "import", "return", "builtin", "testcase", "package", "with", "\"${", "\"", "\\", "// c\n", "\n", "@",
-    "é", "filter(fn: (r) => r._value > 1)", "x = 1\n", "map", "@edition(",
+    "from",
+    "(",
+    ")",
+    "bucket",
+    ":",
+    "\"b\"",
+    "|>",
+    "range",
+    "{",
+    "}",
+    "[",
+    "]",
+    "=>",
+    "=",
+    "<-",
+    ",",
+    ".",
+    "r",
+    "_value",
+    "1",
+    "2.5",
+    "1h",
+    "2020-01-01T00:00:00Z",
+    "/a/",
+    "/",
+    "+",
+    "-",
+    "*",
+    "^",
+    "and",
+    "or",
+    "not",
+    "exists",
+    "if",
+    "then",
+    "else",
+    "option",
+    "import",
+    "return",
+    "builtin",
+    "testcase",
+    "package",
+    "with",
+    "\"${",
+    "\"",
+    "\\",
+    "// c\n",
+    "\n",
+    "@",
+    "é",
+    "filter(fn: (r) => r._value > 1)",
+    "x = 1\n",
+    "map",
+    "@edition(",
 ];
 
 proptest! {
@@ -27,7 +77,9 @@ proptest! {
 
 #[test]
 fn deep_nesting_is_refused_not_recursed() {
-    for (open, close) in [("(", ")"), ("[", "]"), ("{a:", "}"), ("-", ""), ("not ", ""), ("f(x:", ")"), ("() => ", "")] {
+    for (open, close) in
+        [("(", ")"), ("[", "]"), ("{a:", "}"), ("-", ""), ("not ", ""), ("f(x:", ")"), ("() => ", "")]
+    {
         let text = format!("x = {}1{}", open.repeat(100_000), close.repeat(100_000));
         let error = crate::parse(&text).unwrap_err().to_string();
         assert!(error.contains("nested too deep"), "{open}: {error}");

@@ -16,50 +16,71 @@ fn usage(rest: &str, expected: &expect_test::Expect) {
 
 #[test]
 fn empty_windows_are_null_and_the_last_is_cut() {
-    usage("|> aggregateWindow(every: 20s, fn: mean)", &expect![[r#"
+    usage(
+        "|> aggregateWindow(every: 20s, fn: mean)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:20Z 1.5 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 3.5 usage cpu a
           00:00:00Z 00:00:50Z 00:00:50Z - usage cpu a
-    "#]]);
-    usage("|> aggregateWindow(every: 20s, fn: mean, createEmpty: false)", &expect![[r#"
+    "#]],
+    );
+    usage(
+        "|> aggregateWindow(every: 20s, fn: mean, createEmpty: false)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:20Z 1.5 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 3.5 usage cpu a
-    "#]]);
-    usage("|> aggregateWindow(every: 20s, fn: count)", &expect![[r#"
+    "#]],
+    );
+    usage(
+        "|> aggregateWindow(every: 20s, fn: count)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:20Z 2 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 2 usage cpu a
           00:00:00Z 00:00:50Z 00:00:50Z 0 usage cpu a
-    "#]]);
-    usage("|> aggregateWindow(every: 20s, fn: sum, timeSrc: \"_start\", offset: 5s)", &expect![[r#"
+    "#]],
+    );
+    usage(
+        "|> aggregateWindow(every: 20s, fn: sum, timeSrc: \"_start\", offset: 5s)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:00Z 1.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:05Z 5.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:25Z 4.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:45Z - usage cpu a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn selectors_in_windows() {
-    usage("|> aggregateWindow(every: 20s, fn: last)", &expect![[r#"
+    usage(
+        "|> aggregateWindow(every: 20s, fn: last)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:20Z 2.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 4.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:50Z - usage cpu a
-    "#]]);
-    usage("|> aggregateWindow(every: 20s, fn: max, createEmpty: false)", &expect![[r#"
+    "#]],
+    );
+    usage(
+        "|> aggregateWindow(every: 20s, fn: max, createEmpty: false)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:20Z 2.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 4.0 usage cpu a
-    "#]]);
-    usage("|> map(fn: (r) => r) |> aggregateWindow(every: 20s, fn: last)", &expect![[r#"
+    "#]],
+    );
+    usage(
+        "|> map(fn: (r) => r) |> aggregateWindow(every: 20s, fn: last)",
+        &expect![[r#"
         _result 0: *_field *_measurement *_start *_stop _time _value *host
           usage cpu 00:00:00Z 00:00:50Z 00:00:20Z 2.0 a
           usage cpu 00:00:00Z 00:00:50Z 00:00:40Z 4.0 a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -77,29 +98,40 @@ fn functions_of_the_script_in_windows() {
 
 #[test]
 fn windows_that_overlap() {
-    usage("|> aggregateWindow(every: 10s, period: 20s, fn: sum, createEmpty: false)", &expect![[r#"
+    usage(
+        "|> aggregateWindow(every: 10s, period: 20s, fn: sum, createEmpty: false)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:50Z 00:00:10Z 1.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:20Z 3.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:30Z 5.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:40Z 7.0 usage cpu a
           00:00:00Z 00:00:50Z 00:00:50Z 4.0 usage cpu a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn window_splits_tables() {
-    usage("|> window(every: 20s)", &expect![[r#"
+    usage(
+        "|> window(every: 20s)",
+        &expect![[r#"
         _result 0: *_start *_stop _time _value *_field *_measurement *host
           00:00:00Z 00:00:20Z 00:00:00Z 1.0 usage cpu a
           00:00:00Z 00:00:20Z 00:00:10Z 2.0 usage cpu a
         _result 1: *_start *_stop _time _value *_field *_measurement *host
           00:00:20Z 00:00:40Z 00:00:20Z 3.0 usage cpu a
           00:00:20Z 00:00:40Z 00:00:30Z 4.0 usage cpu a
-    "#]]);
-    usage("|> window(every: 20s) |> sum() |> window(every: inf)", &expect![[r#"
-        column "_time" does not exist
-    "#]]);
+    "#]],
+    );
+    usage(
+        "|> window(every: 20s) |> sum() |> duplicate(column: \"_stop\", as: \"_time\") |> window(every: inf)",
+        &expect![[r#"
+            _result 0: *_start *_stop *_field *_measurement *host _value _time
+              00:00:00Z 00:00:50Z usage cpu a 3.0 00:00:20Z
+              00:00:00Z 00:00:50Z usage cpu a 7.0 00:00:40Z
+        "#]],
+    );
 }
 
 #[test]
@@ -110,19 +142,25 @@ fn months_and_weeks() {
             {_time: 2021-02-28T23:59:59Z, _value: 2},
             {_time: 2021-03-01T00:00:00Z, _value: 3},
         ]) |> range(start: 2021-01-15T00:00:00Z, stop: 2021-03-15T00:00:00Z)"#;
-    check(&format!("{rows} |> aggregateWindow(every: 1mo, fn: sum)"), &expect![[r#"
+    check(
+        &format!("{rows} |> aggregateWindow(every: 1mo, fn: sum)"),
+        &expect![[r#"
         _result 0: *_start *_stop _value _time
           2021-01-15T00:00:00Z 2021-03-15T00:00:00Z 1 2021-02-01T00:00:00Z
           2021-01-15T00:00:00Z 2021-03-15T00:00:00Z 2 2021-03-01T00:00:00Z
           2021-01-15T00:00:00Z 2021-03-15T00:00:00Z 3 2021-03-15T00:00:00Z
-    "#]]);
-    check(&format!("{rows} |> window(every: 1w) |> drop(columns: [\"_value\"])"), &expect![[r#"
+    "#]],
+    );
+    check(
+        &format!("{rows} |> window(every: 1w) |> drop(columns: [\"_value\"])"),
+        &expect![[r#"
         _result 0: _time *_start *_stop
           2021-01-31T12:00:00Z 2021-01-28T00:00:00Z 2021-02-04T00:00:00Z
         _result 1: _time *_start *_stop
           2021-02-28T23:59:59Z 2021-02-25T00:00:00Z 2021-03-04T00:00:00Z
           2021-03-01T00:00:00Z 2021-02-25T00:00:00Z 2021-03-04T00:00:00Z
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Location {
 
     /// The instant at which the local clock shows `local`: the first of two, and for a time that daylight saving
     /// skips, the one that is as far after the gap's start.
-    pub(crate) fn from_local(&self, local: i64) -> i64 {
+    pub(crate) fn instant_of(&self, local: i64) -> i64 {
         let local = local.saturating_sub(self.offset_ns);
         if self.utc {
             return local;

@@ -11,24 +11,26 @@ use crate::value::Value;
 
 const SIGNATURE: &str = "tables<-stream, ?column:string => stream";
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("count", SIGNATURE, |_, a| plain(Aggregate::Count, a)),
-    Builtin::new("sum", SIGNATURE, |_, a| plain(Aggregate::Sum, a)),
-    Builtin::new("mean", SIGNATURE, |_, a| plain(Aggregate::Mean, a)),
-    Builtin::new("spread", SIGNATURE, |_, a| plain(Aggregate::Spread, a)),
-    Builtin::new("skew", SIGNATURE, |_, a| plain(Aggregate::Skew, a)),
-    Builtin::new("stddev", "tables<-stream, ?column:string, ?mode:string => stream", stddev),
-    Builtin::new(
-        "quantile",
-        "tables<-stream, q:float, ?column:string, ?method:string, ?compression:float => stream",
-        quantile,
-    ),
-    Builtin::new(
-        "median",
-        "tables<-stream, ?column:string, ?method:string, ?compression:float => stream",
-        quantile,
-    ),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("count", SIGNATURE, |_, a| plain(Aggregate::Count, a)),
+        Builtin::new("sum", SIGNATURE, |_, a| plain(Aggregate::Sum, a)),
+        Builtin::new("mean", SIGNATURE, |_, a| plain(Aggregate::Mean, a)),
+        Builtin::new("spread", SIGNATURE, |_, a| plain(Aggregate::Spread, a)),
+        Builtin::new("skew", SIGNATURE, |_, a| plain(Aggregate::Skew, a)),
+        Builtin::new("stddev", "tables<-stream, ?column:string, ?mode:string => stream", stddev),
+        Builtin::new(
+            "quantile",
+            "tables<-stream, q:float, ?column:string, ?method:string, ?compression:float => stream",
+            quantile,
+        ),
+        Builtin::new(
+            "median",
+            "tables<-stream, ?column:string, ?method:string, ?compression:float => stream",
+            quantile,
+        ),
+    ]
+});
 
 fn plain(aggregate: Aggregate, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
@@ -61,7 +63,11 @@ pub(super) fn input_column(table: &Table, name: &str) -> Result<std::rc::Rc<mode
 /// The key's columns with a value: after `_stop` or at the end.
 pub(super) fn with_value(table: &Table, name: &str, data: Data, stored: bool) -> Vec<TableColumn> {
     let mut columns = table.key_columns();
-    let place = if stored { columns.iter().position(|c| &*c.name == "_stop").map_or(0, |at| at + 1) } else { columns.len() };
+    let place = if stored {
+        columns.iter().position(|c| &*c.name == "_stop").map_or(0, |at| at + 1)
+    } else {
+        columns.len()
+    };
     columns.insert(place, TableColumn::new(name, data));
     columns
 }
@@ -70,7 +76,9 @@ fn stddev(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let sample = match &*arguments.text_or("mode", "sample")? {
         "sample" => true,
         "population" => false,
-        other => return Err(FluxError::invalid(format!("\"{other}\" is not a valid standard deviation mode"))),
+        other => {
+            return Err(FluxError::invalid(format!("\"{other}\" is not a valid standard deviation mode")));
+        }
     };
     let input = arguments.stream("tables")?;
     let name = arguments.text_or("column", "_value")?;
@@ -94,7 +102,11 @@ fn quantile(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
 }
 
 /// The row whose value is the quantile.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank between 0 and the length")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank between 0 and the length"
+)]
 fn select(table: &Table, name: &str, q: f64) -> Result<Option<Table>> {
     let values = input_column(table, name)?;
     if values.column_type() != ColumnType::Field(model::FieldType::Float) {

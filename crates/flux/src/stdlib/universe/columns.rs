@@ -14,22 +14,28 @@ use crate::value::{Value, convert};
 
 const CAST: &str = "tables<-stream => stream";
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("keep", "tables<-stream, ?columns:array, ?fn:function => stream", |_, a| select(a, true)),
-    Builtin::new("drop", "tables<-stream, ?columns:array, ?fn:function => stream", |_, a| select(a, false)),
-    Builtin::new("rename", "tables<-stream, ?columns:record, ?fn:function => stream", rename),
-    Builtin::new("duplicate", "tables<-stream, column:string, as:string => stream", duplicate),
-    Builtin::new("set", "tables<-stream, key:string, value:string => stream", set),
-    Builtin::new("fill", "tables<-stream, ?column:string, ?value:any, ?usePrevious:bool => stream", fill),
-    Builtin::new("keys", "tables<-stream, ?column:string => stream", |_, a| names(a, true)),
-    Builtin::new("columns", "tables<-stream, ?column:string => stream", |_, a| names(a, false)),
-    Builtin::new("toBool", CAST, |_, a| cast(a, convert::to_bool, FieldType::Boolean)),
-    Builtin::new("toFloat", CAST, |_, a| cast(a, convert::to_float, FieldType::Float)),
-    Builtin::new("toInt", CAST, |_, a| cast(a, convert::to_int, FieldType::Integer)),
-    Builtin::new("toString", CAST, |_, a| cast(a, convert::to_string, FieldType::String)),
-    Builtin::new("toUInt", CAST, |_, a| cast(a, convert::to_uint, FieldType::Unsigned)),
-    Builtin::new("toTime", CAST, to_time),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("keep", "tables<-stream, ?columns:array, ?fn:function => stream", |_, a| {
+            select(a, true)
+        }),
+        Builtin::new("drop", "tables<-stream, ?columns:array, ?fn:function => stream", |_, a| {
+            select(a, false)
+        }),
+        Builtin::new("rename", "tables<-stream, ?columns:record, ?fn:function => stream", rename),
+        Builtin::new("duplicate", "tables<-stream, column:string, as:string => stream", duplicate),
+        Builtin::new("set", "tables<-stream, key:string, value:string => stream", set),
+        Builtin::new("fill", "tables<-stream, ?column:string, ?value:any, ?usePrevious:bool => stream", fill),
+        Builtin::new("keys", "tables<-stream, ?column:string => stream", |_, a| names(a, true)),
+        Builtin::new("columns", "tables<-stream, ?column:string => stream", |_, a| names(a, false)),
+        Builtin::new("toBool", CAST, |_, a| cast(a, convert::to_bool, FieldType::Boolean)),
+        Builtin::new("toFloat", CAST, |_, a| cast(a, convert::to_float, FieldType::Float)),
+        Builtin::new("toInt", CAST, |_, a| cast(a, convert::to_int, FieldType::Integer)),
+        Builtin::new("toString", CAST, |_, a| cast(a, convert::to_string, FieldType::String)),
+        Builtin::new("toUInt", CAST, |_, a| cast(a, convert::to_uint, FieldType::Unsigned)),
+        Builtin::new("toTime", CAST, to_time),
+    ]
+});
 
 /// Puts tables whose keys have become equal below one another, in order of first appearance.
 pub(super) fn merge(stream: &Stream) -> Stream {
@@ -149,7 +155,10 @@ fn fill(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
         let have = table.columns[at].data.column_type();
         if !previous && column_type(&value) != Some(have) {
             let given = value.type_of().name();
-            return Err(FluxError::invalid(format!("fill column type mismatch: {}/{given}", type_name(have))));
+            return Err(FluxError::invalid(format!(
+                "fill column type mismatch: {}/{given}",
+                type_name(have)
+            )));
         }
         let mut builder = Builder::typed(have);
         let mut last = value.clone();
@@ -186,7 +195,10 @@ fn names(arguments: &Arguments, key_only: bool) -> Result<Value> {
         }
         let mut columns: Vec<_> = table.key_columns().into_iter().filter(|c| *c.name != *column).collect();
         let rows = names.len();
-        columns.push(TableColumn::new(&column, Data::new(Column::new(Values::String(names.into_iter().collect())))));
+        columns.push(TableColumn::new(
+            &column,
+            Data::new(Column::new(Values::String(names.into_iter().collect()))),
+        ));
         Ok(Some(Table { columns, rows }))
     })))
 }

@@ -15,12 +15,14 @@ use crate::table::select::order;
 use crate::table::{Data, Key, Stream, Table, TableColumn, Tables, row_index};
 use crate::value::Value;
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("group", "tables<-stream, ?columns:array, ?mode:string => stream", group),
-    Builtin::new("sort", "tables<-stream, ?columns:array, ?desc:bool => stream", sort),
-    Builtin::new("union", "tables:array => stream", union),
-    Builtin::new("join", "?tables:record, on:array, ?method:string => stream", join),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("group", "tables<-stream, ?columns:array, ?mode:string => stream", group),
+        Builtin::new("sort", "tables<-stream, ?columns:array, ?desc:bool => stream", sort),
+        Builtin::new("union", "tables:array => stream", union),
+        Builtin::new("join", "?tables:record, on:array, ?method:string => stream", join),
+    ]
+});
 
 fn group(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
@@ -28,7 +30,9 @@ fn group(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let by = match &*arguments.text_or("mode", "by")? {
         "by" => true,
         "except" => false,
-        other => return Err(FluxError::invalid(format!("unknown group mode \"{other}\": must be by or except"))),
+        other => {
+            return Err(FluxError::invalid(format!("unknown group mode \"{other}\": must be by or except")));
+        }
     };
     Ok(Value::Stream(input.gather(move |_, tables| {
         let mut groups: BTreeMap<Key, Vec<Table>> = BTreeMap::new();
@@ -68,7 +72,9 @@ fn sort(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let names = arguments.texts("columns")?.unwrap_or_else(|| vec!["_value".into()]);
     let descending = arguments.bool_or("desc", false)?;
-    Ok(Value::Stream(input.map(move |_, table| Ok(Some(table.gather(&sort_rows(&table, &names, descending)))))))
+    Ok(Value::Stream(
+        input.map(move |_, table| Ok(Some(table.gather(&sort_rows(&table, &names, descending))))),
+    ))
 }
 
 fn union(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {

@@ -12,24 +12,28 @@ use crate::table::scan::From;
 use crate::table::{Data, Stream, Table, TableColumn, row_index};
 use crate::value::Value;
 
-pub(super) static STORED: Functions = Functions::new(|| vec![
-    Builtin::new(
-        "from",
-        "?bucket:string, ?bucketID:string, ?host:string, ?org:string, ?orgID:string, ?token:string => stream",
-        from,
-    ),
-    Builtin::new("buckets", "?host:string, ?org:string, ?orgID:string, ?token:string => stream", buckets),
-]);
+pub(super) static STORED: Functions = Functions::new(|| {
+    vec![
+        Builtin::new(
+            "from",
+            "?bucket:string, ?bucketID:string, ?host:string, ?org:string, ?orgID:string, ?token:string => stream",
+            from,
+        ),
+        Builtin::new("buckets", "?host:string, ?org:string, ?orgID:string, ?token:string => stream", buckets),
+    ]
+});
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("range", "tables<-stream, start:timeable, ?stop:timeable => stream", range),
-    Builtin::new("yield", "tables<-stream, ?name:string => stream", yield_result),
-    Builtin::new("tableFind", "tables<-stream, fn:function => table", table_find),
-    Builtin::new("findColumn", "tables<-stream, fn:function, column:string => array", find_column),
-    Builtin::new("findRecord", "tables<-stream, fn:function, idx:int => record", find_record),
-    Builtin::new("getColumn", "table<-table, column:string => array", get_column),
-    Builtin::new("getRecord", "table<-table, idx:int => record", get_record),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("range", "tables<-stream, start:timeable, ?stop:timeable => stream", range),
+        Builtin::new("yield", "tables<-stream, ?name:string => stream", yield_result),
+        Builtin::new("tableFind", "tables<-stream, fn:function => table", table_find),
+        Builtin::new("findColumn", "tables<-stream, fn:function, column:string => array", find_column),
+        Builtin::new("findRecord", "tables<-stream, fn:function, idx:int => record", find_record),
+        Builtin::new("getColumn", "table<-table, column:string => array", get_column),
+        Builtin::new("getRecord", "table<-table, idx:int => record", get_record),
+    ]
+});
 
 fn from(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     for remote in ["host", "token"] {
@@ -39,9 +43,9 @@ fn from(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     }
     let bucket = match (arguments.get("bucket"), arguments.get("bucketID")) {
         (Value::String(name), Value::Null) => BucketRef::Name(name.to_string()),
-        (Value::Null, Value::String(id)) => {
-            BucketRef::Id(id.parse().map_err(|e| FluxError::Invalid(format!("invalid bucket id \"{id}\": {e}")))?)
-        }
+        (Value::Null, Value::String(id)) => BucketRef::Id(
+            id.parse().map_err(|e| FluxError::Invalid(format!("invalid bucket id \"{id}\": {e}")))?,
+        ),
         (Value::Null, _) => return Err(FluxError::invalid("must specify one of bucket or bucketID")),
         _ => return Err(FluxError::invalid("must specify only one of bucket or bucketID")),
     };
@@ -165,5 +169,6 @@ fn get_column(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
 fn get_record(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let table = arguments.table("table")?;
     let row = arguments.int_or("idx", 0)?;
-    record(&table, row).ok_or_else(|| FluxError::invalid(format!("index {row} is out of range of {} rows", table.rows)))
+    record(&table, row)
+        .ok_or_else(|| FluxError::invalid(format!("index {row} is out of range of {} rows", table.rows)))
 }

@@ -4,10 +4,12 @@ use super::super::{Arguments, Builtin, Functions};
 use crate::error::Result;
 use crate::value::Value;
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("limit", "tables<-stream, n:int, ?offset:int => stream", |_, a| pick(a, false)),
-    Builtin::new("tail", "tables<-stream, n:int, ?offset:int => stream", |_, a| pick(a, true)),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("limit", "tables<-stream, n:int, ?offset:int => stream", |_, a| pick(a, false)),
+        Builtin::new("tail", "tables<-stream, n:int, ?offset:int => stream", |_, a| pick(a, true)),
+    ]
+});
 
 fn pick(arguments: &Arguments, from_end: bool) -> Result<Value> {
     let input = arguments.stream("tables")?;

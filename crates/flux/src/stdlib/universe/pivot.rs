@@ -12,12 +12,13 @@ use crate::interpret::Context;
 use crate::table::{Data, Key, Table, TableColumn};
 use crate::value::{Value, convert};
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![Builtin::new(
-    "pivot",
-    "tables<-stream, rowKey:array, columnKey:array, valueColumn:string => stream",
-    pivot,
-)
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![Builtin::new(
+        "pivot",
+        "tables<-stream, rowKey:array, columnKey:array, valueColumn:string => stream",
+        pivot,
+    )]
+});
 
 fn pivot(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
@@ -51,15 +52,19 @@ pub(in crate::stdlib) fn pivoted(
     })
 }
 
+/// Where each output row's value stands: table and row.
+type Places = Vec<Option<(usize, usize)>>;
+
 fn pivot_group(parts: &[Table], row_key: &[Rc<str>], column_key: &[Rc<str>], value: &str) -> Result<Table> {
     let mut rows: BTreeMap<Key, usize> = BTreeMap::new();
     // For each output row, the table and row where its row key stands.
     let mut origins: Vec<(usize, u32)> = Vec::new();
     // For each output column, the row it came from by output row.
-    let mut cells: Vec<(String, ColumnType, Vec<Option<(usize, usize)>>)> = Vec::new();
+    let mut cells: Vec<(String, ColumnType, Places)> = Vec::new();
     for (number, table) in parts.iter().enumerate() {
         let places = |names: &[Rc<str>]| {
-            let missing = |n: &str| FluxError::invalid(format!("specified column does not exist in table: {n}"));
+            let missing =
+                |n: &str| FluxError::invalid(format!("specified column does not exist in table: {n}"));
             names.iter().map(|n| table.index(n).ok_or_else(|| missing(n))).collect::<Result<Vec<_>>>()
         };
         let (row_at, column_at) = (places(row_key)?, places(column_key)?);
@@ -97,13 +102,18 @@ fn pivot_group(parts: &[Table], row_key: &[Rc<str>], column_key: &[Rc<str>], val
         if columns.iter().any(|c| *c.name == **name) {
             continue;
         }
-        let ty = parts.first().map_or(Ok(ColumnType::Time), |t| t.need(name).map(|c| c.data.column_type()))?;
+        let ty =
+            parts.first().map_or(Ok(ColumnType::Time), |t| t.need(name).map(|c| c.data.column_type()))?;
         let places = order.iter().map(|at| origins.get(*at).map(|(t, r)| (*t, *r as usize)));
         columns.push(TableColumn::new(name, gather(parts, name, ty, places)));
     }
     for (label, ty, places) in &cells {
         let places = order.iter().map(|at| places.get(*at).copied().flatten());
-        columns.push(TableColumn { name: Arc::from(label.as_str()), group: false, data: gather(parts, value, *ty, places) });
+        columns.push(TableColumn {
+            name: Arc::from(label.as_str()),
+            group: false,
+            data: gather(parts, value, *ty, places),
+        });
     }
     Ok(Table { columns, rows: order.len() })
 }

@@ -13,11 +13,13 @@ use crate::table::scan::From;
 use crate::table::{Data, Key, Stream, Table, TableColumn, row_index};
 use crate::value::{Record, Value};
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("filter", "tables<-stream, fn:function, ?onEmpty:string => stream", filter),
-    Builtin::new("map", "tables<-stream, fn:function, ?mergeKey:bool => stream", map),
-    Builtin::new("reduce", "tables<-stream, fn:function, identity:record => stream", reduce),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("filter", "tables<-stream, fn:function, ?onEmpty:string => stream", filter),
+        Builtin::new("map", "tables<-stream, fn:function, ?mergeKey:bool => stream", map),
+        Builtin::new("reduce", "tables<-stream, fn:function, identity:record => stream", reduce),
+    ]
+});
 
 fn filter(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
@@ -25,7 +27,9 @@ fn filter(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let keep_empty = match &*arguments.text_or("onEmpty", "drop")? {
         "drop" => false,
         "keep" => true,
-        other => return Err(FluxError::invalid(format!("onEmpty must be \"keep\" or \"drop\", got \"{other}\""))),
+        other => {
+            return Err(FluxError::invalid(format!("onEmpty must be \"keep\" or \"drop\", got \"{other}\"")));
+        }
     };
     if let Some(from) = input.as_from()
         && !keep_empty

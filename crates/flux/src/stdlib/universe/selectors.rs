@@ -14,17 +14,19 @@ use crate::value::Value;
 const SIGNATURE: &str = "tables<-stream, ?column:string => stream";
 const TOP: &str = "tables<-stream, n:int, ?columns:array => stream";
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new("first", SIGNATURE, |_, a| select(Selector::First, a)),
-    Builtin::new("last", SIGNATURE, |_, a| select(Selector::Last, a)),
-    Builtin::new("min", SIGNATURE, |_, a| select(Selector::Min, a)),
-    Builtin::new("max", SIGNATURE, |_, a| select(Selector::Max, a)),
-    Builtin::new("unique", SIGNATURE, unique),
-    Builtin::new("distinct", SIGNATURE, distinct),
-    Builtin::new("mode", SIGNATURE, mode),
-    Builtin::new("top", TOP, |_, a| top(a, true)),
-    Builtin::new("bottom", TOP, |_, a| top(a, false)),
-]);
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new("first", SIGNATURE, |_, a| select(Selector::First, a)),
+        Builtin::new("last", SIGNATURE, |_, a| select(Selector::Last, a)),
+        Builtin::new("min", SIGNATURE, |_, a| select(Selector::Min, a)),
+        Builtin::new("max", SIGNATURE, |_, a| select(Selector::Max, a)),
+        Builtin::new("unique", SIGNATURE, unique),
+        Builtin::new("distinct", SIGNATURE, distinct),
+        Builtin::new("mode", SIGNATURE, mode),
+        Builtin::new("top", TOP, |_, a| top(a, true)),
+        Builtin::new("bottom", TOP, |_, a| top(a, false)),
+    ]
+});
 
 fn select(selector: Selector, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
@@ -38,7 +40,8 @@ fn select(selector: Selector, arguments: &Arguments) -> Result<Value> {
 
 /// The first row of each value.
 fn first_of_each(table: &Table, name: &str) -> Result<Vec<u32>> {
-    let at = table.index(name).ok_or_else(|| FluxError::invalid(format!("column \"{name}\" does not exist")))?;
+    let at =
+        table.index(name).ok_or_else(|| FluxError::invalid(format!("column \"{name}\" does not exist")))?;
     let mut seen = HashSet::new();
     Ok((0..table.rows).filter(|row| seen.insert(Key::of_row(table, &[at], *row))).map(row_index).collect())
 }
@@ -74,7 +77,8 @@ fn mode(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
         let chosen: Vec<u32> = runs.iter().filter(|r| r.len() == most).map(|r| row_index(r[0])).collect();
         // When every value is as frequent as every other, there is no mode.
         let none = chosen.len() == runs.len() && runs.len() > 1;
-        let column = if none { model::Column::nulls(values.column_type(), 1) } else { values.gather(&chosen) };
+        let column =
+            if none { model::Column::nulls(values.column_type(), 1) } else { values.gather(&chosen) };
         let rows = column.len();
         let mut columns = table.key_columns();
         columns.push(TableColumn::new(&name, Data::new(column)));

@@ -13,28 +13,30 @@ use crate::table::{Data, Table, TableColumn, row_index, type_name};
 use crate::value::convert::{int_to_float, to_float};
 use crate::value::{Duration, Value, calendar};
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new(
-        "derivative",
-        "tables<-stream, ?unit:duration, ?nonNegative:bool, ?columns:array, ?timeColumn:string, ?initialZero:bool \
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new(
+            "derivative",
+            "tables<-stream, ?unit:duration, ?nonNegative:bool, ?columns:array, ?timeColumn:string, ?initialZero:bool \
          => stream",
-        derivative,
-    ),
-    Builtin::new(
-        "difference",
-        "tables<-stream, ?nonNegative:bool, ?columns:array, ?keepFirst:bool, ?initialZero:bool => stream",
-        difference,
-    ),
-    Builtin::new("increase", "tables<-stream, ?columns:array => stream", increase),
-    Builtin::new("cumulativeSum", "tables<-stream, ?columns:array => stream", cumulative_sum),
-    Builtin::new("movingAverage", "tables<-stream, n:int, ?column:string => stream", moving_average),
-    Builtin::new(
-        "elapsed",
-        "tables<-stream, ?unit:duration, ?timeColumn:string, ?columnName:string => stream",
-        elapsed,
-    ),
-    Builtin::new("timeShift", "tables<-stream, duration:duration, ?columns:array => stream", time_shift),
-]);
+            derivative,
+        ),
+        Builtin::new(
+            "difference",
+            "tables<-stream, ?nonNegative:bool, ?columns:array, ?keepFirst:bool, ?initialZero:bool => stream",
+            difference,
+        ),
+        Builtin::new("increase", "tables<-stream, ?columns:array => stream", increase),
+        Builtin::new("cumulativeSum", "tables<-stream, ?columns:array => stream", cumulative_sum),
+        Builtin::new("movingAverage", "tables<-stream, n:int, ?column:string => stream", moving_average),
+        Builtin::new(
+            "elapsed",
+            "tables<-stream, ?unit:duration, ?timeColumn:string, ?columnName:string => stream",
+            elapsed,
+        ),
+        Builtin::new("timeShift", "tables<-stream, duration:duration, ?columns:array => stream", time_shift),
+    ]
+});
 
 fn value_columns(arguments: &Arguments) -> Result<Vec<Rc<str>>> {
     Ok(arguments.texts("columns")?.unwrap_or_else(|| vec!["_value".into()]))
@@ -82,20 +84,26 @@ fn derivative(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     Ok(Value::Stream(input.map(move |_, mut table| {
         let times = table.times(&time)?;
         let Values::Time(stamps) = &times.values else { return Ok(Some(table)) };
-        scan(&mut table, &names, "derivative", |_| ColumnType::Field(FieldType::Float), || {
-            let mut previous: Option<(i64, f64)> = None;
-            move |row, value| {
-                let Value::Float(now) = to_float(value)? else { return Ok(Value::Null) };
-                let at = stamps[row];
-                let Some((before, old)) = previous.replace((at, now)) else { return Ok(Value::Null) };
-                if non_negative && now < old && !initial_zero {
-                    return Ok(Value::Null);
+        scan(
+            &mut table,
+            &names,
+            "derivative",
+            |_| ColumnType::Field(FieldType::Float),
+            || {
+                let mut previous: Option<(i64, f64)> = None;
+                move |row, value| {
+                    let Value::Float(now) = to_float(value)? else { return Ok(Value::Null) };
+                    let at = stamps[row];
+                    let Some((before, old)) = previous.replace((at, now)) else { return Ok(Value::Null) };
+                    if non_negative && now < old && !initial_zero {
+                        return Ok(Value::Null);
+                    }
+                    let change = if non_negative && now < old { now } else { now - old };
+                    let units = int_to_float(at.saturating_sub(before)) / int_to_float(unit.nanos);
+                    Ok(Value::Float(change / units))
                 }
-                let change = if non_negative && now < old { now } else { now - old };
-                let units = int_to_float(at.saturating_sub(before)) / int_to_float(unit.nanos);
-                Ok(Value::Float(change / units))
-            }
-        })?;
+            },
+        )?;
         let rows: Vec<u32> = (1..table.rows).map(row_index).collect();
         Ok(Some(table.gather(&rows)))
     })))
@@ -175,20 +183,26 @@ fn cumulative_sum(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let names = value_columns(arguments)?;
     Ok(Value::Stream(input.map(move |_, mut table| {
-        scan(&mut table, &names, "cumulative sum", |ty| ty, || {
-            let mut total: Option<Value> = None;
-            move |_, value| {
-                if matches!(value, Value::Null) {
-                    return Ok(Value::Null);
+        scan(
+            &mut table,
+            &names,
+            "cumulative sum",
+            |ty| ty,
+            || {
+                let mut total: Option<Value> = None;
+                move |_, value| {
+                    if matches!(value, Value::Null) {
+                        return Ok(Value::Null);
+                    }
+                    let sum = match &total {
+                        None => value.clone(),
+                        Some(total) => binary(Op::Add, total, value)?,
+                    };
+                    total = Some(sum.clone());
+                    Ok(sum)
                 }
-                let sum = match &total {
-                    None => value.clone(),
-                    Some(total) => binary(Op::Add, total, value)?,
-                };
-                total = Some(sum.clone());
-                Ok(sum)
-            }
-        })?;
+            },
+        )?;
         Ok(Some(table))
     })))
 }
@@ -197,28 +211,36 @@ fn moving_average(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let n = arguments.count_or("n", 0)?;
     if n == 0 {
-        return Err(FluxError::invalid("cannot take moving average with a period of 0 (must be greater than 0)"));
+        return Err(FluxError::invalid(
+            "cannot take moving average with a period of 0 (must be greater than 0)",
+        ));
     }
     let name = arguments.text_or("column", "_value")?;
     Ok(Value::Stream(input.map(move |_, mut table| {
-        scan(&mut table, std::slice::from_ref(&name), "moving average", |_| ColumnType::Field(FieldType::Float), || {
-            let mut recent: std::collections::VecDeque<Option<f64>> = std::collections::VecDeque::new();
-            move |_, value| {
-                recent.push_back(match to_float(value)? {
-                    Value::Float(v) => Some(v),
-                    _ => None,
-                });
-                if recent.len() > n {
-                    recent.pop_front();
+        scan(
+            &mut table,
+            std::slice::from_ref(&name),
+            "moving average",
+            |_| ColumnType::Field(FieldType::Float),
+            || {
+                let mut recent: std::collections::VecDeque<Option<f64>> = std::collections::VecDeque::new();
+                move |_, value| {
+                    recent.push_back(match to_float(value)? {
+                        Value::Float(v) => Some(v),
+                        _ => None,
+                    });
+                    if recent.len() > n {
+                        recent.pop_front();
+                    }
+                    let present: Vec<f64> = recent.iter().flatten().copied().collect();
+                    if present.is_empty() {
+                        return Ok(Value::Null);
+                    }
+                    let count = crate::value::convert::uint_to_float(present.len() as u64);
+                    Ok(Value::Float(present.iter().sum::<f64>() / count))
                 }
-                let present: Vec<f64> = recent.iter().flatten().copied().collect();
-                if present.is_empty() {
-                    return Ok(Value::Null);
-                }
-                let count = crate::value::convert::uint_to_float(present.len() as u64);
-                Ok(Value::Float(present.iter().sum::<f64>() / count))
-            }
-        })?;
+            },
+        )?;
         // Fewer rows than a period give one average of all of them.
         let from = (n - 1).min(table.rows.saturating_sub(1));
         let rows: Vec<u32> = (from..table.rows).map(row_index).collect();
@@ -237,8 +259,9 @@ fn elapsed(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     Ok(Value::Stream(input.map(move |_, mut table| {
         let times = table.times(&time)?;
         let Values::Time(stamps) = &times.values else { return Ok(Some(table)) };
-        let gaps: Vec<i64> =
-            (0..stamps.len()).map(|i| if i == 0 { 0 } else { stamps[i].saturating_sub(stamps[i - 1]) / unit }).collect();
+        let gaps: Vec<i64> = (0..stamps.len())
+            .map(|i| if i == 0 { 0 } else { stamps[i].saturating_sub(stamps[i - 1]) / unit })
+            .collect();
         table.set(TableColumn::new(&name, Data::new(Column::new(Values::Integer(gaps)))));
         let rows: Vec<u32> = (1..table.rows).map(row_index).collect();
         Ok(Some(table.gather(&rows)))
@@ -248,7 +271,8 @@ fn elapsed(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
 fn time_shift(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let by = arguments.duration_or("duration", Duration::ZERO)?;
-    let names = arguments.texts("columns")?.unwrap_or_else(|| ["_start", "_stop", "_time"].map(Rc::from).to_vec());
+    let names =
+        arguments.texts("columns")?.unwrap_or_else(|| ["_start", "_stop", "_time"].map(Rc::from).to_vec());
     let moved = |time: i64| calendar::add(time, by).ok_or_else(|| FluxError::invalid("time is out of range"));
     let bounds = input.bounds().map(|(a, b)| Ok::<_, FluxError>((moved(a)?, moved(b)?))).transpose()?;
     let shifted = input.map(move |_, mut table| {

@@ -17,20 +17,22 @@ use crate::table::{Data, Key, Stream, Table, TableColumn};
 use crate::value::calendar::Location;
 use crate::value::{Duration, Value};
 
-pub(super) static FUNCTIONS: Functions = Functions::new(|| vec![
-    Builtin::new(
-        "window",
-        "tables<-stream, ?every:duration, ?period:duration, ?offset:duration, ?location:record, ?timeColumn:string, \
+pub(super) static FUNCTIONS: Functions = Functions::new(|| {
+    vec![
+        Builtin::new(
+            "window",
+            "tables<-stream, ?every:duration, ?period:duration, ?offset:duration, ?location:record, ?timeColumn:string, \
          ?startColumn:string, ?stopColumn:string, ?createEmpty:bool => stream",
-        window,
-    ),
-    Builtin::new(
-        "aggregateWindow",
-        "tables<-stream, every:duration, fn:function, ?period:duration, ?offset:duration, ?location:record, \
+            window,
+        ),
+        Builtin::new(
+            "aggregateWindow",
+            "tables<-stream, every:duration, fn:function, ?period:duration, ?offset:duration, ?location:record, \
          ?column:string, ?timeSrc:string, ?timeDst:string, ?createEmpty:bool => stream",
-        aggregate_window,
-    ),
-]);
+            aggregate_window,
+        ),
+    ]
+});
 
 fn windows_of(context: &Context<'_>, arguments: &Arguments) -> Result<Windows> {
     let period = arguments.duration_or("period", Duration::ZERO)?;
@@ -62,7 +64,10 @@ fn window(context: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let stop = arguments.text_or("stopColumn", "_stop")?;
     let empty = arguments.bool_or("createEmpty", false)?;
     let range = bounds(&input)?;
-    Ok(Value::Stream(split(&input, windows, range, [time, start, stop], empty)))
+    let stored = input.as_from().is_some();
+    let split = split(&input, windows, range, [time, start, stop], empty);
+    // Tables of one series are alone with their key; windows of windows may meet again.
+    Ok(Value::Stream(if stored { split } else { super::columns::merge(&split) }))
 }
 
 /// Splits each table into its windows.
@@ -115,10 +120,14 @@ fn aggregate_window(context: &Context<'_>, arguments: &Arguments) -> Result<Valu
         && let Function::Builtin(builtin) = &function
     {
         if let Some(aggregate) = Aggregate::named(builtin.name) {
-            return Ok(Value::Stream(input.map(move |context, table| plan.aggregate(context, &table, aggregate))));
+            return Ok(Value::Stream(
+                input.map(move |context, table| plan.aggregate(context, &table, aggregate)),
+            ));
         }
         if let Some(selector) = Selector::named(builtin.name) {
-            return Ok(Value::Stream(input.map(move |context, table| plan.select(context, &table, selector))));
+            return Ok(Value::Stream(
+                input.map(move |context, table| plan.select(context, &table, selector)),
+            ));
         }
     }
     general(context, &input, &function, plan)

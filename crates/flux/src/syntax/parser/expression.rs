@@ -2,7 +2,8 @@
 //! powers, pipes, signs, then calls, members and indexes.
 
 use super::super::ast::{
-    BinaryOperator, Expr, ExprKind, Identifier, LogicalOperator, Parameter, ParameterDefault, Property, UnaryOperator,
+    BinaryOperator, Expr, ExprKind, Identifier, LogicalOperator, Parameter, ParameterDefault, Property,
+    UnaryOperator,
 };
 use super::super::position::Position;
 use super::super::token::{Kind, Token};
@@ -12,7 +13,7 @@ impl Parser<'_> {
     pub(super) fn expression(&mut self) -> Expr {
         let start = self.peek_with_regex().span;
         self.deeper(Self::expression_here)
-            .unwrap_or(Expr { span: start, kind: ExprKind::Bad("nested too deep".to_owned()) })
+            .unwrap_or_else(|| Expr { span: start, kind: ExprKind::Bad("nested too deep".to_owned()) })
     }
 
     fn expression_here(&mut self) -> Expr {
@@ -58,10 +59,15 @@ impl Parser<'_> {
         self.prefixed(token, operator, Self::unary_logical)
     }
 
-    fn prefixed(&mut self, token: Token<'_>, operator: UnaryOperator, operand: fn(&mut Self) -> Expr) -> Expr {
+    fn prefixed(
+        &mut self,
+        token: Token<'_>,
+        operator: UnaryOperator,
+        operand: fn(&mut Self) -> Expr,
+    ) -> Expr {
         let argument = self
             .deeper(operand)
-            .unwrap_or(Expr { span: token.span, kind: ExprKind::Bad("nested too deep".to_owned()) });
+            .unwrap_or_else(|| Expr { span: token.span, kind: ExprKind::Bad("nested too deep".to_owned()) });
         let kind = ExprKind::Unary(operator, Box::new(argument));
         Expr { span: self.span_from(token.span.start), kind }
     }
@@ -143,7 +149,9 @@ impl Parser<'_> {
                     let index = self.expression();
                     self.expect(Kind::RBrack, start);
                     match index.kind {
-                        ExprKind::String(name) => ExprKind::Member(inner, Identifier { span: index.span, name }),
+                        ExprKind::String(name) => {
+                            ExprKind::Member(inner, Identifier { span: index.span, name })
+                        }
                         _ => ExprKind::Index(inner, Box::new(index)),
                     }
                 }

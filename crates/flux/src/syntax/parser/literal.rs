@@ -73,7 +73,10 @@ impl Parser<'_> {
                 }
                 StringPart::Unterminated => {
                     let end = self.lexer.position();
-                    self.error(super::Span { start, end }, "got unexpected token in string expression: EOF".to_owned());
+                    self.error(
+                        super::Span { start, end },
+                        "got unexpected token in string expression: EOF".to_owned(),
+                    );
                     break;
                 }
             }
