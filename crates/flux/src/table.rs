@@ -5,6 +5,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod build;
+pub(crate) mod compare;
 mod key;
 mod pushdown;
 pub(crate) mod scan;

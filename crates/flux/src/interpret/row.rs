@@ -7,6 +7,7 @@ use super::call::run_body;
 use super::{Context, Function, Scope, evaluate};
 use crate::error::{FluxError, Result};
 use crate::semantic::{Ir, LambdaDefault};
+use crate::syntax::ast::BinaryOperator;
 use crate::table::Table;
 use crate::value::{Record, Value};
 
@@ -119,6 +120,16 @@ impl RowFunction {
         }
     }
 
+    /// The condition as comparisons of columns with constants; `None` when it is anything else.
+    pub(crate) fn comparisons(&self, context: &Context<'_>) -> Option<Vec<(Rc<str>, BinaryOperator, Value)>> {
+        let (Function::Closure(closure), Some(scope)) = (&self.function, &self.scope) else { return None };
+        let body = closure.lambda.expression()?;
+        let parts: &[Ir] = if let Ir::And(parts) = body { parts } else { std::slice::from_ref(body) };
+        let wanted = |number: usize| self.only.as_ref().is_none_or(|only| only.contains(&number));
+        let chosen = parts.iter().enumerate().filter(|(number, _)| wanted(*number));
+        chosen.map(|(_, part)| comparison(part, self.slot, scope, context)).collect()
+    }
+
     /// Whether a row passes: null counts as no.
     pub(crate) fn test(&self, context: &Context<'_>, row: Value) -> Result<bool> {
         if let (Some(only), Some(scope), Function::Closure(closure)) =
@@ -136,4 +147,25 @@ impl RowFunction {
         }
         Ok(super::eval::truth(&self.call(context, row)?)? == Some(true))
     }
+}
+
+/// `r.column operator constant`
+fn comparison(
+    ir: &Ir,
+    row: usize,
+    scope: &Rc<Scope>,
+    context: &Context<'_>,
+) -> Option<(Rc<str>, BinaryOperator, Value)> {
+    let Ir::Binary(left, rest) = ir else { return None };
+    let (Ir::Member(object, name, _), [(operator, right)]) = (&**left, rest.as_slice()) else { return None };
+    let Ir::Var { hops: 0, slot } = **object else { return None };
+    let is_constant = match right {
+        Ir::Const(_) | Ir::Var { hops: 1.., .. } => true,
+        Ir::Minus(inner) => matches!(**inner, Ir::Const(_)),
+        _ => false,
+    };
+    if slot != row || !is_constant {
+        return None;
+    }
+    Some((Rc::clone(name), *operator, evaluate(right, scope, context).ok()?))
 }

@@ -82,6 +82,30 @@ fn conditions_of_every_kind() {
 }
 
 #[test]
+fn columns_and_rows_filter_alike() {
+    // Of each pair the first is compared by column, the second row by row.
+    let source =
+        Memory::of("m x=1 0\n m x=2 1\n m x=3,y=1i 2\n m y=2i 3\n m x=NaN 4\n m z=3u 5\n m s=\"t\" 6");
+    for (field, operator, constant) in [
+        ("x", ">", "1.5"),
+        ("x", "==", "2.0"),
+        ("x", "!=", "2.0"),
+        ("x", "<=", "2"),
+        ("x", ">=", "-1.0"),
+        ("y", "<", "2"),
+        ("z", "==", "3"),
+    ] {
+        let all = format!(r#"limit = {constant} {ALL} |> filter(fn: (r) => r._field == "{field}")"#);
+        let by_column = format!("{all} |> filter(fn: (r) => r._value {operator} limit)");
+        let by_row =
+            format!("{all} |> filter(fn: (r) => (if true then r._value else r._value) {operator} limit)");
+        let expected = output(&source, &by_row);
+        assert!(expected.contains("_result"), "{by_row}: {expected}");
+        assert_eq!(output(&source, &by_column), expected, "{by_column}");
+    }
+}
+
+#[test]
 fn unbounded_and_unknown() {
     check(
         r#"from(bucket: "b")"#,

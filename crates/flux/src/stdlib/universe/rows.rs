@@ -9,6 +9,7 @@ use super::super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::interpret::{Context, RowFunction, RowTable};
 use crate::table::build::{Builder, concat_group};
+use crate::table::compare::narrow;
 use crate::table::scan::From;
 use crate::table::{Data, Key, Stream, Table, TableColumn, row_index};
 use crate::value::{Record, Value};
@@ -47,6 +48,10 @@ fn filter(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
 
 /// The rows of a table that a function accepts.
 pub(crate) fn filter_table(context: &Context<'_>, rows: RowTable, function: &RowFunction) -> Result<Table> {
+    if let Some(kept) = filter_columns(context, rows.table(), function) {
+        let table = rows.into_table();
+        return Ok(if kept.len() == table.rows { table } else { table.gather(&kept) });
+    }
     let mut kept = Vec::new();
     for row in 0..rows.table().rows {
         if function.test(context, rows.row(row))? {
@@ -55,6 +60,18 @@ pub(crate) fn filter_table(context: &Context<'_>, rows: RowTable, function: &Row
     }
     let table = rows.into_table();
     Ok(if kept.len() == table.rows { table } else { table.gather(&kept) })
+}
+
+/// The rows that pass, when the condition is nothing but comparisons of numeric columns with constants.
+fn filter_columns(context: &Context<'_>, table: &Table, function: &RowFunction) -> Option<Vec<u32>> {
+    let mut keep = vec![true; table.rows];
+    for (name, operator, constant) in function.comparisons(context)? {
+        let Data::Values(column) = &table.column(&name)?.data else { return None };
+        if !narrow(column, operator, &constant, &mut keep) {
+            return None;
+        }
+    }
+    Some(keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(row, _)| row_index(row)).collect())
 }
 
 fn map(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
