@@ -31,7 +31,7 @@ pub(crate) fn router(app: App) -> Router {
     let token =
         get(v2::authorizations::get).patch(v2::authorizations::update).delete(v2::authorizations::delete);
     let password = post(v2::users::set_password).put(v2::users::set_password);
-    Router::new()
+    let routes = Router::new()
         .route("/ping", get(probes::ping))
         .route("/status", get(probes::ping))
         .route("/health", get(probes::health))
@@ -61,7 +61,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/storage/flush", post(maintenance::flush))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
-        .with_state(app)
+        .with_state(app);
+    // The router names the allowed methods outside of its layers.
+    Router::new().fallback_service(routes).layer(middleware::from_fn(name_methods))
 }
 
 async fn unknown_path() -> ApiError {
@@ -96,9 +98,6 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         span.record("status", response.status().as_u16());
         response
     };
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        response = method_not_allowed(first_api, &response);
-    }
     let headers = response.headers_mut();
     headers.insert("x-influxdb-version", HeaderValue::from_static(COMPATIBLE_VERSION));
     headers.insert("x-influxdb-build", HeaderValue::from_static("OSS"));
@@ -143,14 +142,22 @@ fn preflight() -> Response {
     response
 }
 
-/// The router's bare 405 in the words of the API; the `allow` header says what would do.
-fn method_not_allowed(first_api: bool, bare: &Response) -> Response {
-    let allowed = bare.headers().get(header::ALLOW).and_then(|v| v.to_str().ok()).unwrap_or_default();
+/// Puts the router's bare 405 into the words of the API; the `allow` header says what would do.
+async fn name_methods(request: Request, next: Next) -> Response {
+    let first_api = matches!(request.uri().path(), "/write" | "/query" | "/ping" | "/status");
+    let bare = next.run(request).await;
+    if bare.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return bare;
+    }
+    let (mut head, _empty) = bare.into_parts();
+    let allowed = head.headers.get(header::ALLOW).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let allowed = allowed.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
     let error = ApiError::new(Code::MethodNotAllowed, format!("allow: {allowed}"));
-    let mut response = worded(first_api, &error);
+    let (worded, body) = worded(first_api, &error).into_parts();
+    head.headers.extend(worded.headers);
+    head.headers.remove(header::CONTENT_LENGTH);
     if let Ok(value) = HeaderValue::from_str(&allowed) {
-        response.headers_mut().insert(header::ALLOW, value);
+        head.headers.insert(header::ALLOW, value);
     }
-    response
+    Response::from_parts(head, body)
 }

@@ -128,7 +128,13 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 
 /// How many requests a connection is working on, until the last byte of their answers.
 #[derive(Debug, Clone, Default)]
-struct Busy(Arc<AtomicUsize>);
+struct Busy(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    now: AtomicUsize,
+    ever: AtomicUsize,
+}
 
 /// One request in progress; lives in its extensions and then in its answer's body.
 #[derive(Debug)]
@@ -136,18 +142,23 @@ pub(crate) struct InProgress(Busy);
 
 impl Busy {
     fn enter(&self) -> Arc<InProgress> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.now.fetch_add(1, Ordering::Relaxed);
+        self.0.ever.fetch_add(1, Ordering::Relaxed);
         Arc::new(InProgress(self.clone()))
     }
 
     fn now(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.now.load(Ordering::Relaxed) > 0
+    }
+
+    fn ever(&self) -> usize {
+        self.0.ever.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -168,7 +179,8 @@ struct SlowHeads<S> {
     stream: S,
     busy: Busy,
     head_max: Duration,
-    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// Runs out when the head that is being read takes too long; with the number of requests before it.
+    timer: Option<(usize, Pin<Box<tokio::time::Sleep>>)>,
     protocol: Protocol,
 }
 
@@ -192,11 +204,17 @@ impl<S> SlowHeads<S> {
         if self.protocol == Protocol::Unknown {
             self.protocol = if bytes.starts_with(b"PRI") { Protocol::Http2 } else { Protocol::Http1 };
         }
+        self.forget_timer_of_a_complete_head();
         if self.protocol == Protocol::Http2 || self.busy.now() {
             self.timer = None;
         } else if self.timer.is_none() {
-            self.timer = Some(Box::pin(tokio::time::sleep(self.head_max)));
+            self.timer = Some((self.busy.ever(), Box::pin(tokio::time::sleep(self.head_max))));
         }
+    }
+
+    fn forget_timer_of_a_complete_head(&mut self) {
+        let ever = self.busy.ever();
+        self.timer.take_if(|(before, _)| *before != ever);
     }
 }
 
@@ -214,10 +232,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for SlowHeads<S> {
             }
             return Poll::Ready(result);
         }
-        if self.busy.now() {
-            self.timer = None;
-        }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        self.forget_timer_of_a_complete_head();
+        let Some((_, timer)) = &mut self.timer else { return Poll::Pending };
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head of a request took too long")))
     }

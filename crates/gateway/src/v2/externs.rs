@@ -37,7 +37,12 @@ pub(crate) fn prelude(file: &Value) -> Result<String, ApiError> {
 pub(crate) fn insert(prelude: &str, script: &str) -> String {
     let at = header_end(script);
     let (header, rest) = script.split_at(at);
-    let gap = if header.is_empty() || header.ends_with(char::is_whitespace) { "" } else { " " };
+    let gap = match rest {
+        _ if header.is_empty() || header.ends_with('\n') => "",
+        "" => "\n", // the header may end with a comment
+        _ if header.ends_with(char::is_whitespace) => "",
+        _ => " ",
+    };
     format!("{header}{gap}{prelude}{rest}")
 }
 

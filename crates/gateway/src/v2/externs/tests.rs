@@ -74,7 +74,7 @@ fn the_prelude_goes_behind_the_imports() {
             "package main\nimport \"a\"\nimport b \"c/d\"\n\nP from()",
         ),
         ("// import \"no\"\nimport \"a\" from()", "// import \"no\"\nimport \"a\" P from()"),
-        ("import \"a\"", "import \"a\" P "),
+        ("import \"a\"", "import \"a\"\nP "),
         ("imported = 1", "P imported = 1"),
         ("import \"broken", "P import \"broken"),
         ("// only a comment", "// only a comment\nP "),
