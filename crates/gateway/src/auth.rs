@@ -130,7 +130,7 @@ async fn by_password_or_token(
     if let Some(found) = by_password(app, user, password).await? {
         return Ok(found);
     }
-    app.ports.catalog.barrier().await?;
+    app.barrier().await?;
     if let Some(found) = app.look(token) {
         return Ok(found);
     }
@@ -158,7 +158,7 @@ pub(crate) async fn sign_in(app: &Shared, headers: &HeaderMap) -> Result<UserId,
     };
     let mut found = by_password(app, &user, &password).await?;
     if found.is_none() {
-        app.ports.catalog.barrier().await?;
+        app.barrier().await?;
         found = by_password(app, &user, &password).await?;
     }
     let identity = found

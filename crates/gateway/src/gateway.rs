@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::Clock;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::passwords::Passwords;
@@ -13,6 +14,9 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::ports::{CatalogPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort};
 use crate::stream::QuerySlots;
+
+/// Barriers of the catalog at once; more wait.
+const BARRIERS_MAX: usize = 64;
 
 /// Everything the gateway asks of the rest of the server.
 #[derive(Clone)]
@@ -53,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     /// Owns connections and queries: shutdown waits for it.
     pub(crate) tasks: TaskTracker,
+    barriers: Semaphore,
     pub(crate) started: model::Timestamp,
     pub(crate) started_monotonic: std::time::Duration,
 }
@@ -71,6 +76,7 @@ impl Gateway {
             sessions: Sessions::new(limits.sessions_max, limits.session_idle_max),
             passwords: Passwords::new(limits.password_checks_max, limits.password_queue_max),
             tasks: TaskTracker::new(),
+            barriers: Semaphore::new(BARRIERS_MAX),
             started: ports.clock.now(),
             started_monotonic: ports.clock.monotonic(),
             ports,
@@ -95,8 +101,15 @@ impl Shared {
         if let Some(found) = self.look(&look) {
             return Ok(Some(found));
         }
-        self.ports.catalog.barrier().await?;
+        self.barrier().await?;
         Ok(self.look(&look))
+    }
+
+    /// Waits until the local catalog is as new as anything acknowledged before; a few at a time, because strangers
+    /// with made-up tokens can ask for it.
+    pub(crate) async fn barrier(&self) -> Result<(), Unavailable> {
+        let _permit = self.barriers.acquire().await;
+        self.ports.catalog.barrier().await
     }
 
     /// Looks something up in the local copy of the catalog.

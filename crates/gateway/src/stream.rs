@@ -282,7 +282,7 @@ pub(crate) async fn run(
     });
     let running = InGauge::new(&app.metrics.queries_running);
     let panics = app.metrics.panics.clone();
-    let span = tracing::Span::current();
+    let span = tracing::debug_span!("query");
     app.tasks.spawn_blocking(move || {
         let _held = (permit, running, done.drop_guard());
         let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));

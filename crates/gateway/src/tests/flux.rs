@@ -31,7 +31,7 @@ async fn query(server: &Server, body: Value) -> Answer {
 #[tokio::test]
 async fn a_script_as_json_or_raw() {
     let server = Server::new().await;
-    server.query.on_flux(|_, sink| sink(table(0, vec![7])).map_err(|_| QueryError::Cancelled));
+    server.query.on_flux(|_, sink| sink(table(0, vec![7])).map_err(|_closed| QueryError::Cancelled));
     let body = json!({
         "query": "script", "type": "flux", "now": "2024-01-01T00:00:00Z", "params": { "a": 1 },
         "dialect": { "annotations": ["datatype", "group", "default"], "header": true, "delimiter": ",",
@@ -131,7 +131,7 @@ async fn an_error_before_the_first_byte_is_an_http_error() {
         ),
     ] {
         server.query.on_flux(move |_, sink| {
-            sink(table(0, vec![1])).map_err(|_| QueryError::Cancelled)?;
+            sink(table(0, vec![1])).map_err(|_closed| QueryError::Cancelled)?;
             Err(error.clone())
         });
         query(&server, json!({ "query": "x" })).await.is_v2(status, code, message);
@@ -142,7 +142,7 @@ async fn an_error_before_the_first_byte_is_an_http_error() {
 async fn an_error_after_the_first_byte_is_an_error_table() {
     let server = Server::new().await;
     server.query.on_flux(|_, sink| {
-        sink(table(0, (0..20_000).collect())).map_err(|_| QueryError::Cancelled)?;
+        sink(table(0, (0..20_000).collect())).map_err(|_closed| QueryError::Cancelled)?;
         Err(QueryError::LimitReached("out of memory, \"really\"".into()))
     });
     let answer = query(
@@ -160,7 +160,7 @@ async fn an_error_after_the_first_byte_is_an_error_table() {
 async fn answers_are_packed_when_asked() {
     let server = Server::new().await;
     server.query.on_flux(|_, sink| {
-        (0..50).try_for_each(|i| sink(table(i, (0..1000).collect()))).map_err(|_| QueryError::Cancelled)
+        (0..50).try_for_each(|i| sink(table(i, (0..1000).collect()))).map_err(|_closed| QueryError::Cancelled)
     });
     let plain = query(&server, json!({ "query": "x" })).await;
     assert_eq!(plain.header("content-encoding"), "");
@@ -178,7 +178,7 @@ async fn answers_are_packed_when_asked() {
 #[tokio::test]
 async fn no_content_when_asked() {
     let server = Server::new().await;
-    server.query.on_flux(|_, sink| sink(table(0, vec![7])).map_err(|_| QueryError::Cancelled));
+    server.query.on_flux(|_, sink| sink(table(0, vec![7])).map_err(|_closed| QueryError::Cancelled));
     let ask = || server.ask(Method::POST, URI).header("prefer", "return-no-content");
     let answer = server.send(ask().body(Body::from(r#"{"query":"x"}"#)).unwrap()).await;
     assert_eq!(answer.pair(), (204, ""));

@@ -107,7 +107,7 @@ async fn shutdown_waits_for_what_is_in_progress() {
     let gate = parking_lot::Mutex::new(gate);
     it.server.query.on_flux(move |_, _| {
         entered.send(()).unwrap();
-        gate.lock().recv_timeout(Duration::from_secs(30)).map_err(|_| QueryError::Cancelled)
+        gate.lock().recv_timeout(Duration::from_secs(30)).map_err(|_closed| QueryError::Cancelled)
     });
     let mut stream = TcpStream::connect(it.address).await.unwrap();
     let body = r#"{"query":"x"}"#;

@@ -34,14 +34,14 @@ pub(crate) struct Style {
 /// Writes items in some format.
 #[derive(Debug)]
 pub(crate) enum Writer {
-    Json(JsonWriter),
+    Json(Box<JsonWriter>),
     Csv(CsvWriter),
 }
 
 impl Writer {
     pub(crate) fn new(style: Style) -> Self {
         match style.format {
-            Format::Json => Self::Json(JsonWriter::new(style)),
+            Format::Json => Self::Json(Box::new(JsonWriter::new(style))),
             Format::Csv => Self::Csv(CsvWriter::new(style)),
         }
     }

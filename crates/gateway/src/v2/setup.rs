@@ -16,7 +16,7 @@ use crate::ports::CatalogPort;
 use crate::random;
 
 /// What first set-up is asked to make.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SetupRequest {
     /// Name of the first user.
@@ -33,20 +33,6 @@ pub struct SetupRequest {
     pub retention_period_hrs: Option<i64>,
     /// The operator's token; made up when absent.
     pub token: Option<String>,
-}
-
-impl Default for SetupRequest {
-    fn default() -> Self {
-        Self {
-            username: String::new(),
-            password: None,
-            org: String::new(),
-            bucket: String::new(),
-            retention_period_seconds: None,
-            retention_period_hrs: None,
-            token: None,
-        }
-    }
 }
 
 impl std::fmt::Debug for SetupRequest {
