@@ -58,7 +58,7 @@ pub(crate) fn take(bytes: &[u8], count: usize) -> Option<Bitmap> {
         word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
         u64::from_le_bytes(word)
     });
-    let padding = if count % 8 == 0 { 0 } else { bytes.last().copied().unwrap_or(0) >> (count % 8) };
+    let padding = if count.is_multiple_of(8) { 0 } else { bytes.last().copied().unwrap_or(0) >> (count % 8) };
     if padding != 0 {
         return None;
     }

@@ -50,7 +50,7 @@ fn dictionary(values: &StringColumn, range: &Range<usize>) -> Option<EncodedPage
             varint::put_bytes(&mut distinct, text.as_bytes());
             next
         });
-        if place as usize >= DISTINCT_MAX {
+        if places.len() > DISTINCT_MAX {
             return None;
         }
         indices.push(place);

@@ -27,7 +27,8 @@ pub(crate) fn compare(a: &SeriesKey, b: &SeriesKey) -> Ordering {
         }
         if std::mem::take(&mut first) {
             // The numbers of tags do not take part: the key that ends first is the smaller.
-            (varint::take(&mut a), varint::take(&mut b));
+            varint::take(&mut a);
+            varint::take(&mut b);
         }
     }
 }

@@ -1,1 +1,109 @@
-//! Tests.
+//! The manifest alone: rewriting, torn tails, damaged twins.
+
+use std::path::Path;
+
+use disk::vfs::sim::PowerCut;
+use disk::{SimVfs, Vfs as _};
+use model::{BucketId, LogPosition, ReplicaId, TimeRange};
+use proptest::prelude::*;
+
+use super::{Durable, Edit, FileEntry, Live, Manifest, frames, read_frames};
+use crate::tsm::format::Density;
+
+fn entry(number: u64) -> FileEntry {
+    FileEntry {
+        number,
+        order: number,
+        level: 1,
+        density: Density::Dense,
+        bucket: BucketId::new(5).unwrap(),
+        shard: TimeRange::ALL,
+        bytes: 100 * number,
+        checksum: number.wrapping_mul(0x1234_5678_9abc_def1),
+        rows: 10,
+        series: 2,
+        times: (i64::MIN + 2, i64::MAX - 1),
+    }
+}
+
+fn edit(number: u64) -> Edit {
+    let position = LogPosition { index: number * 10, term: 3, leader: ReplicaId(9) };
+    Edit {
+        durable: (!number.is_multiple_of(3)).then(|| Durable { position, membership: vec![7; 20] }),
+        added: vec![entry(number)],
+        removed: if number > 4 { vec![number - 4] } else { Vec::new() },
+        next_number: number + 1,
+    }
+}
+
+#[test]
+fn what_was_appended_is_there_after_any_cut_and_any_number_of_rewrites() {
+    let vfs = SimVfs::new();
+    let dir = Path::new("/m");
+    vfs.create_dir_all(dir).unwrap();
+    let mut expected = Live::default();
+    let mut manifest = Manifest::open(&vfs, dir, 1500).unwrap();
+    for number in 1..60 {
+        manifest.append(&vfs, &edit(number)).unwrap();
+        expected.apply(&edit(number));
+        assert_eq!(manifest.live(), &expected);
+        for cut in [PowerCut::Lost, PowerCut::Kept, PowerCut::Torn { seed: number, block_bytes: 512 }] {
+            assert_eq!(Manifest::open(&vfs.crash(cut), dir, 1500).unwrap().live(), &expected);
+        }
+    }
+    assert_eq!(vfs.list(dir).unwrap().len(), 2, "old manifests are removed");
+    assert!(!vfs.exists(&dir.join("MANIFEST-00000001")).unwrap(), "it was rewritten");
+}
+
+fn records(count: u64) -> (Vec<u8>, Vec<usize>) {
+    let mut bytes = Vec::new();
+    let mut ends = Vec::new();
+    for sequence in 0..count {
+        let mut payload = Vec::new();
+        edit(sequence + 1).encode(&mut payload);
+        bytes.extend(frames(sequence, &payload));
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
+}
+
+#[test]
+fn a_cut_anywhere_in_the_last_record_keeps_all_before_it() {
+    let (bytes, ends) = records(3);
+    for len in ends[1]..ends[2] {
+        let read = read_frames(&bytes[..len]).unwrap();
+        let first_copy_is_whole = len - ends[1] >= (ends[2] - ends[1]) / 2;
+        assert_eq!(read.next_sequence, if first_copy_is_whole { 3 } else { 2 }, "cut at {len}");
+        assert_eq!(read.whole, len == ends[1]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_single_flip_changes_nothing(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        let (mut bytes, _) = records(4);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        let read = read_frames(&bytes).unwrap();
+        prop_assert_eq!(read.next_sequence, 4);
+        prop_assert!(!read.whole);
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(read_frames(&bytes).is_err());
+        prop_assert!(Edit::decode(&bytes).is_ok_and(|e| e.added.is_empty()) || Edit::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn edits_round_trip(number in 1_u64..1000) {
+        let mut payload = Vec::new();
+        edit(number).encode(&mut payload);
+        prop_assert_eq!(Edit::decode(&payload).unwrap(), edit(number));
+        for len in 0..payload.len() {
+            prop_assert!(Edit::decode(&payload[..len]).is_err());
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn a_failed_flush_stops_the_engine_and_the_log_brings_everything_back() {
             let before = scanned(&engine, &scan_all(1));
             let later = write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))]);
             engine.apply(position(1), &later).unwrap();
-            world.vfs.inject(Fault::new(kind, failure));
+            world.vfs.inject(Fault::nth(kind, 0, failure));
             let error = engine.flush_now().unwrap_err();
             assert!(matches!(error, FatalError::Write { .. }), "{kind:?} {failure:?}: {error:?}");
             world.vfs.heal();
@@ -73,7 +73,7 @@ fn a_failed_merge_keeps_its_inputs_and_waits_before_it_tries_again() {
         engine.flush_now().unwrap();
     }
     let before = scanned(&engine, &scan_all(1));
-    world.vfs.inject(Fault::new(OpKind::SyncData, Failure::Io));
+    world.vfs.inject(Fault::nth(OpKind::SyncData, 0, Failure::Io));
     assert!(world.jobs.run_all() > 0);
     assert_eq!(engine.stats().compactions_failed, 1);
     assert_eq!(engine.stats().files, 3);

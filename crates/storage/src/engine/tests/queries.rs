@@ -221,6 +221,10 @@ fn threads_apply_flush_merge_and_scan_at_once() {
                 let base = i64::try_from(index).unwrap() * 40;
                 let op = write(1, 10_000, &[(key("m", &[]), integers(base..base + 40, |t| t))]);
                 engine.apply(position(index), &op).unwrap();
+                // As a node does that has run out of memory for memtables.
+                while engine.memtable_bytes() > 2 * world.options.memtable_bytes_max {
+                    std::thread::yield_now();
+                }
             }
         });
         while !writer.is_finished() {
@@ -236,4 +240,57 @@ fn threads_apply_flush_merge_and_scan_at_once() {
     engine.flush_now().unwrap();
     assert!(engine.stats().flushes > 1);
     engine.close();
+}
+
+/// Values as TSBS makes them for cpu-only: a walk with normal steps between 0 and 100, as integers.
+fn walk(chance: &mut super::support::Chance, len: usize) -> Vec<i64> {
+    let mut at = 50.0_f64;
+    (0..len)
+        .map(|_| {
+            // The sum of twelve uniform numbers is near enough to normal.
+            let sum: u32 = (0..12).map(|_| u32::try_from(chance.below(1 << 16)).unwrap()).sum();
+            at = (at + f64::from(sum) / 65_536.0 - 6.0).clamp(0.0, 100.0);
+            #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+            let whole = at as i64;
+            whole
+        })
+        .collect()
+}
+
+#[test]
+fn a_day_of_cpu_usage_takes_less_than_a_third_of_a_byte_per_value() {
+    const NAMES: [&str; 10] = ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9"];
+    let (series, rows, parts) = (10, 8640_usize, 6);
+    let mut world = World::new();
+    world.options.memtable_bytes_max = usize::MAX;
+    let engine = world.open();
+    let mut chance = super::support::Chance(1);
+    let columns: Vec<Vec<Vec<i64>>> =
+        (0..series).map(|_| (0..10).map(|_| walk(&mut chance, rows)).collect()).collect();
+    for part in 0..parts {
+        let slice = rows / parts * part..rows / parts * (part + 1);
+        let batch: Vec<_> = (0..)
+            .zip(&columns)
+            .map(|(host, fields)| {
+                let host = format!("host_{host}");
+                let tags =
+                    [("hostname", &*host), ("region", "eu-central-1"), ("datacenter", "eu-central-1a")];
+                let point = |i: usize| {
+                    let values = NAMES.iter().zip(fields).map(|(name, v)| (*name, FieldValue::Integer(v[i])));
+                    (1_451_606_400_000_000_000 + i64::try_from(i).unwrap() * 10_000_000_000, values.collect())
+                };
+                (key("cpu", &tags), slice.clone().map(point).collect())
+            })
+            .collect();
+        engine.apply(position(part as u64), &write(1, 7 * model::time::DAY_NS, &batch)).unwrap();
+        engine.flush_now().unwrap();
+    }
+    let flushed = engine.stats().file_bytes;
+    engine.compact_now().unwrap();
+    let merged = engine.stats().file_bytes;
+    let values = series * rows * 10;
+    println!("{flushed} bytes flushed, {merged} merged, {values} values");
+    assert_eq!(engine.stats().files, 1);
+    assert!(merged * 3 < values as u64, "{merged} bytes for {values} values");
+    assert!(flushed * 2 < values as u64, "{flushed} bytes for {values} values");
 }

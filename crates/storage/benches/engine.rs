@@ -1,0 +1,118 @@
+//! What a row costs: applied to the memtable, flushed, merged, scanned.
+#![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use disk::SimVfs;
+use model::{
+    Batch, BucketId, Column, FieldDef, FieldSelection, FieldType, LogPosition, PartitionOp, Predicate,
+    ReplicaId, ScanRequest, SeriesKey, SeriesRows, SystemClock, Table, TimeRange, Values,
+};
+use storage::{Engine, Options, StepJobs};
+
+const FIELDS: usize = 10;
+
+fn bucket() -> BucketId {
+    BucketId::new(1).unwrap()
+}
+
+fn open() -> Engine {
+    let options = Options { memtable_bytes_max: usize::MAX, ..Options::STANDARD };
+    let clock = Arc::new(SystemClock::new());
+    let dir = PathBuf::from("/bench");
+    Engine::open(Arc::new(SimVfs::new()), dir, clock, Arc::new(StepJobs::new()), options, Arc::new(|_| {}))
+        .unwrap()
+}
+
+/// A batch of `rows` rows for each of `series` series, ten integer fields.
+fn batch(series: usize, rows: usize, step: usize) -> PartitionOp {
+    let keys = (0..series).map(|host| {
+        let host = format!("host_{host}");
+        let tags = [("hostname", &*host), ("region", "eu-central-1"), ("rack", "87"), ("os", "Ubuntu16.10")];
+        let key = SeriesKey::new("cpu", &tags).unwrap();
+        SeriesRows { hash: key.hash(bucket()), key, rows: u32::try_from(rows).unwrap() }
+    });
+    let at = |row: usize| i64::try_from(step * rows + row).unwrap() * 10_000_000_000;
+    let total = series * rows;
+    let values = |f: usize| (0..total).map(|i| i64::try_from((i * 7 + f * 13) % 11 + 40).unwrap()).collect();
+    PartitionOp::Write(Batch {
+        bucket: bucket(),
+        shard_duration_ns: 7 * model::time::DAY_NS,
+        tables: vec![Table {
+            measurement: "cpu".into(),
+            fields: (0..FIELDS)
+                .map(|f| FieldDef { name: format!("usage_{f}").into(), field_type: FieldType::Integer })
+                .collect(),
+            series: keys.collect(),
+            times: (0..series).flat_map(|_| (0..rows).map(at)).collect(),
+            columns: (0..FIELDS).map(|f| Column::new(Values::Integer(values(f)))).collect(),
+        }],
+    })
+}
+
+fn position(index: usize) -> LogPosition {
+    LogPosition { index: index as u64, term: 1, leader: ReplicaId(1) }
+}
+
+fn filled(series: usize, rows: usize, batches: usize) -> Engine {
+    let engine = open();
+    for step in 0..batches {
+        engine.apply(position(step), &batch(series, rows, step)).unwrap();
+    }
+    engine
+}
+
+fn apply(c: &mut Criterion) {
+    let mut group = c.benchmark_group("apply");
+    for (series, rows) in [(6, 50), (1000, 1), (100_000, 1)] {
+        let batches: Vec<_> = (0..20).map(|step| batch(series, rows, step)).collect();
+        group.throughput(Throughput::Elements((series * rows * batches.len()) as u64));
+        group.sample_size(10);
+        group.bench_function(format!("{series} series x {rows} rows"), |b| {
+            b.iter_batched(
+                open,
+                |engine| {
+                    for (index, op) in batches.iter().enumerate() {
+                        engine.apply(position(index), op).unwrap();
+                    }
+                    engine
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+fn flush_and_scan(c: &mut Criterion) {
+    let mut group = c.benchmark_group("files");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(100 * 8640));
+    group.bench_function("flush 100 series x 8640 rows", |b| {
+        b.iter_batched(
+            || filled(100, 864, 10),
+            |engine| {
+                engine.flush_now().unwrap();
+                engine
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let engine = filled(100, 864, 10);
+    engine.flush_now().unwrap();
+    engine.compact_now().unwrap();
+    for (name, fields) in [
+        ("scan all fields", FieldSelection::All),
+        ("scan one field", FieldSelection::Names(vec!["usage_3".into()])),
+    ] {
+        let request =
+            ScanRequest { bucket: bucket(), range: TimeRange::ALL, predicate: Predicate::TRUE, fields };
+        group.bench_function(name, |b| {
+            b.iter(|| engine.scan(&request).unwrap().map(|block| block.unwrap().times.len()).sum::<usize>());
+        });
+    }
+}
+
+criterion_group!(benches, apply, flush_and_scan);
+criterion_main!(benches);
