@@ -120,6 +120,27 @@ impl RowFunction {
         }
     }
 
+    /// The fields that `(r) => ({r with ...})` sets; `None` when the function is anything else.
+    pub(crate) fn extension(&self) -> Option<&[(Rc<str>, Ir)]> {
+        let Function::Closure(closure) = &self.function else { return None };
+        let Ir::Record(Some(base), fields) = closure.lambda.expression()? else { return None };
+        matches!(**base, Ir::Var { hops: 0, slot } if slot == self.slot).then_some(fields)
+    }
+
+    /// Evaluates the fields of [`Self::extension`] for a row.
+    pub(crate) fn extend(
+        &self,
+        context: &Context<'_>,
+        row: Value,
+        fields: &[(Rc<str>, Ir)],
+        mut each: impl FnMut(usize, &Value) -> Result<()>,
+    ) -> Result<()> {
+        let Some(scope) = &self.scope else { return Ok(()) };
+        context.step()?;
+        scope.set(self.slot, row);
+        fields.iter().enumerate().try_for_each(|(at, (_, ir))| each(at, &evaluate(ir, scope, context)?))
+    }
+
     /// The condition as comparisons of columns with constants; `None` when it is anything else.
     pub(crate) fn comparisons(&self, context: &Context<'_>) -> Option<Vec<(Rc<str>, BinaryOperator, Value)>> {
         let (Function::Closure(closure), Some(scope)) = (&self.function, &self.scope) else { return None };

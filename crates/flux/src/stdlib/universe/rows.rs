@@ -8,6 +8,7 @@ use model::{ColumnType, FieldType};
 use super::super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::interpret::{Context, RowFunction, RowTable};
+use crate::semantic::Ir;
 use crate::table::build::{Builder, concat_group};
 use crate::table::compare::narrow;
 use crate::table::scan::From;
@@ -87,6 +88,9 @@ fn map(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
 /// the group key.
 fn map_table(context: &Context<'_>, table: Table, function: &RowFunction) -> Result<Vec<Table>> {
     let rows = RowTable::new(table);
+    if let Some(fields) = function.extension() {
+        return extend_table(context, &rows, function, fields);
+    }
     let mut columns: Vec<(Rc<str>, Builder)> = Vec::new();
     for row in 0..rows.table().rows {
         let record = match function.call(context, rows.row(row))? {
@@ -110,6 +114,32 @@ fn map_table(context: &Context<'_>, table: Table, function: &RowFunction) -> Res
             input.column(&name).map_or(ColumnType::Field(FieldType::String), |c| c.data.column_type());
         made.columns.push(TableColumn::new(&name, Data::new(builder.finish(otherwise))));
     }
+    regroup(made, input)
+}
+
+/// `{r with ...}`: only the columns that are set are computed; the others stay as they are.
+fn extend_table(
+    context: &Context<'_>,
+    rows: &RowTable,
+    function: &RowFunction,
+    fields: &[(Rc<str>, Ir)],
+) -> Result<Vec<Table>> {
+    let input = rows.table();
+    let mut builders: Vec<Builder> = fields.iter().map(|_| Builder::new()).collect();
+    for row in 0..input.rows {
+        function.extend(context, rows.row(row), fields, |at, value| {
+            builders[at]
+                .push(value)
+                .map_err(|e| FluxError::invalid(format!("map: column {}: {e}", fields[at].0)))
+        })?;
+    }
+    let mut made = input.clone();
+    for ((name, _), builder) in fields.iter().zip(builders) {
+        let otherwise =
+            input.column(name).map_or(ColumnType::Field(FieldType::String), |c| c.data.column_type());
+        made.set(TableColumn::new(name, Data::new(builder.finish(otherwise))));
+    }
+    made.columns.sort_by(|a, b| a.name.cmp(&b.name));
     regroup(made, input)
 }
 
