@@ -68,7 +68,7 @@ pub fn format_go(nanos: i64) -> String {
     let decimal = |value: u64, scale: u64, unit: &str| {
         let digits = scale.ilog10() as usize;
         let mut text = (value / scale).to_string();
-        if value % scale != 0 {
+        if !value.is_multiple_of(scale) {
             let fraction = format!("{:0digits$}", value % scale);
             text.push('.');
             text.push_str(fraction.trim_end_matches('0'));

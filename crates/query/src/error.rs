@@ -25,6 +25,9 @@ pub enum Error {
         /// Its value.
         limit: String,
     },
+    /// A Flux script is wrong or failed; [`flux::FluxError::class`] tells whose fault it is.
+    #[error(transparent)]
+    Flux(flux::FluxError),
     /// Reading failed.
     #[error(transparent)]
     Scan(#[from] ScanError),

@@ -5,6 +5,7 @@
 //! it keeps is counted against its [`Limits`].
 
 mod error;
+pub mod flux;
 pub mod influxql;
 mod limits;
 pub mod source;

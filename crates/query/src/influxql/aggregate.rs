@@ -383,9 +383,6 @@ fn finish_held(mut points: Vec<Point>, aggregate: &Aggregate, window: i64) -> Ve
             values.retain(|v| seen.insert(key(v)));
             values.into_iter().map(at_window).collect()
         }
-        Aggregate::Integral(unit) => {
-            integral(points, *unit).map(FieldValue::Float).map(at_window).into_iter().collect()
-        }
         Aggregate::Sample(n) => {
             points.sort_by_key(|p| p.time);
             sample(points, *n)
@@ -439,17 +436,43 @@ fn mode(mut points: Vec<Point>) -> Option<FieldValue> {
     winner.map(|(_, _, value)| value)
 }
 
-/// The area under the line through the points, in value × unit.
+/// The area under the line through the points of all windows, in value × unit, each with its window's start. At
+/// the end of a window the line is cut; what lies before the next point belongs to that point's window, even when
+/// windows without points are in between. Of several points at one time the last counts.
 #[expect(clippy::cast_precision_loss, reason = "times as floats, as InfluxDB does")]
-fn integral(mut points: Vec<Point>, unit: i64) -> Option<f64> {
-    points.sort_by_key(|p| p.time);
-    points.dedup_by_key(|p| p.time);
-    let values: Vec<_> =
-        points.iter().filter_map(|p| Some((p.time, p.value.as_ref().and_then(to_f64)?))).collect();
-    if values.is_empty() {
-        return None;
+pub(crate) fn integrals(
+    windows: impl Iterator<Item = (i64, State)>,
+    unit: i64,
+    end_of: &dyn Fn(i64) -> Option<i64>,
+) -> Vec<(i64, f64)> {
+    let area = |a: (i64, f64), b: (i64, f64)| 0.5 * (a.1 + b.1) * (b.0 - a.0) as f64 / unit as f64;
+    let mut previous: Option<(i64, f64)> = None;
+    let mut out: Vec<(i64, f64)> = Vec::new();
+    for (start, state) in windows {
+        let State::Held(mut points) = state else { continue };
+        points.sort_by_key(|p| p.time);
+        let mut sum = 0.0;
+        for (i, point) in points.iter().enumerate() {
+            let Some(value) = point.value.as_ref().and_then(to_f64) else { continue };
+            let here = (point.time, value);
+            if let Some(before) = previous.filter(|before| before.0 != here.0) {
+                let mut from = before;
+                if i == 0
+                    && let Some((last_start, last_sum)) = out.last_mut()
+                    && let Some(end) = end_of(*last_start).filter(|end| *end > before.0)
+                {
+                    let slope = (here.1 - before.1) / (here.0 - before.0) as f64;
+                    let cut = (end, before.1 + slope * (end - before.0) as f64);
+                    *last_sum += area(before, cut);
+                    from = cut;
+                }
+                sum += area(from, here);
+            }
+            previous = Some(here);
+        }
+        out.push((start, sum));
     }
-    Some(values.windows(2).map(|w| 0.5 * (w[1].1 + w[0].1) * (w[1].0 - w[0].0) as f64 / unit as f64).sum())
+    out
 }
 
 /// A deterministic reservoir sample, so that the same query has the same answer on every node.

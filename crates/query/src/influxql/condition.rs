@@ -110,7 +110,7 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
         }
         Expr::String(text) => match timeliteral::parse(text, context.zone.as_ref()) {
             Some(time) => Ok(TimeValue::Instant(time.0)),
-            None if timeliteral::looks_like_time(text) => Error::invalid("unable to parse date"),
+            None if timeliteral::looks_like_time(text) => Error::invalid("invalid timestamp string"),
             None => Error::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"),
         },
         Expr::Binary(binary) => {

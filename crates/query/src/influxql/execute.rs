@@ -10,7 +10,7 @@ use std::sync::Arc;
 use influxql::ast::Fill;
 use model::{Bitmap, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues, ScanRequest};
 
-use super::aggregate::{Point, Run, State, cut_ranking};
+use super::aggregate::{Point, Run, State, cut_ranking, integrals};
 use super::block::{Block, BlockTags};
 use super::expr::{Bound, Node, bind, mask};
 use super::function::Aggregate;
@@ -198,6 +198,10 @@ impl<'a> Groups<'a> {
     fn finish(mut self, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
         let mut order: Vec<_> = std::mem::take(&mut self.index).into_iter().collect();
         order.sort();
+        if !self.plan.ascending {
+            // As in InfluxDB, ORDER BY time DESC turns the order of the groups too.
+            order.reverse();
+        }
         let limit = usize::try_from(self.plan.slimit).unwrap_or(usize::MAX);
         let skip = usize::try_from(self.plan.soffset).unwrap_or(usize::MAX);
         let mut series = 0_usize;
@@ -285,9 +289,14 @@ impl<'a> Groups<'a> {
                 }
                 (CallState::Windows(_), None) => Vec::new(),
             };
+            if !self.plan.ascending && !call.transforms.is_empty() {
+                // Transformations follow the order of the answer.
+                points.reverse();
+            }
             for transform in &call.transforms {
                 points = points::transform(points, *transform);
             }
+            points.sort_by_key(|p| p.time);
             points.retain(|p| p.time >= self.first_window());
             streams.push(points.into_iter().peekable());
         }
@@ -349,16 +358,25 @@ impl<'a> Groups<'a> {
         let input = call.input.field_type();
         // Without windows, a selector that stands alone shows the time of its point, all else the lower bound.
         let own_time = aggregate.keeps_times() || (every == 0 && alone && aggregate.is_selector());
+        let shown_time = |start| match every {
+            0 if plan.bounds.has_min() => plan.bounds.min,
+            0 => 0,
+            _ => start,
+        };
+        if let Aggregate::Integral(unit) = aggregate {
+            let end_of = |start| (every > 0).then(|| plan.windows.of(start).1);
+            let areas = integrals(windows.into_iter(), *unit, &end_of).into_iter();
+            let point = |(start, area)| Point {
+                time: shown_time(start),
+                value: Some(FieldValue::Float(area)),
+                aux: Vec::new(),
+            };
+            return Ok(areas.map(point).collect());
+        }
         let mut points = Vec::new();
         for (start, mut state) in windows {
             cut_ranking(&mut state, aggregate);
-            let shown = if every > 0 {
-                start
-            } else if plan.bounds.has_min() {
-                plan.bounds.min
-            } else {
-                0
-            };
+            let shown = shown_time(start);
             let finished = state.finish(aggregate, shown);
             points.extend(finished.into_iter().map(|mut point| {
                 if !own_time {
@@ -385,7 +403,13 @@ impl<'a> Groups<'a> {
         let windows = windows.unwrap_or(usize::MAX);
         self.budget.windows(windows)?;
         self.budget.hold(windows.saturating_mul(64))?;
-        Ok(points::fill(points, how, &plan.windows, (first, last), field_type))
+        let previous_is_later = how == Fill::Previous && !plan.ascending;
+        let how = if previous_is_later { Fill::Null } else { how };
+        let mut points = points::fill(points, how, &plan.windows, (first, last), field_type);
+        if previous_is_later {
+            points::fill_from_later(&mut points);
+        }
+        Ok(points)
     }
 }
 

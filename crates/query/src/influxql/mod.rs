@@ -15,6 +15,7 @@ mod plan;
 mod points;
 mod schema;
 mod show;
+mod types;
 mod value;
 mod window;
 

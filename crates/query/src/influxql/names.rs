@@ -163,39 +163,41 @@ fn parts_of(expr: &Expr, out: &mut Vec<String>) {
 }
 
 /// The wished name of each field: its alias or that of its expression.
-pub(crate) fn columns(fields: &[Field], _time: &Arc<str>) -> Vec<String> {
-    fields.iter().map(|field| field.alias.clone().unwrap_or_else(|| name_of(&field.expr))).collect()
+pub(crate) fn wished(field: &Field) -> Wished {
+    let name = field.alias.clone().unwrap_or_else(|| name_of(&field.expr));
+    Wished { name: name.into(), alias: field.alias.is_some() }
+}
+
+/// A name that a column would have.
+#[derive(Debug)]
+pub(crate) struct Wished {
+    pub(crate) name: Arc<str>,
+    /// Given by the user, so that it stays as it is.
+    pub(crate) alias: bool,
 }
 
 /// Makes names distinct with `_1`, `_2`; aliases keep theirs.
-pub(crate) fn dedupe(
-    columns: Vec<(Arc<str>, Node)>,
-    fields: &[Field],
-    _time: &Arc<str>,
-) -> Vec<(Arc<str>, Node)> {
-    let aliases: BTreeSet<&str> = fields.iter().filter_map(|f| f.alias.as_deref()).collect();
-    let mut counts: HashMap<Arc<str>, usize> = aliases.iter().map(|a| (Arc::from(*a), 1)).collect();
-    let mut unused: BTreeSet<&str> = aliases;
-    columns
-        .into_iter()
-        .map(|(name, node)| {
-            if unused.remove(&*name) {
-                return (name, node);
-            }
-            let mut unique = Arc::clone(&name);
-            if let Some(&count) = counts.get(&name) {
-                let mut n = count;
-                loop {
-                    unique = format!("{name}_{n}").into();
-                    if !counts.contains_key(&unique) {
-                        break;
-                    }
-                    n += 1;
+pub(crate) fn distinct(wished: Vec<(Wished, Node)>) -> Vec<(Arc<str>, Node)> {
+    let aliases = wished.iter().filter(|(w, _)| w.alias);
+    let mut counts: HashMap<Arc<str>, usize> = aliases.map(|(w, _)| (Arc::clone(&w.name), 1)).collect();
+    let unique = |(Wished { name, alias }, node): (Wished, Node)| {
+        if alias {
+            return (name, node);
+        }
+        let mut unique = Arc::clone(&name);
+        if let Some(&count) = counts.get(&name) {
+            let mut n = count;
+            loop {
+                unique = format!("{name}_{n}").into();
+                if !counts.contains_key(&unique) {
+                    break;
                 }
-                counts.insert(name, n + 1);
+                n += 1;
             }
-            *counts.entry(Arc::clone(&unique)).or_insert(0) += 1;
-            (unique, node)
-        })
-        .collect()
+            counts.insert(name, n + 1);
+        }
+        *counts.entry(Arc::clone(&unique)).or_insert(0) += 1;
+        (unique, node)
+    };
+    wished.into_iter().map(unique).collect()
 }

@@ -11,6 +11,7 @@ use super::expr::{Node, Var, VarKind};
 use super::function::{self, Aggregate, Transform};
 use super::names;
 use super::schema::{Resolver, Table};
+use super::types;
 use super::value;
 use super::window::Windows;
 use crate::error::Error;
@@ -149,13 +150,14 @@ pub(crate) fn compile(
     let fields = names::expand(&fields, &schema, &named)?;
     let mut builder = Builder { kind: &kind, slots: Vec::new(), every };
     let mut columns = Vec::new();
-    for (field, name) in fields.iter().zip(names::columns(&fields, &time_name)) {
+    for field in &fields {
+        types::check(&field.expr, &kind)?;
         let node = builder.node(&field.expr)?;
-        columns.push((Arc::from(name), node));
+        columns.push((names::wished(field), node));
         builder.extra_columns(&field.expr, &mut columns);
     }
     let slots = builder.slots;
-    let columns = names::dedupe(columns, &fields, &time_name)
+    let columns = names::distinct(columns)
         .into_iter()
         .map(|(name, node): (Arc<str>, Node)| {
             let field_type = node.field_type(&|i| slots.get(i).map_or(FieldType::Float, Slot::field_type));
@@ -413,7 +415,7 @@ impl Builder<'_> {
     }
 
     /// `top(f, tag, n)` shows the tags as columns behind its own.
-    fn extra_columns(&mut self, expr: &Expr, columns: &mut Vec<(Arc<str>, Node)>) {
+    fn extra_columns(&mut self, expr: &Expr, columns: &mut Vec<(names::Wished, Node)>) {
         let Expr::Call(call) = expr else { return };
         if !matches!(call.name.as_str(), "top" | "bottom") {
             return;
@@ -423,7 +425,7 @@ impl Builder<'_> {
             if let Expr::Var(var) = arg {
                 let var = self.var(var);
                 let name = Arc::clone(&var.name);
-                columns.push((name, self.var_slot(var)));
+                columns.push((names::Wished { name, alias: false }, self.var_slot(var)));
             }
         }
     }

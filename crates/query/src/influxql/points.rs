@@ -50,6 +50,17 @@ pub(crate) fn fill(
     out
 }
 
+/// fill(previous) when the answer is sorted newest first: the window before is the later one.
+pub(crate) fn fill_from_later(points: &mut [Point]) {
+    let mut later: Option<FieldValue> = None;
+    for point in points.iter_mut().rev() {
+        match &point.value {
+            Some(_) => later.clone_from(&point.value),
+            None => point.value.clone_from(&later),
+        }
+    }
+}
+
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

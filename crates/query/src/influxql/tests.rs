@@ -159,6 +159,10 @@ fn body(items: &[Item]) -> String {
 
 /// Statements whose recorded answer is not ours, each with the reason.
 const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "SHOW TAG VALUES WITH KEY = host WHERE usage > 5",
+        "conditions on fields do not select series anywhere in SHOW; 1.6.7 refuses them here alone",
+    ),
     ("SELECT integral(usage, 1m) FROM cpu GROUP BY host", "1.6.7 sends the groups of integral in no order"),
     (
         "SELECT usage FROM cpu LIMIT 1; SELECT foo(usage) FROM cpu; SHOW DATABASES",
