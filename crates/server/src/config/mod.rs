@@ -1,0 +1,126 @@
+//! Configuration: flags over environment over file over defaults, every value with its origin.
+//!
+//! One table (`settings`) drives flags, variables, keys of the file, help and the reference page. What is resolved
+//! is a plain [`Config`], passed whole; nothing else in the program reads the environment. Unknown keys are errors,
+//! values have units, secrets are never printed.
+
+mod address;
+mod error;
+mod file;
+mod influxd;
+mod influxd_file;
+mod init;
+mod origin;
+mod reference;
+mod resolve;
+mod secret;
+mod settings;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use address::{BindAddress, Peer};
+pub use error::{ConfigError, Expected};
+pub use init::Init;
+pub use origin::Origin;
+pub use reference::reference_page;
+pub use resolve::{Resolved, Value};
+pub use secret::Secret;
+pub use settings::{Setting, settings};
+
+/// The configuration of a node. The settings' help says what each field means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file that was read.
+    pub config_file: Option<PathBuf>,
+    /// Directory of everything the node stores.
+    pub data_dir: PathBuf,
+    /// Address of the HTTP API.
+    pub http_bind_address: BindAddress,
+    /// Address for the other nodes.
+    pub peer_bind_address: BindAddress,
+    /// Nodes that found the cluster; empty for one node alone.
+    pub initial_peers: Vec<Peer>,
+    /// Failure domain of the node; empty when it has none.
+    pub zone: String,
+    /// Number of partitions, a power of two; see [`Config::partitions_or_default`].
+    pub partitions: Option<u16>,
+    /// Store of the replicated log.
+    pub log_lane: LogLane,
+    /// Whether requests need a token.
+    pub http_auth_enabled: bool,
+    /// How long a client may take to send a request's headers.
+    pub http_read_header_timeout: Duration,
+    /// How long a connection may stay silent.
+    pub http_idle_timeout: Duration,
+    /// Whether `/metrics` is closed.
+    pub metrics_disabled: bool,
+    /// Largest request body as sent.
+    pub body_bytes_max: usize,
+    /// Largest request body after decompression.
+    pub decompressed_bytes_max: usize,
+    /// Longest line of line protocol.
+    pub line_bytes_max: usize,
+    /// Longest value of a string field.
+    pub string_field_bytes_max: usize,
+    /// Bytes of all writes that are being worked on.
+    pub in_flight_write_bytes_max: usize,
+    /// How long a write may wait to be committed.
+    pub write_timeout: Duration,
+    /// Queries that may run or wait at once.
+    pub query_concurrency: usize,
+    /// How long a query may run.
+    pub query_timeout: Duration,
+    /// Memory that one query may use.
+    pub query_memory_bytes: usize,
+    /// Memory that all queries together may use.
+    pub query_memory_bytes_max: usize,
+    /// Memory of the points that are not yet in files, over all partitions.
+    pub memtable_bytes_max: usize,
+    /// How long points may wait in memory.
+    pub memtable_age_max: Duration,
+    /// How often retention is looked after.
+    pub retention_check_interval: Duration,
+    /// Least severe messages that are logged, or directives per target.
+    pub log_level: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// OTLP collector (gRPC) for traces.
+    pub otlp_endpoint: Option<String>,
+    /// Name of the service in traces.
+    pub otlp_service_name: String,
+    /// Share of requests that are traced.
+    pub otlp_sampling_ratio: f64,
+    /// What to set up at the first start.
+    pub init: Option<Init>,
+    given: init::Given,
+}
+
+/// Store of the replicated log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLane {
+    /// Segment files of our own.
+    Segment,
+    /// RocksDB.
+    Rocksdb,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+impl Config {
+    /// Number of partitions for a new cluster: as set, else 16 for a node alone and 32 with peers.
+    pub fn partitions_or_default(&self) -> u16 {
+        self.partitions.unwrap_or(if self.initial_peers.is_empty() { 16 } else { 32 })
+    }
+}

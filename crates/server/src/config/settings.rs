@@ -1,0 +1,295 @@
+//! The table of settings. It drives everything: flags, variables, keys of the file, help, and the reference page.
+
+use std::path::PathBuf;
+
+use super::address::{BindAddress, Peer};
+use super::error::Expected;
+use super::{Config, LogFormat, LogLane, init, units};
+
+/// One setting.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// Its name: the key in the file, and what `config show` prints.
+    pub key: &'static str,
+    /// The flag of `tidemark serve`, without its dashes.
+    pub flag: &'static str,
+    /// The variable of the environment.
+    pub env: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+    /// The value when nobody sets it, as text; may be empty.
+    pub default: &'static str,
+    /// Whether the value must never be printed.
+    pub secret: bool,
+    /// What stands for the value in help, e.g. `SIZE`.
+    pub value_name: &'static str,
+    /// Whether it is true or false, so that the bare flag means true.
+    pub is_switch: bool,
+    /// The heading under which the reference page lists it.
+    pub group: &'static str,
+    /// Other variables that scripts rely on.
+    pub(super) aliases: &'static [Alias],
+    /// Whether each variable may, with `_FILE` appended, name a file that holds the value.
+    pub(super) from_file: bool,
+    /// Reads a text into the configuration.
+    pub(super) set: fn(&mut Config, &str) -> Result<(), Expected>,
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setting")
+            .field("key", &self.key)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A variable of the environment by another name.
+#[derive(Clone, Copy)]
+pub(super) struct Alias {
+    /// The variable.
+    pub(super) env: &'static str,
+    /// Makes the setting's text of the variable's.
+    pub(super) convert: fn(&str) -> String,
+}
+
+const fn same(env: &'static str) -> Alias {
+    Alias { env, convert: str::to_owned }
+}
+
+/// A variable that holds a port alone, which listens on every interface.
+const fn port(env: &'static str) -> Alias {
+    Alias { env, convert: |port| format!(":{port}") }
+}
+
+/// Every setting, in the order of the reference page.
+pub fn settings() -> &'static [Setting] {
+    SETTINGS
+}
+
+/// The setting with a key.
+pub(super) fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.key == key)
+}
+
+/// A row of the table: key, its variable, value name, default, help, and how it is read. The rest by `with`.
+const fn row(
+    key: &'static str,
+    env: &'static str,
+    value_name: &'static str,
+    default: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), Expected>,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        flag: key,
+        env,
+        help,
+        default,
+        secret: false,
+        value_name,
+        is_switch: false,
+        group: "",
+        aliases: &[],
+        from_file: false,
+        set,
+    }
+}
+
+impl Setting {
+    const fn group(self, group: &'static str) -> Self {
+        Self { group, ..self }
+    }
+    const fn or(self, aliases: &'static [Alias]) -> Self {
+        Self { aliases, ..self }
+    }
+    const fn switch(self) -> Self {
+        Self { is_switch: true, ..self }
+    }
+    const fn or_file(self) -> Self {
+        Self { from_file: true, ..self }
+    }
+    const fn secret(self) -> Self {
+        Self { secret: true, from_file: true, ..self }
+    }
+}
+
+const NODE: &str = "Node and cluster";
+const HTTP: &str = "HTTP";
+const LIMITS: &str = "Limits of writes";
+const QUERIES: &str = "Queries";
+const STORAGE: &str = "Storage";
+const TELEMETRY: &str = "Logs and traces";
+const INIT: &str = "First set-up";
+
+static SETTINGS: &[Setting] = &[
+    row("config", "TIDEMARK_CONFIG", "FILE", "", |c, t| {
+        c.config_file = (!t.is_empty()).then(|| PathBuf::from(t));
+        Ok(())
+    }, "TOML file with settings; keys are the names on this page").group(NODE),
+    row("data-dir", "TIDEMARK_DATA_DIR", "DIR", "./tidemark-data", |c, t| {
+        if t.is_empty() {
+            return Err(Expected("a directory"));
+        }
+        c.data_dir = PathBuf::from(t);
+        Ok(())
+    }, "Directory of everything the node stores").group(NODE).or(&[same("DATA_DIR")]),
+    row("http-bind-address", "TIDEMARK_HTTP_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8086", |c, t| {
+        BindAddress::parse(t).map(|a| c.http_bind_address = a)
+    }, "Address of the HTTP API; `:8086` listens on every interface").group(NODE).or(&[port("HTTP_PORT")]),
+    row("peer-bind-address", "TIDEMARK_PEER_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8088", |c, t| {
+        BindAddress::parse(t).map(|a| c.peer_bind_address = a)
+    }, "Address for the other nodes of the cluster").group(NODE).or(&[port("RAFT_PORT")]),
+    row("initial-peers", "TIDEMARK_INITIAL_PEERS", "LIST", "", |c, t| {
+        Peer::parse_list(t).map(|peers| c.initial_peers = peers)
+    }, "Peer addresses of the nodes that found the cluster, separated by commas; empty for one node alone")
+    .group(NODE),
+    row("discovery-strategy", "TIDEMARK_DISCOVERY_STRATEGY", "STRATEGY", "static", |_, t| match t {
+        "static" => Ok(()),
+        _ => Err(Expected("static (peers are listed in initial-peers; no other way to find them exists yet)")),
+    }, "How peers are found: `static`, from initial-peers").group(NODE).or(&[same("DISCOVERY_STRATEGY")]),
+    row("zone", "TIDEMARK_ZONE", "NAME", "", |c, t| {
+        t.clone_into(&mut c.zone);
+        Ok(())
+    }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE),
+    row("partitions", "TIDEMARK_PARTITIONS", "COUNT", "", |c, t| {
+        const WANTED: Expected = Expected("a power of two from 1 to 4096");
+        c.partitions = match t {
+            "" => None,
+            t => Some(t.parse::<u16>().ok().filter(|p| p.is_power_of_two() && *p <= 4096).ok_or(WANTED)?),
+        };
+        Ok(())
+    }, "Number of partitions, fixed when the cluster is founded; empty for 16 (one node) or 32 (with initial peers)")
+    .group(NODE),
+    row("log-lane", "TIDEMARK_LOG_LANE", "LANE", "segment", |c, t| {
+        c.log_lane = match t {
+            "segment" => LogLane::Segment,
+            "rocksdb" => LogLane::Rocksdb,
+            _ => return Err(Expected("segment or rocksdb")),
+        };
+        Ok(())
+    }, "Store of the replicated log: `segment` or `rocksdb`").group(NODE),
+
+    row("http-auth-enabled", "TIDEMARK_HTTP_AUTH_ENABLED", "BOOL", "true", |c, t| {
+        units::switch(t).map(|on| c.http_auth_enabled = on)
+    }, "Whether requests need a token; `false` opens the InfluxDB 1.x routes to everyone who reaches them")
+    .group(HTTP).switch(),
+    row("http-read-header-timeout", "TIDEMARK_HTTP_READ_HEADER_TIMEOUT", "DURATION", "10s", |c, t| {
+        units::positive_duration(t).map(|d| c.http_read_header_timeout = d)
+    }, "How long a client may take to send a request's headers").group(HTTP),
+    row("http-idle-timeout", "TIDEMARK_HTTP_IDLE_TIMEOUT", "DURATION", "3m", |c, t| {
+        units::positive_duration(t).map(|d| c.http_idle_timeout = d)
+    }, "How long a connection may wait for its next request, or for the next bytes of a body").group(HTTP),
+    row("metrics-disabled", "TIDEMARK_METRICS_DISABLED", "BOOL", "false", |c, t| {
+        units::switch(t).map(|on| c.metrics_disabled = on)
+    }, "Whether `/metrics` is closed").group(HTTP).switch(),
+
+    row("max-body-size", "TIDEMARK_MAX_BODY_SIZE", "SIZE", "64MiB", |c, t| {
+        units::memory(t).map(|b| c.body_bytes_max = b)
+    }, "Largest request body as sent").group(LIMITS),
+    row("max-decompressed-size", "TIDEMARK_MAX_DECOMPRESSED_SIZE", "SIZE", "256MiB", |c, t| {
+        units::memory(t).map(|b| c.decompressed_bytes_max = b)
+    }, "Largest request body after decompression").group(LIMITS),
+    row("max-line-size", "TIDEMARK_MAX_LINE_SIZE", "SIZE", "4MiB", |c, t| {
+        units::memory(t).map(|b| c.line_bytes_max = b)
+    }, "Longest line of line protocol").group(LIMITS),
+    row("max-string-field-size", "TIDEMARK_MAX_STRING_FIELD_SIZE", "SIZE", "1MiB", |c, t| {
+        units::memory(t).map(|b| c.string_field_bytes_max = b)
+    }, "Longest value of a string field").group(LIMITS),
+    row("max-in-flight-write-size", "TIDEMARK_MAX_IN_FLIGHT_WRITE_SIZE", "SIZE", "256MiB", |c, t| {
+        units::memory(t).map(|b| c.in_flight_write_bytes_max = b)
+    }, "Bytes of all writes that are being worked on; beyond it writes are answered 429").group(LIMITS),
+    row("write-timeout", "TIDEMARK_WRITE_TIMEOUT", "DURATION", "10s", |c, t| {
+        units::positive_duration(t).map(|d| c.write_timeout = d)
+    }, "How long a write may wait to be committed before it is answered 503").group(LIMITS),
+
+    row("query-concurrency", "TIDEMARK_QUERY_CONCURRENCY", "COUNT", "1024", |c, t| {
+        units::count(t).map(|n| c.query_concurrency = n)
+    }, "Queries that may run or wait at once; beyond it queries are answered 429").group(QUERIES),
+    row("query-timeout", "TIDEMARK_QUERY_TIMEOUT", "DURATION", "5m", |c, t| {
+        units::positive_duration(t).map(|d| c.query_timeout = d)
+    }, "How long a query may run").group(QUERIES),
+    row("query-memory-bytes", "TIDEMARK_QUERY_MEMORY_BYTES", "SIZE", "512MiB", |c, t| {
+        units::memory(t).map(|b| c.query_memory_bytes = b)
+    }, "Memory that one query may use").group(QUERIES),
+    row("query-max-memory-bytes", "TIDEMARK_QUERY_MAX_MEMORY_BYTES", "SIZE", "1GiB", |c, t| {
+        units::memory(t).map(|b| c.query_memory_bytes_max = b)
+    }, "Memory that all queries together may use").group(QUERIES),
+
+    row("memtable-size", "TIDEMARK_MEMTABLE_SIZE", "SIZE", "256MiB", |c, t| {
+        units::memory(t).map(|b| c.memtable_bytes_max = b)
+    }, "Memory of the points that are not yet in files, over all partitions of the node; the largest are written first")
+    .group(STORAGE),
+    row("memtable-age", "TIDEMARK_MEMTABLE_AGE", "DURATION", "10m", |c, t| {
+        units::positive_duration(t).map(|d| c.memtable_age_max = d)
+    }, "How long points may wait in memory before they are written to files").group(STORAGE),
+    row("retention-check-interval", "TIDEMARK_RETENTION_CHECK_INTERVAL", "DURATION", "30m", |c, t| {
+        units::positive_duration(t).map(|d| c.retention_check_interval = d)
+    }, "How often shards beyond their bucket's retention are dropped").group(STORAGE),
+
+    row("log-level", "TIDEMARK_LOG_LEVEL", "LEVEL", "info", |c, t| {
+        if t.is_empty() || tracing_subscriber::EnvFilter::try_new(t).is_err() {
+            return Err(Expected("error, warn, info, debug, trace, or directives such as info,cluster=debug"));
+        }
+        t.clone_into(&mut c.log_level);
+        Ok(())
+    }, "Least severe messages that are logged: error, warn, info, debug, trace; or directives per target")
+    .group(TELEMETRY),
+    row("log-format", "TIDEMARK_LOG_FORMAT", "FORMAT", "text", |c, t| {
+        c.log_format = match t {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err(Expected("text or json")),
+        };
+        Ok(())
+    }, "Form of the log on standard error: `text` or `json`").group(TELEMETRY),
+    row("otlp-endpoint", "TIDEMARK_OTLP_ENDPOINT", "URL", "", |c, t| {
+        let is_url = t.starts_with("http://");
+        if !t.is_empty() && !is_url {
+            return Err(Expected("a URL such as http://127.0.0.1:4317 (gRPC without TLS), or nothing"));
+        }
+        c.otlp_endpoint = init::text(t);
+        Ok(())
+    }, "OTLP collector (gRPC) that traces are sent to; empty for none").group(TELEMETRY)
+    .or(&[same("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), same("OTEL_EXPORTER_OTLP_ENDPOINT")]),
+    row("otlp-service-name", "TIDEMARK_OTLP_SERVICE_NAME", "NAME", "tidemark", |c, t| {
+        t.clone_into(&mut c.otlp_service_name);
+        Ok(())
+    }, "Name of the service in traces").group(TELEMETRY).or(&[same("OTEL_SERVICE_NAME")]),
+    row("otlp-sampling-ratio", "TIDEMARK_OTLP_SAMPLING_RATIO", "RATIO", "1", |c, t| {
+        units::ratio(t).map(|r| c.otlp_sampling_ratio = r)
+    }, "Share of requests that are traced, from 0 to 1; a request that comes with `traceparent` follows its caller")
+    .group(TELEMETRY).or(&[same("OTEL_TRACES_SAMPLER_ARG")]),
+
+    row("init-mode", "TIDEMARK_INIT_MODE", "MODE", "", |c, t| {
+        init::mode(t).map(|mode| c.given.mode = mode)
+    }, "`setup` insists that the settings of this section are complete; any one of them does too").group(INIT)
+    .or(&[same("DOCKER_INFLUXDB_INIT_MODE")]),
+    row("init-username", "TIDEMARK_INIT_USERNAME", "NAME", "", |c, t| {
+        c.given.username = init::text(t);
+        Ok(())
+    }, "First user, made at the first start when the cluster has none").group(INIT).or_file()
+    .or(&[same("DOCKER_INFLUXDB_INIT_USERNAME")]),
+    row("init-password", "TIDEMARK_INIT_PASSWORD", "PASSWORD", "", |c, t| {
+        init::password(t).map(|password| c.given.password = password)
+    }, "Password of the first user, 8 to 72 characters").group(INIT).secret()
+    .or(&[same("DOCKER_INFLUXDB_INIT_PASSWORD")]),
+    row("init-org", "TIDEMARK_INIT_ORG", "NAME", "", |c, t| {
+        c.given.org = init::text(t);
+        Ok(())
+    }, "First organization").group(INIT).or_file().or(&[same("DOCKER_INFLUXDB_INIT_ORG")]),
+    row("init-bucket", "TIDEMARK_INIT_BUCKET", "NAME", "", |c, t| {
+        c.given.bucket = init::text(t);
+        Ok(())
+    }, "First bucket").group(INIT).or_file().or(&[same("DOCKER_INFLUXDB_INIT_BUCKET")]),
+    row("init-retention", "TIDEMARK_INIT_RETENTION", "DURATION", "", |c, t| {
+        init::retention(t).map(|retention| c.given.retention = retention)
+    }, "How long the first bucket keeps points; empty or 0 is for ever").group(INIT)
+    .or(&[same("DOCKER_INFLUXDB_INIT_RETENTION")]),
+    row("init-admin-token", "TIDEMARK_INIT_ADMIN_TOKEN", "TOKEN", "", |c, t| {
+        c.given.admin_token = init::text(t).map(super::secret::Secret::new);
+        Ok(())
+    }, "Token of the first user; empty makes one up").group(INIT).secret()
+    .or(&[same("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN")]),
+];
