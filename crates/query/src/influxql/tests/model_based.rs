@@ -90,9 +90,10 @@ proptest! {
             let mean = sum / n as f64;
             let stddev = (n > 1).then(|| (sorted.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1) as f64).sqrt());
             let median = if n % 2 == 1 { sorted[n / 2] } else { (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0 };
-            let rank = (n as f64 * 0.7 + 0.5).floor() as usize;
+            // floor(n * 0.7 + 0.5)
+            let rank = (n * 7 + 5) / 10;
             let percentile = rank.checked_sub(1).map(|i| sorted[i]);
-            prop_assert_eq!(&cells[0], &Some(FieldValue::Integer(n as i64)));
+            prop_assert_eq!(&cells[0], &Some(FieldValue::Integer(i64::try_from(n).unwrap())));
             let floats = [
                 Some(sum), Some(mean), Some(sorted[0]), Some(sorted[n - 1]), Some(first), Some(last),
                 Some(sorted[n - 1] - sorted[0]), stddev, Some(median), percentile,
