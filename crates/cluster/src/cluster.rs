@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use catalog::{Catalog, Command, Response};
 use disk::Vfs;
 use futures::future::{join_all, try_join_all};
@@ -25,8 +26,6 @@ use crate::raft::machine::Target;
 use crate::raft::types::Applied;
 use crate::tasks::TaskGroup;
 
-/// The largest envelope that a group's log takes.
-pub const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// The most partitions of a cluster.
 const PARTITIONS_MAX: u16 = 4096;
 /// How long a group may take to find its leader and apply its backlog at start.
@@ -207,7 +206,12 @@ impl Cluster {
     /// # Errors
     /// See [`ProposeError`]. A refusal by the catalog itself is an `Ok(Response::Refused)`.
     pub async fn propose_catalog(&self, command: Command) -> Result<Response, ProposeError> {
-        propose_catalog(&self.meta, self.clock.as_ref(), command).await
+        let encoded = proto::encode_catalog(command.encode(), self.clock.now());
+        let (bytes, limit) = (encoded.len(), self.lane.entry_bytes_max());
+        if bytes > limit {
+            return Err(ProposeError::TooLarge { bytes, limit });
+        }
+        propose_catalog(&self.meta, encoded, command).await
     }
 
     /// Makes the local catalog as new as anything acknowledged before the call. Law: no negative answer without it.
@@ -248,11 +252,12 @@ impl Cluster {
     pub(crate) async fn propose_encoded(
         &self,
         partition: PartitionId,
-        ops: Vec<(bytes::Bytes, PartitionOp)>,
+        ops: Vec<(Bytes, PartitionOp)>,
     ) -> Result<(), ProposeError> {
         let group = self.group(partition)?;
-        if let Some(bytes) = ops.iter().map(|(encoded, _)| encoded.len()).find(|len| *len > ENTRY_BYTES_MAX) {
-            return Err(ProposeError::TooLarge { bytes, limit: ENTRY_BYTES_MAX });
+        let limit = self.lane.entry_bytes_max();
+        if let Some(bytes) = ops.iter().map(|(encoded, _)| encoded.len()).find(|len| *len > limit) {
+            return Err(ProposeError::TooLarge { bytes, limit });
         }
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(ops.len());
         let mut failed = None;
@@ -337,16 +342,8 @@ impl Cluster {
     }
 }
 
-async fn propose_catalog(
-    meta: &Group,
-    clock: &dyn Clock,
-    command: Command,
-) -> Result<Response, ProposeError> {
-    let encoded = proto::encode_catalog(command.encode(), clock.now());
-    if encoded.len() > ENTRY_BYTES_MAX {
-        return Err(ProposeError::TooLarge { bytes: encoded.len(), limit: ENTRY_BYTES_MAX });
-    }
-    match meta.propose(encoded, Op::Catalog(command)).await? {
+async fn propose_catalog(meta: &Group, encoded: Bytes, command: Command) -> Result<Response, ProposeError> {
+    match meta.propose(encoded, Op::Catalog(Box::new(command))).await? {
         Applied::Catalog(response) => Ok(response),
         Applied::Done => Ok(Response::Done),
     }
@@ -410,7 +407,8 @@ async fn found_cluster(
             node: identity.node_id,
             node_uuid: identity.node_uuid,
         };
-        match propose_catalog(meta, clock, command).await.map_err(OpenError::Found)? {
+        let encoded = proto::encode_catalog(command.encode(), clock.now());
+        match propose_catalog(meta, encoded, command).await.map_err(OpenError::Found)? {
             Response::Done | Response::Fields(_) => {}
             Response::Refused(error) => return Err(OpenError::Refused(error)),
         }

@@ -21,7 +21,7 @@ pub(crate) enum Op {
     /// Of a partition.
     Partition(PartitionOp),
     /// Of the catalog.
-    Catalog(catalog::Command),
+    Catalog(Box<catalog::Command>),
 }
 
 /// An operation on its way through a group's log. Cheap to clone.
@@ -73,7 +73,7 @@ impl Proposal {
     /// The catalog command, likewise.
     pub(crate) fn take_command(&self) -> Result<catalog::Command, CommandError> {
         match self.take() {
-            Some(Op::Catalog(command)) => Ok(command),
+            Some(Op::Catalog(command)) => Ok(*command),
             _ => {
                 let bytes = envelope::decode_catalog(self.0.encoded.clone())?;
                 Ok(catalog::Command::decode(&bytes)?)

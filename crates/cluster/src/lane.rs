@@ -37,6 +37,9 @@ pub(crate) use index::GroupIndex;
 pub use metrics::LaneMetrics;
 pub(crate) use shared::{Lane, LaneOptions};
 
+/// Bytes counted for a record above its envelope when batches are cut; more than any back-end adds.
+pub(crate) const RECORD_OVERHEAD_BYTES: u64 = 128;
+
 /// Where a record lies in a back-end. The RocksDB back-end uses `len` alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
@@ -91,7 +94,7 @@ pub(crate) trait LogLane: Send + Debug {
     fn write(&mut self, records: &[Record]) -> Result<Vec<Location>, WriteError>;
     /// Makes everything written durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// The most that one `write` may hold, envelopes and 128 bytes for each record together.
+    /// The most that one `write` may hold, envelopes and [`RECORD_OVERHEAD_BYTES`] for each record together.
     fn batch_bytes_max(&self) -> u64;
     /// Whether [`Self::mark_idle`] should be called when nothing is written for a while.
     fn needs_mark(&self) -> bool;

@@ -23,13 +23,13 @@ mod raft;
 mod router;
 mod tasks;
 
-pub use cluster::{Cluster, ENTRY_BYTES_MAX, LogPressure, MachineFactory, founding_replica};
+pub use cluster::{Cluster, LogPressure, MachineFactory, founding_replica};
 pub use error::{OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;
 pub use identity::{Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use machine::{Durable, Machine, MachineError};
-pub use options::{LaneKind, Limits, Options, Timing, default_partitions};
+pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Timing, default_partitions};
 pub use router::{RouteError, Router, RouterMetrics};
 pub use tasks::TaskGroup;

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// The largest envelope that a group's log takes, where a segment is not smaller still.
+pub const ENTRY_BYTES_MAX: usize = 8 << 20;
+
 /// Options of [`crate::Cluster::open`].
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -75,8 +75,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(lane: LaneKind) -> Arc<Self> {
+        Self::with_segments(lane, 16 << 10)
+    }
+
+    pub(crate) fn with_segments(lane: LaneKind, segment_bytes: u64) -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let options = options(dir.path(), lane);
+        let mut options = options(dir.path(), lane);
+        options.limits.segment_bytes = segment_bytes;
         Arc::new(Self { dir, machines: Mutex::default(), options, catalog: Mutex::default() })
     }
 
@@ -106,7 +111,7 @@ pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
         peer_address: "127.0.0.1:8088".to_owned(),
         lane,
         timing: Timing::NEAR,
-        limits: Limits { segment_bytes: 16 << 10, cache_bytes_max: 0, ..Limits::PRODUCTION },
+        limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
     }
 }
 
@@ -253,6 +258,14 @@ async fn the_catalog_answers_through_the_log() {
     assert_eq!(answer, Response::Fields(vec![catalog::FieldOutcome::NoBucket]));
     cluster.read_barrier_meta().await.unwrap();
     cluster.read_barrier_all().await.unwrap();
+    let fields = vec![FieldSpec {
+        measurement: "m".repeat(20_000),
+        field: String::new(),
+        field_type: FieldType::Float,
+    }];
+    let command = Command::RegisterFields { bucket: BucketId::new(99).unwrap(), fields };
+    let large = cluster.propose_catalog(command).await;
+    assert!(matches!(large, Err(ProposeError::TooLarge { .. })), "more than a segment takes: {large:?}");
     let missing = cluster.propose(PartitionId(4), op(1)).await;
     assert_eq!(missing, Err(ProposeError::NoSuchGroup(GroupId::Data(PartitionId(4)))));
     cluster.shutdown().await;

@@ -10,14 +10,12 @@ use model::{Clock, LogPosition};
 
 use super::queue::{Taken, Work};
 use super::shared::Shared;
-use super::{LaneError, Location, LogLane, Record, RecordBody, WriteError};
+use super::{LaneError, Location, LogLane, RECORD_OVERHEAD_BYTES, Record, RecordBody, WriteError};
 
 /// Silence after which the lane notes on the disk how far it is durable.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// Time between attempts to write while the disk is full.
 const FULL_RETRY: Duration = Duration::from_millis(250);
-/// Bytes counted for a record above its envelope when batches are cut.
-const RECORD_OVERHEAD_BYTES: u64 = 128;
 
 /// The state of the thread.
 pub(super) struct Flusher {

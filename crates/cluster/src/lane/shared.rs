@@ -18,11 +18,12 @@ use super::queue::{Done, Queue, Work};
 use super::rocks::RocksLane;
 use super::segment::SegmentLane;
 use super::{
-    GroupLog, LaneError, LaneMetrics, LaneOpenError, LaneReader, LogLane, Record, RecordBody, Recovered,
+    GroupLog, LaneError, LaneMetrics, LaneOpenError, LaneReader, LogLane, RECORD_OVERHEAD_BYTES, Record,
+    RecordBody, Recovered,
 };
 use crate::entry::LogEntry;
 use crate::fatal::Fatal;
-use crate::options::LaneKind;
+use crate::options::{ENTRY_BYTES_MAX, LaneKind};
 
 /// How a lane is opened.
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ pub(crate) struct Lane {
     /// Bytes that may still enter the queue.
     budget: Arc<Semaphore>,
     budget_max: u32,
+    entry_bytes_max: usize,
     tickets: std::sync::atomic::AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -116,6 +118,7 @@ impl Lane {
                 .map_err(|gap| LaneOpenError::Damaged { group: *group, reason: gap.to_string() })?;
         }
         let reader = back_end.reader();
+        let entry_bytes_max = back_end.batch_bytes_max().saturating_sub(RECORD_OVERHEAD_BYTES);
         let committed =
             recovered.iter().filter_map(|(group, index)| Some((*group, index.committed?))).collect();
         let groups = recovered
@@ -146,6 +149,7 @@ impl Lane {
             reader,
             budget: Arc::new(Semaphore::new(options.queue_bytes_max as usize)),
             budget_max: options.queue_bytes_max,
+            entry_bytes_max: usize::try_from(entry_bytes_max).unwrap_or(usize::MAX).min(ENTRY_BYTES_MAX),
             tickets: std::sync::atomic::AtomicU64::new(1),
             thread: Mutex::new(Some(thread)),
         }))
@@ -157,6 +161,11 @@ impl Lane {
         let mut groups = self.shared.groups.write();
         let new = || Arc::new(GroupLog::new(number, Default::default(), Arc::clone(&self.reader)));
         Arc::clone(groups.entry(number).or_insert_with(new))
+    }
+
+    /// The largest envelope that the lane takes.
+    pub(crate) const fn entry_bytes_max(&self) -> usize {
+        self.entry_bytes_max
     }
 
     /// The lane's counters.

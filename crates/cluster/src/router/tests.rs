@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Bucket, BucketKind, Command, Org, Response};
-use model::{Clock, FieldType, OrgId, Precision, lineprotocol};
+use model::{FieldType, OrgId, Precision, lineprotocol};
 
 use super::*;
 use crate::cluster::tests::{Bench, empty_catalog};
@@ -22,7 +22,7 @@ fn bucket() -> BucketId {
 }
 
 async fn node(retention_ns: Option<i64>) -> Node {
-    let bench = Bench::new(LaneKind::Segment);
+    let bench = Bench::with_segments(LaneKind::Segment, 8 << 20);
     let cluster = bench.open(empty_catalog()).await.unwrap();
     let (at, org) = (Timestamp(1), OrgId::new(10).unwrap());
     let text = |text: &str| text.to_owned();
