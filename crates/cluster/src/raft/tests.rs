@@ -55,7 +55,9 @@ mod three {
     use std::time::Duration;
 
     use model::{BucketId, LogPosition, PartitionOp, Timestamp};
-    use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+    use openraft::errors::{
+        ClientWriteError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+    };
     use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
     use openraft::raft::{
         AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
@@ -194,7 +196,9 @@ mod three {
                 let proposal = Proposal::new(encoded, Op::Partition(op(n)), None);
                 match raft.client_write(proposal).await {
                     Ok(_written) => return,
-                    Err(error) if error.forward_to_leader().is_some_and(|to| to.leader_id.is_none()) => {
+                    Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))
+                        if to.leader_id.is_none() =>
+                    {
                         tokio::task::yield_now().await;
                     }
                     Err(error) => panic!("{error}"),
