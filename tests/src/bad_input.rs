@@ -89,13 +89,13 @@ fn wrong_writes_say_what_is_wrong() {
 #[test]
 fn sizes_have_limits_with_names() {
     let args = [
-        "--http-body-bytes-max",
+        "--max-body-size",
         "1MiB",
-        "--http-decompressed-bytes-max",
+        "--max-decompressed-size",
         "4MiB",
-        "--line-bytes-max",
+        "--max-line-size",
         "64KiB",
-        "--string-field-bytes-max",
+        "--max-string-field-size",
         "1KiB",
     ];
     let mut node =

@@ -49,7 +49,7 @@ fn read_back(node: &Node, w: u64) -> BTreeMap<u64, u64> {
 fn every_acknowledged_point_survives_fifty_kills_at_any_moment() {
     // Small memtables, so that flushes and compactions are among the moments.
     let options = NodeOptions {
-        args: ["--partitions", "4", "--memtable-bytes", "64KiB"].map(String::from).to_vec(),
+        args: ["--partitions", "4", "--memtable-size", "64KiB"].map(String::from).to_vec(),
         ..NodeOptions::default()
     };
     let mut node = Node::start(options);

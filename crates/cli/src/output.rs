@@ -69,7 +69,7 @@ pub(crate) fn print_tables(sections: &[Rows]) -> Result<(), CliError> {
             print_line(&section.title)?;
         }
         let mut table = comfy_table::Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header(&section.columns);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(&section.columns);
         for row in &section.rows {
             table.add_row(row.iter().map(plain));
         }

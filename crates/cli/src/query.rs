@@ -79,13 +79,12 @@ fn flux(api: &Api, script: &str, format: Format) -> Result<(), CliError> {
     }
 }
 
-/// Reads annotated CSV into one section per table.
+/// Reads annotated CSV into one section per run of rows with the same columns; the column `table` tells tables apart.
 fn read_annotated(reader: impl std::io::Read) -> Result<Vec<Rows>, CliError> {
     let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader);
     let mut sections: Vec<Rows> = Vec::new();
     let (mut types, mut defaults, mut columns) = (Vec::new(), Vec::new(), Vec::<String>::new());
     let mut expects_header = false;
-    let mut table = String::new();
     for record in csv.records() {
         let record = record.map_err(|e| CliError::Answer(e.to_string()))?;
         let cells = |record: &csv::StringRecord| record.iter().skip(1).map(String::from).collect::<Vec<_>>();
@@ -102,7 +101,6 @@ fn read_annotated(reader: impl std::io::Read) -> Result<Vec<Rows>, CliError> {
             _ if expects_header => {
                 columns = cells(&record);
                 expects_header = false;
-                table.clear();
             }
             _ if columns.first().is_some_and(|c| c == "error") => {
                 let message = record.get(1).unwrap_or_default().to_owned();

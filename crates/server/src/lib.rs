@@ -1,1 +1,19 @@
-//! server
+//! The server: configuration, telemetry, and the wiring of cluster, storage, queries and gateway into one node.
+//!
+//! Nothing is decided here that a part could decide itself. Each adapter turns one part's words into another's; data
+//! flows from the gateway inwards, and no part knows who calls it.
+
+pub mod config;
+mod error;
+mod lock;
+mod maintenance;
+mod metrics;
+mod partitions;
+mod ports;
+mod queries;
+mod serve;
+mod source;
+pub mod telemetry;
+
+pub use error::ServeError;
+pub use serve::{Print, serve};

@@ -1,0 +1,123 @@
+//! What happens by itself: memory and log kept within their budgets by flushes, cold shards merged, expired shards
+//! and the data of deleted buckets dropped through the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{Cluster, Router};
+use model::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::partitions::Partitions;
+
+/// What the tasks look after.
+#[derive(Debug, Clone)]
+pub(crate) struct Maintenance {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) partitions: Arc<Partitions>,
+    /// Bytes of points in memory above which the largest memtables are flushed.
+    pub(crate) memtable_bytes_soft: usize,
+    pub(crate) retention_check_interval: Duration,
+}
+
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+impl Maintenance {
+    /// Starts the tasks in a set; dropping the set ends them.
+    pub(crate) fn start(self, tasks: &mut JoinSet<()>) {
+        let this = Arc::new(self);
+        tasks.spawn(Arc::clone(&this).watch_memory());
+        tasks.spawn(Arc::clone(&this).tick());
+        tasks.spawn(this.retain());
+    }
+
+    /// Flushes the largest memtables while all of them together are too large.
+    async fn watch_memory(self: Arc<Self>) {
+        let mut timer = interval(MEMORY_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            timer.tick().await;
+            let mut held: Vec<_> = self
+                .partitions
+                .engines()
+                .into_iter()
+                .map(|(_, engine)| (engine.memtable_bytes(), engine))
+                .collect();
+            let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
+            held.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+            for (bytes, engine) in held {
+                if total <= self.memtable_bytes_soft {
+                    break;
+                }
+                engine.request_flush();
+                total -= bytes;
+            }
+        }
+    }
+
+    /// Ages, cold shards, removals, and the length of the log.
+    async fn tick(self: Arc<Self>) {
+        let mut timer = interval(TICK_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            timer.tick().await;
+            for (_, engine) in self.partitions.engines() {
+                engine.tick();
+            }
+            if let Some(pressure) = self.cluster.log_pressure()
+                && let Some(engine) = self.partitions.engine(pressure.partition)
+            {
+                tracing::debug!(partition = %pressure.partition, bytes = pressure.bytes, "the log is long: flushing");
+                engine.request_flush();
+            }
+        }
+    }
+
+    /// Drops what has expired and what belongs to no bucket any more.
+    async fn retain(self: Arc<Self>) {
+        let mut timer = interval(self.retention_check_interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            timer.tick().await;
+            self.retain_once().await;
+        }
+    }
+
+    async fn retain_once(&self) {
+        let mut held: Vec<_> = self.partitions.engines().iter().flat_map(|(_, e)| e.shards()).collect();
+        // Data come after their bucket, so a barrier after looking at them makes "there is no such bucket" true.
+        if let Err(error) = self.cluster.read_barrier_meta().await {
+            tracing::warn!(%error, "retention is put off: the catalog is out of reach");
+            return;
+        }
+        let now = self.cluster.clock().now();
+        held.sort_unstable_by_key(|shard| (shard.bucket, shard.range.end));
+        held.dedup_by_key(|shard| (shard.bucket, shard.range.end));
+        for shards in held.chunk_by(|a, b| a.bucket == b.bucket) {
+            let bucket = shards[0].bucket;
+            let retention = self.cluster.catalog().read().bucket(bucket).map(|b| b.retention_ns);
+            let result = match retention {
+                None => {
+                    tracing::info!(%bucket, "dropping the data of a deleted bucket");
+                    self.router.drop_bucket(bucket).await
+                }
+                Some(None) => continue,
+                Some(Some(retention_ns)) => {
+                    let ending_by = Timestamp(now.0.saturating_sub(retention_ns));
+                    let expired = shards.iter().filter(|shard| shard.range.end <= ending_by).count();
+                    if expired == 0 {
+                        continue;
+                    }
+                    tracing::info!(%bucket, expired, before = %ending_by.to_rfc3339(), "dropping expired shards");
+                    self.router.drop_shards(bucket, ending_by).await
+                }
+            };
+            if let Err(error) = result {
+                tracing::warn!(%bucket, %error, "dropping failed; it is tried again next time");
+            }
+        }
+    }
+}

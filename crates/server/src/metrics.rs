@@ -1,0 +1,95 @@
+//! Names for the counters that the parts keep: Prometheus text. Labels are bounded; groups and partitions are summed.
+
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use cluster::{Cluster, Router};
+
+use crate::partitions::Partitions;
+use crate::ports::get;
+
+/// Appends the metrics of everything behind the gateway.
+pub(crate) fn write(
+    out: &mut String,
+    cluster: &Cluster,
+    partitions: &Partitions,
+    router: &Arc<Router>,
+    zone: &str,
+) {
+    let identity = cluster.identity();
+    let labels = format!(
+        "{{version=\"{}\",node=\"{}\",zone=\"{}\"}}",
+        env!("CARGO_PKG_VERSION"),
+        identity.node_id,
+        zone.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    );
+    one(out, "tidemark_build_info", "gauge", "Version and place of this node.", &labels, 1);
+
+    let groups = cluster.status();
+    let leading = groups.iter().filter(|g| g.leading).count();
+    one(out, "tidemark_raft_groups", "gauge", "Raft groups with a member on this node.", "", groups.len());
+    one(out, "tidemark_raft_is_leader", "gauge", "Raft groups that this node leads.", "", leading);
+    let ready = groups.iter().filter(|g| g.ready()).count();
+    one(out, "tidemark_raft_ready", "gauge", "Raft groups with a reachable leader.", "", ready);
+    let sum = |index: fn(&cluster::GroupStatus) -> Option<u64>| groups.iter().filter_map(index).sum::<u64>();
+    one(out, "tidemark_raft_commit_index", "gauge", "Sum of commit indexes.", "", sum(|g| g.committed));
+    one(out, "tidemark_raft_applied_index", "gauge", "Sum of applied indexes.", "", sum(|g| g.applied));
+    let in_flight: u64 = groups.iter().map(|g| g.in_flight_bytes).sum();
+    one(out, "tidemark_raft_in_flight_bytes", "gauge", "Bytes proposed and not yet applied.", "", in_flight);
+
+    let log = cluster.log_metrics();
+    one(out, "tidemark_raft_log_appends_total", "counter", "Entries appended.", "", get(&log.appends));
+    one(out, "tidemark_raft_log_append_bytes_total", "counter", "Bytes appended.", "", get(&log.append_bytes));
+    one(out, "tidemark_raft_log_syncs_total", "counter", "Syncs of the log.", "", get(&log.syncs));
+    let seconds = |ns: u64| std::time::Duration::from_nanos(ns).as_secs_f64();
+    let name = "tidemark_raft_log_sync_seconds_total";
+    one(out, name, "counter", "Time spent in writing and syncing the log.", "", seconds(get(&log.sync_ns)));
+    let name = "tidemark_raft_log_sync_seconds_max";
+    one(out, name, "gauge", "Longest write and sync of the log.", "", seconds(get(&log.sync_ns_max)));
+    one(out, "tidemark_raft_log_disk_bytes", "gauge", "Bytes of the log on disk.", "", get(&log.disk_bytes));
+
+    let written = router.metrics();
+    one(out, "tidemark_write_points_total", "counter", "Points written.", "", get(&written.points));
+    let name = "tidemark_write_refused_points_total";
+    head(out, name, "counter", "Points refused.");
+    sample(out, name, "{reason=\"retention\"}", get(&written.points_beyond_retention));
+    sample(out, name, "{reason=\"field\"}", get(&written.points_refused_fields));
+    let name = "tidemark_field_registrations_total";
+    one(out, name, "counter", "Registrations of new fields.", "", get(&written.registrations));
+
+    let stats: Vec<_> = partitions.engines().into_iter().map(|(_, engine)| engine.stats()).collect();
+    let sum = |figure: fn(&storage::Stats) -> u64| stats.iter().map(figure).sum::<u64>();
+    one(out, "tidemark_storage_rows_total", "counter", "Rows applied.", "", sum(|s| s.rows_applied));
+    one(
+        out,
+        "tidemark_storage_memtable_bytes",
+        "gauge",
+        "Memory of points not yet in files.",
+        "",
+        sum(|s| s.memtable_bytes as u64),
+    );
+    one(out, "tidemark_storage_series", "gauge", "Series, over all buckets.", "", sum(|s| s.series));
+    one(out, "tidemark_storage_shards", "gauge", "Shards.", "", sum(|s| s.shards as u64));
+    one(out, "tidemark_storage_files", "gauge", "Live TSM files.", "", sum(|s| s.files as u64));
+    one(out, "tidemark_storage_file_bytes", "gauge", "Bytes of live TSM files.", "", sum(|s| s.file_bytes));
+    one(out, "tidemark_storage_flushes_total", "counter", "Flushes.", "", sum(|s| s.flushes));
+    one(out, "tidemark_storage_flush_bytes_total", "counter", "Bytes flushed.", "", sum(|s| s.flush_bytes));
+    one(out, "tidemark_storage_compactions_total", "counter", "Compactions.", "", sum(|s| s.compactions));
+    let name = "tidemark_storage_compactions_failed_total";
+    one(out, name, "counter", "Compactions that failed.", "", sum(|s| s.compactions_failed));
+    let name = "tidemark_storage_compaction_bytes_total";
+    one(out, name, "counter", "Bytes written by compactions.", "", sum(|s| s.compaction_bytes));
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("writing to a String cannot fail");
+}
+
+fn sample(out: &mut String, name: &str, labels: &str, value: impl Display) {
+    writeln!(out, "{name}{labels} {value}").expect("writing to a String cannot fail");
+}
+
+fn one(out: &mut String, name: &str, kind: &str, help: &str, labels: &str, value: impl Display) {
+    head(out, name, kind, help);
+    sample(out, name, labels, value);
+}

@@ -1,0 +1,114 @@
+//! The storage engines of this node, one per partition, and their part in the groups: what a group's log commits is
+//! applied to its engine, what the engine has flushed the group's log may forget.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
+
+use cluster::{Cluster, Durable, Machine, MachineError, MachineFactory};
+use disk::Vfs;
+use model::{Clock, LogPosition, PartitionId, PartitionOp, ReplicaId};
+use parking_lot::RwLock;
+use storage::{Engine, Jobs};
+
+/// What every engine of the node is opened with.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    /// `partitions/` of the data directory.
+    pub(crate) dir: PathBuf,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) jobs: Arc<dyn Jobs>,
+    pub(crate) options: storage::Options,
+}
+
+/// The engines of this node.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    ground: Ground,
+    engines: RwLock<BTreeMap<PartitionId, Arc<Engine>>>,
+    /// Who is told of flushes; set when all engines are open.
+    cluster: OnceLock<Weak<Cluster>>,
+}
+
+impl Partitions {
+    pub(crate) fn new(ground: Ground) -> Arc<Self> {
+        Arc::new(Self { ground, engines: RwLock::default(), cluster: OnceLock::new() })
+    }
+
+    /// Opens an engine whenever the cluster opens a partition's replica.
+    pub(crate) fn factory(self: &Arc<Self>) -> MachineFactory {
+        let this = Arc::clone(self);
+        Arc::new(move |partition, replica| Ok(Arc::new(EngineMachine(this.open(partition, replica)?))))
+    }
+
+    fn open(self: &Arc<Self>, partition: PartitionId, replica: ReplicaId) -> Result<Arc<Engine>, storage::OpenError> {
+        let Ground { dir, vfs, clock, jobs, options } = self.ground.clone();
+        let dir = dir.join(partition.to_string()).join(replica.to_string());
+        let this = Arc::downgrade(self);
+        let flushed = Arc::new(move |position| {
+            let cluster = this.upgrade().and_then(|this| this.cluster.get().and_then(Weak::upgrade));
+            // Before the cluster is up nobody listens; it asks for the durable position when it opens.
+            if let Some(cluster) = cluster {
+                cluster.flushed(partition, position);
+            }
+        });
+        let engine = Arc::new(Engine::open(vfs, dir, clock, jobs, options, flushed)?);
+        self.engines.write().insert(partition, Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    /// Flushes are told to this cluster from now on.
+    pub(crate) fn tell(&self, cluster: &Arc<Cluster>) {
+        if self.cluster.set(Arc::downgrade(cluster)).is_err() {
+            tracing::error!("the partitions belong to a cluster already");
+        }
+    }
+
+    /// The engines, by partition.
+    pub(crate) fn engines(&self) -> Vec<(PartitionId, Arc<Engine>)> {
+        self.engines.read().iter().map(|(partition, engine)| (*partition, Arc::clone(engine))).collect()
+    }
+
+    /// The engine of a partition, when it is on this node.
+    pub(crate) fn engine(&self, partition: PartitionId) -> Option<Arc<Engine>> {
+        self.engines.read().get(&partition).cloned()
+    }
+
+    /// Memory held by points that are not yet in files.
+    pub(crate) fn memtable_bytes(&self) -> usize {
+        self.engines.read().values().map(|engine| engine.memtable_bytes()).sum()
+    }
+
+    /// Lets go of the engines; each closes when its last user has gone.
+    pub(crate) fn close(&self) {
+        self.engines.write().clear();
+    }
+}
+
+/// An engine as the state machine of its group.
+struct EngineMachine(Arc<Engine>);
+
+fn fatal(error: storage::FatalError) -> MachineError {
+    MachineError(Box::new(error))
+}
+
+impl Machine for EngineMachine {
+    fn durable(&self) -> io::Result<Durable> {
+        let (position, membership) = self.0.durable();
+        Ok(Durable { position, membership })
+    }
+
+    fn apply(&self, position: LogPosition, op: PartitionOp) -> Result<(), MachineError> {
+        self.0.apply(position, &op).map_err(fatal)
+    }
+
+    fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError> {
+        self.0.apply_blank(position).map_err(fatal)
+    }
+
+    fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError> {
+        self.0.apply_membership(position, membership).map_err(fatal)
+    }
+}

@@ -1,0 +1,137 @@
+//! The gateway's ports, over the cluster, the storage engines and the query engine. Only what differs in words is
+//! said here; no decision is taken.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use catalog::{Command, Response};
+use cluster::{Cluster, ProposeError, RouteError, Router};
+use gateway::ports::{
+    BoxFuture, CatalogPort, MaintenancePort, StatusPort, Unavailable, WriteError, WritePort,
+};
+use model::Batch;
+
+use crate::metrics;
+use crate::partitions::Partitions;
+
+/// The catalog, by way of the meta group.
+#[derive(Debug)]
+pub(crate) struct CatalogAdapter(pub(crate) Arc<Cluster>);
+
+impl CatalogPort for CatalogAdapter {
+    fn read(&self) -> catalog::ReadGuard<'_> {
+        self.0.catalog().read()
+    }
+
+    fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async { self.0.read_barrier_meta().await.map_err(unavailable) })
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Response, Unavailable>> {
+        Box::pin(async { self.0.propose_catalog(command).await.map_err(unavailable) })
+    }
+}
+
+pub(crate) fn unavailable(error: ProposeError) -> Unavailable {
+    if error.nothing_done() {
+        Unavailable::TryLater(error.to_string())
+    } else {
+        Unavailable::OutcomeUnknown(error.to_string())
+    }
+}
+
+/// Writes, by way of the router; refuses while too much waits in memory.
+#[derive(Debug)]
+pub(crate) struct WriteAdapter {
+    pub(crate) router: Arc<Router>,
+    pub(crate) partitions: Arc<Partitions>,
+    /// Bytes of points in memory above which writes are refused.
+    pub(crate) memtable_bytes_hard: usize,
+}
+
+/// When to come again after a refusal for want of memory: flushes take about this long.
+const FLUSH_SOON: Duration = Duration::from_secs(1);
+
+impl WritePort for WriteAdapter {
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(async {
+            if self.partitions.memtable_bytes() > self.memtable_bytes_hard {
+                let message = format!("memtable-size: more than {} bytes wait to be flushed", self.memtable_bytes_hard);
+                return Err(WriteError::Overloaded { message, retry_after: FLUSH_SOON });
+            }
+            self.router.write(batch).await.map_err(write_error)
+        })
+    }
+}
+
+fn write_error(error: RouteError) -> WriteError {
+    match error {
+        RouteError::Partial { message, dropped } => WriteError::Partial { message, dropped },
+        RouteError::BucketNotFound => WriteError::BucketNotFound,
+        RouteError::Unavailable(reason) => Unavailable::TryLater(reason).into(),
+        RouteError::OutcomeUnknown(reason) => Unavailable::OutcomeUnknown(reason).into(),
+        RouteError::Overloaded(message) => WriteError::Overloaded { message, retry_after: FLUSH_SOON },
+        RouteError::Catalog(refusal) => refusal.into(),
+    }
+}
+
+/// What probes and operators ask.
+#[derive(Debug)]
+pub(crate) struct StatusAdapter {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) zone: String,
+}
+
+impl StatusPort for StatusAdapter {
+    fn ready(&self) -> Result<(), String> {
+        self.healthy()?;
+        self.cluster.ready().map_err(|status| {
+            let why = if status.leader.is_none() { "has no leader" } else { "is behind" };
+            format!("group {} {why}", status.group)
+        })
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        if let Some(reason) = self.cluster.fatal().reason() {
+            return Err(reason.to_string());
+        }
+        for (partition, engine) in self.partitions.engines() {
+            if let Some(error) = engine.fatal() {
+                return Err(format!("the storage of partition {partition} has stopped: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn metrics(&self, out: &mut String) {
+        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.zone);
+    }
+}
+
+/// What an operator may order.
+#[derive(Debug)]
+pub(crate) struct MaintenanceAdapter(pub(crate) Arc<Partitions>);
+
+impl MaintenancePort for MaintenanceAdapter {
+    fn flush(&self, compact: bool) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            for (partition, engine) in self.0.engines() {
+                let flushed = tokio::task::spawn_blocking(move || {
+                    engine.flush_now()?;
+                    if compact { engine.compact_now() } else { Ok(()) }
+                });
+                let flushed = flushed.await.map_err(|panic| panic.to_string())?;
+                flushed.map_err(|error| format!("partition {partition}: {error}"))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Reads a counter.
+pub(crate) fn get(counter: &std::sync::atomic::AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

@@ -1,0 +1,245 @@
+//! The gateway's query port: runs Flux and InfluxQL over the data of all partitions, within the limits of the
+//! configuration. CREATE DATABASE makes a bucket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{Bucket, BucketKind, Command, Dbrp, ErrorCode, Response, State};
+use cluster::Cluster;
+use gateway::ports::{
+    FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError, QueryPort,
+    SinkClosed,
+};
+use influxql::ast::CreateDatabase;
+use model::{BucketId, Clock, DbrpId, OrgId};
+use query::influxql::{InfluxqlContext, Item, run_influxql};
+use query::{CatalogView, Limits, Stopped};
+use tokio::runtime::Handle;
+
+use crate::ports::unavailable;
+use crate::source::LocalSource;
+
+/// Runs queries.
+#[derive(Debug)]
+pub(crate) struct QueryAdapter {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) source: LocalSource,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    /// For proposals from a thread that may block.
+    pub(crate) runtime: Handle,
+}
+
+/// The catalog's local copy, as queries see it.
+struct View<'a>(&'a Cluster);
+
+impl CatalogView for View<'_> {
+    fn with_state(&self, read: &mut dyn FnMut(&State)) {
+        read(&self.0.catalog().read());
+    }
+}
+
+/// The limits of a query that runs for at most `time_max` in at most `memory_bytes_max`.
+pub(crate) const fn limits(memory_bytes_max: usize, time_max: Duration) -> Limits {
+    Limits {
+        memory_bytes_max,
+        rows_max: 100_000_000,
+        points_max: 10_000_000_000,
+        series_max: 10_000_000,
+        windows_max: 100_000_000,
+        time_max: Some(time_max),
+    }
+}
+
+impl QueryPort for QueryAdapter {
+    fn flux(
+        &self,
+        request: FluxRequest,
+        sink: &mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError> {
+        let cancel = request.cancel.clone();
+        let cancelled = move || cancel.is_cancelled();
+        self.barrier()?;
+        let context = query::flux::FluxContext {
+            catalog: &View(&self.cluster),
+            source: &self.source,
+            org: request.org,
+            now: request.now.unwrap_or_else(|| self.clock.now()),
+            clock: self.clock.as_ref(),
+            readable: request.readable.as_deref(),
+            limits: self.limits,
+            cancelled: &cancelled,
+        };
+        let result = query::flux::run_flux(&request.script, &context, &mut |result, table, frame| {
+            sink(FluxTable { result: result.into(), table, frame }).map_err(|SinkClosed| Stopped)
+        });
+        result.map_err(query_error)
+    }
+
+    fn influxql(
+        &self,
+        request: InfluxqlRequest,
+        sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError> {
+        let cancel = request.cancel.clone();
+        let cancelled = move || cancel.is_cancelled();
+        self.barrier()?;
+        let params: Vec<_> = request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
+        let may_create = request.may_create;
+        let create_database = |statement: &CreateDatabase| {
+            if may_create {
+                self.create_database(request.org, statement)
+            } else {
+                Err("insufficient permissions to create a database".to_owned())
+            }
+        };
+        let context = InfluxqlContext {
+            catalog: &View(&self.cluster),
+            source: &self.source,
+            org: request.org,
+            database: request.database.as_deref(),
+            retention_policy: request.retention_policy.as_deref(),
+            params: &params,
+            now: self.clock.now(),
+            clock: self.clock.as_ref(),
+            readable: request.readable.as_deref(),
+            read_only: request.read_only,
+            limits: self.limits,
+            cancelled: &cancelled,
+            create_database: &create_database,
+        };
+        let result = run_influxql(&request.query, &context, &mut |item| {
+            sink(match item {
+                Item::Statement(n) => InfluxqlItem::Statement(n),
+                Item::Warning(text) => InfluxqlItem::Warning(text),
+                Item::Series(series) => InfluxqlItem::Series(InfluxqlSeries {
+                    name: series.name.to_string(),
+                    tags: series.tags,
+                    frame: series.frame,
+                }),
+                Item::Error(text) => InfluxqlItem::Error(text),
+            })
+            .map_err(|SinkClosed| Stopped)
+        });
+        result.map_err(query_error)
+    }
+}
+
+impl QueryAdapter {
+    /// Names that a query does not find are believed missing, so the catalog is made new before it runs.
+    fn barrier(&self) -> Result<(), QueryError> {
+        Ok(self.runtime.block_on(self.cluster.read_barrier_meta()).map_err(unavailable)?)
+    }
+
+    /// A database is a bucket; with a named retention policy it is the bucket `database/policy`, mapped as the
+    /// database's default. One that exists is left as it is.
+    fn create_database(&self, org: OrgId, statement: &CreateDatabase) -> Result<(), String> {
+        let now = self.clock.now();
+        let policy = statement.policy.as_ref();
+        let named = policy.and_then(|p| p.name.as_deref());
+        let name = match named {
+            Some(policy) => format!("{}/{policy}", statement.name),
+            None => statement.name.clone(),
+        };
+        let exists = {
+            let state = self.cluster.catalog().read();
+            state.bucket_by_name(org, &name).is_some() || state.resolve_dbrp(org, &statement.name, named).is_some()
+        };
+        if exists {
+            return Ok(());
+        }
+        let retention_ns = policy.and_then(|p| p.duration).filter(|ns| *ns > 0);
+        let shard_duration_ns = policy
+            .and_then(|p| p.shard_duration)
+            .filter(|ns| *ns > 0)
+            .unwrap_or_else(|| Bucket::default_shard_duration_ns(retention_ns));
+        let bucket = random_id(BucketId::new)?;
+        let create = Command::CreateBucket {
+            bucket: Bucket {
+                id: bucket,
+                org,
+                name,
+                description: String::new(),
+                kind: BucketKind::User,
+                retention_ns,
+                shard_duration_ns,
+                created_at: now,
+                updated_at: now,
+            },
+        };
+        self.propose(create)?;
+        if let Some(policy) = named {
+            let dbrp = Dbrp {
+                id: random_id(DbrpId::new)?,
+                org,
+                database: statement.name.clone(),
+                retention_policy: policy.to_owned(),
+                default: true,
+                bucket,
+            };
+            self.propose(Command::CreateDbrp { dbrp })?;
+        }
+        Ok(())
+    }
+
+    /// Proposes a command; somebody else having made the same thing meanwhile is no error.
+    fn propose(&self, command: Command) -> Result<(), String> {
+        match self.runtime.block_on(self.cluster.propose_catalog(command)) {
+            Ok(Response::Refused(refusal)) if refusal.code != ErrorCode::Conflict => Err(refusal.message),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn random_id<T>(make: impl Fn(u64) -> Option<T>) -> Result<T, String> {
+    loop {
+        let raw = getrandom::u64().map_err(|error| error.to_string())?;
+        if let Some(id) = make(raw) {
+            return Ok(id);
+        }
+    }
+}
+
+fn param(value: &InfluxqlParam) -> influxql::Param {
+    match value {
+        InfluxqlParam::String(text) => influxql::Param::String(text.clone()),
+        InfluxqlParam::Float(value) => influxql::Param::Float(*value),
+        InfluxqlParam::Integer(value) => influxql::Param::Integer(*value),
+        InfluxqlParam::Boolean(value) => influxql::Param::Boolean(*value),
+    }
+}
+
+fn query_error(error: query::Error) -> QueryError {
+    use query::Error;
+    match error {
+        Error::Flux(error) => flux_error(&error),
+        Error::Parse(_) | Error::Invalid(_) => QueryError::Invalid(error.to_string()),
+        Error::NotFound(_) => QueryError::NotFound(error.to_string()),
+        Error::Forbidden(_) => QueryError::Forbidden(error.to_string()),
+        Error::Limit { .. } => QueryError::LimitReached(error.to_string()),
+        Error::Scan(query::ScanError::Unavailable { .. }) => {
+            QueryError::Unavailable(gateway::ports::Unavailable::TryLater(error.to_string()))
+        }
+        Error::Scan(query::ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
+        Error::Scan(query::ScanError::Storage(_)) => {
+            tracing::error!(%error, "a query could not read stored data");
+            QueryError::Internal(error.to_string())
+        }
+    }
+}
+
+fn flux_error(error: &flux::FluxError) -> QueryError {
+    use flux::Class;
+    let text = error.to_string();
+    match error.class() {
+        Class::Invalid => QueryError::Invalid(text),
+        Class::NotFound => QueryError::NotFound(text),
+        Class::LimitReached => QueryError::LimitReached(text),
+        Class::Cancelled => QueryError::Cancelled,
+        Class::Internal => {
+            tracing::error!(error = text, "a script could not read stored data");
+            QueryError::Internal(text)
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The life of a node: open what is on disk, take up its part in the cluster, serve, and stop in order.
+//!
+//! It stops on SIGTERM or SIGINT (requests in progress end, memtables go to files, exit 0), and on the cluster's
+//! fatal signal (durable state is in doubt: nothing is flushed, exit with the reason).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{Catalog, RocksStore};
+use cluster::{Cluster, Fatal, Router};
+use disk::{RealVfs, Vfs};
+use gateway::{Gateway, Ports, SetupRequest};
+use model::{Clock, SystemClock};
+use storage::{Jobs, ThreadJobs};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::config::{Config, LogLane, Resolved};
+use crate::error::ServeError;
+use crate::lock::DirectoryLock;
+use crate::maintenance::Maintenance;
+use crate::partitions::{Ground, Partitions};
+use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
+use crate::queries::{self, QueryAdapter};
+use crate::source::LocalSource;
+use crate::telemetry;
+
+/// How long requests in progress may go on after the signal to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// Memory of points at which writes are refused, as a multiple of the budget at which flushing begins.
+const HARD_OVER_SOFT: usize = 2;
+
+/// Prints a line of the server's own words to standard output.
+pub type Print<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(resolved: Resolved, print: Print<'_>) -> Result<(), ServeError> {
+    let config = resolved.config;
+    if !config.initial_peers.is_empty() {
+        return Err(ServeError::PeersNotYet(config.initial_peers.len()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let outcome = runtime.block_on(async {
+        let telemetry = telemetry::init(&config)?;
+        for warning in &resolved.warnings {
+            tracing::warn!("{warning}");
+        }
+        let outcome = run(&config, print).await;
+        if tokio::task::spawn_blocking(|| telemetry.shutdown()).await.is_err() {
+            tracing::error!("sending the last spans panicked");
+        }
+        outcome
+    });
+    // Whatever still blocks (a query that does not look at its token) does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run(config: &Config, print: Print<'_>) -> Result<(), ServeError> {
+    let _lock = DirectoryLock::take(&config.data_dir).map_err(|source| match source.kind() {
+        std::io::ErrorKind::WouldBlock => ServeError::InUse(config.data_dir.clone()),
+        _ => ServeError::DataDir { path: config.data_dir.clone(), source },
+    })?;
+    // The address is taken first: a second node on it ends before it has touched anything.
+    let listener = bind(config).await?;
+    let node = Node::open(config).await?;
+    let result = node.serve(config, listener, print).await;
+    node.stop(result.is_ok()).await;
+    result
+}
+
+async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
+    let mut failure = None;
+    for address in config.http_bind_address.to_bind() {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = Some(error),
+        }
+    }
+    let source = failure.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
+    Err(ServeError::Bind { address: config.http_bind_address.to_string(), source })
+}
+
+/// A node that has taken up its part in the cluster.
+struct Node {
+    cluster: Arc<Cluster>,
+    router: Arc<Router>,
+    partitions: Arc<Partitions>,
+    clock: Arc<dyn Clock>,
+    fatal: Fatal,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    async fn open(config: &Config) -> Result<Self, ServeError> {
+        let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let fatal = Fatal::default();
+        let catalog_dir = config.data_dir.join("catalog");
+        let catalog = tokio::task::spawn_blocking(move || {
+            let store = RocksStore::open(&catalog_dir)?;
+            Catalog::open(Box::new(store))
+        });
+        let catalog = Arc::new(catalog.await.map_err(ServeError::Panicked)?.map_err(ServeError::Catalog)?);
+        let jobs: Arc<dyn Jobs> = Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
+        let partitions = Partitions::new(Ground {
+            dir: config.data_dir.join("partitions"),
+            vfs: Arc::clone(&vfs),
+            clock: Arc::clone(&clock),
+            jobs,
+            options: storage::Options {
+                memtable_bytes_max: config.memtable_bytes_max,
+                memtable_age_ms_max: millis(config.memtable_age_max),
+                ..storage::Options::STANDARD
+            },
+        });
+        let options = cluster::Options {
+            data_dir: config.data_dir.clone(),
+            partitions: config.partitions_or_default(),
+            peer_address: config.peer_bind_address.to_string(),
+            lane: match config.log_lane {
+                LogLane::Segment => cluster::LaneKind::Segment,
+                LogLane::Rocksdb => cluster::LaneKind::RocksDb,
+            },
+            timing: cluster::Timing::NEAR,
+            limits: cluster::Limits {
+                // A node alone has no followers to keep applied entries for.
+                cache_bytes_max: 0,
+                proposal_ms_max: millis(config.write_timeout),
+                ..cluster::Limits::PRODUCTION
+            },
+        };
+        let cluster = Cluster::open(
+            options,
+            vfs,
+            Arc::clone(&clock),
+            partitions.factory(),
+            catalog,
+            fatal.clone(),
+        )
+        .await?;
+        partitions.tell(&cluster);
+        let router = Arc::new(Router::new(Arc::clone(&cluster)));
+        let mut tasks = JoinSet::new();
+        Maintenance {
+            cluster: Arc::clone(&cluster),
+            router: Arc::clone(&router),
+            partitions: Arc::clone(&partitions),
+            memtable_bytes_soft: config.memtable_bytes_max,
+            retention_check_interval: config.retention_check_interval,
+        }
+        .start(&mut tasks);
+        Ok(Self { cluster, router, partitions, clock, fatal, tasks })
+    }
+
+    /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
+    async fn serve(&self, config: &Config, listener: TcpListener, print: Print<'_>) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
+        self.set_up_as_configured(config).await?;
+        let address = listener.local_addr().map_err(ServeError::Runtime)?;
+        tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
+        self.greet(address, print)?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+                reason = self.fatal.raised() => tracing::error!(%reason, "stopping at once"),
+            }
+        };
+        let drain = if self.fatal.reason().is_some() { Duration::ZERO } else { DRAIN_MAX };
+        self.gateway(config).serve(listener, stop, drain).await.map_err(ServeError::Runtime)?;
+        match self.fatal.reason() {
+            Some(reason) => Err(ServeError::Fatal(reason.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn gateway(&self, config: &Config) -> Gateway {
+        let runtime = Handle::current();
+        let source =
+            LocalSource::new(Arc::clone(&self.partitions), Arc::clone(&self.cluster), runtime.clone());
+        let ports = Ports {
+            catalog: Arc::new(CatalogAdapter(Arc::clone(&self.cluster))),
+            write: Arc::new(WriteAdapter {
+                router: Arc::clone(&self.router),
+                partitions: Arc::clone(&self.partitions),
+                memtable_bytes_hard: config.memtable_bytes_max.saturating_mul(HARD_OVER_SOFT).max(16 << 20),
+            }),
+            query: Arc::new(QueryAdapter {
+                cluster: Arc::clone(&self.cluster),
+                source,
+                clock: Arc::clone(&self.clock),
+                limits: queries::limits(config.query_memory_bytes, config.query_timeout),
+                runtime,
+            }),
+            status: Arc::new(StatusAdapter {
+                cluster: Arc::clone(&self.cluster),
+                partitions: Arc::clone(&self.partitions),
+                router: Arc::clone(&self.router),
+                zone: config.zone.clone(),
+            }),
+            maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
+            clock: Arc::clone(&self.clock),
+        };
+        Gateway::new(ports, gateway_options(config))
+    }
+
+    /// The set-up that the configuration asks for, once for the whole cluster.
+    async fn set_up_as_configured(&self, config: &Config) -> Result<(), ServeError> {
+        let Some(init) = &config.init else { return Ok(()) };
+        if self.cluster.catalog().read().is_set_up() {
+            return Ok(());
+        }
+        let request = SetupRequest {
+            username: init.username.clone(),
+            password: Some(init.password.expose().to_owned()),
+            org: init.org.clone(),
+            bucket: init.bucket.clone(),
+            retention_period_seconds: init.retention.map(|r| i64::try_from(r.as_secs()).unwrap_or(i64::MAX)),
+            retention_period_hrs: None,
+            token: init.admin_token.as_ref().map(|token| token.expose().to_owned()),
+        };
+        let catalog = CatalogAdapter(Arc::clone(&self.cluster));
+        match gateway::setup(&catalog, request, self.clock.now()).await {
+            Ok(result) => {
+                tracing::info!(user = %result.user.name, org = %result.org.name, bucket = %result.bucket.name, "set up");
+                Ok(())
+            }
+            Err(error) if error.code == gateway::Code::Conflict => Ok(()),
+            Err(error) => Err(ServeError::Init(error.message)),
+        }
+    }
+
+    /// Says where the node listens and what to do next.
+    fn greet(&self, address: std::net::SocketAddr, print: Print<'_>) -> Result<(), ServeError> {
+        let reachable = if address.ip().is_unspecified() {
+            std::net::SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+        } else {
+            address
+        };
+        let url = format!("http://{reachable}");
+        let host = if address.port() == 8086 { String::new() } else { format!(" --host {url}") };
+        let mut lines = vec![format!("listening on {url}")];
+        if !self.cluster.catalog().read().is_set_up() {
+            lines.push(String::new());
+            lines.push("This node is new. In another terminal:".to_owned());
+            lines.push(format!("  tidemark setup{host} --org acme --bucket metrics"));
+        }
+        lines.push(String::new());
+        lines.push("Write and query:".to_owned());
+        lines.push(format!("  tidemark write{host} -b metrics 'weather,city=Oslo temp=21.5'"));
+        lines.push(format!("  tidemark query{host} 'from(bucket: \"metrics\") |> range(start: -1h)'"));
+        lines.push(format!(
+            "  curl \"{url}/api/v2/write?org=acme&bucket=metrics\" -H \"Authorization: Token $TOKEN\" \
+             --data-binary 'weather,city=Rome temp=30'"
+        ));
+        lines.iter().try_for_each(|line| print(line)).map_err(ServeError::Print)
+    }
+
+    /// Stops in order. After an orderly end the memtables go to files, so that the next start has nothing to replay.
+    async fn stop(mut self, orderly: bool) {
+        self.tasks.shutdown().await;
+        if orderly {
+            for (partition, engine) in self.partitions.engines() {
+                match tokio::task::spawn_blocking(move || engine.flush_now()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%partition, %error, "not flushed; the log holds its points"),
+                    Err(error) => tracing::warn!(%partition, %error, "the flush panicked"),
+                }
+            }
+        }
+        self.cluster.shutdown().await;
+        self.partitions.close();
+    }
+}
+
+fn gateway_options(config: &Config) -> gateway::Options {
+    gateway::Options {
+        auth_enabled: config.http_auth_enabled,
+        setup_allowed: config.http_bind_address.is_loopback(),
+        limits: gateway::Limits {
+            body_bytes_max: config.body_bytes_max,
+            decompressed_bytes_max: config.decompressed_bytes_max,
+            in_flight_bytes_max: config.in_flight_write_bytes_max,
+            line_bytes_max: config.line_bytes_max,
+            string_bytes_max: config.string_field_bytes_max,
+            query_queue_max: config.query_concurrency,
+            query_duration_max: config.query_timeout,
+            body_idle_max: config.http_idle_timeout,
+            header_read_max: config.http_read_header_timeout,
+            connection_idle_max: config.http_idle_timeout,
+            ..gateway::Limits::STANDARD
+        },
+        on_request_span: Some(Arc::new(|span, headers| {
+            if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+                telemetry::adopt_traceparent(span, parent);
+            }
+        })),
+    }
+}
+
+/// Threads for flushes and merges: as many as cores, at least two, at most eight.
+fn background_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

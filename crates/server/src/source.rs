@@ -1,0 +1,99 @@
+//! The data of all partitions as one source: scans merged in series order, answers about names united.
+//!
+//! A series lives in one partition, so merging never has to merge rows. Before anything is read, everything
+//! acknowledged before the query is applied in every partition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cluster::Cluster;
+use model::{GroupId, PartitionId, ScanRequest, SchemaRequest, SeriesBlock};
+use query::source::{ScanError, ScanSource, ScanStream};
+use storage::{Engine, ReadError};
+use tokio::runtime::Handle;
+
+use crate::partitions::Partitions;
+
+/// Reads all partitions of this node.
+#[derive(Debug)]
+pub(crate) struct LocalSource {
+    partitions: Arc<Partitions>,
+    cluster: Arc<Cluster>,
+    /// For waiting from a thread that may block.
+    runtime: Handle,
+}
+
+impl LocalSource {
+    pub(crate) const fn new(partitions: Arc<Partitions>, cluster: Arc<Cluster>, runtime: Handle) -> Self {
+        Self { partitions, cluster, runtime }
+    }
+
+    /// The engines, after everything acknowledged is applied to them.
+    fn engines(&self) -> Result<Vec<(PartitionId, Arc<Engine>)>, ScanError> {
+        self.runtime.block_on(self.cluster.read_barrier_all()).map_err(|error| ScanError::Unavailable {
+            partition: partition_of(&error),
+            reason: error.to_string(),
+        })?;
+        Ok(self.partitions.engines())
+    }
+}
+
+fn partition_of(error: &cluster::ProposeError) -> PartitionId {
+    use cluster::ProposeError as E;
+    match error {
+        E::NotLeader { group, .. } | E::Unavailable { group, .. } | E::Overloaded { group } | E::Unknown { group, .. }
+        | E::NoSuchGroup(group) => match group {
+            GroupId::Data(partition) => *partition,
+            GroupId::Meta => PartitionId(0),
+        },
+        E::TooLarge { .. } => PartitionId(0),
+    }
+}
+
+fn storage_error(error: ReadError) -> ScanError {
+    ScanError::Storage(Box::new(error))
+}
+
+impl ScanSource for LocalSource {
+    fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError> {
+        let mut merged = Merged { scans: Vec::new() };
+        for (_, engine) in self.engines()? {
+            let scan = engine.scan(request).map_err(storage_error)?;
+            let mut scan: ScanStream = Box::new(scan.map(|block| block.map_err(storage_error)));
+            if let Some(head) = scan.next().transpose()? {
+                merged.scans.push((head, scan));
+            }
+        }
+        Ok(Box::new(merged))
+    }
+
+    fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {
+        let mut names = BTreeSet::new();
+        for (_, engine) in self.engines()? {
+            names.extend(engine.schema(request).map_err(storage_error)?);
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+/// Takes the block with the least series key each time.
+struct Merged {
+    /// Scans that are not at their end, each with its next block.
+    scans: Vec<(SeriesBlock, ScanStream)>,
+}
+
+impl Iterator for Merged {
+    type Item = Result<SeriesBlock, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let least = (0..self.scans.len()).min_by(|a, b| self.scans[*a].0.key.cmp(&self.scans[*b].0.key))?;
+        match self.scans[least].1.next() {
+            Some(Ok(next)) => Some(Ok(std::mem::replace(&mut self.scans[least].0, next))),
+            None => Some(Ok(self.scans.swap_remove(least).0)),
+            Some(Err(error)) => {
+                self.scans.clear();
+                Some(Err(error))
+            }
+        }
+    }
+}
