@@ -108,13 +108,8 @@ fn read_annotated(reader: impl std::io::Read) -> Result<Vec<Rows>, CliError> {
             }
             _ => {
                 let values = cells(&record);
-                let number = values.get(1).cloned().unwrap_or_default();
-                if sections.is_empty()
-                    || number != table
-                    || sections.last().is_some_and(|s| s.columns != columns)
-                {
+                if sections.last().is_none_or(|section| section.columns != columns) {
                     sections.push(Rows { columns: columns.clone(), ..Rows::default() });
-                    table = number;
                 }
                 let row = values.iter().enumerate().map(|(i, cell)| {
                     let text =

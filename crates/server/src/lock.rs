@@ -14,11 +14,13 @@ pub(crate) struct DirectoryLock {
 
 impl DirectoryLock {
     /// Takes the lock, creating the directory; `WouldBlock` when another process has it.
-    #[expect(clippy::disallowed_methods, reason = "a lock is no data: it must be the kernel's, never simulated")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lock is no data: it must be the kernel's, never simulated"
+    )]
     pub(crate) fn take(data_dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(data_dir)?;
-        let file =
-            File::options().create(true).truncate(false).write(true).open(data_dir.join("LOCK"))?;
+        let file = File::options().create(true).truncate(false).write(true).open(data_dir.join("LOCK"))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { _file: file })
     }

@@ -39,7 +39,14 @@ pub(crate) fn write(
 
     let log = cluster.log_metrics();
     one(out, "tidemark_raft_log_appends_total", "counter", "Entries appended.", "", get(&log.appends));
-    one(out, "tidemark_raft_log_append_bytes_total", "counter", "Bytes appended.", "", get(&log.append_bytes));
+    one(
+        out,
+        "tidemark_raft_log_append_bytes_total",
+        "counter",
+        "Bytes appended.",
+        "",
+        get(&log.append_bytes),
+    );
     one(out, "tidemark_raft_log_syncs_total", "counter", "Syncs of the log.", "", get(&log.syncs));
     let seconds = |ns: u64| std::time::Duration::from_nanos(ns).as_secs_f64();
     let name = "tidemark_raft_log_sync_seconds_total";

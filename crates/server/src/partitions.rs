@@ -43,7 +43,11 @@ impl Partitions {
         Arc::new(move |partition, replica| Ok(Arc::new(EngineMachine(this.open(partition, replica)?))))
     }
 
-    fn open(self: &Arc<Self>, partition: PartitionId, replica: ReplicaId) -> Result<Arc<Engine>, storage::OpenError> {
+    fn open(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        replica: ReplicaId,
+    ) -> Result<Arc<Engine>, storage::OpenError> {
         let Ground { dir, vfs, clock, jobs, options } = self.ground.clone();
         let dir = dir.join(partition.to_string()).join(replica.to_string());
         let this = Arc::downgrade(self);

@@ -57,7 +57,8 @@ impl WritePort for WriteAdapter {
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
         Box::pin(async {
             if self.partitions.memtable_bytes() > self.memtable_bytes_hard {
-                let message = format!("memtable-size: more than {} bytes wait to be flushed", self.memtable_bytes_hard);
+                let message =
+                    format!("memtable-size: more than {} bytes wait to be flushed", self.memtable_bytes_hard);
                 return Err(WriteError::Overloaded { message, retry_after: FLUSH_SOON });
             }
             self.router.write(batch).await.map_err(write_error)

@@ -7,8 +7,8 @@ use std::time::Duration;
 use catalog::{Bucket, BucketKind, Command, Dbrp, ErrorCode, Response, State};
 use cluster::Cluster;
 use gateway::ports::{
-    FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError, QueryPort,
-    SinkClosed,
+    FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError,
+    QueryPort, SinkClosed,
 };
 use influxql::ast::CreateDatabase;
 use model::{BucketId, Clock, DbrpId, OrgId};
@@ -84,7 +84,8 @@ impl QueryPort for QueryAdapter {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
         self.barrier()?;
-        let params: Vec<_> = request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
+        let params: Vec<_> =
+            request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
         let may_create = request.may_create;
         let create_database = |statement: &CreateDatabase| {
             if may_create {
@@ -143,7 +144,8 @@ impl QueryAdapter {
         };
         let exists = {
             let state = self.cluster.catalog().read();
-            state.bucket_by_name(org, &name).is_some() || state.resolve_dbrp(org, &statement.name, named).is_some()
+            state.bucket_by_name(org, &name).is_some()
+                || state.resolve_dbrp(org, &statement.name, named).is_some()
         };
         if exists {
             return Ok(());

@@ -44,7 +44,8 @@ pub fn serve(resolved: Resolved, print: Print<'_>) -> Result<(), ServeError> {
     if !config.initial_peers.is_empty() {
         return Err(ServeError::PeersNotYet(config.initial_peers.len()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let outcome = runtime.block_on(async {
         let telemetry = telemetry::init(&config)?;
         for warning in &resolved.warnings {
@@ -107,7 +108,8 @@ impl Node {
             Catalog::open(Box::new(store))
         });
         let catalog = Arc::new(catalog.await.map_err(ServeError::Panicked)?.map_err(ServeError::Catalog)?);
-        let jobs: Arc<dyn Jobs> = Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
+        let jobs: Arc<dyn Jobs> =
+            Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
         let partitions = Partitions::new(Ground {
             dir: config.data_dir.join("partitions"),
             vfs: Arc::clone(&vfs),
@@ -135,15 +137,9 @@ impl Node {
                 ..cluster::Limits::PRODUCTION
             },
         };
-        let cluster = Cluster::open(
-            options,
-            vfs,
-            Arc::clone(&clock),
-            partitions.factory(),
-            catalog,
-            fatal.clone(),
-        )
-        .await?;
+        let cluster =
+            Cluster::open(options, vfs, Arc::clone(&clock), partitions.factory(), catalog, fatal.clone())
+                .await?;
         partitions.tell(&cluster);
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
         let mut tasks = JoinSet::new();
@@ -159,7 +155,12 @@ impl Node {
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
-    async fn serve(&self, config: &Config, listener: TcpListener, print: Print<'_>) -> Result<(), ServeError> {
+    async fn serve(
+        &self,
+        config: &Config,
+        listener: TcpListener,
+        print: Print<'_>,
+    ) -> Result<(), ServeError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         self.set_up_as_configured(config).await?;
@@ -270,7 +271,9 @@ impl Node {
             for (partition, engine) in self.partitions.engines() {
                 match tokio::task::spawn_blocking(move || engine.flush_now()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%partition, %error, "not flushed; the log holds its points"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%partition, %error, "not flushed; the log holds its points")
+                    }
                     Err(error) => tracing::warn!(%partition, %error, "the flush panicked"),
                 }
             }

@@ -41,7 +41,10 @@ impl LocalSource {
 fn partition_of(error: &cluster::ProposeError) -> PartitionId {
     use cluster::ProposeError as E;
     match error {
-        E::NotLeader { group, .. } | E::Unavailable { group, .. } | E::Overloaded { group } | E::Unknown { group, .. }
+        E::NotLeader { group, .. }
+        | E::Unavailable { group, .. }
+        | E::Overloaded { group }
+        | E::Unknown { group, .. }
         | E::NoSuchGroup(group) => match group {
             GroupId::Data(partition) => *partition,
             GroupId::Meta => PartitionId(0),

@@ -112,7 +112,8 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.log_level)?;
+    // The Raft library tells of every step of every election; the operator's own directives come last and win.
+    let filter = EnvFilter::try_new(format!("openraft=warn,{}", config.log_level))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
     let logs: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
