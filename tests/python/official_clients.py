@@ -112,14 +112,15 @@ class Client2(unittest.TestCase):
 class Client1(unittest.TestCase):
     def setUp(self):
         host, port = URL.split("//")[1].split(":")
-        self.client = InfluxDBClient1(host, int(port), "any", TOKEN, "python1")
-        self.client.create_database("python1")
+        database = self.id().rsplit(".")[-1]
+        self.client = InfluxDBClient1(host, int(port), "any", TOKEN, database)
+        self.client.create_database(database)
 
     def test_ping(self):
         self.assertRegex(self.client.ping(), r"\d+\.\d+")
 
     def test_databases(self):
-        self.assertIn({"name": "python1"}, self.client.get_list_database())
+        self.assertIn({"name": "test_databases"}, self.client.get_list_database())
 
     def test_write_and_query(self):
         points = [

@@ -22,12 +22,12 @@ struct Writer {
 
 /// Point `n` of writer `w`: the value tells which one it is.
 fn line(w: u64, n: u64) -> String {
-    format!("kill,writer={w},part={} n={n}i,text=\"{w}-{n}\" {}\n", n % 7, START_NS + n * 1_000_000)
+    format!("hammer,writer={w},part={} n={n}i,text=\"{w}-{n}\" {}\n", n % 7, START_NS + n * 1_000_000)
 }
 
 fn read_back(node: &Node, w: u64) -> BTreeMap<u64, u64> {
     let reply = node
-        .influxql("metrics", &format!("SELECT n, text FROM kill WHERE writer = '{w}'"))
+        .influxql("metrics", &format!("SELECT n, text FROM hammer WHERE writer = '{w}'"))
         .expect_status(200);
     let json = reply.json();
     let none = Vec::new();
@@ -162,7 +162,7 @@ fn a_flipped_bit_in_a_file_is_an_error_and_never_an_answer() {
         std::fs::write(file, bytes).expect("a file");
     }
     let node = node.kill_and_restart();
-    let reply = node.influxql("metrics", "SELECT n, text FROM kill");
+    let reply = node.influxql("metrics", "SELECT n, text FROM hammer");
     let text = reply.text();
     assert!(text.contains("error") && text.contains("checksum"), "{text}");
 }

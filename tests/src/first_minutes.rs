@@ -34,9 +34,9 @@ fn a_new_node_is_set_up_written_to_and_asked() {
         .expect_status(200);
     assert_eq!(
         csv.text(),
-        ",result,table,_start,_stop,_field,_measurement,city,kind,_value\r\n\
-         ,_result,0,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,temp,weather,Oslo,sun,22\r\n\
-         ,_result,1,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,temp,weather,Rome,sun,30.25\r\n\r\n"
+        ",result,table,_start,_stop,_value,_field,_measurement,city,kind\r\n\
+         ,_result,0,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,22,temp,weather,Oslo,sun\r\n\
+         ,_result,1,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,30.25,temp,weather,Rome,sun\r\n\r\n"
     );
 
     let json = node
@@ -134,7 +134,7 @@ fn retention_hides_and_then_drops_what_has_expired() {
     node.post("/api/v1/storage/flush").token(node.token()).send().expect_status(204);
     let buckets = node.get("/api/v2/buckets?name=metrics").token(node.token()).send().json();
     let id = buckets["buckets"][0]["id"].as_str().expect("an id").to_owned();
-    let rules = serde_json::json!({"retentionRules": [{"type": "expire", "everySeconds": 3600}]});
+    let rules = serde_json::json!({"retentionRules": [{"type": "expire", "everySeconds": 3600, "shardGroupDurationSeconds": 3600}]});
     let changed = testkit::Request::new("PATCH", format!("{}/api/v2/buckets/{id}", node.url()));
     changed.token(node.token()).json(&rules).send().expect_status(200);
     let json = node.influxql("metrics", "SELECT count(temp) FROM weather").expect_status(200).json();

@@ -342,7 +342,8 @@ fn push_char(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// Appends a cell, quoted where Go's writer quotes: in a quoted cell `\r` is dropped and `\n` becomes `\r\n`.
+/// Appends a cell, quoted where Go's writer quotes. Line breaks inside a cell are data and stay as they are; InfluxDB
+/// turns them into `\r\n`, and so changes strings that pass through it.
 fn push_field(out: &mut Vec<u8>, field: &str, delimiter: char) {
     if !needs_quotes(field, delimiter) {
         out.extend_from_slice(field.as_bytes());
@@ -350,12 +351,10 @@ fn push_field(out: &mut Vec<u8>, field: &str, delimiter: char) {
     }
     out.push(b'"');
     for byte in field.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\"\""),
-            b'\r' => {}
-            b'\n' => out.extend_from_slice(b"\r\n"),
-            other => out.push(other),
+        if byte == b'"' {
+            out.push(b'"');
         }
+        out.push(byte);
     }
     out.push(b'"');
 }

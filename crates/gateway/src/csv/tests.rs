@@ -252,7 +252,7 @@ fn floats_never_have_an_exponent() {
 }
 
 #[test]
-fn cells_are_quoted_as_go_quotes() {
+fn cells_are_quoted_as_go_quotes_but_keep_their_line_breaks() {
     for (field, expected) in [
         ("plain", "plain"),
         ("", ""),
@@ -262,9 +262,9 @@ fn cells_are_quoted_as_go_quotes() {
         ("a,b", "\"a,b\""),
         ("a;b", "a;b"),
         ("say \"x\"", "\"say \"\"x\"\"\""),
-        ("a\nb", "\"a\r\nb\""),
+        ("a\nb", "\"a\nb\""),
         ("a\r\nb", "\"a\r\nb\""),
-        ("a\rb", "\"ab\""),
+        ("a\rb", "\"a\rb\""),
         ("\\.", "\"\\.\""),
         ("#x", "#x"),
     ] {

@@ -103,8 +103,8 @@ async fn a_bad_line_refuses_a_v2_body_and_costs_v1_only_itself() {
 
 #[tokio::test]
 async fn points_that_the_parser_drops_are_counted() {
-    let server = Server::with(|options| options.limits.string_bytes_max = 4).await;
-    let body = "m f=1 1\nm s=\"too long\" 2\nm s=\"far too long\" 3\n";
+    let server = Server::new().await;
+    let body = "m f=1 1\nm time=1 2\nm time=2 3\n";
     let answer = server.post(V2, body).await;
     assert_eq!(
         (answer.status.as_u16(), answer.header("x-platform-error-code")),
@@ -116,6 +116,18 @@ async fn points_that_the_parser_drops_are_counted() {
     let answer = server.post(V1, body).await;
     assert_eq!(answer.status, 400);
     assert_eq!(times(&server), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_string_beyond_the_limit_is_a_bad_line() {
+    let server = Server::with(|options| options.limits.string_bytes_max = 4).await;
+    let body = "m f=1 1\nm s=\"too long\" 2\n";
+    let answer = server.post(V2, body).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("is too long, 8 > 4"), "{}", answer.text());
+    assert_eq!(times(&server), Vec::<i64>::new());
+    assert_eq!(server.post(V1, body).await.status, 400);
+    assert_eq!(times(&server), [1]);
 }
 
 #[tokio::test]

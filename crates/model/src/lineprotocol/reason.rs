@@ -10,7 +10,7 @@ pub enum LineErrorKind {
     /// A tag key is reserved: 2.x refuses the line as it does a syntax error, 1.x drops the point.
     ReservedTagKey,
     /// The text is line protocol, but InfluxDB would parse the point and then drop it, answering
-    /// `partial write: <reason> dropped=1`: only a field named `time`, or a string that is too long.
+    /// `partial write: <reason> dropped=1`: a point whose only field is named `time`.
     Dropped,
     /// One of our own limits.
     Limit,
@@ -96,8 +96,9 @@ impl Reason {
     pub(super) const fn kind(&self) -> LineErrorKind {
         match self {
             Self::ReservedTagKey(_) => LineErrorKind::ReservedTagKey,
-            Self::OnlyTime(_) | Self::StringTooLong(_) => LineErrorKind::Dropped,
-            Self::TooManyTags(_)
+            Self::OnlyTime(_) => LineErrorKind::Dropped,
+            Self::StringTooLong(_)
+            | Self::TooManyTags(_)
             | Self::TooManyFields
             | Self::LineTooLong(..)
             | Self::TooManyCells

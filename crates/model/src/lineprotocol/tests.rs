@@ -210,7 +210,7 @@ fn limits_have_names() {
     let parsed = parse(b"m s=\"12345\" 1\nm s=\"1234\" 1\nm s=\"1234\",v=12345678901234567890 1\n", &small);
     expect![[r#"
         m s="1234" 1
-        line 1 [Dropped] unable to parse 'm s="12345" 1': input field "s" on measurement "m" is too long, 5 > 4
+        line 1 [Limit] unable to parse 'm s="12345" 1': input field "s" on measurement "m" is too long, 5 > 4
         line 3 [Limit] unable to parse 'm s="1234",v=12345678901234567890 1': line too long: 35 > 30 bytes
     "#]]
     .assert_eq(&render(&parsed));
