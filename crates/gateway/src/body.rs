@@ -13,6 +13,9 @@ use http_body_util::BodyExt as _;
 
 use crate::error::{ApiError, Code};
 
+/// The setting of [`Budget`], as refusals name it.
+const IN_FLIGHT_MAX: &str = "max-in-flight-write-size";
+
 /// Bytes that all requests together may hold.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -52,13 +55,17 @@ impl Reservation {
     }
 
     /// Makes the share at least `bytes`.
-    fn cover(&mut self, bytes: usize) -> Result<(), ApiError> {
+    pub(crate) fn cover(&mut self, bytes: usize) -> Result<(), ApiError> {
         let more = bytes.saturating_sub(self.bytes);
         if more > 0 {
+            if bytes > self.budget.max {
+                // However often it is sent again, it will never fit.
+                return Err(too_large((self.budget.max, IN_FLIGHT_MAX)));
+            }
             if !self.budget.take(more) {
                 return Err(ApiError::new(
                     Code::TooManyRequests,
-                    format!("too many bytes in flight: the limit in-flight-bytes-max is {}", self.budget.max),
+                    format!("too many bytes in flight: the limit {IN_FLIGHT_MAX} is {}", self.budget.max),
                 ));
             }
             self.bytes = bytes;
@@ -142,7 +149,7 @@ pub(crate) async fn read(
             Err(_elapsed) => {
                 return Err(ApiError::new(
                     Code::Timeout,
-                    format!("no byte of the request body came for {:?} (body-idle-max)", limits.idle_max),
+                    format!("no byte of the request body came for {:?} (http-idle-timeout)", limits.idle_max),
                 ));
             }
         };

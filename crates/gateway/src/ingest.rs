@@ -9,7 +9,7 @@ use model::lineprotocol::{self, LineError, LineErrorKind, Parsed};
 use model::{Batch, Precision};
 
 use crate::body::{self, BodyLimits, Encoding, Reservation};
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::gateway::App;
 use crate::metrics::add;
 use crate::ports::WriteError;
@@ -43,7 +43,7 @@ pub(crate) async fn receive(
     let encoding = Encoding::of(headers)?;
     let mut held = app.reserve();
     let body_limits =
-        BodyLimits { bytes_max: (limits.body_bytes_max, "body-bytes-max"), idle_max: limits.body_idle_max };
+        BodyLimits { bytes_max: (limits.body_bytes_max, "max-body-size"), idle_max: limits.body_idle_max };
     let packed = body::read(headers, body, body_limits, &mut held).await?;
     add(&app.metrics.write_bytes, packed.len());
     let options = lineprotocol::Options {
@@ -56,13 +56,16 @@ pub(crate) async fn receive(
     };
     let inline = if encoding == Encoding::Identity { PLAIN_INLINE_BYTES } else { PACKED_INLINE_BYTES };
     let large = packed.len() > inline;
-    let unpacked_max = (limits.decompressed_bytes_max, "decompressed-bytes-max");
+    let unpacked_max = (limits.decompressed_bytes_max, "max-decompressed-size");
     let work = move || {
         let span = tracing::debug_span!("parse", packed = packed.len(), bytes = tracing::field::Empty);
         let _entered = span.enter();
         let text = body::unpack(packed, encoding, unpacked_max, &mut held)?;
         span.record("bytes", text.len());
         let parsed = lineprotocol::parse(&text, &options);
+        if let Some(error) = parsed.errors.iter().find(|e| e.kind == LineErrorKind::RequestTooLarge) {
+            return Err(ApiError::new(Code::TooLarge, format!("request too large: {}", error.reason)));
+        }
         Ok(Received { parsed, empty: text.is_empty(), held })
     };
     app.compute(large, work).await?

@@ -14,6 +14,8 @@ pub struct Options {
     pub auth_enabled: bool,
     /// Whether `POST /api/v2/setup` is let in: true on a loopback-bound server, or when the operator said so.
     pub setup_allowed: bool,
+    /// Whether `/metrics` answers; else it is 403.
+    pub metrics_enabled: bool,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`RequestSpanHook`].
@@ -25,6 +27,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("auth_enabled", &self.auth_enabled)
             .field("setup_allowed", &self.setup_allowed)
+            .field("metrics_enabled", &self.metrics_enabled)
             .field("limits", &self.limits)
             .field("on_request_span", &self.on_request_span.is_some())
             .finish()

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -166,10 +165,33 @@ impl Drop for InProgress {
 pub(crate) fn hold(request: Option<Arc<InProgress>>, body: Body) -> Body {
     match request {
         None => body,
-        Some(held) => Body::new(body.map_frame(move |frame| {
-            let _in_progress = &held;
-            frame
-        })),
+        Some(held) => Body::new(Held { body, _in_progress: held }),
+    }
+}
+
+/// A body that keeps its request in progress, and its length known.
+struct Held {
+    body: Body,
+    _in_progress: Arc<InProgress>,
+}
+
+impl axum::body::HttpBody for Held {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -51,7 +51,10 @@ impl QuerySlots {
         let _place = Place::take(&self.waiting, self.waiting_max).ok_or_else(|| {
             ApiError::new(
                 Code::TooManyRequests,
-                format!("queue length exceeded: {} queries wait already (query-queue-max)", self.waiting_max),
+                format!(
+                    "queue length exceeded: {} queries wait already (query-concurrency)",
+                    self.waiting_max
+                ),
             )
         })?;
         Arc::clone(&self.running).acquire_owned().await.map_err(|closed| ApiError::internal(&closed))
@@ -211,7 +214,7 @@ impl futures::Stream for QueryBody {
 pub(crate) fn limit_or(error: QueryError, timed_out: &AtomicBool, max: Duration) -> QueryError {
     match error {
         QueryError::Cancelled if timed_out.load(Ordering::Relaxed) => {
-            QueryError::LimitReached(format!("the query ran longer than {max:?} (query-duration-max)"))
+            QueryError::LimitReached(format!("the query ran longer than {max:?} (query-timeout)"))
         }
         other => other,
     }

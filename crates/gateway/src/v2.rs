@@ -15,8 +15,9 @@ pub(crate) mod users;
 pub(crate) mod write;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Path, Request};
 use http::HeaderMap;
+use http::request::Parts;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,20 @@ impl Call {
     /// The time of whatever this request makes.
     pub(crate) fn now(&self) -> model::Timestamp {
         self.app.ports.clock.now()
+    }
+}
+
+/// The `{id}` of a route. What is no text is refused in the API's own words.
+pub(crate) struct PathId(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(rejection) => Err(ApiError::invalid(format!("invalid id: {}", rejection.body_text()))),
+        }
     }
 }
 

@@ -284,16 +284,20 @@ impl Node {
 }
 
 fn gateway_options(config: &Config) -> gateway::Options {
+    // Of the queries that are let in, as many run as threads and memory are there for; the others wait.
+    let queries_running = config.query_concurrency.min(gateway::Limits::STANDARD.query_concurrency);
     gateway::Options {
         auth_enabled: config.http_auth_enabled,
         setup_allowed: config.http_bind_address.is_loopback(),
+        metrics_enabled: !config.metrics_disabled,
         limits: gateway::Limits {
             body_bytes_max: config.body_bytes_max,
             decompressed_bytes_max: config.decompressed_bytes_max,
             in_flight_bytes_max: config.in_flight_write_bytes_max,
             line_bytes_max: config.line_bytes_max,
             string_bytes_max: config.string_field_bytes_max,
-            query_queue_max: config.query_concurrency,
+            query_concurrency: queries_running,
+            query_queue_max: config.query_concurrency - queries_running,
             query_duration_max: config.query_timeout,
             body_idle_max: config.http_idle_timeout,
             header_read_max: config.http_read_header_timeout,

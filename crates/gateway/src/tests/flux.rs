@@ -239,7 +239,7 @@ async fn a_query_over_its_time_is_stopped_and_told_why() {
         }
         Err(QueryError::Cancelled)
     });
-    let message = "the query ran longer than 20ms (query-duration-max)";
+    let message = "the query ran longer than 20ms (query-timeout)";
     query(&server, json!({ "query": "x" })).await.is_v2(400, "invalid", message);
 }
 
@@ -265,7 +265,7 @@ async fn queries_wait_and_the_queue_has_an_end() {
         gate.1.notify_all();
     });
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
-    let message = "queue length exceeded: 1 queries wait already (query-queue-max)";
+    let message = "queue length exceeded: 1 queries wait already (query-concurrency)";
     third.is_v2(429, "too many requests", message);
     assert_eq!(third.header("retry-after"), "1");
 }

@@ -128,3 +128,18 @@ async fn the_hook_sees_the_headers_of_a_request() {
     server.send(traced.body(Body::empty()).unwrap()).await;
     assert_eq!(*seen.lock(), [Some("00-1-2-01".parse().unwrap())]);
 }
+
+#[tokio::test]
+async fn metrics_can_be_closed() {
+    let server = Server::with(|options| options.metrics_enabled = false).await;
+    server.get("/metrics").await.is_v2(403, "forbidden", "metrics disabled");
+}
+
+#[tokio::test]
+async fn an_id_that_is_no_text_is_refused_in_json() {
+    let server = Server::new().await;
+    for kind in ["buckets", "orgs", "users", "authorizations", "dbrps"] {
+        let answer = server.get(&format!("/api/v2/{kind}/%ff")).await;
+        answer.is_v2(400, "invalid", "invalid id: Invalid URL: Invalid UTF-8 in `id`");
+    }
+}

@@ -125,3 +125,14 @@ async fn shutdown_waits_for_what_is_in_progress() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     it.task.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_whose_length_is_known_states_it() {
+    let it = listen(Server::new().await).await;
+    let mut stream = TcpStream::connect(it.address).await.unwrap();
+    let answer = exchange(&mut stream, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.contains("\r\ncontent-length: "), "{answer}");
+    assert!(!answer.contains("transfer-encoding"), "{answer}");
+    it.stop.cancel();
+    it.task.await.unwrap().unwrap();
+}

@@ -251,6 +251,7 @@ impl Server {
         let mut options = Options {
             auth_enabled: true,
             setup_allowed: true,
+            metrics_enabled: true,
             limits: Limits::STANDARD,
             on_request_span: None,
         };

@@ -250,14 +250,14 @@ async fn bodies_over_the_limits_are_413() {
         options.limits.decompressed_bytes_max = 10_000;
     })
     .await;
-    let message = "request too large: the limit body-bytes-max is 1000 bytes";
+    let message = "request too large: the limit max-body-size is 1000 bytes";
     server.post(V2, vec![b'x'; 1001]).await.is_v2(413, "request too large", message);
     server.post(V1, vec![b'x'; 1001]).await.is_v1(413, message);
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 100]));
     let endless = Body::from_stream(futures::stream::iter(chunks));
     server.post(V2, endless).await.is_v2(413, "request too large", message);
     let bomb = encoded(&server, V2, "gzip", gzip(&vec![b'x'; 200_000])).await;
-    let message = "request too large: the limit decompressed-bytes-max is 10000 bytes";
+    let message = "request too large: the limit max-decompressed-size is 10000 bytes";
     bomb.is_v2(413, "request too large", message);
     assert!(server.get("/metrics").await.text().contains("tidemark_http_write_held_bytes 0\n"));
 }
@@ -272,17 +272,43 @@ async fn a_stated_length_is_judged_before_the_body_is_read() {
 #[tokio::test]
 async fn bytes_in_flight_have_a_limit() {
     let server = Server::with(|options| options.limits.in_flight_bytes_max = 100).await;
-    let answer = server.post(V2, vec![b'x'; 101]).await;
-    let message = "too many bytes in flight: the limit in-flight-bytes-max is 100";
+    let mut held = server.gateway.0.reserve();
+    held.cover(60).unwrap();
+    let answer = server.post(V2, vec![b'x'; 41]).await;
+    let message = "too many bytes in flight: the limit max-in-flight-write-size is 100";
     answer.is_v2(429, "too many requests", message);
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(server.post(V2, "m f=1").await.status, 204);
 }
 
 #[tokio::test]
+async fn a_body_that_will_never_fit_is_not_asked_for_again() {
+    let server = Server::with(|options| options.limits.in_flight_bytes_max = 1000).await;
+    let message = "request too large: the limit max-in-flight-write-size is 1000 bytes";
+    server.post(V2, vec![b'x'; 1001]).await.is_v2(413, "request too large", message);
+    let bomb = encoded(&server, V2, "gzip", gzip(&vec![b'x'; 200_000])).await;
+    bomb.is_v2(413, "request too large", message);
+}
+
+#[tokio::test]
+async fn more_cells_than_a_batch_holds_are_413() {
+    let server = Server::new().await;
+    // Every point has a field of its own: points times fields is beyond what one batch may hold.
+    let mut body = String::new();
+    for i in 0..6000 {
+        body.push_str(&format!("m f{i}=1 {i}\n"));
+    }
+    for uri in [V1, V2] {
+        let answer = server.post(uri, body.clone()).await;
+        assert_eq!(answer.status, 413, "{}", answer.text());
+    }
+    assert!(server.write.batches.lock().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_that_stops_is_cut() {
     let server = Server::with(|options| options.limits.body_idle_max = Duration::from_millis(1)).await;
-    let message = "no byte of the request body came for 1ms (body-idle-max)";
+    let message = "no byte of the request body came for 1ms (http-idle-timeout)";
     server.post(V2, silence()).await.is_v2(408, "request timeout", message);
 }
 

@@ -1,6 +1,6 @@
 //! `/api/v2/authorizations`: API tokens. A token is in the answer that makes it and in no other.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, Authorization, Command, Permission, ResourceType, Status};
 use http::StatusCode;
@@ -8,7 +8,7 @@ use model::{AuthorizationId, OrgId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, lookup, shape};
+use super::{Call, PathId, lookup, shape};
 use crate::error::{self, ApiError};
 use crate::gateway::App;
 use crate::random;
@@ -136,7 +136,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -146,7 +146,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn update(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut call = Call::open(app, request).await?;
@@ -160,7 +160,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;

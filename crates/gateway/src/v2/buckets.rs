@@ -1,6 +1,6 @@
 //! `/api/v2/buckets`
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, Bucket, BucketKind, Command, ResourceType};
 use http::StatusCode;
@@ -9,7 +9,7 @@ use model::time::SECOND_NS;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, lookup, shape};
+use super::{Call, PathId, lookup, shape};
 use crate::error::{self, ApiError, Code};
 use crate::gateway::App;
 use crate::paging::Page;
@@ -123,7 +123,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn update(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut call = Call::open(app, request).await?;
@@ -154,7 +154,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;

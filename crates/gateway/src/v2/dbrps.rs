@@ -1,6 +1,6 @@
 //! `/api/v2/dbrps`: mappings of 1.x databases and retention policies to buckets, those by name included.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, Command, Dbrp, ResourceType};
 use http::StatusCode;
@@ -8,7 +8,7 @@ use model::{BucketId, DbrpId, OrgId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, lookup, shape};
+use super::{Call, PathId, lookup, shape};
 use crate::error::{self, ApiError};
 use crate::gateway::App;
 use crate::random;
@@ -90,7 +90,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -101,7 +101,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;

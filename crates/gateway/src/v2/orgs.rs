@@ -1,6 +1,6 @@
 //! `/api/v2/orgs`
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, Command, Org, ResourceType};
 use http::StatusCode;
@@ -8,7 +8,7 @@ use model::OrgId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, lookup, setup, shape};
+use super::{Call, PathId, lookup, setup, shape};
 use crate::error::{self, ApiError, Code};
 use crate::gateway::App;
 use crate::paging::Page;
@@ -61,7 +61,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -74,7 +74,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn update(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut call = Call::open(app, request).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn update(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;

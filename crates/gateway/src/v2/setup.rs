@@ -178,8 +178,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     }
     if !app.options.setup_allowed {
         return Err(ApiError::forbidden(
-            "set-up over the network is off because the server is not bound to loopback; \
-             set up on the machine itself, by DOCKER_INFLUXDB_INIT_*, or allow it explicitly",
+            "set-up over the network is off because the server is not bound to loopback: start it with \
+             DOCKER_INFLUXDB_INIT_* (or the init-* settings), or bound to loopback for the set-up",
         ));
     }
     let (parts, body) = request.into_parts();

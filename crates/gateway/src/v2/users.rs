@@ -1,6 +1,6 @@
 //! `/api/v2/users` and `/api/v2/me`
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, Command, ResourceType, Status, User};
 use http::StatusCode;
@@ -8,7 +8,7 @@ use model::UserId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, lookup, setup, shape};
+use super::{Call, PathId, lookup, setup, shape};
 use crate::error::{self, ApiError};
 use crate::gateway::App;
 use crate::paging::Page;
@@ -62,7 +62,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn delete(
 
 pub(crate) async fn set_password(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;

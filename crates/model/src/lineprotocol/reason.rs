@@ -14,6 +14,8 @@ pub enum LineErrorKind {
     Dropped,
     /// One of our own limits.
     Limit,
+    /// The line is good, but the request as a whole holds more than one batch can: to be sent in parts.
+    RequestTooLarge,
     /// Bytes that are not UTF-8.
     NotUtf8,
 }
@@ -75,7 +77,7 @@ pub(super) enum Reason {
     TooManyFields,
     #[error("line too long: {0} > {1} bytes")]
     LineTooLong(usize, usize),
-    #[error("too many different fields for the number of points in one request: send fewer points at once")]
+    #[error("more points times fields than one request may hold: send fewer points at once")]
     TooManyCells,
     #[error("request too long: {0} bytes")]
     BodyTooLong(usize),
@@ -101,9 +103,8 @@ impl Reason {
             | Self::TooManyTags(_)
             | Self::TooManyFields
             | Self::LineTooLong(..)
-            | Self::TooManyCells
-            | Self::BodyTooLong(_)
             | Self::KeyTooLong(_) => LineErrorKind::Limit,
+            Self::TooManyCells | Self::BodyTooLong(_) => LineErrorKind::RequestTooLarge,
             Self::NotUtf8(_) => LineErrorKind::NotUtf8,
             _ => LineErrorKind::Syntax,
         }

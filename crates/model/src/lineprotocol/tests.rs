@@ -200,7 +200,7 @@ fn a_small_body_cannot_make_a_huge_table() {
     assert!(table.times.len() * (table.columns.len() + 1) <= CELLS_MAX);
     assert!(parsed.refused > 0);
     assert_eq!(parsed.refused + table.times.len(), 6000);
-    assert_eq!(parsed.errors[0].kind, LineErrorKind::Limit);
+    assert_eq!(parsed.errors[0].kind, LineErrorKind::RequestTooLarge);
     check_invariants(&parsed.batch);
 }
 

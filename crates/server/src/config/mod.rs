@@ -77,8 +77,6 @@ pub struct Config {
     pub query_timeout: Duration,
     /// Memory that one query may use.
     pub query_memory_bytes: usize,
-    /// Memory that all queries together may use.
-    pub query_memory_bytes_max: usize,
     /// Memory of the points that are not yet in files, over all partitions.
     pub memtable_bytes_max: usize,
     /// How long points may wait in memory.

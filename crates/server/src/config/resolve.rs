@@ -142,7 +142,6 @@ impl Config {
             query_concurrency: 0,
             query_timeout: Duration::ZERO,
             query_memory_bytes: 0,
-            query_memory_bytes_max: 0,
             memtable_bytes_max: 0,
             memtable_age_max: Duration::ZERO,
             retention_check_interval: Duration::ZERO,
@@ -161,15 +160,10 @@ impl Resolved {
     /// Checks what several settings must agree on, and warns of what is allowed but unsafe.
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
-        let ordered: [(&'static str, bool, &'static str); 5] = [
+        let ordered: [(&'static str, bool, &'static str); 4] = [
             ("max-decompressed-size", c.decompressed_bytes_max >= c.body_bytes_max, "at least max-body-size"),
             ("max-line-size", c.line_bytes_max <= c.decompressed_bytes_max, "at most max-decompressed-size"),
             ("max-string-field-size", c.string_field_bytes_max <= c.line_bytes_max, "at most max-line-size"),
-            (
-                "query-max-memory-bytes",
-                c.query_memory_bytes_max >= c.query_memory_bytes,
-                "at least query-memory-bytes",
-            ),
             (
                 "peer-bind-address",
                 !collide(&c.http_bind_address, &c.peer_bind_address),

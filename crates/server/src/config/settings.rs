@@ -206,16 +206,13 @@ static SETTINGS: &[Setting] = &[
 
     row("query-concurrency", "TIDEMARK_QUERY_CONCURRENCY", "COUNT", "1024", |c, t| {
         units::count(t).map(|n| c.query_concurrency = n)
-    }, "Queries that may run or wait at once; beyond it queries are answered 429").group(QUERIES),
+    }, "Queries that may run or wait at once, of which at most 64 run; beyond it queries are answered 429").group(QUERIES),
     row("query-timeout", "TIDEMARK_QUERY_TIMEOUT", "DURATION", "5m", |c, t| {
         units::positive_duration(t).map(|d| c.query_timeout = d)
     }, "How long a query may run").group(QUERIES),
     row("query-memory-bytes", "TIDEMARK_QUERY_MEMORY_BYTES", "SIZE", "512MiB", |c, t| {
         units::memory(t).map(|b| c.query_memory_bytes = b)
     }, "Memory that one query may use").group(QUERIES),
-    row("query-max-memory-bytes", "TIDEMARK_QUERY_MAX_MEMORY_BYTES", "SIZE", "1GiB", |c, t| {
-        units::memory(t).map(|b| c.query_memory_bytes_max = b)
-    }, "Memory that all queries together may use").group(QUERIES),
 
     row("memtable-size", "TIDEMARK_MEMTABLE_SIZE", "SIZE", "256MiB", |c, t| {
         units::memory(t).map(|b| c.memtable_bytes_max = b)
