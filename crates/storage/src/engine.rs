@@ -12,7 +12,7 @@ use disk::Vfs;
 use model::{BucketId, Clock, LogPosition, PartitionOp, TimeRange};
 use parking_lot::{Mutex, RwLock};
 
-use crate::error::{FatalError, OpenError};
+use crate::error::{FatalError, FlushError, OpenError};
 use crate::jobs::Jobs;
 use crate::manifest::{Durable, Manifest};
 use crate::options::Options;
@@ -59,6 +59,8 @@ pub struct Stats {
     pub memtable_bytes: usize,
     /// Flushes that became durable.
     pub flushes: u64,
+    /// Attempts at a flush for which there was no room; each is repeated.
+    pub flushes_failed: u64,
     /// Bytes written by flushes.
     pub flush_bytes: u64,
     /// Merges that were installed.
@@ -81,6 +83,7 @@ pub struct Stats {
 pub(crate) struct Counters {
     rows_applied: AtomicU64,
     flushes: AtomicU64,
+    flushes_failed: AtomicU64,
     flush_bytes: AtomicU64,
     compactions: AtomicU64,
     compactions_failed: AtomicU64,
@@ -108,8 +111,9 @@ pub(crate) struct Inner {
     notify: Flushed,
     state: RwLock<State>,
     manifest: Mutex<Manifest>,
-    /// Held during a flush: one at a time.
-    flushing: Mutex<()>,
+    /// Held during a flush: one at a time. Holds what a flush for which there was no room has left to write.
+    flushing: Mutex<Option<flush::Frozen>>,
+    stall: Mutex<Option<flush::Stall>>,
     flush_submitted: AtomicBool,
     compactions: Compactions,
     removal_submitted: AtomicBool,
@@ -145,7 +149,8 @@ impl Engine {
             notify,
             state: RwLock::new(state),
             manifest: Mutex::new(manifest),
-            flushing: Mutex::new(()),
+            flushing: Mutex::new(None),
+            stall: Mutex::new(None),
             flush_submitted: AtomicBool::new(false),
             compactions: Compactions::default(),
             removal_submitted: AtomicBool::new(false),
@@ -207,7 +212,7 @@ impl Engine {
     }
 
     /// Flushes everything applied so far and returns when it is durable.
-    pub fn flush_now(&self) -> Result<(), FatalError> {
+    pub fn flush_now(&self) -> Result<(), FlushError> {
         Inner::flush(&self.inner)
     }
 
@@ -225,7 +230,7 @@ impl Engine {
             let age_max = std::time::Duration::from_millis(self.inner.options.memtable_age_ms_max);
             state.unflushed_since.is_some_and(|since| now.saturating_sub(since) >= age_max)
         };
-        if is_old {
+        if is_old || self.inner.stall.lock().is_some() {
             Inner::submit_flush(&self.inner);
         }
         Inner::consider_compaction(&self.inner);
@@ -247,6 +252,7 @@ impl Engine {
             rows_applied: get(&counters.rows_applied),
             memtable_bytes: state.memtable_bytes(),
             flushes: get(&counters.flushes),
+            flushes_failed: get(&counters.flushes_failed),
             flush_bytes: get(&counters.flush_bytes),
             compactions: get(&counters.compactions),
             compactions_failed: get(&counters.compactions_failed),
@@ -288,6 +294,12 @@ impl Engine {
     /// Why the engine has stopped, if it has.
     pub fn fatal(&self) -> Option<FatalError> {
         self.inner.fatal.get().cloned()
+    }
+
+    /// Why rows cannot be written to files now, if so. The engine tries again by itself, and takes entries as long as
+    /// there is memory.
+    pub fn stalled(&self) -> Option<FlushError> {
+        self.inner.stall.lock().as_ref().map(|stall| stall.error.clone())
     }
 
     /// Stops background work and waits for what runs. Rows that are not flushed stay in the log; whoever wants a

@@ -4,6 +4,7 @@
 //! - [`OpenError`]: not without repair; the disk's; the files named are in doubt.
 //! - [`FatalError`]: never on this engine (close it, open it again, let the log replay); the disk's; what was
 //!   durable stays so.
+//! - [`FlushError`]: `NoRoom` yes, and the engine does by itself; the disk's; none.
 //! - [`ReadError`]: `Io` perhaps, `Damaged` no; the disk's; only the bytes named are in doubt.
 
 use std::io;
@@ -111,6 +112,33 @@ pub enum FatalError {
     },
 }
 
+/// Why a flush did not become durable.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FlushError {
+    /// The file system is full, or files may not be opened. Nothing is lost: the rows stay in memory and in the log,
+    /// what was written of them is removed, and the engine tries again until there is room.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    NoRoom {
+        /// The verb.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The engine has stopped.
+    #[error(transparent)]
+    Fatal(#[from] FatalError),
+}
+
+/// Whether an operation failed only for want of room, and may succeed later.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
 /// Why a read fails.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
@@ -154,6 +182,16 @@ impl WriteError {
 impl From<WriteError> for FatalError {
     fn from(error: WriteError) -> Self {
         Self::Write { doing: error.doing, path: error.path, source: Arc::new(error.source) }
+    }
+}
+
+impl From<WriteError> for FlushError {
+    fn from(error: WriteError) -> Self {
+        if is_no_room(&error.source) {
+            Self::NoRoom { doing: error.doing, path: error.path, source: Arc::new(error.source) }
+        } else {
+            Self::Fatal(error.into())
+        }
     }
 }
 

@@ -30,6 +30,6 @@ mod options;
 mod tsm;
 
 pub use engine::{Engine, Flushed, Scan, ShardInfo, Stats};
-pub use error::{Damage, FatalError, OpenError, ReadError};
+pub use error::{Damage, FatalError, FlushError, OpenError, ReadError};
 pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};
 pub use options::Options;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use disk::{File, Vfs};
 
-use crate::error::{Damage, OpenError, WriteError};
+use crate::error::{Damage, OpenError, WriteError, is_no_room};
 
 mod record;
 #[cfg(test)]
@@ -32,6 +32,15 @@ const CURRENT_NEW: &str = "CURRENT.new";
 const PREFIX: &str = "MANIFEST-";
 /// A manifest is never larger: it is rewritten long before.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
+
+/// Why a change did not become durable.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// No room, and nothing of the change is on the disk: the manifest is as it was before.
+    NotDone(WriteError),
+    /// Whether the change is on the disk is unknown; the manifest must not be used again.
+    Unknown(WriteError),
+}
 
 /// An open manifest.
 #[derive(Debug)]
@@ -97,20 +106,44 @@ impl Manifest {
         &self.live
     }
 
-    /// Makes a change durable. After an error the manifest must not be used again.
-    pub(crate) fn append(&mut self, vfs: &dyn Vfs, edit: &Edit) -> Result<(), WriteError> {
+    /// Makes a change durable.
+    pub(crate) fn append(&mut self, vfs: &dyn Vfs, edit: &Edit) -> Result<(), AppendError> {
         let mut payload = Vec::new();
         edit.encode(&mut payload);
         let bytes = frames(self.next_sequence, &payload);
-        self.file.write_all_at(&bytes, self.len).map_err(WriteError::new("append to", &self.path))?;
-        self.file.sync_data().map_err(WriteError::new("sync", &self.path))?;
+        if let Err(source) = self.file.write_all_at(&bytes, self.len) {
+            // The part that was written must never be read as a record: the files that it names are given up.
+            let is_undone = is_no_room(&source)
+                && self.file.set_len(self.len).and_then(|()| self.file.sync_data()).is_ok();
+            let error = WriteError::new("append to", &self.path)(source);
+            return Err(if is_undone { AppendError::NotDone(error) } else { AppendError::Unknown(error) });
+        }
+        let synced = self.file.sync_data().map_err(WriteError::new("sync", &self.path));
+        synced.map_err(AppendError::Unknown)?;
         self.len += bytes.len() as u64;
         self.next_sequence += 1;
         self.live.apply(edit);
         if self.len > self.bytes_max.max(self.len_at_rewrite.saturating_mul(4)) {
-            let live = std::mem::take(&mut self.live);
-            *self = Self::write_new(vfs, &self.dir, self.number + 1, live, self.bytes_max)?;
-            remove_old(vfs, &self.dir, self.number);
+            self.rewrite(vfs).map_err(AppendError::Unknown)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the manifest by a short one. Without room for it the long one stays in use.
+    fn rewrite(&mut self, vfs: &dyn Vfs) -> Result<(), WriteError> {
+        let number = self.number + 1;
+        match write_file(vfs, &self.dir, number, &self.live) {
+            Ok(written) => {
+                make_current(vfs, &self.dir)?;
+                let live = std::mem::take(&mut self.live);
+                *self = written.into_manifest(&self.dir, number, live, self.bytes_max);
+                remove_old(vfs, &self.dir, self.number);
+            }
+            Err(error) if is_no_room(&error.source) => {
+                tracing::warn!(%error, cause = %error.source, "no room to shorten the manifest");
+                self.len_at_rewrite = self.len;
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -123,34 +156,59 @@ impl Manifest {
         live: Live,
         bytes_max: u64,
     ) -> Result<Self, WriteError> {
-        let path = dir.join(name_of(number));
-        // A crash may have left a file of this name that never became current.
-        if vfs.exists(&path).map_err(WriteError::new("look for", &path))? {
-            vfs.remove_file(&path).map_err(WriteError::new("remove", &path))?;
-        }
-        let mut payload = Vec::new();
-        live.to_edit().encode(&mut payload);
-        let bytes = frames(0, &payload);
-        let file = vfs.create(&path).map_err(WriteError::new("create", &path))?;
-        file.write_all_at(&bytes, 0).map_err(WriteError::new("write", &path))?;
-        file.sync_data().map_err(WriteError::new("sync", &path))?;
-
-        let current_new = dir.join(CURRENT_NEW);
-        if vfs.exists(&current_new).map_err(WriteError::new("look for", &current_new))? {
-            vfs.remove_file(&current_new).map_err(WriteError::new("remove", &current_new))?;
-        }
-        let pointer = vfs.create(&current_new).map_err(WriteError::new("create", &current_new))?;
-        let name = format!("{}\n", name_of(number));
-        pointer.write_all_at(name.as_bytes(), 0).map_err(WriteError::new("write", &current_new))?;
-        pointer.sync_data().map_err(WriteError::new("sync", &current_new))?;
-        // The manifest's name must be durable before CURRENT can point to it.
-        vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
-        vfs.rename(&current_new, &dir.join(CURRENT)).map_err(WriteError::new("rename", &current_new))?;
-        vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
-        let len = bytes.len() as u64;
-        let dir = dir.to_owned();
-        Ok(Self { dir, number, path, file, len, len_at_rewrite: len, next_sequence: 1, bytes_max, live })
+        let written = write_file(vfs, dir, number, &live)?;
+        make_current(vfs, dir)?;
+        Ok(written.into_manifest(dir, number, live, bytes_max))
     }
+}
+
+/// A manifest that was written and is not current yet.
+struct Written {
+    path: PathBuf,
+    file: Box<dyn File>,
+    len: u64,
+}
+
+impl Written {
+    fn into_manifest(self, dir: &Path, number: u64, live: Live, bytes_max: u64) -> Manifest {
+        let Self { path, file, len } = self;
+        let dir = dir.to_owned();
+        Manifest { dir, number, path, file, len, len_at_rewrite: len, next_sequence: 1, bytes_max, live }
+    }
+}
+
+/// Writes a new manifest and the pointer to it, durably, under names that are not current.
+fn write_file(vfs: &dyn Vfs, dir: &Path, number: u64, live: &Live) -> Result<Written, WriteError> {
+    let path = dir.join(name_of(number));
+    // A crash, or an attempt without room, may have left a file of this name that never became current.
+    if vfs.exists(&path).map_err(WriteError::new("look for", &path))? {
+        vfs.remove_file(&path).map_err(WriteError::new("remove", &path))?;
+    }
+    let mut payload = Vec::new();
+    live.to_edit().encode(&mut payload);
+    let bytes = frames(0, &payload);
+    let file = vfs.create(&path).map_err(WriteError::new("create", &path))?;
+    file.write_all_at(&bytes, 0).map_err(WriteError::new("write", &path))?;
+    file.sync_data().map_err(WriteError::new("sync", &path))?;
+
+    let current_new = dir.join(CURRENT_NEW);
+    if vfs.exists(&current_new).map_err(WriteError::new("look for", &current_new))? {
+        vfs.remove_file(&current_new).map_err(WriteError::new("remove", &current_new))?;
+    }
+    let pointer = vfs.create(&current_new).map_err(WriteError::new("create", &current_new))?;
+    let name = format!("{}\n", name_of(number));
+    pointer.write_all_at(name.as_bytes(), 0).map_err(WriteError::new("write", &current_new))?;
+    pointer.sync_data().map_err(WriteError::new("sync", &current_new))?;
+    // The manifest's name must be durable before CURRENT can point to it.
+    vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
+    Ok(Written { path, file, len: bytes.len() as u64 })
+}
+
+/// Makes the manifest current to which the new pointer points. After an error either may be.
+fn make_current(vfs: &dyn Vfs, dir: &Path) -> Result<(), WriteError> {
+    let current_new = dir.join(CURRENT_NEW);
+    vfs.rename(&current_new, &dir.join(CURRENT)).map_err(WriteError::new("rename", &current_new))?;
+    vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))
 }
 
 fn name_of(number: u64) -> String {
@@ -207,12 +265,10 @@ fn frames(sequence: u64, payload: &[u8]) -> Vec<u8> {
     let mut checked = Vec::with_capacity(12 + payload.len());
     checked.extend(sequence.to_le_bytes());
     checked.extend(len.to_le_bytes());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&checked);
-    hasher.update(payload);
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&checked), payload);
     let mut frame = FRAME_MAGIC.to_vec();
     frame.extend(checked);
-    frame.extend(hasher.finalize().to_le_bytes());
+    frame.extend(checksum.to_le_bytes());
     frame.extend(payload);
     let twin = frame.clone();
     frame.extend(twin);
@@ -229,11 +285,8 @@ fn sound_frame(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
     let (len, rest) = rest.split_first_chunk::<4>()?;
     let (expected, rest) = rest.split_first_chunk::<4>()?;
     let payload = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(sequence);
-    hasher.update(len);
-    hasher.update(payload);
-    let sound = hasher.finalize() == u32::from_le_bytes(*expected);
+    let checksum = [&sequence[..], &len[..], payload].into_iter().fold(0, crc32c::crc32c_append);
+    let sound = checksum == u32::from_le_bytes(*expected);
     sound.then(|| (u64::from_le_bytes(*sequence), payload, FRAME_HEAD + payload.len()))
 }
 

@@ -26,8 +26,8 @@ pub(crate) enum MergeError {
     Write(#[from] WriteError),
     #[error("the output cannot be opened")]
     Open(#[from] crate::error::OpenError),
-    #[error("the merge needs {needed} bytes and {free} are free")]
-    DiskFull { needed: u64, free: u64 },
+    #[error("the merge needs {needed} bytes beside a reserve of {reserve}, and {free} are free")]
+    DiskFull { needed: u64, reserve: u64, free: u64 },
     #[error("the engine closes")]
     Closing,
 }

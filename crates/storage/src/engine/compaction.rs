@@ -22,7 +22,7 @@ use crate::compact::run::{MergeError, run};
 use crate::error::{FatalError, WriteError};
 use crate::index::{SeriesId, compare_keys};
 use crate::jobs::JobClass;
-use crate::manifest::{Edit, FileEntry};
+use crate::manifest::{AppendError, Edit, FileEntry};
 use crate::tsm::TsmFile;
 
 /// What the scheduling remembers.
@@ -147,7 +147,8 @@ impl Inner {
         let needed = inputs.iter().map(|f| f.entry.bytes).sum::<u64>();
         let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
         if free < needed.saturating_add(self.options.disk_reserve_bytes) {
-            return Err(MergeError::DiskFull { needed, free });
+            let reserve = self.options.disk_reserve_bytes;
+            return Err(MergeError::DiskFull { needed, reserve, free });
         }
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
@@ -195,10 +196,18 @@ impl Inner {
             self.discard(&path);
             return Ok(());
         }
-        if let Err(error) = manifest.append(&*self.vfs, &edit) {
-            let source = Arc::new(error.source);
-            self.poison(FatalError::Write { doing: error.doing, path: error.path, source });
-            return Err(MergeError::Closing);
+        match manifest.append(&*self.vfs, &edit) {
+            Ok(()) => {}
+            Err(AppendError::NotDone(error)) => {
+                drop(manifest);
+                drop(file);
+                self.discard(&path);
+                return Err(error.into());
+            }
+            Err(AppendError::Unknown(error)) => {
+                self.poison(error.into());
+                return Err(MergeError::Closing);
+            }
         }
         let mut state = self.state.write();
         let is_input = |f: &Arc<TsmFile>| edit.removed.contains(&f.entry.number);
@@ -219,14 +228,14 @@ impl Inner {
     }
 
     /// Removes an output that is not used. If that fails, opening the engine removes it.
-    fn discard(&self, path: &std::path::Path) {
+    pub(super) fn discard(&self, path: &std::path::Path) {
         let removed = match self.vfs.exists(path) {
             Ok(true) => self.vfs.remove_file(path),
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = removed {
-            tracing::warn!(path = %path.display(), %error, "cannot remove the output of a failed merge");
+            tracing::warn!(path = %path.display(), %error, "cannot remove the output of a failed flush or merge");
         }
     }
 }

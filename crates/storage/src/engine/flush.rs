@@ -5,21 +5,26 @@
 //!         -> install (state lock: swap frozen buffers for files) -> notify -> removal, compaction
 //! ```
 //! A drop that is applied while the flush writes has a position after the flush's, so the record still adds the
-//! dropped shard's files; they go straight to those that the next record removes. A failure stops the engine.
+//! dropped shard's files; they go straight to those that the next record removes.
+//!
+//! Without room (a full file system, too many open files) nothing is in doubt: what was written is removed, the
+//! frozen buffers stay as they are, and the same flush is tried again. Any other failure stops the engine.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use model::{BucketId, SeriesKey, TimeRange};
 
 use super::state::{ShardId, file_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
-use crate::error::{FatalError, WriteError};
+use crate::error::{FatalError, FlushError, OpenError, WriteError, is_no_room};
 use crate::index::{SeriesId, compare_keys};
 use crate::jobs::JobClass;
 use crate::layout::same_field;
-use crate::manifest::{Durable, Edit, FileEntry};
+use crate::manifest::{AppendError, Durable, Edit, FileEntry};
 use crate::memtable::{Chunk, SeriesBuffer, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tsm::format::Density;
@@ -52,6 +57,19 @@ impl Piece for MemoryPiece {
     }
 }
 
+/// First wait before a flush is tried again; doubles up to the longest.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(4);
+
+/// A flush waits for room.
+#[derive(Debug)]
+pub(super) struct Stall {
+    pub(super) error: FlushError,
+    wait: Duration,
+    until: Duration,
+}
+
+#[derive(Debug)]
 struct FrozenShard {
     bucket: BucketId,
     id: ShardId,
@@ -59,15 +77,24 @@ struct FrozenShard {
     buffer: Arc<ShardBuffer>,
 }
 
-struct Frozen {
+/// What a flush writes.
+#[derive(Debug)]
+pub(super) struct Frozen {
     durable: Durable,
     shards: Vec<FrozenShard>,
 }
+
+/// A file that a flush has written, and the shard that it is for.
+type NewFile = (BucketId, ShardId, Arc<TsmFile>);
 
 impl Inner {
     /// Queues a flush unless one waits already.
     pub(super) fn submit_flush(this: &Arc<Self>) {
         if this.is_closing() || this.fatal.get().is_some() {
+            return;
+        }
+        let now = this.clock.monotonic();
+        if this.stall.lock().as_ref().is_some_and(|stall| now < stall.until) {
             return;
         }
         if this.flush_submitted.swap(true, Ordering::AcqRel) {
@@ -77,7 +104,7 @@ impl Inner {
         let job = move || {
             inner.flush_submitted.store(false, Ordering::Release);
             guarded(&inner, "flush", || {
-                // The error stays in the engine, where the next apply finds it.
+                // The error stays in the engine, where the next apply or attempt finds it.
                 if !inner.is_closing() && Self::flush(&inner).is_ok() {
                     let due = inner.state.read().active_bytes > inner.options.memtable_bytes_max;
                     if due {
@@ -90,18 +117,53 @@ impl Inner {
     }
 
     /// Flushes what is applied so far.
-    pub(super) fn flush(this: &Arc<Self>) -> Result<(), FatalError> {
-        let _one_at_a_time = this.flushing.lock();
+    pub(super) fn flush(this: &Arc<Self>) -> Result<(), FlushError> {
+        let mut left = this.flushing.lock();
         this.check()?;
-        let Some(frozen) = this.freeze() else { return Ok(()) };
-        let position = frozen.durable.position;
-        let done = this.write_and_install(frozen);
-        done.map_err(|error| this.poison(error))?;
+        // First what an earlier attempt left: files must come in the order of the log.
+        if let Some(frozen) = left.take() {
+            Self::flush_frozen(this, frozen, &mut left)?;
+        }
+        match this.freeze() {
+            Some(frozen) => Self::flush_frozen(this, frozen, &mut left),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes what is frozen durable; `left` gets it back when there is no room.
+    fn flush_frozen(this: &Arc<Self>, frozen: Frozen, left: &mut Option<Frozen>) -> Result<(), FlushError> {
+        match this.write_and_install(&frozen) {
+            Ok(()) => {}
+            Err(FlushError::Fatal(error)) => return Err(this.poison(error).into()),
+            Err(error) => {
+                *left = Some(frozen);
+                this.stall(&error);
+                return Err(error);
+            }
+        }
+        if this.stall.lock().take().is_some() {
+            tracing::info!(dir = %this.dir.display(), "there is room again: flushed");
+        }
         this.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        (this.notify)(position);
+        (this.notify)(frozen.durable.position);
         Self::submit_removal(this);
         Self::consider_compaction(this);
         Ok(())
+    }
+
+    /// Notes that there is no room for a flush, and when to try again.
+    fn stall(&self, error: &FlushError) {
+        self.counters.flushes_failed.fetch_add(1, Ordering::Relaxed);
+        let mut stall = self.stall.lock();
+        let wait = match &*stall {
+            Some(stall) => stall.wait.saturating_mul(2).min(RETRY_MAX),
+            None => {
+                tracing::error!(dir = %self.dir.display(), %error, "no room for a flush: it is tried again");
+                RETRY_MIN
+            }
+        };
+        let until = self.clock.monotonic().saturating_add(wait);
+        *stall = Some(Stall { error: error.clone(), wait, until });
     }
 
     /// Takes the active buffers; `None` when the manifest has everything already.
@@ -124,30 +186,49 @@ impl Inner {
         Some(Frozen { durable, shards })
     }
 
-    fn write_and_install(&self, frozen: Frozen) -> Result<(), FatalError> {
+    fn write_and_install(&self, frozen: &Frozen) -> Result<(), FlushError> {
         let mut files = Vec::new();
-        let mut dirs = Vec::new();
+        let done = self.write_files(frozen, &mut files).and_then(|()| self.install(frozen, &files));
+        if let Err(FlushError::NoRoom { .. }) = &done {
+            for (_, _, file) in files {
+                self.discard(&file.path);
+            }
+        }
+        done
+    }
+
+    /// Writes the files of all shards, durably.
+    fn write_files(&self, frozen: &Frozen, files: &mut Vec<NewFile>) -> Result<(), FlushError> {
         for shard in &frozen.shards {
-            if let Some(file) = self.write_shard(shard)? {
-                self.counters.flush_bytes.fetch_add(file.entry.bytes, Ordering::Relaxed);
-                dirs.push(shard_dir(&self.dir, shard.bucket, shard.range));
+            // What was dropped since needs no file: the drop is in the log behind this flush.
+            let is_dropped = self.state.read().shard(shard.bucket, shard.id).is_none();
+            if !is_dropped && let Some(file) = self.write_shard(shard)? {
                 files.push((shard.bucket, shard.id, Arc::new(file)));
             }
         }
-        for dir in &dirs {
-            self.vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
+        for (_, _, file) in &*files {
+            let dir = shard_dir(&self.dir, file.entry.bucket, file.entry.shard);
+            self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
         }
+        Ok(())
+    }
+
+    /// Records the files in the manifest, and puts them in the place of the frozen buffers.
+    fn install(&self, frozen: &Frozen, files: &[NewFile]) -> Result<(), FlushError> {
         let position = frozen.durable.position;
         let now = self.clock.monotonic();
         let mut manifest = self.manifest.lock();
         // Compactions install under the manifest's lock too, so the files of dropped shards are final here.
         let edit = Edit {
-            durable: Some(frozen.durable),
+            durable: Some(frozen.durable.clone()),
             added: files.iter().map(|(_, _, file)| file.entry.clone()).collect(),
             removed: self.files_dropped_until(position.index),
             next_number: self.next_file.load(Ordering::Relaxed),
         };
-        manifest.append(&*self.vfs, &edit)?;
+        manifest.append(&*self.vfs, &edit).map_err(|error| match error {
+            AppendError::NotDone(error) => error.into(),
+            AppendError::Unknown(error) => FlushError::Fatal(error.into()),
+        })?;
         let mut state = self.state.write();
         let state = &mut *state;
         let (gone, kept) =
@@ -162,10 +243,11 @@ impl Inner {
         }
         state.frozen_bytes = 0;
         for (bucket, id, file) in files {
-            if let Some(shard) = state.shard_mut(bucket, id) {
-                shard.add_file(file, now);
-            } else if let Some(dropped) = state.dropped_mut(id) {
-                dropped.files.push(file);
+            self.counters.flush_bytes.fetch_add(file.entry.bytes, Ordering::Relaxed);
+            if let Some(shard) = state.shard_mut(*bucket, *id) {
+                shard.add_file(Arc::clone(file), now);
+            } else if let Some(dropped) = state.dropped_mut(*id) {
+                dropped.files.push(Arc::clone(file));
             }
         }
         Ok(())
@@ -178,22 +260,35 @@ impl Inner {
     }
 
     /// Writes one shard's file and opens it; `None` when there is nothing to write.
-    fn write_shard(&self, shard: &FrozenShard) -> Result<Option<TsmFile>, FatalError> {
+    fn write_shard(&self, shard: &FrozenShard) -> Result<Option<TsmFile>, FlushError> {
         let dir = shard_dir(&self.dir, shard.bucket, shard.range);
         self.vfs.create_dir_all(&dir).map_err(WriteError::new("create", &dir))?;
         let number = self.next_file_number();
         let path = file_path(&self.dir, shard.bucket, shard.range, number);
+        let written = self.write_shard_to(shard, number, &path);
+        if let Err(FlushError::NoRoom { .. }) = &written {
+            self.discard(&path);
+        }
+        written
+    }
+
+    fn write_shard_to(
+        &self,
+        shard: &FrozenShard,
+        number: u64,
+        path: &Path,
+    ) -> Result<Option<TsmFile>, FlushError> {
         let effort = Effort::Fast(self.options.flush_compression_level);
         let mut series: Vec<(SeriesId, &Arc<SeriesBuffer>)> =
             shard.buffer.series.iter().map(|(id, buffer)| (*id, buffer)).collect();
         series.sort_by(|a, b| compare_keys(&a.1.key, &b.1.key));
-        let mut writer = Writer::create(&*self.vfs, &path, shard.bucket, shard.range, Density::Fast, effort)?;
+        let mut writer = Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, effort)?;
         for (_, buffer) in &series {
             write_series(&mut writer, buffer)?;
         }
         if writer.series_count() == 0 {
             drop(writer);
-            self.vfs.remove_file(&path).map_err(WriteError::new("remove", &path))?;
+            self.vfs.remove_file(path).map_err(WriteError::new("remove", path))?;
             return Ok(None);
         }
         let finished = writer.finish()?;
@@ -211,8 +306,13 @@ impl Inner {
             times: finished.times,
         };
         let known = series.into_iter().map(|(id, buffer)| (id, buffer.key.clone())).collect();
-        let opened = TsmFile::open(&*self.vfs, &path, &entry, in_order(known));
-        opened.map(Some).map_err(|source| FatalError::Unreadable { path, source: Arc::new(source) })
+        let opened = TsmFile::open(&*self.vfs, path, &entry, in_order(known));
+        opened.map(Some).map_err(|error| match error {
+            OpenError::Io { doing, path, source } if is_no_room(&source) => {
+                WriteError { doing, path, source }.into()
+            }
+            source => FatalError::Unreadable { path: path.to_owned(), source: Arc::new(source) }.into(),
+        })
     }
 }
 

@@ -91,6 +91,10 @@ impl State {
         ShardId(self.next_shard)
     }
 
+    pub(super) fn shard(&self, bucket: BucketId, id: ShardId) -> Option<&Shard> {
+        self.buckets.get(&bucket)?.shards.iter().find(|s| s.id == id)
+    }
+
     pub(super) fn shard_mut(&mut self, bucket: BucketId, id: ShardId) -> Option<&mut Shard> {
         self.buckets.get_mut(&bucket)?.shards.iter_mut().find(|s| s.id == id)
     }

@@ -52,9 +52,9 @@ impl Density {
     }
 }
 
-/// Checksum of a part of a file.
+/// Checksum of a part of a file: CRC32C.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    crc32fast::hash(bytes)
+    crc32c::crc32c(bytes)
 }
 
 /// Reads a varint as a length or count.

@@ -8,7 +8,7 @@ use model::PartitionOp;
 
 use super::oracle::{collect, scanned};
 use super::support::{Chance, World, integers, key, position, scan_all, write};
-use crate::{Damage, Engine, FatalError, OpenError, ReadError};
+use crate::{Damage, Engine, FatalError, FlushError, OpenError, ReadError};
 
 fn some_rows() -> PartitionOp {
     let series = (0..5).map(|host| {
@@ -38,30 +38,139 @@ fn tsm_files(world: &World) -> Vec<PathBuf> {
 fn a_failed_flush_stops_the_engine_and_the_log_brings_everything_back() {
     let kinds = [OpKind::Write, OpKind::SyncData, OpKind::SyncDir, OpKind::Create, OpKind::CreateDir];
     for kind in kinds {
-        for failure in [Failure::Io, Failure::Full] {
-            let world = World::new();
-            let engine = filled(&world);
-            let before = scanned(&engine, &scan_all(1));
-            let later = write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))]);
-            engine.apply(position(1), &later).unwrap();
-            world.vfs.inject(Fault::nth(kind, 0, failure));
-            let error = engine.flush_now().unwrap_err();
-            assert!(matches!(error, FatalError::Write { .. }), "{kind:?} {failure:?}: {error:?}");
-            world.vfs.heal();
-            engine.apply(position(2), &later).unwrap_err();
-            engine.apply_blank(position(2)).unwrap_err();
-            engine.flush_now().unwrap_err();
-            assert_eq!(scanned(&engine, &scan_all(1)), before, "reads go on");
-            assert_eq!(scanned(&engine, &scan_all(2)).len(), 10, "reads go on");
-            drop(engine);
-            let world = World::on(world.vfs.crash(PowerCut::Lost));
-            let engine = world.open();
-            assert_eq!(engine.durable().0, Some(position(0)), "{kind:?} {failure:?}");
-            engine.apply(position(1), &later).unwrap();
-            assert_eq!(scanned(&engine, &scan_all(1)), before);
-            assert_eq!(scanned(&engine, &scan_all(2)).len(), 10);
-        }
+        let world = World::new();
+        let engine = filled(&world);
+        let before = scanned(&engine, &scan_all(1));
+        let later = write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))]);
+        engine.apply(position(1), &later).unwrap();
+        world.vfs.inject(Fault::nth(kind, 0, Failure::Io));
+        let error = engine.flush_now().unwrap_err();
+        assert!(matches!(error, FlushError::Fatal(FatalError::Write { .. })), "{kind:?}: {error:?}");
+        world.vfs.heal();
+        engine.apply(position(2), &later).unwrap_err();
+        engine.apply_blank(position(2)).unwrap_err();
+        engine.flush_now().unwrap_err();
+        assert_eq!(scanned(&engine, &scan_all(1)), before, "reads go on");
+        assert_eq!(scanned(&engine, &scan_all(2)).len(), 10, "reads go on");
+        drop(engine);
+        let world = World::on(world.vfs.crash(PowerCut::Lost));
+        let engine = world.open();
+        assert_eq!(engine.durable().0, Some(position(0)), "{kind:?}");
+        engine.apply(position(1), &later).unwrap();
+        assert_eq!(scanned(&engine, &scan_all(1)), before);
+        assert_eq!(scanned(&engine, &scan_all(2)).len(), 10);
     }
+}
+
+/// Where a flush may run out of room: an operation, and the paths on which it fails.
+const NO_ROOM: [(OpKind, &str, Failure); 8] = [
+    (OpKind::CreateDir, "", Failure::Full),
+    (OpKind::Create, ".tsm", Failure::Full),
+    (OpKind::Write, ".tsm", Failure::Full),
+    (OpKind::Write, ".tsm", Failure::ShortThenFull(100)),
+    (OpKind::SyncData, ".tsm", Failure::Full),
+    (OpKind::SyncDir, "", Failure::Full),
+    (OpKind::Write, "MANIFEST", Failure::Full),
+    (OpKind::Write, "MANIFEST", Failure::ShortThenFull(150)),
+];
+
+#[test]
+fn a_flush_without_room_loses_nothing_and_is_done_when_there_is_room() {
+    for (kind, part, failure) in NO_ROOM {
+        let case = format!("{kind:?} {part} {failure:?}");
+        let world = World::new();
+        let engine = filled(&world);
+        world.jobs.run_all();
+        let files = tsm_files(&world);
+        let before = scanned(&engine, &scan_all(1));
+        let later = write(2, 1000, &[(key("m", &[]), integers(0..10, |t| t))]);
+        engine.apply(position(1), &later).unwrap();
+        world.vfs.inject(Fault::nth(kind, 0, failure).on(part).forever());
+        let error = engine.flush_now().unwrap_err();
+        assert!(matches!(error, FlushError::NoRoom { .. }), "{case}: {error:?}");
+        assert!(engine.stalled().is_some() && engine.fatal().is_none(), "{case}");
+        assert_eq!(tsm_files(&world), files, "{case}: nothing is left of the attempt");
+
+        // Entries go on being applied, over the same rows too, and reads see all of it.
+        let newer = write(2, 1000, &[(key("m", &[]), integers(5..20, |t| t + 100))]);
+        engine.apply(position(2), &newer).unwrap();
+        let expected = scanned(&engine, &scan_all(2));
+        assert_eq!(expected.len(), 20, "{case}");
+        engine.tick();
+        assert_eq!(world.jobs.run_all(), 0, "{case}: it waits before it tries again");
+        world.clock.advance_ms(501);
+        engine.tick();
+        assert!(world.jobs.run_all() > 0, "{case}");
+        assert_eq!(engine.stats().flushes_failed, 2, "{case}");
+
+        // A crash meanwhile: the log has everything from the last flush on.
+        let crashed = World::on(world.vfs.crash(PowerCut::Kept));
+        let reopened = crashed.open();
+        assert_eq!(reopened.durable().0, Some(position(0)), "{case}");
+        reopened.apply(position(1), &later).unwrap();
+        reopened.apply(position(2), &newer).unwrap();
+        assert_eq!(scanned(&reopened, &scan_all(2)), expected, "{case}");
+        drop(reopened);
+
+        world.vfs.heal();
+        world.clock.advance_ms(1001);
+        engine.tick();
+        assert!(world.jobs.run_all() > 0, "{case}");
+        assert!(engine.stalled().is_none(), "{case}");
+        assert_eq!(engine.durable().0, Some(position(2)), "{case}");
+        assert_eq!(engine.memtable_bytes(), 0, "{case}");
+        assert_eq!(scanned(&engine, &scan_all(1)), before, "{case}");
+        assert_eq!(scanned(&engine, &scan_all(2)), expected, "{case}");
+        drop(engine);
+        let world = World::on(world.vfs.crash(PowerCut::Lost));
+        let engine = world.open();
+        assert_eq!(engine.durable().0, Some(position(2)), "{case}");
+        assert_eq!(scanned(&engine, &scan_all(1)), before, "{case}");
+        assert_eq!(scanned(&engine, &scan_all(2)), expected, "{case}");
+    }
+}
+
+#[test]
+fn what_is_dropped_while_there_is_no_room_never_comes_back() {
+    let world = World::new();
+    let engine = filled(&world);
+    engine.apply(position(1), &some_rows()).unwrap();
+    world.vfs.inject(Fault::nth(OpKind::Write, 0, Failure::Full).on(".tsm").forever());
+    engine.flush_now().unwrap_err();
+    engine.apply(position(2), &PartitionOp::DropBucket { bucket: super::support::bucket(1) }).unwrap();
+    let again = write(1, 1000, &[(key("m", &[]), integers(0..3, |t| t))]);
+    engine.apply(position(3), &again).unwrap();
+    assert_eq!(scanned(&engine, &scan_all(1)).len(), 3);
+    // What was frozen is dropped, so that part needs no room any more.
+    engine.flush_now().unwrap_err();
+    assert_eq!(engine.durable().0, Some(position(1)));
+    world.vfs.heal();
+    engine.flush_now().unwrap();
+    world.jobs.run_all();
+    assert_eq!(tsm_files(&world).len(), 1, "the dropped files are gone");
+    drop(engine);
+    let world = World::on(world.vfs.crash(PowerCut::Lost));
+    let engine = world.open();
+    assert_eq!(engine.durable().0, Some(position(3)));
+    assert_eq!(scanned(&engine, &scan_all(1)).len(), 3);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_shortened_for_want_of_room_goes_on() {
+    let world = World::new();
+    let engine = world.open();
+    world.vfs.inject(Fault::nth(OpKind::Create, 0, Failure::Full).on("MANIFEST").forever());
+    for index in 0..60 {
+        engine.apply(position(index), &some_rows()).unwrap();
+        engine.flush_now().unwrap();
+    }
+    assert!(engine.fatal().is_none());
+    let expected = scanned(&engine, &scan_all(1));
+    drop(engine);
+    let world = World::on(world.vfs.crash(PowerCut::Lost));
+    let engine = world.open();
+    assert_eq!(engine.durable().0, Some(position(59)));
+    assert_eq!(scanned(&engine, &scan_all(1)), expected);
 }
 
 #[test]
