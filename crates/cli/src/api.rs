@@ -37,6 +37,11 @@ impl Api {
         })
     }
 
+    /// How long the person is willing to wait.
+    pub(crate) const fn patience(&self) -> std::time::Duration {
+        self.target.timeout
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.target.url
     }

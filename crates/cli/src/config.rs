@@ -40,10 +40,6 @@ pub(crate) fn show(arguments: Arguments) -> Result<(), CliError> {
         }
         row
     });
-    let rows = output::Rows { title: String::new(), columns, rows: rows.collect() };
-    match arguments.output {
-        Some(output::Format::Json) => output::print_json(&[rows]),
-        Some(output::Format::Csv) => output::print_csv(&rows),
-        _ => output::print_tables(&[rows]),
-    }
+    let rows = output::Rows { columns, rows: rows.collect(), ..output::Rows::default() };
+    output::print(arguments.output.unwrap_or(output::Format::Table), rows)
 }

@@ -11,6 +11,7 @@ mod profile;
 mod query;
 mod serve;
 mod setup;
+mod version;
 mod write;
 
 use std::process::ExitCode;
@@ -44,7 +45,7 @@ enum Verb {
     #[command(subcommand)]
     Config(config::Verb),
     /// Print the version.
-    Version,
+    Version(version::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +71,6 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Write(arguments) => write::run(arguments),
         Verb::Query(arguments) => query::run(arguments),
         Verb::Config(config::Verb::Show(arguments)) => config::show(arguments),
-        Verb::Version => output::print_line(&format!("tidemark {}", env!("CARGO_PKG_VERSION"))),
+        Verb::Version(arguments) => version::run(arguments),
     }
 }

@@ -1,6 +1,8 @@
 //! Standard output for data, standard error for talk; tables, JSON and CSV from the same rows.
 
-use std::io::{IsTerminal as _, Write as _};
+mod watch;
+
+use std::io::{IsTerminal as _, Read, Write as _};
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
@@ -33,11 +35,27 @@ pub(crate) fn print_line(line: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-/// Copies bytes of data.
-pub(crate) fn copy(from: &mut dyn std::io::Read) -> Result<(), CliError> {
+/// Copies the CSV of a query's answer as it comes. An error that the server has put into it is an error here too.
+pub(crate) fn copy_answer(mut from: impl Read) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    std::io::copy(from, &mut out)?;
-    Ok(out.flush()?)
+    let mut watch = watch::Watch::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CliError::Answer(format!("the answer broke off: {error}"))),
+        };
+        let bytes = buffer.get(..read).unwrap_or_default();
+        out.write_all(bytes)?;
+        watch.see(bytes);
+    }
+    out.flush()?;
+    match watch.finish() {
+        None => Ok(()),
+        Some(message) => Err(CliError::Refused { status: 400, message }),
+    }
 }
 
 /// Says something to the person.
@@ -56,6 +74,8 @@ pub(crate) fn complain(error: &CliError) {
 pub(crate) struct Rows {
     /// A title over the table, for example the series of a result.
     pub(crate) title: String,
+    /// What all rows have in common; the first keys of each JSON object.
+    pub(crate) common: Vec<(String, Value)>,
     /// Column names.
     pub(crate) columns: Vec<String>,
     /// Cells.
@@ -78,15 +98,24 @@ pub(crate) fn print_tables(sections: &[Rows]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Prints rows as one JSON array of objects; a section's title becomes no part of it.
+/// Prints rows in a format.
+pub(crate) fn print(format: Format, rows: Rows) -> Result<(), CliError> {
+    match format {
+        Format::Table => print_tables(&[rows]),
+        Format::Json => print_json(&[rows]),
+        Format::Csv => print_csv(&rows),
+    }
+}
+
+/// Prints rows as one JSON array of objects. Columns win over what rows have in common.
 pub(crate) fn print_json(sections: &[Rows]) -> Result<(), CliError> {
     let objects: Vec<Value> = sections
         .iter()
         .flat_map(|section| {
-            section
-                .rows
-                .iter()
-                .map(|row| Value::Object(section.columns.iter().cloned().zip(row.iter().cloned()).collect()))
+            section.rows.iter().map(|row| {
+                let cells = section.columns.iter().cloned().zip(row.iter().cloned());
+                Value::Object(section.common.iter().cloned().chain(cells).collect())
+            })
         })
         .collect();
     print_line(&Value::Array(objects).to_string())
@@ -109,5 +138,7 @@ pub(crate) fn print_csv(rows: &Rows) -> Result<(), CliError> {
         .and_then(|()| rows.rows.iter().try_for_each(|row| csv.write_record(row.iter().map(plain))));
     written.map_err(|e| CliError::Answer(e.to_string()))?;
     let bytes = csv.into_inner().map_err(|e| CliError::Answer(e.to_string()))?;
-    copy(&mut &bytes[..])
+    let mut out = std::io::stdout().lock();
+    out.write_all(&bytes)?;
+    Ok(out.flush()?)
 }

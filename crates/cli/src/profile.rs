@@ -69,11 +69,10 @@ impl Connection {
         let profile = self.saved()?;
         let filled = |text: String| Some(text).filter(|t| !t.is_empty());
         let environment = |name: &str| std::env::var(name).ok().and_then(filled);
-        let token = match (&self.token, &self.token_file) {
-            (Some(token), _) => Some(token.clone()),
-            (None, Some(path)) => Some(read(path)?.trim().to_owned()),
-            (None, None) => environment("INFLUX_TOKEN").or_else(|| filled(profile.token.clone())),
-        };
+        let token = self
+            .own_token()?
+            .or_else(|| environment("INFLUX_TOKEN"))
+            .or_else(|| filled(profile.token.clone()));
         let org =
             self.org.clone().or_else(|| environment("INFLUX_ORG")).or_else(|| filled(profile.org.clone()));
         let url = self
@@ -87,6 +86,15 @@ impl Connection {
         }
         let timeout = std::time::Duration::from_secs(self.timeout);
         Ok(Target { url: url.trim_end_matches('/').to_owned(), token, org, timeout })
+    }
+
+    /// The token given for this call, by flag, variable or file; never a saved one.
+    pub(crate) fn own_token(&self) -> Result<Option<String>, CliError> {
+        match (&self.token, &self.token_file) {
+            (Some(token), _) => Ok(Some(token.clone())),
+            (None, Some(path)) => Ok(Some(read(path)?.trim().to_owned())),
+            (None, None) => Ok(None),
+        }
     }
 
     fn saved(&self) -> Result<Profile, CliError> {
@@ -168,3 +176,6 @@ fn read(path: &Path) -> Result<String, CliError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests;

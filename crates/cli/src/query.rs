@@ -71,9 +71,9 @@ fn flux(api: &Api, script: &str, format: Format) -> Result<(), CliError> {
         "dialect": { "header": true, "annotations": ["datatype", "group", "default"] },
     });
     let headers = [("content-type", "application/json"), ("accept", "text/csv"), ("accept-encoding", "gzip")];
-    let mut reader = api.post(&path, &headers, body.to_string().into_bytes())?.into_body().into_reader();
+    let reader = api.post(&path, &headers, body.to_string().into_bytes())?.into_body().into_reader();
     match format {
-        Format::Csv => output::copy(&mut reader),
+        Format::Csv => output::copy_answer(reader),
         Format::Table => output::print_tables(&read_annotated(reader)?),
         Format::Json => output::print_json(&read_annotated(reader)?),
     }
@@ -147,7 +147,7 @@ fn influxql(api: &Api, text: &str, database: Option<&str>, format: Format) -> Re
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", accept)];
     let mut response = api.post("/query", &headers, form.into_bytes())?;
     if format == Format::Csv {
-        return output::copy(&mut response.into_body().into_reader());
+        return output::copy_answer(response.into_body().into_reader());
     }
     let answer: Value = response
         .body_mut()
@@ -172,8 +172,11 @@ fn series(series: &Value) -> Rows {
     let title = tags.into_iter().flatten().fold(output::plain(&series["name"]), |title, (key, value)| {
         format!("{title} {key}={}", output::plain(value))
     });
+    let named = series.get("name").map(|name| ("name".to_owned(), name.clone()));
+    let tagged = series.get("tags").map(|tags| ("tags".to_owned(), tags.clone()));
     Rows {
         title,
+        common: named.into_iter().chain(tagged).collect(),
         columns: series["columns"].as_array().unwrap_or(&none).iter().map(output::plain).collect(),
         rows: series["values"]
             .as_array()

@@ -39,7 +39,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
     let mut target = arguments.connection.resolve()?;
-    let wanted_token = target.token.take();
+    target.token = None;
+    // Not a saved one: that is another server's secret.
+    let wanted_token = arguments.connection.own_token()?;
     let org = target.org.clone().unwrap_or_else(|| "default".to_owned());
     let api = Api::new(target.clone());
     if api.get_json("/api/v2/setup")?["allowed"] != true {
@@ -62,20 +64,24 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
     let token = answer["auth"]["token"]
         .as_str()
         .ok_or_else(|| CliError::Answer("the set-up brought no token".to_owned()))?;
+    let rows = output::Rows {
+        columns: ["user", "organization", "bucket", "token"].map(String::from).to_vec(),
+        rows: vec![vec![
+            arguments.username.into(),
+            org.clone().into(),
+            arguments.bucket.into(),
+            token.into(),
+        ]],
+        ..output::Rows::default()
+    };
+    // The token is shown before anything else may fail: the server keeps only its hash.
+    output::print(arguments.output.unwrap_or(output::Format::Table), rows)?;
     if !arguments.no_save {
-        let profile = Profile { url: target.url, token: token.to_owned(), org: org.clone(), active: true };
+        let profile = Profile { url: target.url, token: token.to_owned(), org, active: true };
         let path = profile::save(&arguments.name, profile)?;
         output::say(&format!("Saved as profile {:?} in {}.", arguments.name, path.display()));
     }
-    let rows = output::Rows {
-        title: String::new(),
-        columns: ["user", "organization", "bucket", "token"].map(String::from).to_vec(),
-        rows: vec![vec![arguments.username.into(), org.into(), arguments.bucket.into(), token.into()]],
-    };
-    match output::Format::or_default(arguments.output) {
-        output::Format::Json => output::print_json(&[rows]),
-        _ => output::print_tables(&[rows]),
-    }
+    Ok(())
 }
 
 fn ask_password() -> Result<String, CliError> {

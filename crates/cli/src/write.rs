@@ -4,6 +4,7 @@ mod split;
 
 use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -50,19 +51,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
         arguments.precision
     );
     let mut sender = Sender { api: &api, path, sent: Sent::default() };
-    match (&arguments.line, &arguments.file) {
+    let send = |batch: &[u8], points| sender.send(batch, points);
+    let outcome = match (&arguments.line, &arguments.file) {
         (_, Some(file)) => {
             let (reader, bar) = open(file)?;
-            let outcome = send_all(&mut sender, reader, arguments.batch_points);
+            let outcome = cut(reader, arguments.batch_points, send);
             bar.finish_and_clear();
-            outcome?;
+            outcome
         }
-        (Some(line), None) if line == "-" => {
-            send_all(&mut sender, std::io::stdin().lock(), arguments.batch_points)?;
-        }
-        (Some(line), None) => sender.send(line.as_bytes(), 1)?,
-        (None, None) => return Err(CliError::Usage("a point or a file is needed".to_owned())),
+        (Some(line), None) if line == "-" => cut(std::io::stdin().lock(), arguments.batch_points, send),
+        (Some(line), None) => cut(line.as_bytes(), arguments.batch_points, send),
+        (None, None) => Err(CliError::Usage("a point or a file is needed".to_owned())),
+    };
+    if outcome.is_err() && sender.sent.points > 0 {
+        output::say(&format!("Before the error: {}", sender.sent.summary()));
     }
+    outcome?;
     sender.sent.report(arguments.output)
 }
 
@@ -75,16 +79,21 @@ struct Sent {
 }
 
 impl Sent {
+    fn summary(&self) -> String {
+        let count = |n: u64, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+        let batches = count(self.batches - self.refused, "batch", "batches");
+        format!("{} in {batches} sent.", count(self.points, "point", "points"))
+    }
+
     fn report(self, format: Option<output::Format>) -> Result<(), CliError> {
         let rows = output::Rows {
-            title: String::new(),
             columns: ["batches", "points", "refused batches"].map(String::from).to_vec(),
             rows: vec![vec![self.batches.into(), self.points.into(), self.refused.into()]],
+            ..output::Rows::default()
         };
         match format {
-            Some(output::Format::Json) => output::print_json(&[rows])?,
-            Some(_) => output::print_tables(&[rows])?,
-            None => output::say(&format!("{} points in {} batches sent.", self.points, self.batches)),
+            Some(format) => output::print(format, rows)?,
+            None => output::say(&self.summary()),
         }
         match self.first_refusal {
             None => Ok(()),
@@ -95,6 +104,17 @@ impl Sent {
     }
 }
 
+/// How long to wait before a batch is sent again, when the server only has too much to do; `None` to give up. A batch
+/// whose outcome is unknown is not sent again: points without a time would be there twice.
+fn pause_before_retry(error: &CliError, waited: Duration, patience: Duration) -> Option<Duration> {
+    let CliError::Refused { status: 429 | 503, message } = error else { return None };
+    if message.starts_with("outcome unknown") {
+        return None;
+    }
+    let pause = (waited + Duration::from_millis(500)).min(Duration::from_secs(8));
+    (waited + pause <= patience).then_some(pause)
+}
+
 struct Sender<'a> {
     api: &'a Api,
     path: String,
@@ -102,7 +122,12 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends one batch. A refusal of its points is noted and the next batch goes on; all else ends the verb.
+    /// Sends one batch. A refusal of its points is noted and the next batch goes on; a server that has too much to do
+    /// is asked again; all else ends the verb.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person's command waits for a server, not a clock of its own"
+    )]
     fn send(&mut self, batch: &[u8], points: u64) -> Result<(), CliError> {
         if points == 0 {
             return Ok(());
@@ -111,21 +136,38 @@ impl Sender<'_> {
         gzip.write_all(batch)?;
         let body = gzip.finish()?;
         let headers = [("content-type", "text/plain; charset=utf-8"), ("content-encoding", "gzip")];
-        self.sent.batches += 1;
-        match self.api.post(&self.path, &headers, body) {
-            Ok(_) => self.sent.points += points,
-            Err(CliError::Refused { status: 400 | 422, message }) => {
-                self.sent.refused += 1;
-                self.sent.first_refusal.get_or_insert(message);
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.api.post(&self.path, &headers, body.clone()) {
+                Ok(_) => {
+                    self.sent.batches += 1;
+                    self.sent.points += points;
+                    return Ok(());
+                }
+                Err(CliError::Refused { status: 400 | 422, message }) => {
+                    self.sent.batches += 1;
+                    self.sent.refused += 1;
+                    self.sent.first_refusal.get_or_insert(message);
+                    return Ok(());
+                }
+                Err(error) => match pause_before_retry(&error, waited, self.api.patience()) {
+                    None => return Err(error),
+                    Some(pause) => {
+                        std::thread::sleep(pause);
+                        waited += pause;
+                    }
+                },
             }
-            Err(error) => return Err(error),
         }
-        Ok(())
     }
 }
 
-/// Reads points, cuts them into batches at the ends of points, and sends them.
-fn send_all(sender: &mut Sender<'_>, mut reader: impl Read, batch_points: u32) -> Result<(), CliError> {
+/// Reads points, cuts them into batches at the ends of points, and sends them. The last point may lack its newline.
+fn cut(
+    mut reader: impl Read,
+    batch_points: u32,
+    mut send: impl FnMut(&[u8], u64) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let mut buffer = Vec::new();
     let mut chunk = vec![0; 256 << 10];
     let mut splitter = Splitter::default();
@@ -139,7 +181,7 @@ fn send_all(sender: &mut Sender<'_>, mut reader: impl Read, batch_points: u32) -
         while let Some(end) = splitter.next_end(&buffer) {
             points += 1;
             if points == u64::from(batch_points) || end - start >= BATCH_BYTES_MAX {
-                sender.send(&buffer[start..end], points)?;
+                send(&buffer[start..end], points)?;
                 (start, points) = (end, 0);
             }
         }
@@ -154,8 +196,8 @@ fn send_all(sender: &mut Sender<'_>, mut reader: impl Read, batch_points: u32) -
             )));
         }
     }
-    let rest = u64::from(buffer[splitter.position()..].iter().any(|b| !b.is_ascii_whitespace()));
-    sender.send(&buffer, points + rest)
+    let last = u64::from(splitter.in_point());
+    send(&buffer, points + last)
 }
 
 /// Opens a file with a progress bar over its bytes: drawn on a terminal, a line every ten seconds else.
@@ -174,7 +216,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, ProgressBar), CliError> {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    let counted = Counted { inner: file, bar: bar.clone(), bytes, told: std::time::Duration::ZERO };
+    let counted = Counted { inner: file, bar: bar.clone(), bytes, told: Duration::ZERO };
     let reader: Box<dyn Read> = if path.extension().is_some_and(|e| e == "gz") {
         Box::new(flate2::read::MultiGzDecoder::new(counted))
     } else {
@@ -187,7 +229,7 @@ struct Counted {
     inner: std::fs::File,
     bar: ProgressBar,
     bytes: u64,
-    told: std::time::Duration,
+    told: Duration,
 }
 
 impl Read for Counted {
@@ -195,10 +237,13 @@ impl Read for Counted {
         let read = self.inner.read(buffer)?;
         self.bar.inc(read as u64);
         let elapsed = self.bar.elapsed();
-        if self.bar.is_hidden() && elapsed >= self.told + std::time::Duration::from_secs(10) {
+        if self.bar.is_hidden() && elapsed >= self.told + Duration::from_secs(10) {
             self.told = elapsed;
             output::say(&format!("{} of {} bytes sent", self.bar.position(), self.bytes));
         }
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,9 +36,9 @@ impl Splitter {
         None
     }
 
-    /// How far the buffer was walked.
-    pub(super) const fn position(&self) -> usize {
-        self.position
+    /// Whether the buffer ended inside a point: the last one, when no newline follows it.
+    pub(super) const fn in_point(&self) -> bool {
+        matches!(self.state, State::Series { .. } | State::Fields { .. })
     }
 
     /// The first `bytes` of the buffer are gone.
