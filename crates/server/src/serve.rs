@@ -272,7 +272,7 @@ impl Node {
                 match tokio::task::spawn_blocking(move || engine.flush_now()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(%partition, %error, "not flushed; the log holds its points")
+                        tracing::warn!(%partition, %error, "not flushed; the log holds its points");
                     }
                     Err(error) => tracing::warn!(%partition, %error, "the flush panicked"),
                 }

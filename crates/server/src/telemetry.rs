@@ -35,6 +35,9 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Libraries beneath the exporter: their spans would be exported by sending them.
 const EXPORTERS_OWN: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
 
+/// The Raft library's spans belong to no request.
+const OF_NO_REQUEST: &str = "openraft";
+
 /// Why telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -112,8 +115,9 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // The Raft library tells of every step of every election; the operator's own directives come last and win.
-    let filter = EnvFilter::try_new(format!("openraft=warn,{}", config.log_level))?;
+    // The Raft library tells of every step of every election, and warns of what is normal in each (a message of the
+    // vote before); the operator's own directives come last and win.
+    let filter = EnvFilter::try_new(format!("openraft=warn,openraft::core=error,{}", config.log_level))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
     let logs: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
@@ -128,6 +132,9 @@ where
 {
     let exported = Targets::new()
         .with_default(LevelFilter::INFO)
+        // The steps of a request: parse, store, query.
+        .with_target("gateway", LevelFilter::DEBUG)
+        .with_target(OF_NO_REQUEST, LevelFilter::OFF)
         .with_targets(EXPORTERS_OWN.map(|target| (target, LevelFilter::OFF)));
     tracing_opentelemetry::layer().with_tracer(provider.tracer("tidemark")).with_filter(exported)
 }

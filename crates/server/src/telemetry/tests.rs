@@ -115,9 +115,31 @@ fn the_logs_level_does_not_thin_out_traces_and_the_exporter_is_not_traced() {
         a_write("");
         tracing::info_span!(target: "h2::client", "frame").in_scope(|| ());
         tracing::debug_span!("detail").in_scope(|| ());
+        tracing::info_span!(target: "openraft::core", "build_snapshot").in_scope(|| ());
     });
     assert_eq!(spans.len(), 3, "{spans:?}");
     assert_eq!(log, "");
+}
+
+#[test]
+fn the_steps_of_a_request_are_exported() {
+    let (spans, log) = observed(&[], || {
+        let request = tracing::info_span!(target: "gateway::router", "request").entered();
+        tracing::debug_span!(target: "gateway::ingest", "parse").in_scope(|| ());
+        drop(request);
+    });
+    assert_eq!(span(&spans, "parse").parent_span_id, span(&spans, "request").span_context.span_id());
+    assert_eq!(log, "", "the log keeps its own level");
+}
+
+#[test]
+fn what_the_raft_library_warns_of_in_every_election_is_not_logged() {
+    let (_, log) = observed(&[], || tracing::warn!(target: "openraft::core::raft_core", "ignored"));
+    assert_eq!(log, "");
+    let (_, asked) = observed(&[("log-level", "info,openraft::core=warn")], || {
+        tracing::warn!(target: "openraft::core::raft_core", "ignored");
+    });
+    assert!(asked.contains("ignored"), "{asked}");
 }
 
 #[test]
