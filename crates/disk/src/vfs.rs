@@ -4,6 +4,7 @@
 //! only after `sync_data` of the file returned; a created, renamed, linked or removed name is durable only after
 //! `sync_dir` of its directory; a rename replaces atomically.
 
+mod pooled;
 mod real;
 pub mod sim;
 
@@ -11,6 +12,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use pooled::PooledVfs;
 pub use real::RealVfs;
 pub use sim::SimVfs;
 
