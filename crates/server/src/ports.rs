@@ -121,8 +121,8 @@ impl MaintenancePort for MaintenanceAdapter {
         Box::pin(async move {
             for (partition, engine) in self.0.engines() {
                 let flushed = tokio::task::spawn_blocking(move || {
-                    engine.flush_now()?;
-                    if compact { engine.compact_now() } else { Ok(()) }
+                    engine.flush_now().map_err(|error| error.to_string())?;
+                    if compact { engine.compact_now().map_err(|error| error.to_string()) } else { Ok(()) }
                 });
                 let flushed = flushed.await.map_err(|panic| panic.to_string())?;
                 flushed.map_err(|error| format!("partition {partition}: {error}"))?;
