@@ -138,8 +138,11 @@ fn influxdb(root: &Path) -> Result<Started, String> {
     let server = Server::start(Command::new("influxd").arg("-config").arg(&file), &root.join("log"))?;
     let url = format!("http://127.0.0.1:{port}");
     process::wait_until("influxdb to be ready", || get(&format!("{url}/ping"), None).is_ok())?;
-    let created = ureq::post(format!("{url}/query")).send_form([("q", "CREATE DATABASE bench")]);
-    created.map_err(|e| e.to_string())?;
+    let create = format!("{url}/query?q={}", testkit::node::encode("CREATE DATABASE bench"));
+    process::wait_until("influxdb's database", || {
+        ureq::post(&create).send_empty().is_ok()
+            && get(&format!("{url}/query?q=SHOW%20DATABASES"), None).is_ok_and(|list| list.contains("\"bench\""))
+    })?;
     Ok(Started { server, url, write_path: "/write?db=bench".to_owned(), token: None, data: "data/data" })
 }
 
@@ -191,9 +194,9 @@ fn points_held(peer: Peer, started: &Started) -> Result<usize, String> {
             row.iter().skip(1).filter_map(Value::as_u64).sum::<u64>()
         }
         Peer::VictoriaMetrics => {
-            let query = "sum(count_over_time({__name__=~\"cpu_.*\"}[100y]))";
+            let query = "sum(count_over_time({__name__=~\"cpu_.*\"}[30d]))";
             let url = format!(
-                "{}/api/v1/query?time=1600000000&query={}",
+                "{}/api/v1/query?time=1453000000&nocache=1&query={}",
                 started.url,
                 testkit::node::encode(query)
             );
