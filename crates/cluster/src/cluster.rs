@@ -4,6 +4,7 @@
 //! in the catalog, one data group for each partition, and only then the note in the identity that all of it is done.
 //! From then on a missing log is a lost log, and never a reason to begin anew.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::group::{Group, GroupStatus, Outcome, Surroundings};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics, LaneOptions};
 use crate::machine::Machine;
-use crate::options::{Limits, Options};
+use crate::options::{LaneKind, Limits, Options};
 use crate::raft::machine::Target;
 use crate::raft::types::Applied;
 use crate::tasks::TaskGroup;
@@ -38,15 +39,13 @@ pub type MachineFactory = Arc<
         + Sync,
 >;
 
-/// Which part of the log holds up its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What holds up the end of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPressure {
-    /// The partition whose oldest entries lie in the oldest segment.
-    pub partition: PartitionId,
+    /// The partitions whose oldest entries must be flushed so that the log gets below its limit.
+    pub partitions: Vec<PartitionId>,
     /// Bytes of the whole log.
     pub bytes: u64,
-    /// Whether the hard limit is passed: flush at once. Else: soon.
-    pub force: bool,
 }
 
 /// A node's part in the cluster.
@@ -94,11 +93,13 @@ impl Cluster {
         let mut identity = match Identity::read(vfs.as_ref(), &options.data_dir)? {
             Some(identity) => identity,
             None => {
+                refuse_without_identity(vfs.as_ref(), &options.data_dir)?;
                 let identity = Identity::found()?;
                 identity.write(vfs.as_ref(), &options.data_dir)?;
                 identity
             }
         };
+        check_lane(vfs.as_ref(), &options, &identity)?;
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
         let around = Surroundings {
             lane: Arc::clone(&lane),
@@ -295,23 +296,24 @@ impl Cluster {
         }
     }
 
-    /// Which partition should flush so that the log can shrink; `None` below the soft limit. To be asked every
-    /// second or so. When the catalog is what holds the log up, that is dealt with here.
+    /// Which partitions should flush so that the log gets below its soft limit, or, where space is short, as small as
+    /// it can be; `None` when none needs to. To be asked every second or so. When the catalog holds the log up, that is
+    /// dealt with here.
     #[must_use]
-    pub fn log_pressure(&self) -> Option<LogPressure> {
+    pub fn log_pressure(&self, is_space_short: bool) -> Option<LogPressure> {
         let bytes = self.lane.bytes();
-        if bytes <= self.limits.log_bytes_soft {
+        let limit = if is_space_short { 0 } else { self.limits.log_bytes_soft };
+        if bytes <= limit {
             return None;
         }
-        match self.lane.oldest_pin()? {
-            GroupId::Meta => {
-                self.meta.compact_to_applied();
-                None
-            }
-            GroupId::Data(partition) => {
-                Some(LogPressure { partition, bytes, force: bytes > self.limits.log_bytes_hard })
+        let mut partitions = Vec::new();
+        for group in self.lane.pins_beyond(limit) {
+            match group {
+                GroupId::Meta => self.meta.compact_to_applied(),
+                GroupId::Data(partition) => partitions.push(partition),
             }
         }
+        (!partitions.is_empty()).then_some(LogPressure { partitions, bytes })
     }
 
     /// The state of every group, the meta group first.
@@ -349,6 +351,43 @@ async fn propose_catalog(meta: &Group, encoded: Bytes, command: Command) -> Resu
     }
 }
 
+/// A directory without an identity must hold nothing that depends on it: the identity is written first.
+fn refuse_without_identity(vfs: &dyn Vfs, data_dir: &Path) -> Result<(), OpenError> {
+    for name in ["raft", "partitions"] {
+        let dir = data_dir.join(name);
+        let has_data = vfs.exists(&dir).and_then(|there| Ok(there && !vfs.list(&dir)?.is_empty()));
+        if has_data.map_err(OpenError::DataDir)? {
+            return Err(OpenError::IdentityLost(data_dir.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn lane_dir(options: &Options) -> PathBuf {
+    options.data_dir.join("raft").join("lane-0")
+}
+
+/// A member has a log, and it is the configured back-end's. Asked before anything is written.
+fn check_lane(vfs: &dyn Vfs, options: &Options, identity: &Identity) -> Result<(), OpenError> {
+    let dir = lane_dir(options);
+    let there = vfs.exists(&dir).map_err(OpenError::DataDir)?;
+    let names = if there { vfs.list(&dir).map_err(OpenError::DataDir)? } else { Vec::new() };
+    let found = if names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
+        Some(LaneKind::Segment)
+    } else if names.iter().any(|name| name.as_os_str() == "CURRENT") {
+        Some(LaneKind::RocksDb)
+    } else {
+        None
+    };
+    match found {
+        Some(found) if found != options.lane => {
+            Err(OpenError::OtherLane { dir, found, wanted: options.lane })
+        }
+        None if identity.member => Err(OpenError::LogLost(GroupId::Meta)),
+        _ => Ok(()),
+    }
+}
+
 async fn open_lane(
     options: &Options,
     vfs: Arc<dyn Vfs>,
@@ -356,7 +395,7 @@ async fn open_lane(
     fatal: Fatal,
 ) -> Result<Arc<Lane>, OpenError> {
     let lane = LaneOptions {
-        dir: options.data_dir.join("raft").join("lane-0"),
+        dir: lane_dir(options),
         kind: options.lane,
         segment_bytes: options.limits.segment_bytes,
         queue_bytes_max: options.limits.queue_bytes_max,
@@ -374,12 +413,13 @@ async fn close_lane(lane: Arc<Lane>) {
 
 /// Founds a group that is new, or stands for election, and waits until it works.
 async fn start(group: &Group, around: &Surroundings, identity: &Identity) -> Result<(), OpenError> {
+    if identity.member && group.never_voted() {
+        return Err(OpenError::LogLost(group.id()));
+    }
     if group.is_founded().await? {
         if group.is_alone() {
             group.elect().await?;
         }
-    } else if identity.member {
-        return Err(OpenError::LogLost(group.id()));
     } else {
         group.found_alone(around).await?;
     }

@@ -1,12 +1,14 @@
 //! What callers must tell apart: try again, ask elsewhere, or not know.
 
 use std::io;
+use std::path::PathBuf;
 
 use model::{GroupId, ReplicaId};
 
 use crate::group::GroupStatus;
 use crate::identity::IdentityError;
 use crate::lane::LaneOpenError;
+use crate::options::LaneKind;
 
 /// Why a proposal did not succeed, or a barrier was not reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +106,31 @@ pub enum OpenError {
         "this node is a member of a cluster, but the log of group {0} is gone; restore it or replace the node"
     )]
     LogLost(GroupId),
+    /// The data directory has data, but nothing that says whose.
+    #[error("{} holds data, but its node.json is gone; restore it, or use an empty directory", .0.display())]
+    IdentityLost(PathBuf),
+    /// The log was written by the other back-end.
+    #[error("the log in {} was written with log-lane = \"{found}\", and \"{wanted}\" is configured", dir.display())]
+    OtherLane {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The back-end that wrote it.
+        found: LaneKind,
+        /// The one that is configured.
+        wanted: LaneKind,
+    },
+    /// The log of a group ends before what its machine says was committed: the disk lost the end of the log.
+    #[error(
+        "the log of group {group} ends at {last:?}, but its data reach {durable}: the end of the log is lost; restore it or replace the node"
+    )]
+    LogShort {
+        /// The group.
+        group: GroupId,
+        /// Index of the last entry.
+        last: Option<u64>,
+        /// Index of the last entry that the data hold.
+        durable: u64,
+    },
     /// The catalog belongs to another cluster than the node.
     #[error("the catalog belongs to another cluster than this data directory")]
     ForeignCatalog,

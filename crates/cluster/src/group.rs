@@ -86,6 +86,7 @@ pub(crate) struct Group {
     limits: Limits,
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
+    never_voted: bool,
 }
 
 /// The way to a proposal's outcome.
@@ -104,6 +105,14 @@ impl Group {
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
         let machine = StateMachine::new(target, Arc::clone(&log), around.fatal.clone())
             .map_err(|source| OpenError::Machine { group: id, source })?;
+        // A voter alone commits nothing that is not durable in its own log.
+        if let Some(durable) = machine.applied_index()
+            && machine.is_alone(replica)
+            && log.last_index() < Some(durable)
+        {
+            return Err(OpenError::LogShort { group: id, last: log.last_index(), durable });
+        }
+        let never_voted = log.vote().is_none();
         let store = LogStore::new(Arc::clone(&around.lane), log);
         let raft = Raft::new(replica.0, config, Alone, store, machine)
             .await
@@ -115,7 +124,13 @@ impl Group {
             in_flight: Arc::new(Semaphore::new(around.limits.in_flight_bytes_max as usize)),
             limits: around.limits,
             flushed: watch::Sender::new(None),
+            never_voted,
         }))
+    }
+
+    /// Whether the log held no vote when the group was opened: it was new, or lost.
+    pub(crate) const fn never_voted(&self) -> bool {
+        self.never_voted
     }
 
     /// Whether the group has members.

@@ -63,6 +63,7 @@ pub enum IdentityError {
 
 /// The file's content. Ids are hexadecimal, because JSON's numbers are doubles to many readers.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Stored {
     format: u32,
     cluster_id: String,
@@ -70,6 +71,26 @@ struct Stored {
     node_id: String,
     created_version: String,
     member: bool,
+    /// CRC-32C of the other fields, hexadecimal.
+    checksum: String,
+}
+
+/// What every format has.
+#[derive(Debug, Deserialize)]
+struct Head {
+    format: u32,
+}
+
+impl Stored {
+    /// Of all fields but itself, each with its name.
+    fn own_checksum(&self) -> String {
+        let Self { format, cluster_id, node_uuid, node_id, created_version, member, checksum: _ } = self;
+        let text = format!(
+            "format={format} cluster_id={cluster_id} node_uuid={node_uuid} node_id={node_id} \
+             created_version={created_version} member={member}"
+        );
+        format!("{:08x}", crc32c::crc32c(text.as_bytes()))
+    }
 }
 
 impl Identity {
@@ -81,12 +102,16 @@ impl Identity {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let stored: Stored = serde_json::from_slice(&bytes)
-            .map_err(|source| IdentityError::Malformed { path: path.clone(), source })?;
-        if stored.format != FORMAT {
-            return Err(IdentityError::Format { path, format: stored.format });
+        let malformed = |source| IdentityError::Malformed { path: path.clone(), source };
+        let Head { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(IdentityError::Format { path, format });
         }
+        let stored: Stored = serde_json::from_slice(&bytes).map_err(malformed)?;
         let wrong = |field| IdentityError::Field { path: path.clone(), field };
+        if stored.own_checksum() != stored.checksum {
+            return Err(wrong("checksum"));
+        }
         let number = |text: &str| u128::from_str_radix(text, 16).ok();
         Ok(Some(Self {
             cluster_id: number(&stored.cluster_id).ok_or_else(|| wrong("cluster_id"))?,
@@ -110,14 +135,16 @@ impl Identity {
     /// Writes the identity, durably.
     pub(crate) fn write(&self, vfs: &dyn Vfs, data_dir: &Path) -> Result<(), IdentityError> {
         let path = data_dir.join(FILE);
-        let stored = Stored {
+        let mut stored = Stored {
             format: FORMAT,
             cluster_id: format!("{:032x}", self.cluster_id),
             node_uuid: format!("{:032x}", self.node_uuid),
             node_id: self.node_id.to_string(),
             created_version: env!("CARGO_PKG_VERSION").to_owned(),
             member: self.member,
+            checksum: String::new(),
         };
+        stored.checksum = stored.own_checksum();
         let mut bytes = serde_json::to_vec_pretty(&stored)
             .map_err(|source| IdentityError::Malformed { path: path.clone(), source })?;
         bytes.push(b'\n');

@@ -32,6 +32,15 @@ pub enum LaneKind {
     RocksDb,
 }
 
+impl std::fmt::Display for LaneKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Segment => "segment",
+            Self::RocksDb => "rocksdb",
+        })
+    }
+}
+
 /// Heartbeats and elections. Fail-over takes up to twice `election_ms_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -65,10 +74,8 @@ pub struct Limits {
     pub admission_ms_max: u64,
     /// How long a proposal waits for its outcome before it is unknown, milliseconds.
     pub proposal_ms_max: u64,
-    /// Bytes of the log above which the group that pins its oldest part is asked to flush.
+    /// Bytes of the log above which the groups that pin its older part are asked to flush.
     pub log_bytes_soft: u64,
-    /// Bytes of the log above which that group must flush at once.
-    pub log_bytes_hard: u64,
 }
 
 impl Limits {
@@ -81,7 +88,6 @@ impl Limits {
         admission_ms_max: 1_000,
         proposal_ms_max: 10_000,
         log_bytes_soft: 512 << 20,
-        log_bytes_hard: 1 << 30,
     };
 }
 

@@ -29,7 +29,7 @@ pub enum ServeError {
     #[error("the operating system refuses: {0}")]
     Runtime(#[source] io::Error),
     /// The catalog's store does not open.
-    #[error("the catalog does not open: {0}")]
+    #[error("the catalog does not open: {}", with_causes(.0))]
     Catalog(#[source] catalog::StoreError),
     /// The node cannot take up its part in the cluster.
     #[error("{}", with_causes(.0))]

@@ -1,4 +1,4 @@
-//! What happens by itself: memory and log kept within their budgets by flushes, cold shards merged, expired shards
+//! What happens by itself: free space watched, memory and log kept within their budgets by flushes, cold shards merged, expired shards
 //! and the data of deleted buckets dropped through the log.
 
 use std::sync::Arc;
@@ -40,6 +40,7 @@ impl Maintenance {
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             timer.tick().await;
+            self.partitions.measure_space();
             let mut held: Vec<_> = self
                 .partitions
                 .engines()
@@ -67,10 +68,15 @@ impl Maintenance {
             for (_, engine) in self.partitions.engines() {
                 engine.tick();
             }
-            if let Some(pressure) = self.cluster.log_pressure()
-                && let Some(engine) = self.partitions.engine(pressure.partition)
-            {
-                tracing::debug!(partition = %pressure.partition, bytes = pressure.bytes, "the log is long: flushing");
+            let Some(pressure) = self.cluster.log_pressure(self.partitions.is_space_short()) else {
+                continue;
+            };
+            tracing::debug!(
+                partitions = pressure.partitions.len(),
+                bytes = pressure.bytes,
+                "the log is long: flushing"
+            );
+            for engine in pressure.partitions.into_iter().filter_map(|p| self.partitions.engine(p)) {
                 engine.request_flush();
             }
         }

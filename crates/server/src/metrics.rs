@@ -64,6 +64,8 @@ pub(crate) fn write(
     let name = "tidemark_field_registrations_total";
     one(out, name, "counter", "Registrations of new fields.", "", get(&written.registrations));
 
+    let name = "tidemark_storage_free_bytes";
+    one(out, name, "gauge", "Bytes free in the file system of the data.", "", partitions.free_bytes());
     let stats: Vec<_> = partitions.engines().into_iter().map(|(_, engine)| engine.stats()).collect();
     let sum = |figure: fn(&storage::Stats) -> u64| stats.iter().map(figure).sum::<u64>();
     one(out, "tidemark_storage_rows_total", "counter", "Rows applied.", "", sum(|s| s.rows_applied));
@@ -80,6 +82,8 @@ pub(crate) fn write(
     one(out, "tidemark_storage_files", "gauge", "Live TSM files.", "", sum(|s| s.files as u64));
     one(out, "tidemark_storage_file_bytes", "gauge", "Bytes of live TSM files.", "", sum(|s| s.file_bytes));
     one(out, "tidemark_storage_flushes_total", "counter", "Flushes.", "", sum(|s| s.flushes));
+    let name = "tidemark_storage_flushes_failed_total";
+    one(out, name, "counter", "Flushes for which there was no room.", "", sum(|s| s.flushes_failed));
     one(out, "tidemark_storage_flush_bytes_total", "counter", "Bytes flushed.", "", sum(|s| s.flush_bytes));
     one(out, "tidemark_storage_compactions_total", "counter", "Compactions.", "", sum(|s| s.compactions));
     let name = "tidemark_storage_compactions_failed_total";

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use cluster::{Cluster, Durable, Machine, MachineError, MachineFactory};
@@ -11,6 +12,10 @@ use disk::Vfs;
 use model::{Clock, LogPosition, PartitionId, PartitionOp, ReplicaId};
 use parking_lot::RwLock;
 use storage::{Engine, Jobs};
+
+/// Free bytes below which no points are taken: room for a segment of the log and for the flushes, merges and drops
+/// that make room.
+const RESERVE_BYTES: u64 = 96 << 20;
 
 /// What every engine of the node is opened with.
 #[derive(Debug, Clone)]
@@ -28,13 +33,16 @@ pub(crate) struct Ground {
 pub(crate) struct Partitions {
     ground: Ground,
     engines: RwLock<BTreeMap<PartitionId, Arc<Engine>>>,
+    /// Bytes free in the file system when it was last asked.
+    free_bytes: AtomicU64,
     /// Who is told of flushes; set when all engines are open.
     cluster: OnceLock<Weak<Cluster>>,
 }
 
 impl Partitions {
     pub(crate) fn new(ground: Ground) -> Arc<Self> {
-        Arc::new(Self { ground, engines: RwLock::default(), cluster: OnceLock::new() })
+        let free_bytes = AtomicU64::new(u64::MAX);
+        Arc::new(Self { ground, engines: RwLock::default(), free_bytes, cluster: OnceLock::new() })
     }
 
     /// Opens an engine whenever the cluster opens a partition's replica.
@@ -83,6 +91,51 @@ impl Partitions {
     /// Memory held by points that are not yet in files.
     pub(crate) fn memtable_bytes(&self) -> usize {
         self.engines.read().values().map(|engine| engine.memtable_bytes()).sum()
+    }
+
+    /// Asks how much space is free. To be called a few times a second.
+    pub(crate) fn measure_space(&self) {
+        match self.ground.vfs.free_bytes(&self.ground.dir) {
+            Ok(bytes) => {
+                let before = self.free_bytes.swap(bytes, Ordering::Relaxed);
+                match (before < RESERVE_BYTES, bytes < RESERVE_BYTES) {
+                    (false, true) => {
+                        tracing::error!(
+                            free = bytes,
+                            reserve = RESERVE_BYTES,
+                            "the disk is full: writes are refused"
+                        );
+                    }
+                    (true, false) => tracing::info!(free = bytes, "there is space again: writes are taken"),
+                    _ => {}
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot ask for the free space"),
+        }
+    }
+
+    /// Bytes free in the file system when it was last asked.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is free is needed to make more free.
+    pub(crate) fn is_space_short(&self) -> bool {
+        self.free_bytes() < RESERVE_BYTES
+    }
+
+    /// Why points cannot be taken or cannot be written to files, when so.
+    pub(crate) fn no_room(&self) -> Option<String> {
+        if self.is_space_short() {
+            return Some(format!(
+                "the disk is full: {} bytes are free and {RESERVE_BYTES} are kept in reserve; writes are refused, queries \
+                 and deletes go on",
+                self.free_bytes()
+            ));
+        }
+        let stalled =
+            self.engines().into_iter().find_map(|(partition, engine)| Some((partition, engine.stalled()?)));
+        stalled.map(|(partition, error)| format!("partition {partition} waits for room: {error}"))
     }
 
     /// Lets go of the engines; each closes when its last user has gone.

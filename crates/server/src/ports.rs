@@ -56,7 +56,15 @@ const FLUSH_SOON: Duration = Duration::from_secs(1);
 impl WritePort for WriteAdapter {
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
         Box::pin(async {
+            if self.partitions.is_space_short()
+                && let Some(reason) = self.partitions.no_room()
+            {
+                return Err(Unavailable::TryLater(reason).into());
+            }
             if self.partitions.memtable_bytes() > self.memtable_bytes_hard {
+                if let Some(reason) = self.partitions.no_room() {
+                    return Err(Unavailable::TryLater(reason).into());
+                }
                 let message =
                     format!("memtable-size: more than {} bytes wait to be flushed", self.memtable_bytes_hard);
                 return Err(WriteError::Overloaded { message, retry_after: FLUSH_SOON });
@@ -88,14 +96,30 @@ pub(crate) struct StatusAdapter {
 
 impl StatusPort for StatusAdapter {
     fn ready(&self) -> Result<(), String> {
-        self.healthy()?;
+        self.working()?;
         self.cluster.ready().map_err(|status| {
             let why = if status.leader.is_none() { "has no leader" } else { "is behind" };
             format!("group {} {why}", status.group)
         })
     }
 
+    /// A node without room is ready, because it answers queries, and not healthy, because it takes no points.
     fn healthy(&self) -> Result<(), String> {
+        self.working()?;
+        if get(&self.cluster.log_metrics().waiting_for_space) > 0 {
+            return Err("the disk is full: the log waits for space".to_owned());
+        }
+        self.partitions.no_room().map_or(Ok(()), Err)
+    }
+
+    fn metrics(&self, out: &mut String) {
+        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.zone);
+    }
+}
+
+impl StatusAdapter {
+    /// Whether nothing has stopped for good.
+    fn working(&self) -> Result<(), String> {
         if let Some(reason) = self.cluster.fatal().reason() {
             return Err(reason.to_string());
         }
@@ -105,10 +129,6 @@ impl StatusPort for StatusAdapter {
             }
         }
         Ok(())
-    }
-
-    fn metrics(&self, out: &mut String) {
-        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.zone);
     }
 }
 

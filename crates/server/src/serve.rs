@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use catalog::{Catalog, RocksStore};
 use cluster::{Cluster, Fatal, Router};
-use disk::{RealVfs, Vfs};
+use disk::{PooledVfs, RealVfs, Vfs};
 use gateway::{Gateway, Ports, SetupRequest};
 use model::{Clock, SystemClock};
+use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Jobs, ThreadJobs};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -29,8 +31,15 @@ use crate::telemetry;
 
 /// How long requests in progress may go on after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// How long after the signal to stop a flush may still begin.
+const FLUSH_AT_STOP_MAX: Duration = Duration::from_secs(5);
+/// Flushes at once when the node stops; they wait for the disk, not for processors.
+const FLUSHES_AT_STOP: usize = 8;
 /// Memory of points at which writes are refused, as a multiple of the budget at which flushing begins.
 const HARD_OVER_SOFT: usize = 2;
+
+/// Data files that are kept open; the others are opened when they are read.
+const DATA_FILES_OPEN_MAX: usize = 16 << 10;
 
 /// Prints a line of the server's own words to standard output.
 pub type Print<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
@@ -99,7 +108,7 @@ struct Node {
 
 impl Node {
     async fn open(config: &Config) -> Result<Self, ServeError> {
-        let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+        let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
         let catalog_dir = config.data_dir.join("catalog");
@@ -264,19 +273,37 @@ impl Node {
         lines.iter().try_for_each(|line| print(line)).map_err(ServeError::Print)
     }
 
+    /// Flushes all engines, some at once, as far as that goes quickly: what is left is in the log.
+    async fn flush_all(&self) {
+        let until = self.clock.monotonic().saturating_add(FLUSH_AT_STOP_MAX);
+        let engines = Arc::new(Mutex::new(self.partitions.engines()));
+        let mut workers = JoinSet::new();
+        for _ in 0..FLUSHES_AT_STOP {
+            let (engines, clock) = (Arc::clone(&engines), Arc::clone(&self.clock));
+            workers.spawn_blocking(move || {
+                loop {
+                    let next = engines.lock().pop();
+                    let Some((partition, engine)) = next else { return };
+                    if clock.monotonic() >= until {
+                        tracing::info!(%partition, "not flushed for want of time; the log holds its points");
+                    } else if let Err(error) = engine.flush_now() {
+                        tracing::warn!(%partition, %error, "not flushed; the log holds its points");
+                    }
+                }
+            });
+        }
+        while let Some(done) = workers.join_next().await {
+            if let Err(error) = done {
+                tracing::warn!(%error, "a flush panicked; the log holds its points");
+            }
+        }
+    }
+
     /// Stops in order. After an orderly end the memtables go to files, so that the next start has nothing to replay.
     async fn stop(mut self, orderly: bool) {
         self.tasks.shutdown().await;
         if orderly {
-            for (partition, engine) in self.partitions.engines() {
-                match tokio::task::spawn_blocking(move || engine.flush_now()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(%partition, %error, "not flushed; the log holds its points");
-                    }
-                    Err(error) => tracing::warn!(%partition, %error, "the flush panicked"),
-                }
-            }
+            self.flush_all().await;
         }
         self.cluster.shutdown().await;
         self.partitions.close();
@@ -310,6 +337,21 @@ fn gateway_options(config: &Config) -> gateway::Options {
             }
         })),
     }
+}
+
+/// As many descriptors as the system gives, of which data files take at most half.
+fn data_files_open_max() -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limits.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            limits.current
+        }
+    };
+    let open_max = usize::try_from(current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    (open_max / 2).clamp(16, DATA_FILES_OPEN_MAX)
 }
 
 /// Threads for flushes and merges: as many as cores, at least two, at most eight.

@@ -216,6 +216,102 @@ async fn a_member_without_its_log_does_not_begin_anew() {
     assert!(matches!(error, OpenError::LogLost(GroupId::Meta)), "{error}");
 }
 
+/// Founds a cluster with one operation, all of it durable in machine and catalog, and stops it.
+async fn founded(lane: LaneKind) -> Arc<Bench> {
+    let bench = Bench::new(lane);
+    let cluster = bench.open(kept_catalog(&bench)).await.unwrap();
+    cluster.propose(PartitionId(1), op(1)).await.unwrap();
+    bench.machine(1).flush();
+    cluster.shutdown().await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_catalog_and_machines_survived_misses_its_log() {
+    for lane in [LaneKind::Segment, LaneKind::RocksDb] {
+        let bench = founded(lane).await;
+        RealVfs.remove_dir_all(&bench.dir.path().join("raft")).unwrap();
+        let error = bench.open(kept_catalog(&bench)).await.unwrap_err();
+        assert!(matches!(error, OpenError::LogLost(GroupId::Meta)), "{error}");
+        assert!(!RealVfs.exists(&bench.dir.path().join("raft")).unwrap(), "nothing was begun");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_the_other_back_end_is_not_passed_over() {
+    for (lane, other) in [(LaneKind::Segment, LaneKind::RocksDb), (LaneKind::RocksDb, LaneKind::Segment)] {
+        let bench = founded(lane).await;
+        let changed = Bench {
+            dir: tempfile::tempdir().unwrap(),
+            machines: Mutex::default(),
+            options: Options { lane: other, ..bench.options.clone() },
+            catalog: Mutex::default(),
+        };
+        let error = Arc::new(changed).open(kept_catalog(&bench)).await.unwrap_err();
+        let is_told = matches!(&error, OpenError::OtherLane { found, wanted, .. } if (*found, *wanted) == (lane, other));
+        assert!(is_told, "{error}");
+        bench.open(kept_catalog(&bench)).await.unwrap().shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_without_an_identity_are_not_given_a_new_one() {
+    let bench = founded(LaneKind::Segment).await;
+    RealVfs.remove_file(&bench.dir.path().join("node.json")).unwrap();
+    let error = bench.open(kept_catalog(&bench)).await.unwrap_err();
+    assert!(matches!(error, OpenError::IdentityLost(_)), "{error}");
+    assert!(!RealVfs.exists(&bench.dir.path().join("node.json")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_ends_before_the_data_is_refused() {
+    let bench = founded(LaneKind::Segment).await;
+    let ahead = bench.machine(1);
+    let reached = ahead.flush();
+    let beyond = LogPosition { index: reached.index + 5, ..reached };
+    ahead.durable.lock().position = Some(beyond);
+    let error = bench.open(kept_catalog(&bench)).await.unwrap_err();
+    let is_told = matches!(&error, OpenError::LogShort { group, last, durable }
+        if *group == GroupId::Data(PartitionId(1)) && *last == Some(reached.index) && *durable == beyond.index);
+    assert!(is_told, "{error}");
+}
+
+/// One partition busy, the others idle since their first entry: all that is old is named at once, not one a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_names_all_that_hold_it_up() {
+    for lane in [LaneKind::Segment, LaneKind::RocksDb] {
+        let mut bench = Arc::into_inner(Bench::new(lane)).unwrap();
+        bench.options.limits.log_bytes_soft = 48 << 10;
+        let bench = Arc::new(bench);
+        let cluster = bench.open(kept_catalog(&bench)).await.unwrap();
+        for partition in 0..4 {
+            cluster.propose(PartitionId(partition), op(1)).await.unwrap();
+        }
+        assert_eq!(cluster.log_pressure(false), None);
+        let mut n = 0;
+        while cluster.log_metrics().append_bytes.load(std::sync::atomic::Ordering::Relaxed) < 200 << 10 {
+            let ops = (0..50).map(|i| (proto::encode_op(&op(n + i), Timestamp(0)), op(n + i))).collect();
+            cluster.propose_encoded(PartitionId(0), ops).await.unwrap();
+            n += 50;
+        }
+        let pressure = cluster.log_pressure(false).unwrap();
+        match lane {
+            LaneKind::Segment => {
+                let mut named = pressure.partitions;
+                named.sort_unstable();
+                assert_eq!(named, (0..4).map(PartitionId).collect::<Vec<_>>());
+            }
+            // Without segments only what is large counts.
+            LaneKind::RocksDb => assert_eq!(pressure.partitions, [PartitionId(0)]),
+        }
+        for partition in 0..4 {
+            cluster.flushed(PartitionId(partition), bench.machine(partition).flush());
+        }
+        wait_for("the log to shrink", || cluster.log_pressure(false).is_none()).await;
+        cluster.shutdown().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn impossible_partitions_are_refused() {
     let bench = Bench::new(LaneKind::Segment);

@@ -92,7 +92,7 @@ impl Flusher {
         if purged {
             self.remove_segments()?;
         }
-        self.shared.metrics.disk_bytes.store(self.lane.bytes(), Ordering::Relaxed);
+        self.shared.metrics.measure(self.lane.as_ref());
         self.shared.evict();
         Ok(())
     }

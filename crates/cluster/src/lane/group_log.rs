@@ -38,6 +38,11 @@ impl GroupLog {
         self.index.lock()
     }
 
+    /// Index of the last entry, or of what was purged last.
+    pub(crate) fn last_index(&self) -> Option<u64> {
+        self.index().last().map(|position| position.index)
+    }
+
     /// The newest vote given to the lane.
     pub(crate) fn vote(&self) -> Option<log::Vote> {
         self.index().vote

@@ -209,6 +209,11 @@ impl GroupIndex {
         self.located.front().map(|location| location.segment)
     }
 
+    /// Bytes of the entries on the disk.
+    pub(crate) fn retained_bytes(&self) -> u64 {
+        self.located.iter().map(|location| u64::from(location.len)).sum()
+    }
+
     /// Notes that a vote, purge or state record is durable in a segment.
     pub(crate) fn state_durable(&mut self, body: &RecordBody, segment: u64) {
         match body {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::LogLane;
+
 /// Counters of a lane, to be exported by the server. Monotonic unless said otherwise.
 #[derive(Debug, Default)]
 pub struct LaneMetrics {
@@ -19,6 +21,8 @@ pub struct LaneMetrics {
     pub sync_ns_max: AtomicU64,
     /// Gauge: bytes of the lane on the disk.
     pub disk_bytes: AtomicU64,
+    /// Gauge: number of the segment that is being written; 0 for a back-end without segments.
+    pub active_segment: AtomicU64,
     /// Gauge: bytes of the entries held in memory.
     pub cached_bytes: AtomicU64,
     /// Gauge: 1 while the lane waits for space on the disk.
@@ -26,6 +30,12 @@ pub struct LaneMetrics {
 }
 
 impl LaneMetrics {
+    /// Notes what the back-end holds.
+    pub(super) fn measure(&self, lane: &dyn LogLane) {
+        self.disk_bytes.store(lane.bytes(), Ordering::Relaxed);
+        self.active_segment.store(lane.segments().1, Ordering::Relaxed);
+    }
+
     pub(super) fn synced(&self, took_ns: u64) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_ns.fetch_add(took_ns, Ordering::Relaxed);

@@ -84,6 +84,7 @@ pub(crate) struct Lane {
     budget: Arc<Semaphore>,
     budget_max: u32,
     entry_bytes_max: usize,
+    segment_bytes: u64,
     tickets: std::sync::atomic::AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -132,7 +133,7 @@ impl Lane {
             cache_bytes_max: options.cache_bytes_max,
             fatal,
         });
-        shared.metrics.disk_bytes.store(back_end.bytes(), Ordering::Relaxed);
+        shared.metrics.measure(back_end.as_ref());
         let flusher = Flusher { lane: back_end, shared: Arc::clone(&shared), clock, committed };
         let thread = std::thread::Builder::new()
             .name("log-flusher".to_owned())
@@ -150,6 +151,7 @@ impl Lane {
             budget: Arc::new(Semaphore::new(options.queue_bytes_max as usize)),
             budget_max: options.queue_bytes_max,
             entry_bytes_max: usize::try_from(entry_bytes_max).unwrap_or(usize::MAX).min(ENTRY_BYTES_MAX),
+            segment_bytes: options.segment_bytes.max(1),
             tickets: std::sync::atomic::AtomicU64::new(1),
             thread: Mutex::new(Some(thread)),
         }))
@@ -178,11 +180,31 @@ impl Lane {
         self.shared.metrics.disk_bytes.load(Ordering::Relaxed)
     }
 
-    /// The group whose entries begin in the oldest segment, so that flushing it lets the lane shrink.
-    pub(crate) fn oldest_pin(&self) -> Option<GroupId> {
+    /// The groups that hold entries before the newest `limit` bytes of the lane: it gets as short as that when all of
+    /// them are flushed and purged.
+    pub(crate) fn pins_beyond(&self, limit: u64) -> Vec<GroupId> {
         let logs = self.shared.logs();
-        let pins = logs.iter().filter_map(|log| Some((log.index().oldest_entry_segment()?, log.group())));
-        pins.min().and_then(|(_, group)| GroupId::from_number(group))
+        let pins: Vec<u32> = match self.shared.metrics.active_segment.load(Ordering::Relaxed) {
+            // A back-end without segments: the groups with most to purge first.
+            0 => {
+                let sizes = logs.iter().map(|log| (log.index().retained_bytes(), log.group()));
+                let mut sizes: Vec<_> = sizes.filter(|(bytes, _)| *bytes > 0).collect();
+                sizes.sort_unstable_by(|a, b| b.cmp(a));
+                let mut left: u64 = sizes.iter().map(|(bytes, _)| bytes).sum();
+                let needed = sizes.into_iter().take_while(|(bytes, _)| {
+                    let is_needed = left > limit;
+                    left -= bytes;
+                    is_needed
+                });
+                needed.map(|(_, group)| group).collect()
+            }
+            active => {
+                let keep_from = active.saturating_sub((limit / self.segment_bytes).saturating_sub(1));
+                let oldest = logs.iter().filter_map(|log| Some((log.index().oldest_entry_segment()?, log)));
+                oldest.filter(|(segment, _)| *segment < keep_from).map(|(_, log)| log.group()).collect()
+            }
+        };
+        pins.into_iter().filter_map(GroupId::from_number).collect()
     }
 
     /// Takes a share of the queue's bytes, waiting while the queue is full.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use catalog::Catalog;
 use futures::{Stream, TryStreamExt as _};
-use model::LogPosition;
+use model::{LogPosition, ReplicaId};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use prost::Message as _;
@@ -100,6 +100,16 @@ impl StateMachine {
         }
         let membership = decode_membership(&durable.membership)?;
         Ok(Self { target, log, fatal, applied, membership, snapshot: None })
+    }
+
+    /// Index of the last entry that is applied.
+    pub(crate) fn applied_index(&self) -> Option<u64> {
+        self.applied.as_ref().map(|id| id.index)
+    }
+
+    /// Whether a replica is the only voter, as of what is applied.
+    pub(crate) fn is_alone(&self, replica: ReplicaId) -> bool {
+        self.membership.membership().voter_ids().eq([replica.0])
     }
 
     fn apply_one(&mut self, entry: types::Entry) -> io::Result<Applied> {
