@@ -129,10 +129,45 @@ pub(crate) fn check_length(headers: &HeaderMap, limit: (usize, &str)) -> Result<
     usize::try_from(length).ok().filter(|length| *length <= limit.0).ok_or_else(|| too_large(limit))
 }
 
+/// Bytes of a refused body that are still taken, and thrown away.
+const DRAIN_BYTES_MAX: usize = 64 << 20;
+/// How long they are waited for.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Reads a whole body, still packed.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
+    limits: BodyLimits,
+    held: &mut Reservation,
+) -> Result<Bytes, ApiError> {
+    let result = read_within(headers, &mut body, limits, held).await;
+    if result.as_ref().is_err_and(|error| matches!(error.code, Code::TooLarge | Code::TooManyRequests)) {
+        drain(&mut body).await;
+    }
+    result
+}
+
+/// Takes what a refused client is still sending: one whose connection is closed meanwhile sees a broken pipe and never
+/// the answer that tells it to send less.
+async fn drain(body: &mut Body) {
+    let all = async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    if tokio::time::timeout(DRAIN_TIME_MAX, all).await.is_err() {
+        tracing::debug!("a refused body did not end in time");
+    }
+}
+
+async fn read_within(
+    headers: &HeaderMap,
+    body: &mut Body,
     limits: BodyLimits,
     held: &mut Reservation,
 ) -> Result<Bytes, ApiError> {
