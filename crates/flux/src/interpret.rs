@@ -12,7 +12,7 @@ use model::{Frame, Timestamp};
 pub(crate) use call::{Function, invoke};
 pub(crate) use context::{Context, Held, location_of};
 pub(crate) use eval::evaluate;
-pub(crate) use operators::{binary, compare};
+pub(crate) use operators::{binary, check_text, compare};
 pub(crate) use row::{Row, RowFunction, RowTable};
 pub(crate) use scope::{Closure, Scope};
 

@@ -20,7 +20,7 @@ use model::{Column, ColumnType, FieldType, FieldValue, Frame, FrameColumn, Frame
 
 pub(crate) use key::Key;
 pub(crate) use pushdown::whole as pushed_predicate;
-pub(crate) use stream::{Stream, Tables};
+pub(crate) use stream::{Made, Stream, Tables};
 
 use crate::error::{FluxError, Result};
 use crate::value::Value;
@@ -113,7 +113,7 @@ impl Data {
     }
 
     /// Bytes that the values take, roughly.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Constant(..) => 0,
             Self::Values(column) => match &column.values {

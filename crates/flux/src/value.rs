@@ -2,11 +2,13 @@
 
 pub(crate) mod calendar;
 pub(crate) mod convert;
+pub(crate) mod release;
 pub(crate) mod types;
 
 use std::fmt;
 use std::rc::Rc;
 
+pub(crate) use release::{List, Pairs};
 pub(crate) use types::Type;
 
 use crate::interpret::{Closure, Row};
@@ -107,11 +109,11 @@ pub(crate) enum Value {
     Duration(Duration),
     Regex(Rc<regex::Regex>),
     Bytes(Rc<[u8]>),
-    Array(Rc<Vec<Value>>),
+    Array(Rc<List>),
     Record(Rc<Record>),
     /// A row of a table that is being processed; reads like a record.
     Row(Row),
-    Dict(Rc<Vec<(Value, Value)>>),
+    Dict(Rc<Pairs>),
     Builtin(&'static Builtin),
     Closure(Rc<Closure>),
     Stream(Stream),
@@ -124,6 +126,19 @@ pub(crate) enum Value {
 pub(crate) struct Record {
     pub(crate) fields: Vec<(Rc<str>, Value)>,
 }
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.fields.iter().any(|(_, value)| value.is_container()) {
+            release::release(std::mem::take(&mut self.fields));
+        }
+    }
+}
+
+/// How many values [`Value::same`] compares; shared parts count each time they are met.
+const COMPARED_MAX: usize = 10_000_000;
+/// How deep [`Value::same`] goes.
+const COMPARED_DEPTH_MAX: usize = 200;
 
 impl Record {
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
@@ -150,7 +165,7 @@ impl Value {
     }
 
     pub(crate) fn array(items: Vec<Self>) -> Self {
-        Self::Array(Rc::new(items))
+        Self::Array(Rc::new(List::new(items)))
     }
 
     /// The type, as far as the value itself tells.
@@ -175,8 +190,17 @@ impl Value {
         }
     }
 
-    /// Whether two values are equal: same type, same content. Nulls equal nulls here (dictionaries, sets).
+    /// Whether two values are equal: same type, same content. Nulls equal nulls here (dictionaries, sets). Values
+    /// that are nested too deeply or too large to compare count as different.
     pub(crate) fn same(&self, other: &Self) -> bool {
+        self.same_within(other, COMPARED_DEPTH_MAX, &mut 0)
+    }
+
+    fn same_within(&self, other: &Self, depth: usize, compared: &mut usize) -> bool {
+        *compared += 1;
+        if depth == 0 || *compared > COMPARED_MAX {
+            return false;
+        }
         match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
@@ -188,11 +212,14 @@ impl Value {
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
             (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
             (Self::Array(a), Self::Array(b)) => {
-                a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(y))
+                a.len() == b.len()
+                    && a.iter().zip(b.iter()).all(|(x, y)| x.same_within(y, depth - 1, compared))
             }
             (Self::Record(a), Self::Record(b)) => {
                 a.fields.len() == b.fields.len()
-                    && a.fields.iter().all(|(n, v)| b.get(n).is_some_and(|other| v.same(other)))
+                    && a.fields
+                        .iter()
+                        .all(|(n, v)| b.get(n).is_some_and(|other| v.same_within(other, depth - 1, compared)))
             }
             _ => false,
         }

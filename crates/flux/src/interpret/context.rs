@@ -14,6 +14,10 @@ use crate::value::calendar::Location;
 const DEPTH_MAX: u32 = 500;
 /// Cancellation is looked at once in so many steps.
 const STEPS_PER_CHECK: u64 = 1024;
+/// Values of fewer bytes are not charged to the query's memory.
+const LARGE_VALUE_BYTES: usize = 16 << 10;
+/// The longest text that an operator may make.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// What a running script shares.
 pub(crate) struct Context<'a> {
@@ -99,6 +103,27 @@ impl<'a> Context<'a> {
         }
         self.held.set(total);
         Ok(Held { held: &self.held, bytes: bytes as u64 })
+    }
+
+    /// Checks that so many bytes more could be held, for work that needs them for a moment.
+    pub(crate) fn room(&self, bytes: usize) -> Result<()> {
+        self.hold(bytes).map(drop)
+    }
+
+    /// Charges a value that a script made, for good: nobody knows how long the script keeps it. Small ones are free.
+    pub(crate) fn keep(&self, value: &Value) -> Result<()> {
+        let bytes = match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => size_of::<Value>() * items.len(),
+            Value::Dict(pairs) => 2 * size_of::<Value>() * pairs.len(),
+            Value::Record(record) => 2 * size_of::<Value>() * record.fields.len(),
+            _ => 0,
+        };
+        if bytes >= LARGE_VALUE_BYTES {
+            // Never given back, so the guard is not dropped.
+            std::mem::forget(self.hold(bytes)?);
+        }
+        Ok(())
     }
 
     pub(crate) fn set_option(&self, name: &str, value: Value) -> Result<()> {

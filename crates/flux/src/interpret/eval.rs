@@ -1,19 +1,27 @@
 //! Expressions to values.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::operators::{binary, negate};
+use super::operators::{binary, check_text, negate};
 use super::{Closure, Context, Function, Scope, invoke};
 use crate::error::{FluxError, Result};
 use crate::semantic::{Call, Ir, Piece};
-use crate::value::{Record, Value, convert};
+use crate::value::{Pairs, Record, Value, convert};
+
+/// Records of no more fields are searched one by one.
+const SMALL_RECORD: usize = 32;
 
 /// Evaluates an expression in a scope.
 pub(crate) fn evaluate(ir: &Ir, scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> {
     match ir {
         Ir::Const(value) => Ok(value.clone()),
         Ir::Var { hops, slot } => Ok(scope.get(*hops, *slot)),
-        _ => context.deeper(|| compound(ir, scope, context)),
+        _ => {
+            let value = context.deeper(|| compound(ir, scope, context))?;
+            context.keep(&value)?;
+            Ok(value)
+        }
     }
 }
 
@@ -36,6 +44,21 @@ fn compound(ir: &Ir, scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> 
                     other => return Err(wrong("record", &other)),
                 },
             };
+            if record.fields.is_empty() && fields.len() > SMALL_RECORD {
+                // Large literals: names are looked up once, not compared with all others.
+                let mut places = HashMap::with_capacity(fields.len());
+                for (name, value) in fields {
+                    let value = eval(value)?;
+                    match places.insert(Rc::clone(name), record.fields.len()) {
+                        None => record.fields.push((Rc::clone(name), value)),
+                        Some(at) => {
+                            record.fields[at].1 = value;
+                            places.insert(Rc::clone(name), at);
+                        }
+                    }
+                }
+                return Ok(Value::Record(Rc::new(record)));
+            }
             for (name, value) in fields {
                 record.set(Rc::clone(name), eval(value)?);
             }
@@ -44,7 +67,7 @@ fn compound(ir: &Ir, scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> 
         Ir::Array(items) => Ok(Value::array(items.iter().map(eval).collect::<Result<_>>()?)),
         Ir::Dict(pairs) => {
             let pairs = pairs.iter().map(|(k, v)| Ok((eval(k)?, eval(v)?))).collect::<Result<Vec<_>>>()?;
-            Ok(Value::Dict(Rc::new(pairs)))
+            Ok(Value::Dict(Rc::new(Pairs::new(pairs))))
         }
         Ir::If(parts) => {
             let [test, consequent, alternate] = &**parts;
@@ -69,9 +92,11 @@ fn compound(ir: &Ir, scope: &Rc<Scope>, context: &Context<'_>) -> Result<Value> 
                     Piece::Text(part) => text.push_str(part),
                     Piece::Value(ir) => match eval(ir)? {
                         Value::Null => return Err(FluxError::invalid("invalid interpolation type null")),
+                        Value::String(part) => text.push_str(&part),
                         value => text.push_str(&convert::display(&value)),
                     },
                 }
+                check_text(text.len())?;
             }
             Ok(Value::string(text))
         }

@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::super::value::convert::{int_to_float, uint_to_float};
+use super::context::TEXT_BYTES_MAX;
 use crate::error::{FluxError, Result};
 use crate::syntax::ast::BinaryOperator as Op;
+use crate::value::convert::{int_to_float, uint_to_float};
 use crate::value::{Duration, Value, calendar};
 
 /// `left operator right`
@@ -64,7 +65,10 @@ fn arithmetic(operator: Op, left: &Value, right: &Value) -> Result<Value> {
         })),
         (Value::Int(a), Value::Int(b)) => int_arithmetic(operator, *a, *b),
         (Value::Uint(a), Value::Uint(b)) => uint_arithmetic(operator, *a, *b),
-        (Value::String(a), Value::String(b)) if operator == Op::Add => Ok(Value::string(format!("{a}{b}"))),
+        (Value::String(a), Value::String(b)) if operator == Op::Add => {
+            check_text(a.len().saturating_add(b.len()))?;
+            Ok(Value::string(format!("{a}{b}")))
+        }
         (Value::Duration(a), Value::Duration(b)) if matches!(operator, Op::Add | Op::Subtract) => {
             let sign = if operator == Op::Add { 1 } else { -1 };
             let sum = b.checked_mul(sign).and_then(|b| a.checked_add(b));
@@ -76,6 +80,14 @@ fn arithmetic(operator: Op, left: &Value, right: &Value) -> Result<Value> {
         }
         _ => Err(unsupported(operator, left, right)),
     }
+}
+
+/// Whether a text of so many bytes may be made.
+pub(crate) const fn check_text(bytes: usize) -> Result<()> {
+    if bytes > TEXT_BYTES_MAX {
+        return Err(FluxError::Limit { name: "flux-text-bytes", limit: TEXT_BYTES_MAX as u64 });
+    }
+    Ok(())
 }
 
 /// Integers wrap, as Go's do.

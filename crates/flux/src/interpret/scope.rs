@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::semantic::Lambda;
 use crate::value::Value;
+use crate::value::release::release;
 
 /// The variables of one call of a function, or of the script.
 pub(crate) struct Scope {
@@ -16,6 +17,15 @@ pub(crate) struct Scope {
 pub(crate) struct Closure {
     pub(crate) lambda: Rc<Lambda>,
     pub(crate) scope: Rc<Scope>,
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let slots = self.slots.get_mut();
+        if slots.iter().any(Value::is_container) {
+            release(std::mem::take(slots));
+        }
+    }
 }
 
 impl Scope {

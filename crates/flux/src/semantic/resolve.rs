@@ -17,7 +17,7 @@ use crate::value::{Type, Value};
 
 /// Resolves a script, or returns what is wrong with it.
 pub(crate) fn resolve(file: &File) -> Result<Program, Vec<Diagnostic>> {
-    let mut resolver = Resolver { functions: vec![FunctionScope::default()], errors: Vec::new() };
+    let mut resolver = Resolver { functions: vec![FunctionScope::default()], errors: Vec::new(), pipes: 0 };
     for import in &file.imports {
         let name = import.alias.as_ref().map_or_else(
             || import.path.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -77,9 +77,14 @@ impl Typed {
     }
 }
 
+/// How many steps the pipes around an expression may have together.
+const PIPES_MAX: usize = 400;
+
 struct Resolver {
     functions: Vec<FunctionScope>,
     errors: Vec<Diagnostic>,
+    /// Steps of the pipes around the expression at hand: each is one level of what is evaluated.
+    pipes: usize,
 }
 
 impl Resolver {
@@ -328,12 +333,20 @@ impl Resolver {
     }
 
     fn pipe(&mut self, first: &Expr, steps: &[Expr]) -> Typed {
+        let around = self.pipes;
+        self.pipes += steps.len();
+        if self.pipes > PIPES_MAX {
+            self.error(first.span, format!("Program is nested too deep: more than {PIPES_MAX} pipes"));
+            self.pipes = around;
+            return Typed::constant(Value::Null);
+        }
         let mut piped = self.expr(first);
         for step in steps {
             if let ExprKind::Call(callee, arguments) = &step.kind {
                 piped = self.call(callee, arguments, Some((piped, first.span)), step.span);
             }
         }
+        self.pipes = around;
         piped
     }
 

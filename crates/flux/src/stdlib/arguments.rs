@@ -6,7 +6,7 @@ use super::Builtin;
 use crate::error::{FluxError, Result};
 use crate::interpret::Function;
 use crate::table::{Stream, Table};
-use crate::value::{Duration, Type, Value};
+use crate::value::{Duration, List, Type, Value};
 
 /// Arguments by parameter name; those that were not given are absent.
 pub(crate) struct Arguments {
@@ -139,7 +139,7 @@ impl Arguments {
         }
     }
 
-    pub(crate) fn array(&self, name: &str) -> Result<Rc<Vec<Value>>> {
+    pub(crate) fn array(&self, name: &str) -> Result<Rc<List>> {
         match self.get(name) {
             Value::Array(items) => Ok(Rc::clone(items)),
             other => Err(wrong(name, "array", other)),

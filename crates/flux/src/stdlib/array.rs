@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
         Builtin::new("map", "arr<-array, fn:function => array", map),
         Builtin::new("filter", "arr<-array, fn:function => array", filter),
         Builtin::new("concat", "arr<-array, v:array => array", |_, a| {
-            let mut items = (*a.array("arr")?).clone();
+            let mut items = a.array("arr")?.to_vec();
             items.extend(a.array("v")?.iter().cloned());
             Ok(Value::array(items))
         }),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
-use crate::value::Value;
+use crate::value::{Pairs, Value};
 
 pub(super) static FUNCTIONS: Functions = Functions::new(|| {
     vec![
@@ -16,13 +16,15 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
         Builtin::new("insert", "dict:dict, key:any, value:any => dict", |_, a| {
             let mut all = without(a)?;
             all.push((a.get("key").clone(), a.get("value").clone()));
-            Ok(Value::Dict(Rc::new(all)))
+            Ok(Value::Dict(Rc::new(Pairs::new(all))))
         }),
-        Builtin::new("remove", "dict:dict, key:any => dict", |_, a| Ok(Value::Dict(Rc::new(without(a)?)))),
+        Builtin::new("remove", "dict:dict, key:any => dict", |_, a| {
+            Ok(Value::Dict(Rc::new(Pairs::new(without(a)?))))
+        }),
     ]
 });
 
-fn pairs(arguments: &Arguments) -> Result<Rc<Vec<(Value, Value)>>> {
+fn pairs(arguments: &Arguments) -> Result<Rc<Pairs>> {
     match arguments.get("dict") {
         Value::Dict(pairs) => Ok(Rc::clone(pairs)),
         other => Err(FluxError::invalid(format!("expected dict but found {}", other.type_of().name()))),
@@ -47,5 +49,5 @@ fn from_list(arguments: &Arguments) -> Result<Value> {
         all.retain(|(k, _)| !k.same(key));
         all.push((key.clone(), value.clone()));
     }
-    Ok(Value::Dict(Rc::new(all)))
+    Ok(Value::Dict(Rc::new(Pairs::new(all))))
 }

@@ -2,6 +2,7 @@
 
 use super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
+use crate::interpret::check_text;
 use crate::value::Value;
 
 const ONE: &str = "v:string => string";
@@ -61,17 +62,18 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
         Builtin::new("repeat", "v:string, i:int => string", repeat),
         Builtin::new("replace", "v:string, t:string, u:string, i:int => string", |_, a| {
             let count = usize::try_from(a.int_or("i", -1)?).unwrap_or(usize::MAX);
-            text(a.text("v")?.replacen(&*a.text("t")?, &a.text("u")?, count))
+            replace(a, count)
         }),
-        Builtin::new("replaceAll", "v:string, t:string, u:string => string", |_, a| {
-            text(a.text("v")?.replace(&*a.text("t")?, &a.text("u")?))
-        }),
+        Builtin::new("replaceAll", "v:string, t:string, u:string => string", |_, a| replace(a, usize::MAX)),
         Builtin::new("split", "v:string, t:string => array", |_, a| split(a, usize::MAX)),
         Builtin::new("splitN", "v:string, t:string, i:int => array", |_, a| {
             split(a, usize::try_from(a.int_or("i", -1)?).unwrap_or(usize::MAX))
         }),
         Builtin::new("joinStr", "arr:array, v:string => string", |_, a| {
-            text(a.texts("arr")?.unwrap_or_default().join(&*a.text("v")?))
+            let (parts, separator) = (a.texts("arr")?.unwrap_or_default(), a.text("v")?);
+            let bytes = parts.iter().map(|part| part.len() + separator.len()).sum();
+            check_text(bytes)?;
+            text(parts.join(&*separator))
         }),
         Builtin::new("isDigit", TEST, |_, a| one_char(a, |c| c.is_ascii_digit())),
         Builtin::new("isLetter", TEST, |_, a| one_char(a, char::is_alphabetic)),
@@ -129,6 +131,13 @@ fn repeat(_: &crate::interpret::Context<'_>, arguments: &Arguments) -> Result<Va
         )));
     }
     text(v.repeat(count))
+}
+
+fn replace(arguments: &Arguments, count: usize) -> Result<Value> {
+    let (v, from, to) = (arguments.text("v")?, arguments.text("t")?, arguments.text("u")?);
+    let times = if from.is_empty() { v.chars().count() + 1 } else { v.matches(&*from).count() };
+    check_text(v.len().saturating_add(times.min(count).saturating_mul(to.len())))?;
+    text(v.replacen(&*from, &to, count))
 }
 
 fn split(arguments: &Arguments, count: usize) -> Result<Value> {

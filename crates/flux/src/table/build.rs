@@ -3,10 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::{Column, ColumnType, FieldType, Values};
+use model::{Column, ColumnType, FieldType, FieldValue, Values};
 
 use super::{Data, Table, TableColumn, type_name};
 use crate::error::{FluxError, Result};
+use crate::interpret::Context;
 use crate::value::Value;
 
 /// The column type of a value; `None` when no column can hold it.
@@ -117,7 +118,7 @@ pub(crate) fn from_records(rows: &[Value]) -> Result<Table> {
 }
 
 /// Puts tables below one another. Columns that a table lacks are null in its rows; equal constants stay constants.
-pub(crate) fn concat(tables: &[Table]) -> Result<Table> {
+pub(crate) fn concat(context: &Context<'_>, tables: &[Table]) -> Result<Table> {
     if let [only] = tables {
         return Ok(only.clone());
     }
@@ -136,6 +137,7 @@ pub(crate) fn concat(tables: &[Table]) -> Result<Table> {
             Some(_) => {}
         }
     }
+    let mut made = 0;
     let columns = names.into_iter().map(|(name, column_type)| {
         let parts: Vec<_> = tables.iter().map(|t| (t.column(&name).map(|c| &c.data), t.rows)).collect();
         let first = parts.first().and_then(|(d, _)| *d);
@@ -146,6 +148,7 @@ pub(crate) fn concat(tables: &[Table]) -> Result<Table> {
         let data = match first {
             Some(first) if constant => first.clone(),
             _ => {
+                room_for(context, &mut made, &parts)?;
                 let mut column = Column::empty(column_type);
                 for (data, rows) in parts {
                     match data {
@@ -156,14 +159,25 @@ pub(crate) fn concat(tables: &[Table]) -> Result<Table> {
                 Data::new(column)
             }
         };
-        TableColumn { name, group: false, data }
+        Ok(TableColumn { name, group: false, data })
     });
-    Ok(Table { columns: columns.collect(), rows })
+    Ok(Table { columns: columns.collect::<Result<_>>()?, rows })
+}
+
+/// Checks that a column of these parts still fits; `made` is what the columns before it take.
+fn room_for(context: &Context<'_>, made: &mut usize, parts: &[(Option<&Data>, usize)]) -> Result<()> {
+    let bytes = |(data, rows): &(Option<&Data>, usize)| match data {
+        Some(Data::Constant(_, Some(FieldValue::String(text)))) => (text.len() + 4).saturating_mul(*rows),
+        Some(Data::Constant(..)) | None => 8 * rows,
+        Some(data @ Data::Values(_)) => data.bytes(),
+    };
+    *made = parts.iter().map(bytes).fold(*made, usize::saturating_add);
+    context.room(*made)
 }
 
 /// Puts the tables of one group below one another, and marks the key again.
-pub(crate) fn concat_group(tables: &[Table]) -> Result<Table> {
-    let mut table = concat(tables)?;
+pub(crate) fn concat_group(context: &Context<'_>, tables: &[Table]) -> Result<Table> {
+    let mut table = concat(context, tables)?;
     if let Some(first) = tables.first() {
         for column in &mut table.columns {
             if let Some(key) = first.column(&column.name).filter(|c| c.group) {

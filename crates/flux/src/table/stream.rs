@@ -5,12 +5,26 @@ use std::rc::Rc;
 use super::Table;
 use super::scan::From;
 use crate::error::Result;
-use crate::interpret::Context;
+use crate::interpret::{Context, Held};
+use crate::value::release::release;
 
 /// The tables of an opened stream.
 pub(crate) type Tables<'x> = Box<dyn Iterator<Item = Result<Table>> + 'x>;
 
 type Open = dyn for<'x> Fn(&'x Context<'x>) -> Result<Tables<'x>>;
+
+/// A table that is kept for later, charged to the query's memory until it is passed on.
+pub(crate) struct Made<'x> {
+    pub(crate) table: Table,
+    _charged: Held<'x>,
+}
+
+impl<'x> Made<'x> {
+    pub(crate) fn new(context: &'x Context<'x>, table: Table) -> Result<Self> {
+        let _charged = context.hold(table.bytes())?;
+        Ok(Self { table, _charged })
+    }
+}
 
 /// A stream of tables. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +40,19 @@ enum Recipe {
     /// Stored data, with what is pushed down into the scan.
     From(Rc<From>),
     Open(Rc<Open>),
+    /// Taken apart.
+    Gone,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Recipe::Open(open) = &self.source
+            && Rc::strong_count(open) == 1
+        {
+            // The recipe holds the stream that it is made from, and so on.
+            release(std::mem::replace(&mut self.source, Recipe::Gone));
+        }
+    }
 }
 
 impl Stream {
@@ -49,7 +76,7 @@ impl Stream {
     pub(crate) fn as_from(&self) -> Option<&From> {
         match &self.source {
             Recipe::From(from) => Some(from),
-            Recipe::Open(_) => None,
+            Recipe::Open(_) | Recipe::Gone => None,
         }
     }
 
@@ -71,18 +98,19 @@ impl Stream {
         self
     }
 
+    /// Opens the stream. What it is made from is one level deeper, while it is opened and whenever a table is pulled.
     pub(crate) fn open<'x>(&self, context: &'x Context<'x>) -> Result<Tables<'x>> {
-        match &self.source {
-            Recipe::From(from) => From::open(from, context),
-            Recipe::Open(open) => open(context),
-        }
+        let open = match &self.source {
+            Recipe::From(from) => return From::open(from, context),
+            Recipe::Open(open) => open,
+            Recipe::Gone => return Ok(Box::new(std::iter::empty())),
+        };
+        let mut tables = context.deeper(|| open(context))?;
+        Ok(Box::new(std::iter::from_fn(move || context.deeper(|| tables.next().transpose()).transpose())))
     }
 
     /// All tables at once, charged to the query's memory while the guard lives.
-    pub(crate) fn collect<'x>(
-        &self,
-        context: &'x Context<'x>,
-    ) -> Result<(Vec<Table>, Vec<crate::interpret::Held<'x>>)> {
+    pub(crate) fn collect<'x>(&self, context: &'x Context<'x>) -> Result<(Vec<Table>, Vec<Held<'x>>)> {
         let mut tables = Vec::new();
         let mut held = Vec::new();
         for table in self.open(context)? {
@@ -119,17 +147,15 @@ impl Stream {
     /// All tables in, any number out.
     pub(crate) fn gather(
         &self,
-        f: impl Fn(&Context<'_>, Vec<Table>) -> Result<Vec<Table>> + 'static,
+        f: impl for<'x> Fn(&'x Context<'x>, Vec<Table>) -> Result<Vec<Made<'x>>> + 'static,
     ) -> Self {
         let input = self.clone();
         Self::new(self.bounds, move |context| {
             let (tables, held) = input.collect(context)?;
-            let mut made = f(context, tables)?.into_iter();
-            Ok(Box::new(std::iter::from_fn(move || {
-                // The guard lives as long as the tables.
-                let _charged = &held;
-                made.next().map(Ok)
-            })))
+            let made = f(context, tables)?;
+            // What was collected is gone, or shared with what was made, which is charged itself.
+            drop(held);
+            Ok(Box::new(made.into_iter().map(|made| Ok(made.table))))
         })
     }
 }

@@ -13,6 +13,9 @@ use crate::value::calendar::{self, Location};
 /// In how many windows one row may lie.
 const WINDOWS_PER_ROW_MAX: i64 = 100_000;
 
+/// Bytes that a window takes with its row of the result.
+const WINDOW_BYTES: usize = size_of::<Window>() + 64;
+
 /// Nanoseconds of a duration, with months of 30 days.
 const fn approximate(duration: Duration) -> i64 {
     duration.months.saturating_mul(30 * model::time::DAY_NS).saturating_add(duration.nanos)
@@ -174,6 +177,7 @@ impl Windows {
             }
             if out.len().is_multiple_of(4096) {
                 context.check_cancelled()?;
+                context.room(out.len() * WINDOW_BYTES)?;
             }
             let next = index.saturating_add(1);
             // Without empty windows, jump over those that hold nothing.

@@ -240,6 +240,68 @@ fn limits_stop_scripts() {
 }
 
 #[test]
+fn memory_of_what_scripts_make_is_limited() {
+    let small = Limits { memory_bytes_max: 1 << 20, ..LIMITS };
+    let all = "from(bucket: \"b\") |> range(start: 0)";
+    let doubled = |start: &str, next: &dyn Fn(usize) -> String| {
+        let steps: Vec<String> = (0..60).map(|i| format!("x{} = {}", i + 1, next(i))).collect();
+        format!("import \"array\"\nx0 = {start}\n{}\n", steps.join("\n"))
+    };
+    let text = doubled("\"abcdefgh\"", &|i| format!("x{i} + x{i}"));
+    assert_eq!(class(&format!("{text}{all}"), small), Class::LimitReached);
+    let list = doubled("[1, 2]", &|i| format!("array.concat(arr: x{i}, v: x{i})"));
+    assert_eq!(class(&format!("{list}{all}"), small), Class::LimitReached);
+    let union = doubled(all, &|i| format!("union(tables: [x{i}, x{i}])"));
+    assert_eq!(class(&format!("{union}x60"), small), Class::LimitReached);
+    for window in ["aggregateWindow(every: 100ms, fn: mean)", "window(every: 100ms, createEmpty: true)"] {
+        assert_eq!(class(&format!("{all} |> {window}"), small), Class::LimitReached, "{window}");
+    }
+    let replaced = "import \"strings\"\nx = strings.repeat(v: \"a\", i: 1000000)\n\
+        strings.replaceAll(v: x, t: \"a\", u: x)";
+    assert_eq!(class(replaced, LIMITS), Class::LimitReached);
+}
+
+#[test]
+fn values_nest_without_end() {
+    let nested = |first: &str, next: &dyn Fn(usize) -> String| {
+        let steps: Vec<String> = (0..50_000).map(|i| format!("x{} = {}", i + 1, next(i))).collect();
+        format!("import \"array\"\nf = (x) => () => x\nx0 = {first}\n{}\n", steps.join("\n"))
+    };
+    let end = "array.from(rows: [{v: 1}])";
+    for next in [
+        |i| format!("[x{i}]"),
+        |i| format!("{{v: x{i}}}"),
+        |i| format!("[1: x{i}]"),
+        |i| format!("f(x: x{i})"),
+    ] {
+        let script = nested("[1]", &next) + end;
+        assert_eq!(output(&Memory::default(), &script), "_result 0: v\n  1\n");
+    }
+    let streams = nested("from(bucket: \"b\") |> range(start: 0)", &|i| format!("x{i} |> limit(n: 1)"));
+    assert_eq!(output(&Memory::of(CPU), &(streams.clone() + end)), "_result 0: v\n  1\n");
+    assert_eq!(class(&format!("{streams}x50000"), LIMITS), Class::LimitReached);
+}
+
+#[test]
+fn nested_values_compare_and_print_within_bounds() {
+    let twice: Vec<String> =
+        (0..60).map(|i| format!("a{} = [a{i}, a{i}]\nb{} = [b{i}, b{i}]", i + 1, i + 1)).collect();
+    let script = format!(
+        "import \"array\"\na0 = [1]\nb0 = [1]\n{}\narray.from(rows: [{{v: a60 == b60, w: a2 == b2, t: display(v: a60) != \"\"}}])",
+        twice.join("\n")
+    );
+    assert_eq!(output(&Memory::default(), &script), "_result 0: v w t\n  false true true\n");
+}
+
+#[test]
+fn large_records_keep_the_last_of_equal_names() {
+    let fields: Vec<String> = (0..100).map(|i| format!("f{}: {i}", i % 99)).collect();
+    let script =
+        format!("import \"array\"\nr = {{{}}}\narray.from(rows: [{{v: r.f0, w: r.f98}}])", fields.join(", "));
+    assert_eq!(output(&Memory::default(), &script), "_result 0: v w\n  99 98\n");
+}
+
+#[test]
 fn classes_of_errors() {
     assert_eq!(class("from(bucket: \"x\") |> range(start: 0)", LIMITS), Class::NotFound);
     assert_eq!(class("from(", LIMITS), Class::Invalid);

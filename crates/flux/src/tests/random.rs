@@ -84,6 +84,9 @@ fn deep_nesting_is_refused_not_recursed() {
         let error = crate::parse(&text).unwrap_err().to_string();
         assert!(error.contains("nested too deep"), "{open}: {error}");
     }
+    let piped = format!("from(bucket: \"b\"){}", " |> limit(n: 1)".repeat(50_000));
+    let error = crate::semantic::resolve(&crate::parse(&piped).unwrap()).unwrap_err();
+    assert!(error[0].to_string().contains("nested too deep"), "{error:?}");
     let long = format!("x = 1{}", " + 1".repeat(50_000));
     assert!(crate::parse(&long).is_ok());
 }

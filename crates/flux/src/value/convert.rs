@@ -29,18 +29,59 @@ pub(crate) fn display(value: &Value) -> String {
         Value::Duration(v) => v.to_string(),
         Value::Regex(v) => v.as_str().to_owned(),
         Value::Bytes(v) => v.iter().map(|b| format!("{b:02x}")).collect(),
-        Value::Array(items) => format!("[{}]", items.iter().map(display).collect::<Vec<_>>().join(", ")),
-        Value::Record(record) => {
-            let fields = record.fields.iter().map(|(n, v)| format!("{n}: {}", display(v)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
-        }
-        Value::Row(row) => display(&Value::Record(Rc::new(row.to_record()))),
-        Value::Dict(pairs) => {
-            let pairs = pairs.iter().map(|(k, v)| format!("{}: {}", display(k), display(v)));
-            format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
+        Value::Array(_) | Value::Record(_) | Value::Row(_) | Value::Dict(_) => {
+            let mut out = String::new();
+            write_nested(value, &mut out, NESTED_DEPTH_MAX);
+            out
         }
         Value::Builtin(_) | Value::Closure(_) => "function".to_owned(),
         Value::Stream(_) | Value::Table(_) => "tables".to_owned(),
+    }
+}
+
+/// How deep the text of a value goes; what lies deeper is `...`.
+const NESTED_DEPTH_MAX: usize = 100;
+/// How long the text of a container gets; the rest is `...`.
+const NESTED_BYTES_MAX: usize = 1 << 20;
+
+/// Appends the text of a value, cut where it would grow without bound: parts may be shared, and nested at will.
+fn write_nested(value: &Value, out: &mut String, depth: usize) {
+    if depth == 0 || out.len() > NESTED_BYTES_MAX {
+        out.push_str("...");
+        return;
+    }
+    let mut list = |brackets: [&str; 2], parts: &mut dyn Iterator<Item = (Option<String>, &Value)>| {
+        out.push_str(brackets[0]);
+        for (number, (name, part)) in parts.enumerate() {
+            if number > 0 {
+                out.push_str(", ");
+            }
+            if let Some(name) = name {
+                out.push_str(&name);
+                out.push_str(": ");
+            }
+            write_nested(part, out, depth - 1);
+            if out.len() > NESTED_BYTES_MAX {
+                break;
+            }
+        }
+        out.push_str(brackets[1]);
+    };
+    match value {
+        Value::Array(items) => list(["[", "]"], &mut items.iter().map(|item| (None, item))),
+        Value::Record(record) => {
+            list(["{", "}"], &mut record.fields.iter().map(|(name, part)| (Some(name.to_string()), part)));
+        }
+        Value::Row(row) => write_nested(&Value::Record(Rc::new(row.to_record())), out, depth),
+        Value::Dict(pairs) => {
+            let key_text = |key: &Value| {
+                let mut text = String::new();
+                write_nested(key, &mut text, depth - 1);
+                text
+            };
+            list(["[", "]"], &mut pairs.iter().map(|(key, part)| (Some(key_text(key)), part)));
+        }
+        other => out.push_str(&display(other)),
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::interpret::{Context, Function};
 use crate::table::build::{Builder, column_type, concat_group};
-use crate::table::{Data, Stream, Table, TableColumn, type_name};
+use crate::table::{Data, Made, Stream, Table, TableColumn, type_name};
 use crate::value::{Value, convert};
 
 const CAST: &str = "tables<-stream => stream";
@@ -39,7 +39,7 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
 
 /// Puts tables whose keys have become equal below one another, in order of first appearance.
 pub(super) fn merge(stream: &Stream) -> Stream {
-    stream.gather(|_, tables| {
+    stream.gather(|context, tables| {
         let mut groups: Vec<Vec<Table>> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for table in tables {
@@ -49,7 +49,7 @@ pub(super) fn merge(stream: &Stream) -> Stream {
             });
             groups[at].push(table);
         }
-        groups.iter().map(|parts| concat_group(parts)).collect()
+        groups.iter().map(|parts| Made::new(context, concat_group(context, parts)?)).collect()
     })
 }
 

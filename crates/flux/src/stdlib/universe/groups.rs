@@ -12,7 +12,7 @@ use crate::error::{FluxError, Result};
 use crate::interpret::Context;
 use crate::table::build::{concat, concat_group};
 use crate::table::select::order;
-use crate::table::{Data, Key, Stream, Table, TableColumn, Tables, row_index};
+use crate::table::{Data, Key, Made, Stream, Table, TableColumn, Tables, row_index};
 use crate::value::Value;
 
 pub(super) static FUNCTIONS: Functions = Functions::new(|| {
@@ -34,17 +34,19 @@ fn group(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
             return Err(FluxError::invalid(format!("unknown group mode \"{other}\": must be by or except")));
         }
     };
-    Ok(Value::Stream(input.gather(move |_, tables| {
+    Ok(Value::Stream(input.gather(move |context, tables| {
         let mut groups: BTreeMap<Key, Vec<Table>> = BTreeMap::new();
+        let mut charged = Vec::new();
         for table in tables {
             let wanted = |c: &TableColumn| names.iter().any(|n| **n == *c.name) == by;
             let key: Vec<usize> =
                 table.columns.iter().enumerate().filter(|(_, c)| wanted(c)).map(|(at, _)| at).collect();
             for part in split_by(table, &key)? {
+                charged.push(context.hold(part.bytes())?);
                 groups.entry(part.key()).or_default().push(part);
             }
         }
-        groups.into_values().map(|parts| concat_group(&parts)).collect()
+        groups.into_values().map(|parts| Made::new(context, concat_group(context, &parts)?)).collect()
     })))
 }
 
@@ -72,9 +74,10 @@ fn sort(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let names = arguments.texts("columns")?.unwrap_or_else(|| vec!["_value".into()]);
     let descending = arguments.bool_or("desc", false)?;
-    Ok(Value::Stream(
-        input.map(move |_, table| Ok(Some(table.gather(&sort_rows(&table, &names, descending))))),
-    ))
+    Ok(Value::Stream(input.map(move |context, table| {
+        context.room(table.bytes() + size_of::<u32>() * table.rows)?;
+        Ok(Some(table.gather(&sort_rows(&table, &names, descending))))
+    })))
 }
 
 fn union(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
@@ -93,7 +96,7 @@ fn union(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
         let mut parts = groups.into_values();
         Ok(Tables::from(Box::new(std::iter::from_fn(move || {
             let _charged = &held;
-            parts.next().map(|tables| concat_group(&tables))
+            parts.next().map(|tables| concat_group(context, &tables))
         }))))
     })))
 }
@@ -131,19 +134,25 @@ fn join(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
         let mut pairs = Vec::new();
         for a in &left {
             for b in &right {
-                if let Some(table) = join_tables(a, b, &on, &names)? {
+                if let Some(table) = join_tables(context, a, b, &on, &names)? {
                     context.count_rows(table.rows)?;
-                    pairs.push(table);
+                    pairs.push(Made::new(context, table)?);
                 }
             }
         }
         drop((left_held, right_held));
-        Ok(Box::new(pairs.into_iter().map(Ok)))
+        Ok(Box::new(pairs.into_iter().map(|made| Ok(made.table))))
     })))
 }
 
 /// The pairs of rows that agree on the columns `on`; other columns of both sides get their stream's name appended.
-fn join_tables(left: &Table, right: &Table, on: &[Rc<str>], names: &[Rc<str>; 2]) -> Result<Option<Table>> {
+fn join_tables(
+    context: &Context<'_>,
+    left: &Table,
+    right: &Table,
+    on: &[Rc<str>],
+    names: &[Rc<str>; 2],
+) -> Result<Option<Table>> {
     let places = |table: &Table| on.iter().map(|n| table.index(n)).collect::<Option<Vec<usize>>>();
     let (Some(left_on), Some(right_on)) = (places(left), places(right)) else { return Ok(None) };
     let mut by_key: HashMap<Key, Vec<u32>> = HashMap::new();
@@ -155,6 +164,10 @@ fn join_tables(left: &Table, right: &Table, on: &[Rc<str>], names: &[Rc<str>; 2]
         for other in by_key.get(&Key::of_row(left, &left_on, row)).into_iter().flatten() {
             left_rows.push(row_index(row));
             right_rows.push(*other);
+        }
+        if row.is_multiple_of(256) {
+            context.check_cancelled()?;
+            context.room(left_rows.len() * 8 * (left.columns.len() + right.columns.len()))?;
         }
     }
     if left_rows.is_empty() {
@@ -177,5 +190,5 @@ fn join_tables(left: &Table, right: &Table, on: &[Rc<str>], names: &[Rc<str>; 2]
     }
     made.columns.extend(extra);
     made.columns.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Some(concat(std::slice::from_ref(&made))?))
+    Ok(Some(concat(context, std::slice::from_ref(&made))?))
 }

@@ -1,6 +1,6 @@
 //! `pivot`: values of a column become columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use model::{Column, ColumnType};
 use super::super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::interpret::Context;
-use crate::table::{Data, Key, Table, TableColumn};
+use crate::table::{Data, Key, Made, Table, TableColumn};
 use crate::value::{Value, convert};
 
 pub(super) static FUNCTIONS: Functions = Functions::new(|| {
@@ -38,7 +38,7 @@ pub(in crate::stdlib) fn pivoted(
     column_key: Vec<Rc<str>>,
     value: Rc<str>,
 ) -> crate::table::Stream {
-    input.gather(move |_, tables| {
+    input.gather(move |context, tables| {
         // The new key: the old one without what becomes columns or values.
         let mut groups: BTreeMap<Key, Vec<Table>> = BTreeMap::new();
         for mut table in tables {
@@ -48,19 +48,30 @@ pub(in crate::stdlib) fn pivoted(
             }
             groups.entry(table.key()).or_default().push(table);
         }
-        groups.values().map(|parts| pivot_group(parts, &row_key, &column_key, &value)).collect()
+        groups
+            .values()
+            .map(|parts| Made::new(context, pivot_group(context, parts, &row_key, &column_key, &value)?))
+            .collect()
     })
 }
 
 /// Where each output row's value stands: table and row.
 type Places = Vec<Option<(usize, usize)>>;
 
-fn pivot_group(parts: &[Table], row_key: &[Rc<str>], column_key: &[Rc<str>], value: &str) -> Result<Table> {
+fn pivot_group(
+    context: &Context<'_>,
+    parts: &[Table],
+    row_key: &[Rc<str>],
+    column_key: &[Rc<str>],
+    value: &str,
+) -> Result<Table> {
     let mut rows: BTreeMap<Key, usize> = BTreeMap::new();
     // For each output row, the table and row where its row key stands.
     let mut origins: Vec<(usize, u32)> = Vec::new();
     // For each output column, the row it came from by output row.
     let mut cells: Vec<(String, ColumnType, Places)> = Vec::new();
+    let mut labels: HashMap<String, usize> = HashMap::new();
+    let mut reserved = 0;
     for (number, table) in parts.iter().enumerate() {
         let places = |names: &[Rc<str>]| {
             let missing =
@@ -83,15 +94,26 @@ fn pivot_group(parts: &[Table], row_key: &[Rc<str>], column_key: &[Rc<str>], val
                 })
                 .collect::<Vec<_>>()
                 .join("_");
-            let cell = cells.iter().position(|(l, ..)| *l == label).unwrap_or_else(|| {
-                cells.push((label.clone(), value_type, Vec::new()));
-                cells.len() - 1
-            });
+            let cell = match labels.get(&label) {
+                Some(cell) => *cell,
+                None => {
+                    labels.insert(label.clone(), cells.len());
+                    cells.push((label.clone(), value_type, Vec::new()));
+                    cells.len() - 1
+                }
+            };
             let (_, ty, places) = &mut cells[cell];
             if *ty != value_type {
                 return Err(FluxError::invalid(format!("value columns of \"{label}\" have different types")));
             }
-            places.resize(places.len().max(at + 1), None);
+            if places.len() <= at {
+                reserved += (at + 1 - places.len()) * size_of::<Option<(usize, usize)>>();
+                places.resize(at + 1, None);
+            }
+            if row.is_multiple_of(256) {
+                context.check_cancelled()?;
+                context.room(reserved)?;
+            }
             places[at] = Some((number, row));
         }
     }

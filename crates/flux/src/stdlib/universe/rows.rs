@@ -228,6 +228,6 @@ fn reduce(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
                 made.columns.push(TableColumn::new(name, Data::new(column)));
             }
         }
-        Ok(Some(concat_group(std::slice::from_ref(&made))?))
+        Ok(Some(concat_group(context, std::slice::from_ref(&made))?))
     })))
 }

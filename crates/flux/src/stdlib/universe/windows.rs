@@ -13,7 +13,7 @@ use crate::table::aggregate::{self, Aggregate};
 use crate::table::build::concat_group;
 use crate::table::select::Selector;
 use crate::table::window::{Rows, Window, Windows};
-use crate::table::{Data, Key, Stream, Table, TableColumn};
+use crate::table::{Data, Key, Made, Stream, Table, TableColumn};
 use crate::value::calendar::Location;
 use crate::value::{Duration, Value};
 
@@ -83,6 +83,10 @@ fn split(input: &Stream, windows: Windows, range: (i64, i64), names: [Rc<str>; 3
             };
             part.set(TableColumn::key(start, Data::time(window.start)));
             part.set(TableColumn::key(stop, Data::time(window.stop)));
+            if out.len().is_multiple_of(1024) {
+                context.check_cancelled()?;
+                context.room(out.len() * size_of::<TableColumn>() * part.columns.len())?;
+            }
             out.push(part);
         }
         Ok(out)
@@ -214,7 +218,7 @@ fn general(context: &Context<'_>, input: &Stream, function: &Function, plan: Pla
         let name = called.type_of().name();
         return Err(FluxError::invalid(format!("expected stream but found {name} (argument fn)")));
     };
-    Ok(Value::Stream(called.gather(move |_, tables| {
+    Ok(Value::Stream(called.gather(move |context, tables| {
         let mut groups: Vec<Vec<Table>> = Vec::new();
         let mut places: HashMap<Key, usize> = HashMap::new();
         for mut table in tables {
@@ -230,7 +234,8 @@ fn general(context: &Context<'_>, input: &Stream, function: &Function, plan: Pla
             });
             groups[at].push(table);
         }
-        let whole = groups.iter().map(|tables| concat_group(tables)).collect::<Result<Vec<_>>>()?;
-        Ok(whole.into_iter().filter(|t| t.rows > 0).collect())
+        let whole = groups.iter().map(|tables| concat_group(context, tables));
+        let filled = whole.filter(|table| table.as_ref().map_or(true, |t| t.rows > 0));
+        filled.map(|table| Made::new(context, table?)).collect()
     })))
 }
