@@ -132,7 +132,8 @@ fn features_of_dependencies_are_declared_in_the_root_manifest_alone() {
                 let table = value.as_table().unwrap_or_else(|| panic!("{}: {name}", manifest.display()));
                 // A feature of a crate of our own rebuilds nothing of others.
                 let ours = RULES.iter().any(|rule| rule.name == name);
-                let allowed = |key: &str| ["workspace", "optional"].contains(&key) || ours && key == "features";
+                let allowed =
+                    |key: &str| ["workspace", "optional"].contains(&key) || ours && key == "features";
                 assert!(
                     table.get("workspace").and_then(toml::Value::as_bool) == Some(true)
                         && table.keys().all(|key| allowed(key)),

@@ -141,7 +141,8 @@ fn influxdb(root: &Path) -> Result<Started, String> {
     let create = format!("{url}/query?q={}", testkit::node::encode("CREATE DATABASE bench"));
     process::wait_until("influxdb's database", || {
         ureq::post(&create).send_empty().is_ok()
-            && get(&format!("{url}/query?q=SHOW%20DATABASES"), None).is_ok_and(|list| list.contains("\"bench\""))
+            && get(&format!("{url}/query?q=SHOW%20DATABASES"), None)
+                .is_ok_and(|list| list.contains("\"bench\""))
     })?;
     Ok(Started { server, url, write_path: "/write?db=bench".to_owned(), token: None, data: "data/data" })
 }
