@@ -261,8 +261,13 @@ impl<'a> Scanner<'a> {
     /// An identifier or keyword with its text as written; the first character is still to be read.
     fn scan_ident(&mut self, position: Position) -> Lexeme {
         if self.chars.peek() == Some('"') {
+            // As in InfluxDB, one without an end stands where the blank before it does.
+            let before = self.chars.current().position;
             self.chars.read();
             let mut lexeme = self.scan_quoted('"', position);
+            if lexeme.token == Token::BadString {
+                lexeme.position = before;
+            }
             if lexeme.token == Token::String {
                 lexeme.token = Token::Ident;
             }
@@ -354,14 +359,15 @@ impl<'a> Scanner<'a> {
             self.chars.unread();
             return self.scan_token();
         }
+        let bad = |position| Lexeme { token: Token::BadRegex, position, text: String::new() };
         let mut text = String::new();
         loop {
             match self.chars.read().ch {
                 Some('/') => return Lexeme { token: Token::Regex, position, text },
-                None | Some('\n') => return Lexeme { token: Token::BadRegex, position, text },
+                None | Some('\n') => return bad(position),
                 Some('\\') => match self.chars.read().ch {
                     Some('/') => text.push('/'),
-                    Some('\n') | None => return Lexeme { token: Token::BadRegex, position, text },
+                    Some('\n') | None => return bad(position),
                     Some(ch) => text.extend(['\\', ch]),
                 },
                 Some(ch) => text.push(ch),

@@ -54,6 +54,12 @@ fn errors_are_those_of_influxdb() {
         ("SELECT a FROM m GROUP BY time(1h", "found EOF, expected ) at line 1, char 33"),
         ("SELECT a FROM m WHERE x =~ 5", "found 5, expected regex at line 1, char 28"),
         ("SELECT a FROM m WHERE x =~ /[/", "error parsing regexp: missing closing ]: `[` at line 1, char 27"),
+        ("SELECT a FROM m WHERE x =~ /a", "bad regex:  at line 1, char 27"),
+        (
+            "SELECT \"abc FROM m",
+            "found abc FROM m, expected identifier, string, number, bool at line 1, char 7",
+        ),
+        ("SELECT a FROM \"m", "found m, expected identifier at line 1, char 14"),
         (
             "SELECT 'abc FROM m",
             "found abc FROM m, expected identifier, string, number, bool at line 1, char 7",

@@ -34,6 +34,20 @@ pub fn parse(text: &str, zone: Option<&TimeZone>) -> Option<Timestamp> {
     i64::try_from(instant.as_nanosecond()).ok().map(Timestamp)
 }
 
+/// The time that a text stands for and `overflow` or `underflow`, when it is one beyond what time can be.
+pub fn out_of_range(text: &str) -> Option<(String, &'static str)> {
+    let local: DateTime = match text.len() {
+        10 => text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight()),
+        _ => text.trim_end_matches(['Z', 'z']).parse().ok()?,
+    };
+    let side = match local.year() {
+        ..1678 => "underflow",
+        2262.. => "overflow",
+        _ => return None,
+    };
+    Some((local.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), side))
+}
+
 fn has_offset(text: &str) -> bool {
     text.get(10..).is_some_and(|rest| rest.contains(['+', '-']))
 }

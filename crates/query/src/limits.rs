@@ -80,6 +80,21 @@ impl<'a> Budget<'a> {
         within(held <= self.limits.memory_bytes_max, "query-memory-bytes", self.limits.memory_bytes_max)
     }
 
+    /// Gives back bytes of state.
+    pub fn release(&self, bytes: usize) {
+        self.memory.set(self.memory.get().saturating_sub(bytes));
+    }
+
+    /// The bytes held now, for [`Self::release_to`].
+    pub fn held(&self) -> usize {
+        self.memory.get()
+    }
+
+    /// Gives back what was held since `held` bytes were.
+    pub fn release_to(&self, held: usize) {
+        self.memory.set(self.memory.get().min(held));
+    }
+
     /// Gives all bytes back, at the end of a statement.
     pub fn release_all(&self) {
         self.memory.set(0);

@@ -68,7 +68,8 @@ pub(crate) fn split_time(expr: &Expr, time: &TimeContext) -> Result<(Option<Expr
             };
             Ok((None, time_bounds(flipped, &binary.lhs, time)?))
         }
-        _ => Ok((Some(expr.clone()), Bounds::ALL)),
+        Expr::Binary(_) | Expr::Boolean(_) => Ok((Some(expr.clone()), Bounds::ALL)),
+        _ => Error::invalid(format!("invalid condition expression: {expr}")),
     }
 }
 
@@ -110,7 +111,10 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
         }
         Expr::String(text) => match timeliteral::parse(text, context.zone.as_ref()) {
             Some(time) => Ok(TimeValue::Instant(time.0)),
-            None if timeliteral::looks_like_time(text) => Error::invalid("invalid timestamp string"),
+            None if timeliteral::looks_like_time(text) => match timeliteral::out_of_range(text) {
+                Some((time, side)) => Error::invalid(format!("time {time} {side}s time literal")),
+                None => Error::invalid("invalid timestamp string"),
+            },
             None => Error::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"),
         },
         Expr::Binary(binary) => {

@@ -207,6 +207,7 @@ impl<'a> Groups<'a> {
         let mut series = 0_usize;
         for ((name, tag_values), at) in order {
             self.budget.check()?;
+            let held = self.budget.held();
             let state = std::mem::replace(&mut self.states[at], GroupState::Rows(Vec::new()));
             let rows = match state {
                 GroupState::Rows(rows) => rows,
@@ -224,8 +225,11 @@ impl<'a> Groups<'a> {
                 return Ok(());
             }
             self.budget.answer_rows(rows.len())?;
+            self.budget.hold(rows.len() * 40 * self.plan.columns.len())?;
             let tags = self.plan.dimensions.iter().cloned().zip(tag_values).collect();
             sink(Series { name, tags, frame: self.frame(rows) })?;
+            // What was made to finish the group is gone with it.
+            self.budget.release_to(held);
         }
         Ok(())
     }
@@ -296,11 +300,14 @@ impl<'a> Groups<'a> {
             for transform in &call.transforms {
                 points = points::transform(points, *transform);
             }
-            points.sort_by_key(|p| p.time);
+            if !points.is_sorted_by_key(|p| p.time) {
+                points.sort_by_key(|p| p.time);
+            }
             points.retain(|p| p.time >= self.first_window());
             streams.push(points.into_iter().peekable());
         }
-        let mut rows = Vec::new();
+        let most = streams.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        let mut rows = Vec::with_capacity(most);
         let fillers: Vec<Value> = self.calls.iter().map(|call| self.missing(call)).collect();
         while let Some(time) = streams.iter_mut().filter_map(|s| s.peek().map(|p| p.time)).min() {
             let mut slots: Vec<Value> = vec![None; self.plan.slots.len()];
@@ -340,8 +347,8 @@ impl<'a> Groups<'a> {
     /// What a call shows where another call has a point and it has none.
     fn missing(&self, call: &CallPlan) -> Value {
         match self.plan.fill {
-            Fill::Integer(n) => value::cast(&FieldValue::Integer(n), call.field_type),
-            Fill::Number(n) => value::cast(&FieldValue::Float(n), call.field_type),
+            Fill::Integer(n) => value::filler(&FieldValue::Integer(n), call.field_type),
+            Fill::Number(n) => value::filler(&FieldValue::Float(n), call.field_type),
             _ => None,
         }
     }
@@ -405,7 +412,7 @@ impl<'a> Groups<'a> {
         self.budget.hold(windows.saturating_mul(64))?;
         let previous_is_later = how == Fill::Previous && !plan.ascending;
         let how = if previous_is_later { Fill::Null } else { how };
-        let mut points = points::fill(points, how, &plan.windows, (first, last), field_type);
+        let mut points = points::fill(points, how, &plan.windows, (first, last, windows), field_type);
         if previous_is_later {
             points::fill_from_later(&mut points);
         }
@@ -446,22 +453,24 @@ fn take_rows(
     } else {
         (0..block.times.len()).rev().filter(wanted).take(most).collect()
     };
-    let text = |v: &Value| if let Some(FieldValue::String(s)) = v { s.len() } else { 0 };
     for row in indices {
         let values: Vec<Value> = bound.iter().map(|b| b.get(row)).collect();
-        budget.hold(40 + values.iter().map(|v| 32 + text(v)).sum::<usize>())?;
+        budget.hold(row_bytes(&values))?;
         rows.push((block.times[row], values));
     }
     // What LIMIT can no longer reach is let go, at the latest when it is twice what is needed.
     if most != usize::MAX && rows.len() > most.saturating_mul(2).max(1024) {
         rows.sort_by_key(|(time, _)| *time);
-        if plan.ascending {
-            rows.truncate(most);
-        } else {
-            rows.drain(..rows.len() - most);
-        }
+        let gone = if plan.ascending { most..rows.len() } else { 0..rows.len() - most };
+        budget.release(rows.drain(gone).map(|(_, values)| row_bytes(&values)).sum());
     }
     Ok(())
+}
+
+/// What a row of a raw query takes.
+fn row_bytes(values: &[Value]) -> usize {
+    let text = |v: &Value| if let Some(FieldValue::String(s)) = v { s.len() } else { 0 };
+    40 + values.iter().map(|v| 32 + text(v)).sum::<usize>()
 }
 
 /// Feeds a block to the calls of a group, window by window.

@@ -10,6 +10,7 @@ mod condition;
 mod execute;
 mod expr;
 mod function;
+mod measurements;
 mod names;
 mod plan;
 mod points;
@@ -100,15 +101,12 @@ pub fn run_influxql(
             sink(Item::Error("not executed".to_owned()))?;
             continue;
         }
-        if context.read_only && statement.writes() {
-            let kind = kind_of(statement);
-            sink(Item::Warning(format!(
-                "deprecated use of '{kind}' in a read only context, please use a POST request instead"
-            )))?;
-        }
         let result = execute(statement, context, &budget, &mut |series| Ok(sink(Item::Series(series))?));
         budget.release_all();
         match result {
+            Ok(()) if context.read_only && statement.writes() => sink(Item::Warning(format!(
+                "deprecated use of '{statement}' in a read only context, please use a POST request instead"
+            )))?,
             Ok(()) => {}
             Err(error @ (Error::Stopped | Error::Cancelled)) => return Err(error),
             Err(error) => {

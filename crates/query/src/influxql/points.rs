@@ -8,20 +8,20 @@ use super::function::Transform;
 use super::value::{self, to_f64};
 use super::window::Windows;
 
-/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive).
+/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`.
 pub(crate) fn fill(
     points: Vec<Point>,
     how: Fill,
     windows: &Windows,
-    (first, last): (i64, i64),
+    (first, last, count): (i64, i64, usize),
     field_type: FieldType,
 ) -> Vec<Point> {
     let number = match how {
-        Fill::Integer(n) => value::cast(&FieldValue::Integer(n), field_type),
-        Fill::Number(n) => value::cast(&FieldValue::Float(n), field_type),
+        Fill::Integer(n) => value::filler(&FieldValue::Integer(n), field_type),
+        Fill::Number(n) => value::filler(&FieldValue::Float(n), field_type),
         _ => None,
     };
-    let mut out: Vec<Point> = Vec::with_capacity(points.len());
+    let mut out: Vec<Point> = Vec::with_capacity(count.max(points.len()));
     let mut points = points.into_iter().peekable();
     let mut start = first;
     let mut previous: Option<Point> = None;

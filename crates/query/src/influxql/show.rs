@@ -14,6 +14,7 @@ use model::{
 use super::condition::{self, Bounds, TimeContext};
 use super::execute::{Series, SeriesSink, text_frame};
 use super::expr::VarKind;
+use super::measurements;
 use super::schema::{Resolver, Table, measurement_is, range};
 use super::value::column_of;
 use crate::error::Error;
@@ -78,7 +79,7 @@ pub(crate) fn show(
     };
     match &show.kind {
         ShowKind::RetentionPolicies => retention_policies(&resolver, sink),
-        ShowKind::Measurements { with } => measurements(show, with.as_ref(), &resolver, sink),
+        ShowKind::Measurements { with } => show_measurements(show, with.as_ref(), &resolver, sink),
         ShowKind::FieldKeys => field_keys(show, &resolver, sink),
         ShowKind::Series => series(show, &resolver, budget, sink),
         ShowKind::TagKeys { with } => tag_keys(show, with.as_ref(), &resolver, sink),
@@ -120,8 +121,6 @@ struct Where<'a> {
     bounds: Bounds,
     tags: Option<Expr>,
     resolver: &'a Resolver<'a>,
-    /// Names of fields stand for tags (SHOW MEASUREMENTS) or for anything (all others).
-    fields_are_tags: bool,
 }
 
 fn condition_of<'a>(show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>, Error> {
@@ -130,15 +129,14 @@ fn condition_of<'a>(show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>
         Some(expr) => condition::split_time(expr, &time)?,
         None => (None, Bounds::ALL),
     };
-    let fields_are_tags = matches!(show.kind, ShowKind::Measurements { .. });
-    Ok(Where { bounds, tags, resolver, fields_are_tags })
+    Ok(Where { bounds, tags, resolver })
 }
 
 impl Where<'_> {
     /// The predicate for a table. What is said about fields does not select series.
     fn predicate(&self, table: &Table) -> Predicate {
         let kind = |var: &VarRef| {
-            let tag = self.fields_are_tags || var.kind == Some(RefKind::Tag);
+            let tag = var.kind == Some(RefKind::Tag);
             let field =
                 self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
             match field {
@@ -209,12 +207,13 @@ fn send(sink: &mut SeriesSink<'_>, name: &str, columns: &[&str], rows: &[Vec<Str
     sink(Series { name: name.into(), tags: Vec::new(), frame: text_frame(columns, rows) })
 }
 
-fn measurements(
+fn show_measurements(
     show: &Show,
     with: Option<&Source>,
     resolver: &Resolver<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
+    show.condition.as_ref().map_or(Ok(()), measurements::check)?;
     let mut names = BTreeSet::new();
     let mut collect = |resolver: &Resolver<'_>| -> Result<(), Error> {
         let tables = match tables(show, resolver) {
@@ -222,7 +221,7 @@ fn measurements(
             Err(Error::NotFound(_)) => return Ok(()),
             tables => tables?,
         };
-        let condition = condition_of(show, resolver)?;
+        let all = Where { bounds: Bounds::ALL, tags: None, resolver };
         for table in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
@@ -231,10 +230,17 @@ fn measurements(
                 Some(Source::Measurement(m)) => m.name == *table.measurement,
                 _ => true,
             };
-            let plain = show.condition.is_none() && table.oldest.0 == i64::MIN;
-            if wanted
-                && (plain || !ask(resolver, &table, &condition, SchemaQuestion::Measurements)?.is_empty())
-            {
+            let values = |tag: &str| ask(resolver, &table, &all, SchemaQuestion::TagValues(tag.to_owned()));
+            let holds = || match &show.condition {
+                Some(condition) => measurements::holds(condition, &table.measurement, &values),
+                None => Ok(true),
+            };
+            // Where points expire, a measurement may have none left.
+            let alive = || -> Result<bool, Error> {
+                Ok(table.oldest.0 == i64::MIN
+                    || !ask(resolver, &table, &all, SchemaQuestion::Measurements)?.is_empty())
+            };
+            if wanted && holds()? && alive()? {
                 names.insert(table.measurement.to_string());
             }
         }
@@ -313,7 +319,8 @@ fn tag_keys(
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
     let condition = condition_of(show, resolver)?;
-    for table in limited(tables, show.slimit, show.soffset) {
+    // SLIMIT and SOFFSET are read and, as in InfluxDB, mean nothing here.
+    for table in tables {
         let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
         keys.retain(|key| with.is_none_or(|test| test.accepts(key)));
         let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();

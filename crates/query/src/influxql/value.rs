@@ -200,6 +200,15 @@ pub(crate) fn cast(value: &FieldValue, to: FieldType) -> Value {
     }
 }
 
+/// What `fill(number)` puts into a column: as in InfluxDB, text columns get the empty text, booleans false.
+pub(crate) fn filler(number: &FieldValue, to: FieldType) -> Value {
+    match to {
+        FieldType::String => Some(FieldValue::String(String::new())),
+        FieldType::Boolean => Some(FieldValue::Boolean(false)),
+        FieldType::Float | FieldType::Integer | FieldType::Unsigned => cast(number, to),
+    }
+}
+
 /// A column as another type; `None` when its values are invisible as that type.
 pub(crate) fn cast_column(column: &Column, to: FieldType) -> Option<Cow<'_, Column>> {
     if column.column_type() == ColumnType::Field(to) {

@@ -46,6 +46,22 @@ fn limit_lets_memory_go() {
 }
 
 #[test]
+fn groups_and_rows_that_are_gone_are_not_charged() {
+    // Twenty groups of 200 windows each: one fits, all at once would not.
+    let small = Fixture { limits: Limits { memory_bytes_max: 100_000, ..LIMITS }, ..fixture() };
+    let windows = "SELECT mean(f) FROM m WHERE time < 200s GROUP BY time(1s), host";
+    assert_eq!(small.body(windows).matches("\"name\":\"m\"").count(), 20);
+    // Each of 300 series has 20 rows, of which LIMIT needs 20 in all.
+    let lines: String =
+        (0..6000).map(|i| format!("m,host=h{} f={i} {}\n", i % 300, i * 1_000_000_000_i64)).collect();
+    let small = Fixture { limits: Limits { memory_bytes_max: 100_000, ..LIMITS }, ..Fixture::new(&lines) };
+    for order in ["ASC", "DESC"] {
+        let body = small.body(&format!("SELECT f FROM m ORDER BY time {order} LIMIT 20"));
+        assert!(!body.contains("error"), "{body}");
+    }
+}
+
+#[test]
 fn cancelled_and_stopped_queries_end() {
     let fixture = fixture();
     let clock = model::SystemClock::new();

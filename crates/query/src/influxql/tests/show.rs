@@ -64,7 +64,7 @@ fn names_that_are_missing_have_influxdbs_errors() {
     assert_eq!(
         run("CREATE DATABASE n")[1],
         Item::Warning(
-            "deprecated use of 'CREATE DATABASE' in a read only context, please use a POST request instead"
+            "deprecated use of 'CREATE DATABASE n' in a read only context, please use a POST request instead"
                 .into()
         )
     );
