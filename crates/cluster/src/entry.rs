@@ -127,9 +127,11 @@ impl LogEntry {
         let payload = match envelope::decode(encoded.clone())? {
             Body::Blank(_) => Payload::Blank,
             Body::Membership(membership) => Payload::Membership(membership),
-            Body::Write(_) | Body::DropShards(_) | Body::DropBucket(_) | Body::Catalog(_) => {
-                Payload::Op(Proposal::stored(encoded))
-            }
+            Body::Write(_)
+            | Body::Delete(_)
+            | Body::DropShards(_)
+            | Body::DropBucket(_)
+            | Body::Catalog(_) => Payload::Op(Proposal::stored(encoded)),
         };
         Ok(Self { position, payload })
     }

@@ -21,7 +21,7 @@ pub mod varint;
 pub use batch::{Batch, FieldDef, SeriesRows, Table};
 pub use clock::{Clock, SystemClock};
 pub use column::{Bitmap, Column, ColumnType, StringColumn, Values};
-pub use entry::{LogPosition, PartitionOp};
+pub use entry::{Deletion, LogPosition, PartitionOp};
 pub use frame::{Frame, FrameColumn, FrameValues};
 pub use ids::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, PartitionId, ReplicaId, UserId};
 pub use predicate::{Predicate, Subject, Test};

@@ -4,6 +4,7 @@
 
 use crate::series::SeriesKey;
 
+pub mod codec;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,20 @@ pub enum Test {
     In(Vec<String>),
 }
 
+/// Regular expressions are equal when they are written the same.
+impl PartialEq for Test {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Eq(a), Self::Eq(b)) | (Self::NotEq(a), Self::NotEq(b)) => a == b,
+            (Self::Matches(a), Self::Matches(b)) | (Self::NotMatches(a), Self::NotMatches(b)) => {
+                a.as_str() == b.as_str()
+            }
+            (Self::In(a), Self::In(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl Test {
     /// Whether `text` passes.
     pub fn accepts(&self, text: &str) -> bool {
@@ -47,7 +62,7 @@ impl Test {
 }
 
 /// A condition on (series, field) pairs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
     /// Always or never.
     Constant(bool),

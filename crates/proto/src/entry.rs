@@ -4,7 +4,9 @@
 //! when a log is replayed; it trusts nothing it reads.
 
 use bytes::Bytes;
-use model::{BucketId, LogPosition, PartitionOp, ReplicaId, Timestamp, batch};
+use model::{
+    BucketId, Deletion, LogPosition, PartitionOp, ReplicaId, TimeRange, Timestamp, batch, predicate,
+};
 use prost::Message as _;
 
 use crate::log::{self, entry::Body};
@@ -24,6 +26,9 @@ pub enum EntryError {
     /// The batch inside cannot be read.
     #[error("log entry holds a batch that cannot be read")]
     Batch(#[from] batch::codec::DecodeError),
+    /// The predicate inside cannot be read.
+    #[error("log entry holds a predicate that cannot be read")]
+    Predicate(#[from] predicate::codec::CodecError),
     /// An id is zero.
     #[error("log entry names bucket 0")]
     Bucket,
@@ -37,7 +42,8 @@ pub enum EntryError {
     },
 }
 
-/// Encodes an operation on a partition, received at `received_at`.
+/// Encodes an operation on a partition, received at `received_at`. A predicate in it is within its bounds: whoever
+/// proposes has checked that.
 pub fn encode_op(op: &PartitionOp, received_at: Timestamp) -> Bytes {
     encode(
         match op {
@@ -45,6 +51,15 @@ pub fn encode_op(op: &PartitionOp, received_at: Timestamp) -> Bytes {
                 let mut bytes = Vec::new();
                 batch::codec::encode(batch, &mut bytes);
                 Body::Write(log::Write { batch: bytes.into() })
+            }
+            PartitionOp::Delete(deletion) => {
+                let encoded = predicate::codec::encode(&deletion.predicate);
+                Body::Delete(log::Delete {
+                    bucket: deletion.bucket.get(),
+                    start_ns: deletion.range.start.0,
+                    end_ns: deletion.range.end.0,
+                    predicate: encoded.expect("a proposed predicate is within its bounds").into(),
+                })
             }
             PartitionOp::DropShards { bucket, ending_by } => {
                 Body::DropShards(log::DropShards { bucket: bucket.get(), ending_by_ns: ending_by.0 })
@@ -89,6 +104,7 @@ pub const fn kind(body: &Body) -> &'static str {
         Body::DropShards(_) => "drop shards",
         Body::DropBucket(_) => "drop bucket",
         Body::Catalog(_) => "catalog",
+        Body::Delete(_) => "delete",
     }
 }
 
@@ -97,6 +113,11 @@ pub fn decode_op(bytes: Bytes) -> Result<PartitionOp, EntryError> {
     let bucket = |raw| BucketId::new(raw).ok_or(EntryError::Bucket);
     match decode(bytes)? {
         Body::Write(write) => Ok(PartitionOp::Write(batch::codec::decode(&write.batch)?)),
+        Body::Delete(delete) => Ok(PartitionOp::Delete(Deletion {
+            bucket: bucket(delete.bucket)?,
+            range: TimeRange::new(Timestamp(delete.start_ns), Timestamp(delete.end_ns)),
+            predicate: predicate::codec::decode(&delete.predicate)?,
+        })),
         Body::DropShards(drop) => Ok(PartitionOp::DropShards {
             bucket: bucket(drop.bucket)?,
             ending_by: Timestamp(drop.ending_by_ns),

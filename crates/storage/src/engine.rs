@@ -77,6 +77,8 @@ pub struct Stats {
     pub shards: usize,
     /// Series in all buckets.
     pub series: u64,
+    /// Deletes for which files or memory are still to be rewritten.
+    pub tombstones: usize,
 }
 
 #[derive(Debug, Default)]
@@ -261,6 +263,7 @@ impl Engine {
             file_bytes: files().map(|f| f.entry.bytes).sum(),
             shards: state.shards().count(),
             series: state.buckets.values().map(|b| b.index.len()).sum(),
+            tombstones: state.buckets.values().map(|b| b.tombstones.len()).sum(),
         }
     }
 
@@ -277,6 +280,11 @@ impl Engine {
                 series: shard.presence.len(),
             })
             .collect()
+    }
+
+    /// Number of deletes of a bucket for which files or memory are still to be rewritten.
+    pub fn tombstones(&self, bucket: BucketId) -> usize {
+        self.inner.state.read().buckets.get(&bucket).map_or(0, |b| b.tombstones.len())
     }
 
     /// The buckets that have data.

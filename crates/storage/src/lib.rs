@@ -8,6 +8,7 @@
 //!                            | compaction per shard: merge of files that are neighbours in write order
 //!                            v
 //!                         fewer, larger files
+//!  delete: a tombstone, which hides what stands before it in the log until merges have left that out
 //!  scan: snapshot (Arcs of memtable chunks and files) -> series by index -> pages by time -> merge -> blocks
 //! ```
 //!
@@ -27,6 +28,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod options;
+mod tombstone;
 mod tsm;
 
 pub use engine::{Engine, Flushed, Scan, ShardInfo, Stats};

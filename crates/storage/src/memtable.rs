@@ -59,6 +59,8 @@ pub(crate) struct ShardBuffer {
 
 /// What a series costs before its first row: map entry, buffer, chunk and layout pointers.
 const SERIES_BYTES: usize = 256;
+/// What a chunk costs before its first row.
+const CHUNK_BYTES: usize = 128;
 
 impl ShardBuffer {
     pub(crate) fn is_empty(&self) -> bool {
@@ -91,7 +93,10 @@ impl ShardBuffer {
                     Some(last) => last.layout_for(source, layouts),
                     None => Arc::clone(source.layout),
                 };
-                buffer.chunks.push(Arc::new(Chunk::new(layout)));
+                if !buffer.chunks.is_empty() {
+                    self.bytes += CHUNK_BYTES;
+                }
+                buffer.chunks.push(Arc::new(Chunk::new(layout, source.masked_from)));
                 continue;
             }
             let end = rows.end.min(at + room);

@@ -19,6 +19,10 @@ pub struct Options {
     pub dense_compression_level: usize,
     /// Free bytes that a compaction must leave on the disk beyond its own output.
     pub disk_reserve_bytes: u64,
+    /// A file with deleted rows is rewritten without them after this long.
+    pub purge_after_ms: u64,
+    /// Files with deleted rows are rewritten at once when their bucket has more deletes pending than this.
+    pub purge_tombstones_min: usize,
     /// First wait after a failed compaction of a shard; doubles with each failure.
     pub quarantine_ms_min: u64,
     /// Longest wait after failed compactions.
@@ -38,6 +42,8 @@ impl Options {
         flush_compression_level: 4,
         dense_compression_level: 8,
         disk_reserve_bytes: 256 << 20,
+        purge_after_ms: 600_000,
+        purge_tombstones_min: 64,
         quarantine_ms_min: 1_000,
         quarantine_ms_max: 600_000,
         manifest_bytes_max: 1 << 20,

@@ -1,5 +1,7 @@
 //! Envelopes come back as they went in, and foreign ones are refused with a reason.
 
+use model::{Predicate, Subject, Test};
+
 use super::*;
 
 fn bucket() -> BucketId {
@@ -11,6 +13,11 @@ fn operations_survive_the_envelope() {
     for op in [
         PartitionOp::DropShards { bucket: bucket(), ending_by: Timestamp(-5) },
         PartitionOp::DropBucket { bucket: bucket() },
+        PartitionOp::Delete(Deletion {
+            bucket: bucket(),
+            range: TimeRange::new(Timestamp(-5), Timestamp::MAX),
+            predicate: Predicate::Compare(Subject::Tag("host".into()), Test::Eq("a".into())),
+        }),
     ] {
         assert_eq!(decode_op(encode_op(&op, Timestamp(1))).unwrap(), op);
     }

@@ -21,6 +21,13 @@ pub(crate) struct Plan {
     pub(crate) density: Density,
 }
 
+impl Plan {
+    /// A file as it is, without what is deleted of it.
+    pub(crate) fn alone(file: &FileEntry) -> Self {
+        Self { inputs: vec![file.number], level: file.level, density: file.density }
+    }
+}
+
 /// A closed shard is merged when its smaller files together are at least one part in this many of the largest.
 const COLD_PARTS: u64 = 8;
 

@@ -14,6 +14,7 @@ use crate::error::{ReadError, WriteError};
 use crate::index::compare_keys;
 use crate::layout::same_field;
 use crate::merge::{Merge, Piece, without_empty_rows};
+use crate::tombstone::{Masked, Masks, SeriesMask};
 use crate::tsm::format::{CHUNK_ROWS_MAX, Density};
 use crate::tsm::{ChunkPiece, FileSeries, Finished, TsmFile, Writer};
 
@@ -35,15 +36,17 @@ pub(crate) enum MergeError {
 /// A chunk with at least this many rows is copied when it may be.
 const COPY_ROWS_MIN: usize = CHUNK_ROWS_MAX / 2;
 
-/// Merges files (oldest first) of one shard into a new one. `is_closing` is asked between series.
+/// Merges files (oldest first) of one shard into a new one, without what `masks` hide. `None` when nothing is left;
+/// the output is to be discarded. `is_closing` is asked between series.
 pub(crate) fn run(
     vfs: &dyn Vfs,
     inputs: &[Arc<TsmFile>],
+    masks: &Masks,
     output: &Path,
     density: Density,
     effort: Effort,
     is_closing: impl Fn() -> bool,
-) -> Result<Finished, MergeError> {
+) -> Result<Option<Finished>, MergeError> {
     let first = inputs.first().expect("a plan has inputs");
     let mut writer = Writer::create(vfs, output, first.entry.bucket, first.entry.shard, density, effort)?;
     let mut places = vec![0; inputs.len()];
@@ -53,7 +56,7 @@ pub(crate) fn run(
         }
         let heads = || inputs.iter().zip(&places).filter_map(|(f, &at)| f.series.get(at));
         let Some(least) = heads().min_by(|a, b| compare_keys(&a.key, &b.key)) else { break };
-        let key = least.key.clone();
+        let (id, key) = (least.id, least.key.clone());
         let mut sources: Vec<(&Arc<TsmFile>, &FileSeries)> = Vec::new();
         for (file, at) in inputs.iter().zip(&mut places) {
             if let Some(series) = file.series.get(*at)
@@ -64,15 +67,19 @@ pub(crate) fn run(
             }
         }
         writer.begin_series(&key);
-        merge_series(&mut writer, &sources, density)?;
+        merge_series(&mut writer, &sources, &masks.of_series(id, &key), density)?;
         writer.end_series()?;
     }
-    Ok(writer.finish()?)
+    if writer.series_count() == 0 {
+        return Ok(None);
+    }
+    Ok(Some(writer.finish()?))
 }
 
 fn merge_series(
     writer: &mut Writer,
     sources: &[(&Arc<TsmFile>, &FileSeries)],
+    mask: &SeriesMask<'_>,
     density: Density,
 ) -> Result<(), MergeError> {
     let mut fields: Vec<FieldDef> = Vec::new();
@@ -83,27 +90,38 @@ fn merge_series(
                 fields.push(field.clone());
             }
         }
-        pieces.extend(file.chunks(series)?.iter().map(|chunk| ChunkPiece::whole(file, chunk)));
+        for chunk in file.chunks(series)? {
+            let hidden = mask.hidden(file.entry.masked_from, chunk.times());
+            pieces.extend(Masked::new(ChunkPiece::whole(file, &chunk), hidden));
+        }
     }
+    // A file that is rewritten alone changes where it must and nowhere else.
+    let copy_rows_min = if sources.len() == 1 { 1 } else { COPY_ROWS_MIN };
     pieces.sort_by_key(|p| (p.times().0, p.rank()));
     let alone = stand_alone(&pieces);
     let mut waiting = Vec::new();
     for (piece, alone) in pieces.into_iter().zip(alone) {
-        let may_copy = alone && piece.file.footer.density == density && piece.chunk.rows() >= COPY_ROWS_MIN;
+        let ChunkPiece { file, chunk, .. } = &piece.piece;
+        let may_copy =
+            alone && piece.is_whole() && file.footer.density == density && chunk.rows() >= copy_rows_min;
         if may_copy {
             rewrite(writer, std::mem::take(&mut waiting), &fields)?;
-            let bytes = piece.file.chunk_bytes(&piece.chunk)?;
-            writer.copy_chunk(&piece.chunk, &bytes, &piece.file.footer.fields)?;
+            let bytes = file.chunk_bytes(chunk)?;
+            writer.copy_chunk(chunk, &bytes, &file.footer.fields)?;
         } else if alone {
             waiting.push(piece);
         } else {
-            waiting.extend(piece.split());
+            waiting.extend(piece.split(ChunkPiece::split));
         }
     }
     rewrite(writer, waiting, &fields)
 }
 
-fn rewrite(writer: &mut Writer, pieces: Vec<ChunkPiece>, fields: &[FieldDef]) -> Result<(), MergeError> {
+fn rewrite(
+    writer: &mut Writer,
+    pieces: Vec<Masked<ChunkPiece>>,
+    fields: &[FieldDef],
+) -> Result<(), MergeError> {
     let mut merge = Merge::new(pieces, fields.to_vec(), TimeRange::ALL);
     while let Some(rows) = merge.next_block()? {
         let rows = without_empty_rows(rows);

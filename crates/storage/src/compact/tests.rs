@@ -25,6 +25,7 @@ fn files(shape: &[(u8, u64)]) -> Vec<FileEntry> {
             rows: 1,
             series: 1,
             times: (0, 0),
+            masked_from: 0,
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{Batch, BucketId, LogPosition, PartitionOp, Table, Timestamp};
+use model::{Batch, BucketId, Deletion, LogPosition, PartitionOp, Table, Timestamp};
 use roaring::RoaringBitmap;
 
 use super::Inner;
@@ -22,9 +22,12 @@ impl Inner {
         }
         match op {
             PartitionOp::Write(batch) => {
-                state.write(batch, now);
+                state.write(position.index, batch, now);
                 self.counters.rows_applied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
                 state.active_bytes > self.options.memtable_bytes_max
+            }
+            PartitionOp::Delete(deletion) => {
+                state.delete(position.index, deletion, now) > self.options.purge_tombstones_min
             }
             PartitionOp::DropShards { bucket, ending_by } => {
                 state.drop_shards(position.index, *bucket, *ending_by)
@@ -35,11 +38,21 @@ impl Inner {
 }
 
 impl State {
-    fn write(&mut self, batch: &Batch, now: Duration) {
+    /// Hides what the bucket holds of a deletion; returns the number of the bucket's tombstones.
+    fn delete(&mut self, index: u64, deletion: &Deletion, now: Duration) -> usize {
+        let Some(bucket) = self.buckets.get_mut(&deletion.bucket) else { return 0 };
+        if !deletion.range.is_empty() {
+            bucket.tombstones.add(deletion, index, bucket.last_write, now);
+        }
+        bucket.tombstones.len()
+    }
+
+    fn write(&mut self, index: u64, batch: &Batch, now: Duration) {
         if batch.is_empty() {
             return;
         }
         let mut bucket = self.buckets.remove(&batch.bucket).unwrap_or_default();
+        bucket.last_write = index;
         for table in &batch.tables {
             let added = bucket.write_table(table, batch.shard_duration_ns, now, &mut || self.new_shard_id());
             self.active_bytes += added;
@@ -90,6 +103,7 @@ impl Bucket {
         let full = self.layouts.intern(&table.fields);
         let full_columns: Vec<_> = table.columns.iter().collect();
         let mut grown = 0;
+        let masked_from = self.tombstones.masked_from();
         for (series, rows) in table.series_ranges() {
             if rows.is_empty() {
                 continue;
@@ -111,14 +125,16 @@ impl Bucket {
                 let before = shard.active.bytes;
                 let is_new = match sparse_columns(&table.columns, &part) {
                     None => {
-                        let source = Source { layout: &full, times: &table.times, columns: &full_columns };
+                        let (times, columns) = (&table.times, &full_columns);
+                        let source = Source { layout: &full, times, columns, masked_from };
                         shard.active.append(id, &series.key, &source, part, &mut self.layouts)
                     }
                     Some(present) => {
                         let fields: Vec<_> = present.iter().map(|&i| table.fields[i].clone()).collect();
                         let columns: Vec<_> = present.iter().map(|&i| &table.columns[i]).collect();
                         let layout: Arc<Layout> = self.layouts.intern(&fields);
-                        let source = Source { layout: &layout, times: &table.times, columns: &columns };
+                        let (times, columns) = (&table.times, &columns);
+                        let source = Source { layout: &layout, times, columns, masked_from };
                         shard.active.append(id, &series.key, &source, part, &mut self.layouts)
                     }
                 };

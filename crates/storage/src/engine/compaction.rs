@@ -3,7 +3,8 @@
 //! ```text
 //!  plan (pure, per shard) -> merge (no locks) -> manifest lock: inputs still live? -> record -> install
 //! ```
-//! A merge that fails leaves its inputs in place; its shard waits, twice as long each time.
+//! A merge leaves out what deletes hide that are durable; where nothing else is left to merge, a file with deleted rows
+//! is rewritten alone. A merge that fails leaves its inputs in place; its shard waits, twice as long each time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use model::{BucketId, SeriesKey};
 use parking_lot::Mutex;
 
 use super::flush::in_order;
-use super::state::{Shard, ShardId, file_path, shard_dir};
+use super::state::{Bucket, Shard, ShardId, file_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
 use crate::compact::plan::{Plan, plan};
@@ -23,6 +24,7 @@ use crate::error::{FatalError, WriteError};
 use crate::index::{SeriesId, compare_keys};
 use crate::jobs::JobClass;
 use crate::manifest::{AppendError, Edit, FileEntry};
+use crate::tombstone::Masks;
 use crate::tsm::TsmFile;
 
 /// What the scheduling remembers.
@@ -52,6 +54,8 @@ struct Task {
     shard: ShardId,
     plan: Plan,
     inputs: Vec<Arc<TsmFile>>,
+    /// What the merge leaves out.
+    masks: Masks,
 }
 
 impl Inner {
@@ -99,6 +103,13 @@ impl Inner {
         let cold_after = Duration::from_millis(self.options.cold_after_ms);
         let quarantine = self.compactions.quarantine.lock();
         let state = self.state.read();
+        let durable = state.durable;
+        let purge = Purge {
+            durable,
+            after: Duration::from_millis(if all_are_cold { 0 } else { self.options.purge_after_ms }),
+            tombstones_min: self.options.purge_tombstones_min,
+            now,
+        };
         let candidates = state.shards().filter_map(|(bucket, shard)| {
             if quarantine.get(&shard.id).is_some_and(|q| now < q.until) {
                 return None;
@@ -106,11 +117,16 @@ impl Inner {
             let is_quiet = now.saturating_sub(shard.touched) >= cold_after && shard.active.is_empty();
             let is_cold = all_are_cold || (is_quiet && shard.range.end <= wall);
             let entries: Vec<&FileEntry> = shard.files.iter().map(|f| &f.entry).collect();
-            Some((bucket, shard, plan(&entries, is_cold, &self.options)?))
+            let plan = plan(&entries, is_cold, &self.options);
+            Some((bucket, shard, plan.or_else(|| purge.plan(state.buckets.get(&bucket)?, shard))?))
         });
         let (bucket, shard, plan) = candidates.max_by_key(|(_, _, plan)| plan.inputs.len())?;
         let inputs = files_of(shard, &plan)?;
-        Some(Task { bucket, shard: shard.id, plan, inputs })
+        let masks = match (durable, state.buckets.get(&bucket)) {
+            (Some(durable), Some(found)) => found.tombstones.masks(shard.range, durable, &found.index),
+            _ => Masks::default(),
+        };
+        Some(Task { bucket, shard: shard.id, plan, inputs, masks })
     }
 
     /// Runs and installs a merge; a failure is reported and remembered here.
@@ -139,10 +155,11 @@ impl Inner {
     }
 
     fn merge_and_install(&self, task: Task) -> Result<(), MergeError> {
-        let Task { bucket, shard, plan, inputs } = task;
+        let Task { bucket, shard, plan, inputs, masks } = task;
         let first = inputs.first().expect("a plan has inputs");
         let range = first.entry.shard;
         let order = inputs.iter().map(|f| f.entry.order).max().unwrap_or(0);
+        let masked_from = inputs.iter().map(|f| f.entry.masked_from).max().unwrap_or(0).max(masks.end());
         let dir = shard_dir(&self.dir, bucket, range);
         let needed = inputs.iter().map(|f| f.entry.bytes).sum::<u64>();
         let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
@@ -153,10 +170,11 @@ impl Inner {
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
         let effort = Effort::Dense(self.options.dense_compression_level);
-        let written = run(&*self.vfs, &inputs, &path, plan.density, effort, || {
+        let written = run(&*self.vfs, &inputs, &masks, &path, plan.density, effort, || {
             self.is_closing() || self.fatal.get().is_some()
         })
         .and_then(|finished| {
+            let Some(finished) = finished else { return Ok(None) };
             self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
             let entry = FileEntry {
                 number,
@@ -170,9 +188,10 @@ impl Inner {
                 rows: finished.rows,
                 series: finished.series,
                 times: finished.times,
+                masked_from,
             };
             let file = TsmFile::open(&*self.vfs, &path, &entry, in_order(series_of(&inputs)))?;
-            Ok(Arc::new(file))
+            Ok(Some(Arc::new(file)))
         });
         let file = match written {
             Ok(file) => file,
@@ -181,14 +200,19 @@ impl Inner {
                 return Err(error);
             }
         };
-        let bytes = file.entry.bytes;
+        if file.is_none() {
+            // Everything was deleted.
+            self.discard(&path);
+        }
+        let mut manifest = self.manifest.lock();
+        let settled = self.settled_without(bucket, &plan.inputs, file.as_ref());
         let edit = Edit {
-            durable: None,
-            added: vec![file.entry.clone()],
+            added: file.iter().map(|file| file.entry.clone()).collect(),
             removed: plan.inputs,
             next_number: self.next_file.load(Ordering::Relaxed),
+            tombstones_removed: settled,
+            ..Edit::default()
         };
-        let mut manifest = self.manifest.lock();
         if edit.removed.iter().any(|n| !manifest.live().files.contains_key(n)) {
             // The shard was dropped, and the drop is in the manifest already.
             drop(manifest);
@@ -212,19 +236,37 @@ impl Inner {
         let mut state = self.state.write();
         let is_input = |f: &Arc<TsmFile>| edit.removed.contains(&f.entry.number);
         let now = self.clock.monotonic();
+        let bytes = file.as_ref().map_or(0, |file| file.entry.bytes);
         if let Some(live) = state.shard_mut(bucket, shard) {
             live.files.retain(|f| !is_input(f));
             let touched = live.touched;
-            live.add_file(file, now);
+            file.into_iter().for_each(|file| live.add_file(file, now));
             live.touched = touched;
         } else if let Some(dropped) = state.dropped_mut(shard) {
             dropped.files.retain(|f| !is_input(f));
-            dropped.files.push(file);
+            dropped.files.extend(file);
         }
+        if let Some(found) = state.buckets.get_mut(&bucket) {
+            found.tombstones.remove(&edit.tombstones_removed);
+            if !masks.touched().is_empty() {
+                found.forget_gone(shard);
+            }
+        }
+        state.forget_empty(bucket);
         state.dead.extend(inputs);
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         self.counters.compaction_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The durable tombstones of a bucket that hide no row of any file once `output` has replaced `inputs`.
+    fn settled_without(&self, bucket: BucketId, inputs: &[u64], output: Option<&Arc<TsmFile>>) -> Vec<u64> {
+        let state = self.state.read();
+        let (Some(found), Some(durable)) = (state.buckets.get(&bucket), state.durable) else {
+            return Vec::new();
+        };
+        let others = state.files_of(bucket).filter(|file| !inputs.contains(&file.entry.number));
+        found.tombstones.settled(durable, others.chain(output), &found.index)
     }
 
     /// Removes an output that is not used. If that fails, opening the engine removes it.
@@ -237,6 +279,27 @@ impl Inner {
         if let Err(error) = removed {
             tracing::warn!(path = %path.display(), %error, "cannot remove the output of a failed flush or merge");
         }
+    }
+}
+
+/// Which files are rewritten for the sake of deleted rows alone.
+struct Purge {
+    /// Deletes up to here are durable.
+    durable: Option<u64>,
+    after: Duration,
+    tombstones_min: usize,
+    now: Duration,
+}
+
+impl Purge {
+    /// The first file of a shard that holds rows deleted long enough ago.
+    fn plan(&self, bucket: &Bucket, shard: &Shard) -> Option<Plan> {
+        let after = if bucket.tombstones.len() > self.tombstones_min { Duration::ZERO } else { self.after };
+        let is_due = |file: &&Arc<TsmFile>| {
+            let since = bucket.tombstones.hides_rows_since(self.durable?, file, &bucket.index)?;
+            Some(self.now.saturating_sub(since) >= after)
+        };
+        shard.files.iter().find(|file| is_due(file) == Some(true)).map(|file| Plan::alone(&file.entry))
     }
 }
 

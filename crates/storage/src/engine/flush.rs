@@ -4,12 +4,14 @@
 //!  freeze (state lock: move pointers) -> write files, sync, sync directories -> manifest record, sync
 //!         -> install (state lock: swap frozen buffers for files) -> notify -> removal, compaction
 //! ```
-//! A drop that is applied while the flush writes has a position after the flush's, so the record still adds the
+//! Deletes up to the flush's position are applied to the rows as they are written, and stand in the record as long as
+//! older files hold rows of them. A drop that is applied while the flush writes has a position after the flush's, so the record still adds the
 //! dropped shard's files; they go straight to those that the next record removes.
 //!
 //! Without room (a full file system, too many open files) nothing is in doubt: what was written is removed, the
 //! frozen buffers stay as they are, and the same flush is tried again. Any other failure stops the engine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,9 +26,10 @@ use crate::error::{FatalError, FlushError, OpenError, WriteError, is_no_room};
 use crate::index::{SeriesId, compare_keys};
 use crate::jobs::JobClass;
 use crate::layout::same_field;
-use crate::manifest::{AppendError, Durable, Edit, FileEntry};
+use crate::manifest::{AppendError, Durable, Edit, FileEntry, Manifest};
 use crate::memtable::{Chunk, SeriesBuffer, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
+use crate::tombstone::{Masked, Masks, SeriesMask, Tombstones};
 use crate::tsm::format::Density;
 use crate::tsm::{TsmFile, Writer};
 
@@ -82,6 +85,8 @@ struct FrozenShard {
 pub(super) struct Frozen {
     durable: Durable,
     shards: Vec<FrozenShard>,
+    /// All deletes that are pending at the position.
+    tombstones: BTreeMap<BucketId, Tombstones>,
 }
 
 /// A file that a flush has written, and the shard that it is for.
@@ -183,7 +188,9 @@ impl Inner {
         }
         state.frozen_bytes = std::mem::take(&mut state.active_bytes);
         let durable = Durable { position, membership: state.membership.clone() };
-        Some(Frozen { durable, shards })
+        let tombstones = state.buckets.iter().map(|(id, bucket)| (*id, bucket.tombstones.clone()));
+        let tombstones = tombstones.filter(|(_, tombstones)| !tombstones.is_empty()).collect();
+        Some(Frozen { durable, shards, tombstones })
     }
 
     fn write_and_install(&self, frozen: &Frozen) -> Result<(), FlushError> {
@@ -201,8 +208,20 @@ impl Inner {
     fn write_files(&self, frozen: &Frozen, files: &mut Vec<NewFile>) -> Result<(), FlushError> {
         for shard in &frozen.shards {
             // What was dropped since needs no file: the drop is in the log behind this flush.
-            let is_dropped = self.state.read().shard(shard.bucket, shard.id).is_none();
-            if !is_dropped && let Some(file) = self.write_shard(shard)? {
+            let masks = {
+                let state = self.state.read();
+                if state.shard(shard.bucket, shard.id).is_none() {
+                    continue;
+                }
+                match (frozen.tombstones.get(&shard.bucket), state.buckets.get(&shard.bucket)) {
+                    (Some(tombstones), Some(bucket)) => {
+                        tombstones.masks(shard.range, frozen.durable.position.index, &bucket.index)
+                    }
+                    _ => Masks::default(),
+                }
+            };
+            let masked_from = frozen.durable.position.index + 1;
+            if let Some(file) = self.write_shard(shard, &masks, masked_from)? {
                 files.push((shard.bucket, shard.id, Arc::new(file)));
             }
         }
@@ -224,6 +243,7 @@ impl Inner {
             added: files.iter().map(|(_, _, file)| file.entry.clone()).collect(),
             removed: self.files_dropped_until(position.index),
             next_number: self.next_file.load(Ordering::Relaxed),
+            ..self.tombstones_edit(frozen, &manifest)
         };
         manifest.append(&*self.vfs, &edit).map_err(|error| match error {
             AppendError::NotDone(error) => error.into(),
@@ -242,6 +262,7 @@ impl Inner {
             }
         }
         state.frozen_bytes = 0;
+        state.durable = Some(position.index);
         for (bucket, id, file) in files {
             self.counters.flush_bytes.fetch_add(file.entry.bytes, Ordering::Relaxed);
             if let Some(shard) = state.shard_mut(*bucket, *id) {
@@ -250,7 +271,42 @@ impl Inner {
                 dropped.files.push(Arc::clone(file));
             }
         }
+        for (id, tombstones) in &frozen.tombstones {
+            let kept = &manifest.live().tombstones;
+            let Some(bucket) = state.buckets.get_mut(id) else { continue };
+            let settled: Vec<u64> = tombstones.sequences().filter(|s| !kept.contains_key(s)).collect();
+            bucket.tombstones.remove(&settled);
+            for shard in frozen.shards.iter().filter(|shard| shard.bucket == *id) {
+                bucket.forget_gone(shard.id);
+            }
+            state.forget_empty(*id);
+        }
         Ok(())
+    }
+
+    /// What a flush changes of the manifest's tombstones: afterwards it has those pending at the flush's position for
+    /// which some file is still to be rewritten.
+    fn tombstones_edit(&self, frozen: &Frozen, manifest: &Manifest) -> Edit {
+        let state = self.state.read();
+        let mut edit = Edit::default();
+        let until = frozen.durable.position.index;
+        let mut kept = std::collections::BTreeSet::new();
+        for (id, tombstones) in &frozen.tombstones {
+            let settled = match state.buckets.get(id) {
+                Some(bucket) => tombstones.settled(until, state.files_of(*id), &bucket.index),
+                // Dropped behind the flush's position: what its series were is not known any more.
+                None => Vec::new(),
+            };
+            for entry in tombstones.entries(*id).filter(|entry| !settled.contains(&entry.sequence)) {
+                kept.insert(entry.sequence);
+                if !manifest.live().tombstones.contains_key(&entry.sequence) {
+                    edit.tombstones_added.push(entry);
+                }
+            }
+        }
+        edit.tombstones_removed =
+            manifest.live().tombstones.keys().filter(|sequence| !kept.contains(sequence)).copied().collect();
+        edit
     }
 
     fn files_dropped_until(&self, index: u64) -> Vec<u64> {
@@ -260,12 +316,17 @@ impl Inner {
     }
 
     /// Writes one shard's file and opens it; `None` when there is nothing to write.
-    fn write_shard(&self, shard: &FrozenShard) -> Result<Option<TsmFile>, FlushError> {
+    fn write_shard(
+        &self,
+        shard: &FrozenShard,
+        masks: &Masks,
+        masked_from: u64,
+    ) -> Result<Option<TsmFile>, FlushError> {
         let dir = shard_dir(&self.dir, shard.bucket, shard.range);
         self.vfs.create_dir_all(&dir).map_err(WriteError::new("create", &dir))?;
         let number = self.next_file_number();
         let path = file_path(&self.dir, shard.bucket, shard.range, number);
-        let written = self.write_shard_to(shard, number, &path);
+        let written = self.write_shard_to(shard, masks, masked_from, number, &path);
         if let Err(FlushError::NoRoom { .. }) = &written {
             self.discard(&path);
         }
@@ -275,6 +336,8 @@ impl Inner {
     fn write_shard_to(
         &self,
         shard: &FrozenShard,
+        masks: &Masks,
+        masked_from: u64,
         number: u64,
         path: &Path,
     ) -> Result<Option<TsmFile>, FlushError> {
@@ -283,8 +346,8 @@ impl Inner {
             shard.buffer.series.iter().map(|(id, buffer)| (*id, buffer)).collect();
         series.sort_by(|a, b| compare_keys(&a.1.key, &b.1.key));
         let mut writer = Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, effort)?;
-        for (_, buffer) in &series {
-            write_series(&mut writer, buffer)?;
+        for (id, buffer) in &series {
+            write_series(&mut writer, buffer, &masks.of_series(*id, &buffer.key))?;
         }
         if writer.series_count() == 0 {
             drop(writer);
@@ -304,6 +367,7 @@ impl Inner {
             rows: finished.rows,
             series: finished.series,
             times: finished.times,
+            masked_from,
         };
         let known = series.into_iter().map(|(id, buffer)| (id, buffer.key.clone())).collect();
         let opened = TsmFile::open(&*self.vfs, path, &entry, in_order(known));
@@ -316,7 +380,7 @@ impl Inner {
     }
 }
 
-fn write_series(writer: &mut Writer, buffer: &SeriesBuffer) -> Result<(), WriteError> {
+fn write_series(writer: &mut Writer, buffer: &SeriesBuffer, mask: &SeriesMask<'_>) -> Result<(), WriteError> {
     let mut fields: Vec<model::FieldDef> = Vec::new();
     let mut last_layout = None;
     for chunk in &buffer.chunks {
@@ -334,7 +398,10 @@ fn write_series(writer: &mut Writer, buffer: &SeriesBuffer) -> Result<(), WriteE
         .chunks
         .iter()
         .zip(0..)
-        .map(|(chunk, sequence)| MemoryPiece { chunk: Arc::clone(chunk), sequence })
+        .filter_map(|(chunk, sequence)| {
+            let hidden = mask.hidden(chunk.masked_from(), chunk.times());
+            Masked::new(MemoryPiece { chunk: Arc::clone(chunk), sequence }, hidden)
+        })
         .collect();
     let mut merge = Merge::new(pieces, fields.clone(), TimeRange::ALL);
     writer.begin_series(&buffer.key);

@@ -18,6 +18,7 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
     let mut state = State::default();
     if let Some(durable) = &live.durable {
         state.applied = Some(durable.position);
+        state.durable = Some(durable.position.index);
         state.membership = durable.membership.clone();
     }
     for entry in live.files.values() {
@@ -36,6 +37,14 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
         shard.presence.extend(file.series.iter().map(|s| s.id));
         shard.add_file(Arc::new(file), now);
         state.buckets.insert(entry.bucket, bucket);
+    }
+    let last_write = live.durable.as_ref().map_or(0, |durable| durable.position.index);
+    state.buckets.values_mut().for_each(|bucket| bucket.last_write = last_write);
+    for entry in live.tombstones.values() {
+        // Where no file is left, there is nothing to hide.
+        if let Some(bucket) = state.buckets.get_mut(&entry.deletion.bucket) {
+            bucket.tombstones.restore(entry, now);
+        }
     }
     Ok(state)
 }

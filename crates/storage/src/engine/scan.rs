@@ -15,6 +15,7 @@ use crate::index::{Selection, SeriesId};
 use crate::layout::same_field;
 use crate::memtable::{IdMap, SeriesBuffer, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
+use crate::tombstone::{Masked, Masks, hides_all};
 use crate::tsm::{ChunkPiece, TsmFile};
 
 /// One shard as it was when the scan began.
@@ -33,11 +34,14 @@ pub(super) struct Snapshot {
     pub(super) series: Vec<(SeriesId, SeriesKey)>,
     /// By time.
     pub(super) shards: Vec<ShardSnapshot>,
+    /// What is deleted of it.
+    pub(super) masks: Masks,
 }
 
 impl Snapshot {
     /// The series that a predicate selects, with what the shards that overlap `range` hold of them.
     pub(super) fn of(bucket: &Bucket, range: TimeRange, predicate: &Predicate) -> Self {
+        let masks = bucket.tombstones.masks(range, u64::MAX, &bucket.index);
         let selection = bucket.index.select(predicate);
         let shards: Vec<_> = bucket.shards.iter().filter(|s| s.range.overlaps(&range)).collect();
         let mut wanted = RoaringBitmap::new();
@@ -51,7 +55,42 @@ impl Snapshot {
                 active: of_series(&shard.active, &wanted),
             })
             .collect();
-        Self { selection, series: bucket.index.sorted(&wanted), shards }
+        Self { selection, series: bucket.index.sorted(&wanted), shards, masks }
+    }
+
+    /// Visits the fields of which a series has values in the snapshot's shards; some more than once.
+    pub(super) fn each_field(&self, id: SeriesId, key: &SeriesKey, mut visit: impl FnMut(&str)) {
+        let mask = self.masks.of_series(id, key);
+        for shard in &self.shards {
+            for file in &shard.files {
+                if let Some(series) = file.find(id) {
+                    let hidden = mask.hidden(file.entry.masked_from, series.times);
+                    let left = |f: &&FieldDef| !hides_all(&hidden, series.times, Some(&f.name));
+                    file.fields_of(series).filter(left).for_each(|f| visit(&f.name));
+                }
+            }
+            for chunk in shard.buffers(id).flat_map(|b| &b.chunks) {
+                let hidden = mask.hidden(chunk.masked_from(), chunk.times());
+                let left = |f: &&FieldDef| !hides_all(&hidden, chunk.times(), Some(&f.name));
+                chunk.layout().fields.iter().filter(left).for_each(|f| visit(&f.name));
+            }
+        }
+    }
+
+    /// Takes out the series that have no field left.
+    pub(super) fn forget_deleted(&mut self) {
+        if self.masks.touched().is_empty() {
+            return;
+        }
+        let mut series = std::mem::take(&mut self.series);
+        series.retain(|(id, key)| {
+            let mut any = !self.masks.touched().contains(*id);
+            if !any {
+                self.each_field(*id, key, |_| any = true);
+            }
+            any
+        });
+        self.series = series;
     }
 
     /// Whether a field of a series passes.
@@ -97,7 +136,7 @@ struct OpenSeries {
 
 struct ShardMerge {
     fields: Vec<FieldDef>,
-    merge: Merge<SeriesPiece>,
+    merge: Merge<Masked<SeriesPiece>>,
 }
 
 impl std::fmt::Debug for OpenSeries {
@@ -110,6 +149,18 @@ impl std::fmt::Debug for OpenSeries {
 enum SeriesPiece {
     Chunk(ChunkPiece),
     Memory(MemoryPiece),
+}
+
+impl SeriesPiece {
+    /// The same page by page.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let (chunk, memory) = match self {
+            Self::Chunk(chunk) => (Some(chunk), None),
+            Self::Memory(memory) => (None, Some(memory)),
+        };
+        let pages = chunk.into_iter().flat_map(ChunkPiece::split).map(Self::Chunk);
+        pages.chain(memory.map(Self::Memory))
+    }
 }
 
 impl Piece for SeriesPiece {
@@ -219,17 +270,24 @@ impl Scan {
             }
         };
         let mut pieces = Vec::new();
+        let mask = self.snapshot.masks.of_series(id, key);
         let overlaps = |times: (i64, i64)| times.0 < self.range.end.0 && self.range.start.0 <= times.1;
         let mut in_files = Vec::new();
         for file in &shard.files {
             let Some(series) = file.find(id).filter(|s| overlaps(s.times)) else { continue };
+            if hides_all(&mask.hidden(file.entry.masked_from, series.times), series.times, None) {
+                continue;
+            }
             file.fields_of(series).for_each(&mut add);
             in_files.push((file, series));
         }
         let chunks = shard.buffers(id).flat_map(|b| &b.chunks).zip(0..);
         for (chunk, sequence) in chunks.filter(|(chunk, _)| chunk.rows() > 0 && overlaps(chunk.times())) {
-            chunk.layout().fields.iter().for_each(&mut add);
-            pieces.push(SeriesPiece::Memory(MemoryPiece { chunk: Arc::clone(chunk), sequence }));
+            let piece = SeriesPiece::Memory(MemoryPiece { chunk: Arc::clone(chunk), sequence });
+            if let Some(piece) = Masked::new(piece, mask.hidden(chunk.masked_from(), chunk.times())) {
+                chunk.layout().fields.iter().for_each(&mut add);
+                pieces.push(piece);
+            }
         }
         if fields.is_empty() {
             return Ok(None);
@@ -241,7 +299,8 @@ impl Scan {
                 let end = pages.partition_point(|p| p.times.0 < self.range.end.0);
                 if first < end {
                     let piece = ChunkPiece { pages: first..end, ..ChunkPiece::whole(file, &chunk) };
-                    pieces.push(SeriesPiece::Chunk(piece));
+                    let hidden = mask.hidden(file.entry.masked_from, piece.times());
+                    pieces.extend(Masked::new(SeriesPiece::Chunk(piece), hidden));
                 }
             }
         }
@@ -252,14 +311,15 @@ impl Scan {
 }
 
 /// Chunks that overlap something are merged page by page, so that a merge holds pages and not chunks.
-fn split_where_overlapping(mut pieces: Vec<SeriesPiece>) -> Vec<SeriesPiece> {
+fn split_where_overlapping(mut pieces: Vec<Masked<SeriesPiece>>) -> Vec<Masked<SeriesPiece>> {
     pieces.sort_by_key(|p| (p.times().0, p.rank()));
     let alone = stand_alone(&pieces);
     let mut out = Vec::with_capacity(pieces.len());
     for (piece, alone) in pieces.into_iter().zip(alone) {
-        match piece {
-            SeriesPiece::Chunk(piece) if !alone => out.extend(piece.split().map(SeriesPiece::Chunk)),
-            piece => out.push(piece),
+        if alone {
+            out.push(piece);
+        } else {
+            out.extend(piece.split(SeriesPiece::split));
         }
     }
     out

@@ -7,24 +7,25 @@ use model::{SchemaQuestion, SchemaRequest, SeriesKey};
 use super::Engine;
 use super::scan::Snapshot;
 use crate::error::ReadError;
-use crate::index::SeriesId;
 
 impl Engine {
     /// The answer to a question about the schema: sorted, distinct. Time counts by shard: what has rows in a
-    /// shard that overlaps the range exists.
+    /// shard that overlaps the range exists. What deletes have left nothing of is gone at once where whole series or
+    /// fields were deleted, and where single rows were, when a merge has left them out.
     pub fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ReadError> {
-        let snapshot = {
+        let mut snapshot = {
             let state = self.inner.state.read();
             let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Vec::new()) };
             Snapshot::of(bucket, request.range, &request.predicate)
         };
+        snapshot.forget_deleted();
         let mut names = BTreeSet::new();
         for (id, key) in &snapshot.series {
             let needs_fields =
                 request.question == SchemaQuestion::FieldKeys || !snapshot.selection.all.contains(*id);
             if needs_fields {
                 let mut any = false;
-                snapshot.each_field(*id, |field| {
+                snapshot.each_field(*id, key, |field| {
                     if snapshot.accepts(&request.predicate, *id, key, field) {
                         any = true;
                         if request.question == SchemaQuestion::FieldKeys && !names.contains(field) {
@@ -54,21 +55,5 @@ fn add_names(names: &mut BTreeSet<String>, question: &SchemaQuestion, key: &Seri
         SchemaQuestion::TagValues(wanted) => key.tag(wanted).into_iter().for_each(add),
         SchemaQuestion::Series => add(&key.to_string()),
         SchemaQuestion::FieldKeys => {}
-    }
-}
-
-impl Snapshot {
-    /// The fields that a series has in the snapshot's shards; some more than once.
-    fn each_field(&self, id: SeriesId, mut visit: impl FnMut(&str)) {
-        for shard in &self.shards {
-            for file in &shard.files {
-                if let Some(series) = file.find(id) {
-                    file.fields_of(series).for_each(|f| visit(&f.name));
-                }
-            }
-            for chunk in shard.buffers(id).flat_map(|b| &b.chunks) {
-                chunk.layout().fields.iter().for_each(|f| visit(&f.name));
-            }
-        }
     }
 }

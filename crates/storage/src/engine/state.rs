@@ -11,6 +11,7 @@ use roaring::RoaringBitmap;
 use crate::index::SeriesIndex;
 use crate::layout::Layouts;
 use crate::memtable::ShardBuffer;
+use crate::tombstone::Tombstones;
 use crate::tsm::TsmFile;
 
 /// A shard as long as it lives: a range that is dropped and written again is another shard.
@@ -40,6 +41,10 @@ pub(super) struct Bucket {
     /// By time; no two overlap.
     pub(super) shards: Vec<Shard>,
     pub(super) layouts: Layouts,
+    /// Deletes that files or memory still hold rows of.
+    pub(super) tombstones: Tombstones,
+    /// Index of the last entry that wrote to the bucket.
+    pub(super) last_write: u64,
 }
 
 /// Files of shards that are dropped in memory and not yet in the manifest.
@@ -55,6 +60,8 @@ pub(super) struct Dropped {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) applied: Option<LogPosition>,
+    /// Index of the entry up to which everything is in the manifest.
+    pub(super) durable: Option<u64>,
     pub(super) membership: Vec<u8>,
     pub(super) buckets: BTreeMap<BucketId, Bucket>,
     pub(super) dropped: Vec<Dropped>,
@@ -97,6 +104,20 @@ impl State {
 
     pub(super) fn shard_mut(&mut self, bucket: BucketId, id: ShardId) -> Option<&mut Shard> {
         self.buckets.get_mut(&bucket)?.shards.iter_mut().find(|s| s.id == id)
+    }
+
+    /// The files of a bucket that the manifest may name: live ones, and those whose shard is dropped only in memory.
+    pub(super) fn files_of(&self, bucket: BucketId) -> impl Iterator<Item = &Arc<TsmFile>> + Clone {
+        let live = self.buckets.get(&bucket).into_iter().flat_map(|b| &b.shards).flat_map(|s| &s.files);
+        let dropped = self.dropped.iter().flat_map(|d| &d.files).filter(move |f| f.entry.bucket == bucket);
+        live.chain(dropped)
+    }
+
+    /// Forgets the bucket when it holds nothing.
+    pub(super) fn forget_empty(&mut self, bucket: BucketId) {
+        if self.buckets.get(&bucket).is_some_and(|b| b.shards.is_empty()) {
+            self.buckets.remove(&bucket);
+        }
     }
 
     pub(super) fn dropped_mut(&mut self, id: ShardId) -> Option<&mut Dropped> {
@@ -147,6 +168,21 @@ impl Bucket {
         }
         self.shards.insert(at, new(range));
         at
+    }
+
+    /// Takes note that rows of a shard may be gone from its files: series without rows leave it, and the index where
+    /// no other shard has them; a shard that holds nothing goes.
+    pub(super) fn forget_gone(&mut self, id: ShardId) {
+        let Some(at) = self.shards.iter().position(|s| s.id == id) else { return };
+        let shard = &mut self.shards[at];
+        let mut held: RoaringBitmap = shard.active.series.keys().copied().collect();
+        held.extend(shard.frozen.iter().flat_map(|f| f.series.keys().copied()));
+        shard.files.iter().for_each(|file| held.extend(file.series.iter().map(|s| s.id)));
+        let gone = std::mem::replace(&mut shard.presence, held) - &shard.presence;
+        if shard.files.is_empty() && shard.active.is_empty() && shard.frozen.is_none() {
+            self.shards.remove(at);
+        }
+        self.forget_absent(gone);
     }
 
     /// Forgets the series that no shard holds any more. `candidates` are those of shards that are gone.

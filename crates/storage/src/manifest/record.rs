@@ -3,19 +3,21 @@
 //! ```text
 //! payload  | version | flags | [position: index, term, leader | membership] | next file number
 //!          | number of added | file ... | number of removed | file number ... |
+//!          | number of tombstones added | tombstone ... | number removed | sequence ... |
 //! file     | number, order, level, density, bucket, shard start, shard end, bytes, rows, series,
-//!            first time, last time | xxh3-64 of the file (8) |
+//!            first time, last time, masked from | xxh3-64 of the file (8) |
+//! tombstone | sequence, bucket, start, end | predicate as model::predicate::codec writes it |
 //! ```
 //! Integers are varints, signed ones zigzag.
 
 use std::collections::BTreeMap;
 
-use model::{BucketId, LogPosition, ReplicaId, TimeRange, Timestamp, varint};
+use model::{BucketId, Deletion, LogPosition, ReplicaId, TimeRange, Timestamp, predicate, varint};
 
 use crate::error::Damage;
 use crate::tsm::format::{Density, put_i64, take_array, take_i64, take_len, take_u64};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const HAS_POSITION: u64 = 1;
 
 /// A live file.
@@ -37,6 +39,16 @@ pub(crate) struct FileEntry {
     pub(crate) series: u64,
     /// First and last time, both inclusive.
     pub(crate) times: (i64, i64),
+    /// Tombstones of this sequence and later hide rows of the file; earlier ones were applied when it was written.
+    pub(crate) masked_from: u64,
+}
+
+/// A delete that files are still to be rewritten for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TombstoneEntry {
+    /// Index of the log entry that brought it. It hides what was written before.
+    pub(crate) sequence: u64,
+    pub(crate) deletion: Deletion,
 }
 
 /// A log position up to which everything is in files, with the membership of the group at that position.
@@ -47,7 +59,7 @@ pub(crate) struct Durable {
 }
 
 /// A change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Edit {
     pub(crate) durable: Option<Durable>,
     pub(crate) added: Vec<FileEntry>,
@@ -55,14 +67,19 @@ pub(crate) struct Edit {
     pub(crate) removed: Vec<u64>,
     /// Numbers from here on were never used.
     pub(crate) next_number: u64,
+    pub(crate) tombstones_added: Vec<TombstoneEntry>,
+    /// Sequences of tombstones.
+    pub(crate) tombstones_removed: Vec<u64>,
 }
 
 /// What the records add up to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Live {
     pub(crate) durable: Option<Durable>,
     pub(crate) files: BTreeMap<u64, FileEntry>,
     pub(crate) next_number: u64,
+    /// By sequence.
+    pub(crate) tombstones: BTreeMap<u64, TombstoneEntry>,
 }
 
 impl Live {
@@ -77,6 +94,12 @@ impl Live {
             self.files.insert(file.number, file.clone());
         }
         self.next_number = self.next_number.max(edit.next_number);
+        for sequence in &edit.tombstones_removed {
+            self.tombstones.remove(sequence);
+        }
+        for tombstone in &edit.tombstones_added {
+            self.tombstones.insert(tombstone.sequence, tombstone.clone());
+        }
     }
 
     pub(crate) fn to_edit(&self) -> Edit {
@@ -85,6 +108,8 @@ impl Live {
             added: self.files.values().cloned().collect(),
             removed: Vec::new(),
             next_number: self.next_number,
+            tombstones_added: self.tombstones.values().cloned().collect(),
+            tombstones_removed: Vec::new(),
         }
     }
 }
@@ -108,6 +133,10 @@ impl Edit {
         self.added.iter().for_each(|file| file.encode(out));
         varint::put(out, self.removed.len() as u64);
         self.removed.iter().for_each(|number| varint::put(out, *number));
+        varint::put(out, self.tombstones_added.len() as u64);
+        self.tombstones_added.iter().for_each(|tombstone| tombstone.encode(out));
+        varint::put(out, self.tombstones_removed.len() as u64);
+        self.tombstones_removed.iter().for_each(|sequence| varint::put(out, *sequence));
     }
 
     pub(crate) fn decode(mut input: &[u8]) -> Result<Self, Damage> {
@@ -137,11 +166,40 @@ impl Edit {
         for _ in 0..take_len(input)? {
             removed.push(take_u64(input)?);
         }
+        let mut tombstones_added = Vec::new();
+        for _ in 0..take_len(input)? {
+            tombstones_added.push(TombstoneEntry::decode(input)?);
+        }
+        let mut tombstones_removed = Vec::new();
+        for _ in 0..take_len(input)? {
+            tombstones_removed.push(take_u64(input)?);
+        }
         if input.is_empty() {
-            Ok(Self { durable, added, removed, next_number })
+            Ok(Self { durable, added, removed, next_number, tombstones_added, tombstones_removed })
         } else {
             Err(Damage::Malformed("manifest record"))
         }
+    }
+}
+
+impl TombstoneEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Deletion { bucket, range, predicate } = &self.deletion;
+        varint::put(out, self.sequence);
+        varint::put(out, bucket.get());
+        put_i64(out, range.start.0);
+        put_i64(out, range.end.0);
+        let predicate = predicate::codec::encode(predicate);
+        varint::put_bytes(out, &predicate.expect("a logged predicate is within its bounds"));
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self, Damage> {
+        let sequence = take_u64(input)?;
+        let bucket = BucketId::new(take_u64(input)?).ok_or(Damage::Malformed("bucket"))?;
+        let range = TimeRange::new(Timestamp(take_i64(input)?), Timestamp(take_i64(input)?));
+        let predicate = varint::take_bytes(input).ok_or(Damage::Truncated)?;
+        let predicate = predicate::codec::decode(predicate).map_err(|_why| Damage::Malformed("tombstone"))?;
+        Ok(Self { sequence, deletion: Deletion { bucket, range, predicate } })
     }
 }
 
@@ -158,6 +216,7 @@ impl FileEntry {
         }
         put_i64(out, self.times.0);
         put_i64(out, self.times.1);
+        varint::put(out, self.masked_from);
         out.extend(self.checksum.to_le_bytes());
     }
 
@@ -178,6 +237,7 @@ impl FileEntry {
             rows: take_u64(input)?,
             series: take_u64(input)?,
             times: (take_i64(input)?, take_i64(input)?),
+            masked_from: take_u64(input)?,
             checksum: u64::from_le_bytes(take_array(input)?),
         })
     }

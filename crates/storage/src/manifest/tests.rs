@@ -4,10 +4,10 @@ use std::path::Path;
 
 use disk::vfs::sim::PowerCut;
 use disk::{SimVfs, Vfs as _};
-use model::{BucketId, LogPosition, ReplicaId, TimeRange};
+use model::{BucketId, Deletion, LogPosition, Predicate, ReplicaId, Subject, Test, TimeRange};
 use proptest::prelude::*;
 
-use super::{Durable, Edit, FileEntry, Live, Manifest, frames, read_frames};
+use super::{Durable, Edit, FileEntry, Live, Manifest, TombstoneEntry, frames, read_frames};
 use crate::tsm::format::Density;
 
 fn entry(number: u64) -> FileEntry {
@@ -23,7 +23,14 @@ fn entry(number: u64) -> FileEntry {
         rows: 10,
         series: 2,
         times: (i64::MIN + 2, i64::MAX - 1),
+        masked_from: 7 * number,
     }
+}
+
+fn tombstone(sequence: u64) -> TombstoneEntry {
+    let predicate = Predicate::Compare(Subject::Measurement, Test::Eq(format!("m{sequence}")));
+    let deletion = Deletion { bucket: BucketId::new(5).unwrap(), range: TimeRange::ALL, predicate };
+    TombstoneEntry { sequence, deletion }
 }
 
 fn edit(number: u64) -> Edit {
@@ -33,6 +40,8 @@ fn edit(number: u64) -> Edit {
         added: vec![entry(number)],
         removed: if number > 4 { vec![number - 4] } else { Vec::new() },
         next_number: number + 1,
+        tombstones_added: (0..number % 3).map(|n| tombstone(number * 10 + n)).collect(),
+        tombstones_removed: if number > 2 { vec![(number - 2) * 10] } else { Vec::new() },
     }
 }
 

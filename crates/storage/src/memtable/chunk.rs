@@ -28,6 +28,8 @@ pub(crate) struct Source<'a> {
     pub(crate) layout: &'a Arc<Layout>,
     pub(crate) times: &'a [i64],
     pub(crate) columns: &'a [&'a Column],
+    /// Tombstones of this sequence and later hide the rows.
+    pub(crate) masked_from: u64,
 }
 
 /// See the module.
@@ -40,10 +42,11 @@ pub(crate) struct Chunk {
     ascending: bool,
     min_time: i64,
     max_time: i64,
+    masked_from: u64,
 }
 
 impl Chunk {
-    pub(crate) fn new(layout: Arc<Layout>) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, masked_from: u64) -> Self {
         Self {
             layout,
             words: Vec::new(),
@@ -52,7 +55,13 @@ impl Chunk {
             ascending: true,
             min_time: i64::MAX,
             max_time: i64::MIN,
+            masked_from,
         }
+    }
+
+    /// Tombstones of this sequence and later hide rows of the chunk.
+    pub(crate) fn masked_from(&self) -> u64 {
+        self.masked_from
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {
@@ -73,8 +82,12 @@ impl Chunk {
         self.words.capacity() * 8 + self.text.capacity()
     }
 
-    /// How many rows with the fields of `source` still fit; zero also when the layout lacks a field.
+    /// How many rows with the fields of `source` still fit; zero also when the layout lacks a field, and when a
+    /// tombstone stands between the rows.
     pub(crate) fn room(&self, source: &Source<'_>) -> usize {
+        if self.masked_from < source.masked_from {
+            return 0;
+        }
         let fits = Arc::ptr_eq(&self.layout, source.layout)
             || source.layout.fields.iter().all(|f| self.layout.position(f).is_some());
         if fits && self.text.len() < TEXT_BYTES_MAX { ROWS_MAX.saturating_sub(self.rows) } else { 0 }

@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use disk::{File, Vfs};
 use model::{Column, ColumnType, FieldDef, SeriesKey, Values};
+use roaring::RoaringBitmap;
 
 use super::directory::{self, ChunkEntry};
 use super::format::{
@@ -45,6 +47,7 @@ pub(crate) struct TsmFile {
     /// Series ids with places in `series`, by id.
     by_id: Vec<(SeriesId, u32)>,
     file: Box<dyn File>,
+    clear_before: AtomicU64,
 }
 
 impl TsmFile {
@@ -108,13 +111,33 @@ impl TsmFile {
         let place = |i: usize| u32::try_from(i).expect("memory ends before series do");
         let mut by_id: Vec<_> = series.iter().enumerate().map(|(i, s)| (s.id, place(i))).collect();
         by_id.sort_unstable();
-        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, series, by_id, file })
+        let clear_before = AtomicU64::new(entry.masked_from);
+        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, series, by_id, file, clear_before })
     }
 
     /// A series of the file.
     pub(crate) fn find(&self, id: SeriesId) -> Option<&FileSeries> {
         let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.series[self.by_id[at].1 as usize])
+    }
+
+    /// Whether the file has rows of some of the series.
+    pub(crate) fn has_any(&self, ids: &RoaringBitmap) -> bool {
+        if ids.len().saturating_mul(8) < self.by_id.len() as u64 {
+            ids.iter().any(|id| self.find(id).is_some())
+        } else {
+            self.by_id.iter().any(|(id, _)| ids.contains(*id))
+        }
+    }
+
+    /// Tombstones of lower sequence are known to hide nothing of the file: for who plans merges.
+    pub(crate) fn clear_before(&self) -> u64 {
+        self.clear_before.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that nothing is hidden by tombstones before a sequence.
+    pub(crate) fn set_clear_before(&self, sequence: u64) {
+        self.clear_before.fetch_max(sequence, Ordering::Relaxed);
     }
 
     /// The fields that a series has somewhere in the file.

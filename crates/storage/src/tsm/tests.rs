@@ -41,6 +41,7 @@ fn written(vfs: &SimVfs, path: &Path, rows: &[Rows], fields: &[FieldDef]) -> Tsm
         rows: finished.rows,
         series: finished.series,
         times: finished.times,
+        masked_from: 0,
     };
     TsmFile::open(vfs, path, &entry, |key| Some((0, key))).unwrap()
 }

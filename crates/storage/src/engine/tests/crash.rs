@@ -3,7 +3,7 @@
 
 use disk::SimVfs;
 use disk::vfs::sim::PowerCut;
-use model::{PartitionOp, Timestamp};
+use model::{Deletion, FieldValue, PartitionOp, Predicate, Subject, Test, TimeRange, Timestamp};
 
 use super::oracle::{Oracle, scanned};
 use super::support::{World, bucket, integers, key, position, scan_all, write};
@@ -52,6 +52,55 @@ fn script() -> Vec<Act> {
         one(0, 50),
         Act::Flush,
         Act::Compact,
+        Act::Jobs,
+    ]
+}
+
+/// Deletes between writes, flushes and merges: of whole series, of times, of a field; with rows in files, in memory,
+/// and written again afterwards.
+fn script_of_deletes() -> Vec<Act> {
+    let a = key("cpu", &[("host", "a")]);
+    let b = key("cpu", &[("host", "b")]);
+    let one = |from: i64, add: i64| {
+        let both = |t: i64| (t, vec![("v", FieldValue::Integer(t + add)), ("w", FieldValue::Integer(add))]);
+        let points = (from..from + 20).map(both).collect();
+        Act::Apply(write(1, 1000, &[(a.clone(), points), (b.clone(), integers([from, 1500], |t| t))]))
+    };
+    let delete = |range: std::ops::Range<i64>, predicate| {
+        let range = TimeRange::new(Timestamp(range.start), Timestamp(range.end));
+        Act::Apply(PartitionOp::Delete(Deletion { bucket: bucket(1), range, predicate }))
+    };
+    let host = |h: &str| Predicate::Compare(Subject::Tag("host".into()), Test::Eq(h.into()));
+    let field = |f: &str| Predicate::Compare(Subject::Field, Test::Eq(f.into()));
+    vec![
+        one(0, 0),
+        delete(5..8, Predicate::TRUE),
+        one(4, 100),
+        Act::Flush,
+        delete(0..2000, host("b")),
+        one(8, 200),
+        delete(10..12, field("w")),
+        Act::Flush,
+        Act::Compact,
+        Act::Jobs,
+        one(990, 0),
+        delete(0..1000, host("a")),
+        Act::Flush,
+        Act::Compact,
+        one(3, 300),
+        Act::Jobs,
+        delete(0..5, Predicate::TRUE),
+        delete(5..9, Predicate::TRUE),
+        Act::Flush,
+        Act::Apply(PartitionOp::DropShards { bucket: bucket(1), ending_by: Timestamp(1000) }),
+        one(2, 400),
+        delete(i64::MIN..i64::MAX, Predicate::TRUE),
+        Act::Flush,
+        Act::Jobs,
+        Act::Compact,
+        Act::Flush,
+        one(1, 500),
+        Act::Flush,
         Act::Jobs,
     ]
 }
@@ -120,11 +169,19 @@ fn check_after_cut(disk: SimVfs, acts: &[Act], at: u64) {
 
 #[test]
 fn a_power_cut_after_any_operation_loses_nothing_and_revives_nothing() {
-    let acts = script();
+    cut_everywhere(&script());
+}
+
+#[test]
+fn a_power_cut_after_any_operation_revives_nothing_that_was_deleted() {
+    cut_everywhere(&script_of_deletes());
+}
+
+fn cut_everywhere(acts: &[Act]) {
     let total = {
         let world = World::new();
         let engine = world.open();
-        perform(&engine, &world, &acts);
+        perform(&engine, &world, acts);
         world.vfs.ops()
     };
     assert!(total > 80, "the script works the disk: {total} operations");
@@ -132,13 +189,13 @@ fn a_power_cut_after_any_operation_loses_nothing_and_revives_nothing() {
         let world = World::new();
         world.vfs.power_off_after(at);
         if let Ok(engine) = world.try_open() {
-            perform(&engine, &world, &acts);
+            perform(&engine, &world, acts);
         }
         world.jobs.discard();
-        check_after_cut(world.vfs.crash(PowerCut::Lost), &acts, at);
-        check_after_cut(world.vfs.crash(PowerCut::Kept), &acts, at);
+        check_after_cut(world.vfs.crash(PowerCut::Lost), acts, at);
+        check_after_cut(world.vfs.crash(PowerCut::Kept), acts, at);
         for seed in 0..4 {
-            check_after_cut(world.vfs.crash(PowerCut::Torn { seed: seed ^ at, block_bytes: 512 }), &acts, at);
+            check_after_cut(world.vfs.crash(PowerCut::Torn { seed: seed ^ at, block_bytes: 512 }), acts, at);
         }
     }
 }

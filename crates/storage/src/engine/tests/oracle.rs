@@ -58,6 +58,14 @@ impl Oracle {
     pub(super) fn apply(&mut self, op: &PartitionOp) {
         match op {
             PartitionOp::Write(batch) => self.write(batch),
+            PartitionOp::Delete(deletion) => {
+                for shard in self.buckets.entry(deletion.bucket).or_default() {
+                    shard.rows.retain(|(key, time, field), _| {
+                        !deletion.range.contains(Timestamp(*time))
+                            || !deletion.predicate.accepts(&key.0, field)
+                    });
+                }
+            }
             PartitionOp::DropShards { bucket, ending_by } => {
                 self.buckets.entry(*bucket).or_default().retain(|s| s.end > ending_by.0);
             }
