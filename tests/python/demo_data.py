@@ -77,6 +77,7 @@ def set_up(url, args):
     import json
     import urllib.request
 
+    args.org = args.org or "demo"
     body = {"username": "demo", "password": "demo-demo", "org": args.org, "bucket": args.bucket}
     request = urllib.request.Request(
         f"{url}/api/v2/setup", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -141,13 +142,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8086")
     parser.add_argument("--token", default=os.environ.get("TIDEMARK_TOKEN"))
-    parser.add_argument("--org", default=os.environ.get("TIDEMARK_ORG", "demo"))
+    parser.add_argument("--org", default=os.environ.get("TIDEMARK_ORG"), help="unless given, the node's first")
     parser.add_argument("--bucket", default="demo-data")
     parser.add_argument("--seconds", type=int, default=60, help="how long to watch this machine")
     parser.add_argument("--keep", action="store_true", help="the bucket may hold other points already")
     args = parser.parse_args()
 
     token = set_up(args.url, args)
+    if args.org is None:
+        with InfluxDBClient(url=args.url, token=token) as client:
+            args.org = client.organizations_api().find_organizations()[0].name
     with InfluxDBClient(url=args.url, token=token, org=args.org, enable_gzip=True) as client:
         buckets: BucketsApi = client.buckets_api()
         if buckets.find_bucket_by_name(args.bucket) is None:

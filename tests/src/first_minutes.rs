@@ -116,13 +116,26 @@ fn init_variables_set_a_node_up_once() {
 #[test]
 fn one_dot_x_routes_are_open_when_authorization_is_off() {
     let args = ["--http-auth-enabled=false"].map(String::from).to_vec();
-    let mut node = Node::start(NodeOptions { args, ..NodeOptions::default() });
-    node.set_up();
+    let node = Node::start(NodeOptions { args, ..NodeOptions::default() });
+    // As in 1.x, nothing comes before this: no set-up, no organization.
     node.post("/query?q=CREATE%20DATABASE%20old").send().expect_status(200);
     node.post("/write?db=old&precision=s").body("m v=1 10").send().expect_status(204);
-    let json = node.get("/query?db=old&epoch=s&q=SELECT%20v%20FROM%20m").send().expect_status(200).json();
+    let old = "/query?db=old&epoch=s&q=SELECT%20v%20FROM%20m";
+    let json = node.get(old).send().expect_status(200).json();
     assert_eq!(json["results"][0]["series"][0]["values"].to_string(), "[[10,1]]");
     node.get("/api/v2/buckets").send().expect_status(401);
+
+    // Who sets the node up later takes over what is there.
+    let setup =
+        serde_json::json!({"username": "ann", "password": "long-enough", "org": "default", "bucket": "old"});
+    let answer = node.post("/api/v2/setup").json(&setup).send().expect_status(201).json();
+    let token = answer["auth"]["token"].as_str().expect("a token").to_owned();
+    let found = node.get("/api/v2/buckets?name=old").token(&token).send().expect_status(200).json();
+    assert_eq!(found["buckets"][0]["id"], answer["bucket"]["id"]);
+    assert_eq!(found["buckets"].as_array().map(Vec::len), Some(1));
+    let json = node.get(old).send().expect_status(200).json();
+    assert_eq!(json["results"][0]["series"][0]["values"].to_string(), "[[10,1]]");
+    node.post("/api/v2/setup").json(&setup).send().expect_status(422);
 }
 
 #[test]

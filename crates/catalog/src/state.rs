@@ -47,9 +47,10 @@ pub enum Inconsistent {
 }
 
 impl State {
-    /// Whether the first user and organization exist, so that set-up is over.
+    /// Whether the first user exists, so that set-up is over. An organization may exist before: open 1.x routes need
+    /// one. The last user cannot be deleted, so that set-up is never open again.
     pub fn is_set_up(&self) -> bool {
-        !self.users.is_empty() || !self.orgs.is_empty()
+        !self.users.is_empty()
     }
 
     /// The cluster, once bootstrapped.

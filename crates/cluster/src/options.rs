@@ -53,6 +53,8 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// For a node alone, which elects itself when it opens and has nobody to tell: few wake-ups.
+    pub const ALONE: Self = Self { heartbeat_ms: 2_000, election_ms_min: 6_000, election_ms_max: 9_000 };
     /// For nodes within a few milliseconds of one another: fail-over in 0.75 to 0.9 s.
     pub const NEAR: Self = Self { heartbeat_ms: 100, election_ms_min: 300, election_ms_max: 450 };
     /// For round trips up to 300 ms, or throttled processors: fail-over in 2.5 to 3 s.

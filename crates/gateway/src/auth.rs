@@ -8,16 +8,21 @@ pub(crate) mod grants;
 pub(crate) mod passwords;
 pub(crate) mod sessions;
 
-use catalog::{Authorization, State, Status, User};
+use catalog::{Authorization, Command, Org, State, Status, User};
 use http::HeaderMap;
-use model::{OrgId, UserId};
+use model::{OrgId, Timestamp, UserId};
 
 use crate::error::{ApiError, Code};
 use crate::gateway::Shared;
 use crate::params::Params;
+use crate::random;
+use crate::v2::setup::system_buckets;
 
 use credentials::Credentials;
 use grants::Grants;
+
+/// The name of the organization that the open 1.x routes make for themselves.
+const OPEN_ORG: &str = "default";
 
 /// Someone who was let in.
 #[derive(Debug, Clone)]
@@ -77,13 +82,38 @@ fn refuse(app: &Shared, refused: &Refused, unknown: &str) -> ApiError {
     }
 }
 
-/// The caller of an open 1.x route: full rights in the first organization.
+/// The caller of an open 1.x route: full rights in the first organization, which is made where there is none, since
+/// InfluxDB 1.x knows neither set-up nor organizations.
 async fn everyone(app: &Shared) -> Result<Identity, ApiError> {
-    let org = app.find(|state| state.orgs().min_by_key(|o| (o.created_at, o.id)).map(|o| o.id)).await?;
-    let org = org.ok_or_else(|| {
-        ApiError::new(Code::Unavailable, "the server is not set up yet: POST /api/v2/setup first")
-    })?;
+    let first = |state: &State| state.orgs().min_by_key(|o| (o.created_at, o.id)).map(|o| o.id);
+    let org = match app.find(first).await? {
+        Some(org) => org,
+        None => {
+            let made = app.change(first_org(app.ports.clock.now())).await;
+            // Another request may have been faster.
+            match (app.find(first).await?, made) {
+                (Some(org), _) => org,
+                (None, Err(error)) => return Err(error),
+                (None, Ok(())) => {
+                    return Err(ApiError::internal(&"the first organization is not in the catalog"));
+                }
+            }
+        }
+    };
     Ok(Identity { user: None, org: Some(org), grants: Grants::owner(org) })
+}
+
+/// The organization of a node that nobody has set up.
+fn first_org(now: Timestamp) -> Command {
+    let id = random::id(OrgId::new);
+    let org = Org {
+        id,
+        name: OPEN_ORG.to_owned(),
+        description: "Made for the open 1.x routes".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    Command::CreateOrg { org, buckets: system_buckets(id, now), owner: None }
 }
 
 async fn by_token(app: &Shared, token: &str) -> Result<Result<Identity, Refused>, ApiError> {

@@ -33,15 +33,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Gateway {
     /// Serves a listener until `shutdown` is ready; then accepts no more, lets requests in progress end for at most
-    /// `drain_max`, and returns.
+    /// the time that `shutdown` has said, and returns.
     ///
     /// # Errors
     /// None today: a failing `accept` is retried, and logged.
     pub async fn serve(
         &self,
         listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send,
-        drain_max: Duration,
+        shutdown: impl Future<Output = Duration> + Send,
     ) -> io::Result<()> {
         let limits = &self.0.options.limits;
         let builder = builder(limits);
@@ -49,14 +48,14 @@ impl Gateway {
         let graceful = GracefulShutdown::new();
         let router = self.router();
         let mut shutdown = pin!(shutdown);
-        loop {
+        let drain_max = loop {
             let accept = async {
                 let slot = Arc::clone(&slots).acquire_owned().await;
                 (slot, listener.accept().await)
             };
             let (slot, accepted) = tokio::select! {
                 biased;
-                () = &mut shutdown => break,
+                drain_max = &mut shutdown => break drain_max,
                 accepted = accept => accepted,
             };
             let stream = match accepted {
@@ -87,7 +86,7 @@ impl Gateway {
                     tracing::debug!(%error, "a connection broke");
                 }
             });
-        }
+        };
         drop(listener);
         let drained = async {
             graceful.shutdown().await;

@@ -138,7 +138,7 @@ impl Node {
                 LogLane::Segment => cluster::LaneKind::Segment,
                 LogLane::Rocksdb => cluster::LaneKind::RocksDb,
             },
-            timing: cluster::Timing::NEAR,
+            timing: cluster::Timing::ALONE,
             limits: cluster::Limits {
                 // A node alone has no followers to keep applied entries for.
                 cache_bytes_max: 0,
@@ -180,11 +180,14 @@ impl Node {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-                reason = self.fatal.raised() => tracing::error!(%reason, "stopping at once"),
+                reason = self.fatal.raised() => {
+                    tracing::error!(%reason, "stopping at once");
+                    return Duration::ZERO;
+                }
             }
+            DRAIN_MAX
         };
-        let drain = if self.fatal.reason().is_some() { Duration::ZERO } else { DRAIN_MAX };
-        self.gateway(config).serve(listener, stop, drain).await.map_err(ServeError::Runtime)?;
+        self.gateway(config).serve(listener, stop).await.map_err(ServeError::Runtime)?;
         match self.fatal.reason() {
             Some(reason) => Err(ServeError::Fatal(reason.to_string())),
             None => Ok(()),

@@ -32,6 +32,9 @@ pub(super) fn delete_user(state: &State, id: UserId) -> Checked<Vec<Change>> {
     if state.user(id).is_none() {
         return Err(not_found("user not found"));
     }
+    if state.users().count() == 1 {
+        return Err(conflict("the last user cannot be deleted"));
+    }
     let tokens = state.authorizations().filter(|a| a.user == id);
     let mut changes: Vec<Change> = tokens.map(|a| Change::DropAuthorization(a.id)).collect();
     changes.push(Change::DropUser(id));

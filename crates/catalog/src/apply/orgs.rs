@@ -44,7 +44,14 @@ pub(super) fn set_up(
     let user = User { owner_of: vec![org.id], ..user.clone() };
     let user_id = user.id;
     let mut changes = vec![Change::PutUser(user)];
-    changes.extend(new_org(org, buckets, limits)?);
+    if state.org(org.id).is_some() {
+        // Open 1.x routes have made the organization before there was a user.
+        for bucket in buckets {
+            changes.extend(buckets::create(state, bucket, limits)?);
+        }
+    } else {
+        changes.extend(create(state, org, buckets, None, limits)?);
+    }
     if authorization.org != org.id || authorization.user != user_id {
         return Err(invalid("unable to create token"));
     }

@@ -88,6 +88,22 @@ fn set_up_makes_everything_at_once_and_happens_once() {
 }
 
 #[test]
+fn set_up_takes_over_an_organization_that_nobody_owns() {
+    let mut state = State::default();
+    let Command::Setup { org, mut buckets, user, authorization } = set_up() else { unreachable!() };
+    done(&mut state, &Command::CreateOrg { org: org.clone(), buckets: buckets.clone(), owner: None });
+    assert!(!state.is_set_up());
+    let again = set_up();
+    refused(&mut state, &again, ErrorCode::Conflict, "bucket with name metrics already exists");
+    buckets.clear();
+    done(&mut state, &Command::Setup { org, buckets, user, authorization });
+    assert!(state.is_set_up());
+    assert_eq!(state.buckets_of(org_id(1)).count(), 3);
+    let last = Command::DeleteUser { id: user_id(1) };
+    refused(&mut state, &last, ErrorCode::Conflict, "the last user cannot be deleted");
+}
+
+#[test]
 fn set_up_refuses_what_does_not_belong_together() {
     let Command::Setup { user, org, buckets, authorization } = set_up() else { unreachable!() };
     let mut state = State::default();

@@ -121,7 +121,10 @@ async fn without_authorization_v1_is_open_and_v2_is_not() {
     let v2 = server.send(bare(Method::POST, "/api/v2/write?org=acme&bucket=metrics", "m f=1")).await;
     assert_eq!(v2.status, 401);
     let blank = Server::blank(|options| options.auth_enabled = false);
-    assert_eq!(blank.send(bare(Method::POST, "/write?db=metrics", "m f=1")).await.status, 503);
+    let unknown = blank.send(bare(Method::POST, "/write?db=metrics", "m f=1")).await;
+    assert_eq!(unknown.status, 404, "the database is unknown, not the organization");
+    let state = blank.catalog.read();
+    assert!(state.orgs().map(|org| org.name.as_str()).eq(["default"]));
 }
 
 #[tokio::test]

@@ -22,9 +22,13 @@ async fn listen(server: Server) -> Listening {
     let stop = CancellationToken::new();
     let (gateway, stopped) = (server.gateway.clone(), stop.clone());
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(
-        async move { gateway.serve(listener, stopped.cancelled_owned(), Duration::from_secs(30)).await },
-    );
+    tasks.spawn(async move {
+        let stop = async {
+            stopped.cancelled_owned().await;
+            Duration::from_secs(30)
+        };
+        gateway.serve(listener, stop).await
+    });
     let task = tokio::task::spawn_blocking({
         let runtime = tokio::runtime::Handle::current();
         move || runtime.block_on(async { tasks.join_next().await.unwrap().unwrap() })

@@ -84,7 +84,21 @@ pub async fn setup(
         Some(password) => Some(hash_password(password).await?),
         None => None,
     };
-    let org_id = random::id(OrgId::new);
+    let new_org = Org {
+        id: random::id(OrgId::new),
+        name: request.org,
+        description: String::new(),
+        created_at: now,
+        updated_at: now,
+    };
+    // The open 1.x routes may have made the organization, and buckets in it, before anybody set the node up.
+    let (org, there) = {
+        let state = catalog.read();
+        let org = state.org_by_name(&new_org.name).cloned().unwrap_or(new_org);
+        let there: Vec<Bucket> = state.buckets_of(org.id).cloned().collect();
+        (org, there)
+    };
+    let org_id = org.id;
     let user = User {
         id: random::id(UserId::new),
         name: request.username.clone(),
@@ -93,9 +107,8 @@ pub async fn setup(
         owner_of: vec![org_id],
         created_at: now,
     };
-    let org =
-        Org { id: org_id, name: request.org, description: String::new(), created_at: now, updated_at: now };
-    let bucket_id = random::id(BucketId::new);
+    let bucket_id =
+        there.iter().find(|b| b.name == request.bucket).map_or_else(|| random::id(BucketId::new), |b| b.id);
     let mut buckets = vec![Bucket {
         id: bucket_id,
         org: org_id,
@@ -108,6 +121,7 @@ pub async fn setup(
         updated_at: now,
     }];
     buckets.extend(system_buckets(org_id, now));
+    buckets.retain(|bucket| there.iter().all(|b| b.name != bucket.name));
     let token = request.token.filter(|t| !t.is_empty()).unwrap_or_else(random::token);
     let authorization = Authorization {
         id: random::id(AuthorizationId::new),
