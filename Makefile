@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
 
-.PHONY: help run build test check python bench bench-micro demo-data clean
+.PHONY: help run build test check python bench bench-storage bench-micro demo-data clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -40,7 +40,11 @@ demo-data: python ## Write a minute of this machine's metrics and public data se
 
 bench: build ## Measure ingest beside InfluxDB and VictoriaMetrics in one run
 	@.ci/deps bench
-	cargo run --quiet --release --locked --package tests --bin ingest-bench -- $(BENCH_ARGS)
+	cargo run --quiet --release --locked --package tests --bin bench -- integers $(BENCH_ARGS)
+
+bench-storage: build ## The same, and disk, many series, queries, and twenty minutes of writes (two hours; BENCH_ARGS)
+	@.ci/deps bench
+	cargo run --quiet --release --locked --package tests --bin bench -- all $(BENCH_ARGS)
 
 bench-micro: ## Measure the parser and the codecs
 	cargo bench --locked --package model --package storage

@@ -1,1 +1,1 @@
-//! The integration tests live in `all.rs`, one binary; the ingest benchmark in `bench/`. This library is empty.
+//! The integration tests live in `all.rs`, one binary; the benchmarks in `bench/`. This library is empty.

@@ -1,12 +1,12 @@
 //! Data shaped like the `cpu-only` use case of the Time Series Benchmark Suite: hosts with ten tags and ten
-//! integer fields, one row per host every ten seconds. A field is a random walk with normal steps (mean 0,
-//! deviation 1) between 0 and 100, cut to an integer: 2.15 bits of entropy per step.
+//! fields, one row per host every ten seconds.
 //!
-//! Deterministic: the same seed gives the same lines.
+//! Deterministic: the same seed gives the same lines, and a host's tags follow from its number alone.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-const FIELDS: [&str; 10] = [
+/// Names of the fields.
+pub const FIELDS: [&str; 10] = [
     "usage_user",
     "usage_system",
     "usage_idle",
@@ -31,13 +31,117 @@ const REGIONS: [&str; 9] = [
     "sa-east-1",
 ];
 
+/// What the values of the fields look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// As TSBS has them: a random walk with normal steps (mean 0, deviation 1) between 0 and 100, cut to an integer:
+    /// 2.15 bits of entropy per step.
+    Integers,
+    /// The same walk with two decimals, as most gauges are: 8.67 bits of entropy per step.
+    Decimals,
+    /// Uniform doubles between 0 and 100 of which every bit of the mantissa is random: nothing can make them small.
+    Doubles,
+}
+
+/// The tags of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostTags {
+    number: usize,
+    /// One of nine.
+    pub region: &'static str,
+    zone: char,
+    /// 0 to 99.
+    pub rack: usize,
+    /// One of three.
+    pub os: &'static str,
+    /// One of two.
+    pub arch: &'static str,
+    /// One of four.
+    pub team: &'static str,
+    /// 0 to 19.
+    pub service: usize,
+    version: usize,
+    environment: &'static str,
+}
+
+impl HostTags {
+    /// The tags of host number `number`.
+    pub fn of(number: usize) -> Self {
+        let mut random = Random::new(number as u64 + 1);
+        Self {
+            number,
+            region: REGIONS[random.below(REGIONS.len())],
+            zone: char::from(b"abc"[random.below(3)]),
+            rack: random.below(100),
+            os: ["Ubuntu16.10", "Ubuntu16.04LTS", "Ubuntu15.10"][random.below(3)],
+            arch: ["x64", "x86"][random.below(2)],
+            team: ["SF", "NYC", "LON", "CHI"][random.below(4)],
+            service: random.below(20),
+            version: random.below(2),
+            environment: ["production", "staging", "test"][random.below(3)],
+        }
+    }
+}
+
+/// Measurement and tags as line protocol has them.
+impl fmt::Display for HostTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, region, zone, rack, os, arch, team, service, version, environment } = self;
+        write!(
+            f,
+            "cpu,hostname=host_{number},region={region},datacenter={region}{zone},rack={rack},os={os},arch={arch},\
+             team={team},service={service},service_version={version},service_environment={environment}",
+        )
+    }
+}
+
+/// xorshift64*, enough for test data.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// Begins anywhere; neighbouring seeds give unrelated numbers.
+    pub fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        random.bits();
+        random
+    }
+
+    /// 53 random bits.
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+    }
+
+    /// From 0 to `limit`, without it.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.bits()).expect("64-bit machines") % limit
+    }
+
+    /// From the half-open range 0..1.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
+    pub fn uniform(&mut self) -> f64 {
+        self.bits() as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Normally distributed, mean 0, deviation 1 (Box and Muller).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
 /// Generates rows host by host, time by time.
 #[derive(Debug, Clone)]
 pub struct CpuOnly {
-    random: u64,
+    random: Random,
+    values: Values,
     time_ns: i64,
     next_host: usize,
     hosts: Vec<Host>,
+    sum: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -53,63 +157,38 @@ impl CpuOnly {
     pub const FIELDS: usize = FIELDS.len();
 
     /// `hosts` hosts from `start_ns` on.
-    pub fn new(hosts: usize, start_ns: i64, seed: u64) -> Self {
-        let mut generator = Self { random: seed | 1, time_ns: start_ns, next_host: 0, hosts: Vec::new() };
-        for number in 0..hosts {
-            let region = REGIONS[generator.below(REGIONS.len())];
-            let zone = char::from(b"abc"[generator.below(3)]);
-            let series = format!(
-                "cpu,hostname=host_{number},region={region},datacenter={region}{zone},rack={},os={},arch={},\
-                 team={},service={},service_version={},service_environment={}",
-                generator.below(100),
-                ["Ubuntu16.10", "Ubuntu16.04LTS", "Ubuntu15.10"][generator.below(3)],
-                ["x64", "x86"][generator.below(2)],
-                ["SF", "NYC", "LON", "CHI"][generator.below(4)],
-                generator.below(20),
-                generator.below(2),
-                ["production", "staging", "test"][generator.below(3)],
-            );
-            let walks = std::array::from_fn(|_| generator.uniform() * 100.0);
-            generator.hosts.push(Host { series, walks });
-        }
-        generator
+    pub fn new(hosts: usize, start_ns: i64, seed: u64, values: Values) -> Self {
+        let mut random = Random::new(seed);
+        let host = |number| Host {
+            series: HostTags::of(number).to_string(),
+            walks: std::array::from_fn(|_| random.uniform() * 100.0),
+        };
+        let hosts = (0..hosts).map(host).collect();
+        Self { random, values, time_ns: start_ns, next_host: 0, hosts, sum: 0.0 }
     }
 
-    /// 31 random bits (xorshift64*, enough for test data).
-    fn bits(&mut self) -> u32 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        u32::try_from(self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).expect("31 bits")
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.bits() as usize % limit
-    }
-
-    /// From the half-open range 0..1.
-    fn uniform(&mut self) -> f64 {
-        f64::from(self.bits()) / f64::from(1_u32 << 31)
-    }
-
-    /// Normally distributed, mean 0, deviation 1 (Box and Muller).
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    /// The sum of the first field over all rows made so far.
+    pub fn first_field_sum(&self) -> f64 {
+        self.sum
     }
 
     /// Appends the next row as a line.
     pub fn write_line(&mut self, out: &mut String) {
-        let index = self.next_host;
-        let mut walks = self.hosts[index].walks;
-        for walk in &mut walks {
-            *walk = (*walk + self.normal()).clamp(0.0, 100.0);
-        }
-        self.hosts[index].walks = walks;
-        out.push_str(&self.hosts[index].series);
-        for (i, (name, value)) in FIELDS.iter().zip(walks).enumerate() {
+        let (random, host) = (&mut self.random, &mut self.hosts[self.next_host]);
+        out.push_str(&host.series);
+        for (i, (name, walk)) in FIELDS.iter().zip(&mut host.walks).enumerate() {
+            *walk = match self.values {
+                Values::Integers | Values::Decimals => (*walk + random.normal()).clamp(0.0, 100.0),
+                Values::Doubles => random.uniform() * 100.0,
+            };
+            let (value, suffix) = match self.values {
+                Values::Integers => (walk.trunc(), "i"),
+                Values::Decimals => ((*walk * 100.0).round() / 100.0, ""),
+                Values::Doubles => (*walk, ""),
+            };
             let separator = if i == 0 { ' ' } else { ',' };
-            write!(out, "{separator}{name}={}i", value.trunc()).expect("writing to a String cannot fail");
+            write!(out, "{separator}{name}={value}{suffix}").expect("writing to a String cannot fail");
+            self.sum += if i == 0 { value } else { 0.0 };
         }
         writeln!(out, " {}", self.time_ns).expect("writing to a String cannot fail");
         self.next_host += 1;

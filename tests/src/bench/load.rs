@@ -1,69 +1,44 @@
-//! The workload: bodies made before the clock starts, sent by a fixed number of connections.
+//! Bodies made before the clock starts, sent by a fixed number of connections.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use testkit::tsbs::CpuOnly;
-
-/// The size of a run.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Workload {
-    /// Series.
-    pub(crate) hosts: usize,
-    /// Rows in all.
-    pub(crate) rows: usize,
-    /// Rows in a request.
-    pub(crate) batch: usize,
-    /// Connections that send at the same time.
-    pub(crate) connections: usize,
-}
+use crate::peers::Running;
+use crate::process;
 
 /// 2016-01-01, where TSBS begins.
-const START_NS: i64 = 1_451_606_400_000_000_000;
+pub(crate) const START_NS: i64 = 1_451_606_400_000_000_000;
 
-impl Workload {
-    /// The bodies of all requests.
-    pub(crate) fn bodies(&self) -> Vec<String> {
-        let mut generator = CpuOnly::new(self.hosts, START_NS, 42);
-        (0..self.rows.div_ceil(self.batch))
-            .map(|i| generator.body(self.batch.min(self.rows - i * self.batch)))
-            .collect()
-    }
+/// What sending cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    /// From the first request to the last answer.
+    pub(crate) wall: Duration,
+    /// CPU of the server meanwhile.
+    pub(crate) cpu_seconds: f64,
+}
 
-    /// Values in all rows.
-    pub(crate) fn values(&self) -> usize {
-        self.rows * CpuOnly::FIELDS
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.wall += other.wall;
+        self.cpu_seconds += other.cpu_seconds;
     }
 }
 
-/// Sends all bodies and returns the wall time. Every request must answer 204.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub(crate) fn send(
-    url: &str,
-    token: Option<&str>,
-    workload: &Workload,
-    bodies: &[String],
-) -> Result<Duration, String> {
+/// Sends all bodies. Every request must be acknowledged.
+pub(crate) fn send(running: &Running, connections: usize, bodies: &[String]) -> Result<Cost, String> {
     let next = AtomicUsize::new(0);
-    let started = Instant::now();
+    let before = running.server.cpu_seconds()?;
+    let started = process::now();
     std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..workload.connections)
+        let senders: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
-                    let agent: ureq::Agent =
-                        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+                    let client = running.client();
                     while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let mut request = agent.post(url).content_type("text/plain; charset=utf-8");
-                        if let Some(token) = token {
-                            request = request.header("authorization", format!("Token {token}"));
-                        }
-                        let mut response = request.send(body).map_err(|e| e.to_string())?;
-                        if response.status() != 204 {
-                            let text = response.body_mut().read_to_string().unwrap_or_default();
-                            return Err(format!("{} {text}", response.status()));
-                        }
+                        client.post(running.write_path(), body.as_str())?;
                     }
-                    Ok(())
+                    Ok::<_, String>(())
                 })
             })
             .collect();
@@ -71,5 +46,5 @@ pub(crate) fn send(
             .into_iter()
             .try_for_each(|sender| sender.join().map_err(|_panic| "a sender died".to_owned())?)
     })?;
-    Ok(started.elapsed())
+    Ok(Cost { wall: started.elapsed(), cpu_seconds: running.server.cpu_seconds()? - before })
 }

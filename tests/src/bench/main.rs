@@ -1,90 +1,127 @@
-//! Ingest beside the peers, in one run on one machine: the same bodies over HTTP to Tidemark, InfluxDB and
-//! VictoriaMetrics, each started here with an empty data directory and alone while it is measured.
+//! Tidemark beside its peers, whole processes over HTTP, in one run on one machine: InfluxDB with both kinds of index
+//! and VictoriaMetrics get the same bytes, each started here with an empty directory and alone while it is measured.
 //!
-//! Reported per server: values per second, CPU seconds, peak resident memory, bytes on disk per value after flush
-//! and compaction, and the ratios to the peers. Every server must then answer how many points it holds, and the
-//! answer must be right: a server that lost points has no figures.
+//! Memory and CPU are those that /proc tells of the server's process. Every server must afterwards answer how much it
+//! holds, and what it answers to a query, rightly: a server that lost points has no figures.
 
+mod client;
+mod figures;
+mod goals;
+mod ingest;
 mod load;
 mod peers;
 mod process;
+mod queries;
 mod report;
+mod series;
+mod sizes;
+mod sustained;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::load::Workload;
-use crate::peers::Peer;
+use testkit::tsbs::Values;
 
-/// What to measure.
-struct Arguments {
-    workload: Workload,
-    peers: Vec<Peer>,
-    binary: PathBuf,
-    rounds: usize,
-}
+use crate::figures::{Measured, Outcome};
+use crate::ingest::Day;
+use crate::peers::Peer;
+use crate::sizes::{Output, Sizes};
 
 fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)) {
-        Ok(arguments) => match run(&arguments) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error),
-        },
-        Err(error) => complain(&error),
+    let ran = Sizes::parse(std::env::args().skip(1)).and_then(|sizes| run(&sizes));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
+/// To standard error: standard output is the report.
 #[expect(clippy::print_stderr, reason = "a program's talk")]
-fn complain(error: &str) -> ExitCode {
-    eprintln!("ingest-bench: {error}");
-    ExitCode::FAILURE
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
-const USAGE: &str = "usage: ingest-bench [--hosts 100] [--rows 864000] [--batch 5000] [--connections 4] \
-                     [--peers tidemark,influxdb,victoria-metrics] [--rounds 1] [--binary PATH]";
+const ALL: [&str; 6] = ["integers", "decimals", "doubles", "series", "queries", "sustained"];
 
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let beside = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("tidemark");
-    let mut arguments = Arguments {
-        workload: Workload { hosts: 100, rows: 864_000, batch: 5000, connections: 4 },
-        peers: vec![Peer::Tidemark, Peer::Influxdb, Peer::VictoriaMetrics],
-        binary: beside,
-        rounds: 1,
-    };
-    while let Some(word) = words.next() {
-        let value = words.next().ok_or(USAGE)?;
-        let number = || {
-            value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| format!("{word} {value}: a number"))
-        };
-        match word.as_str() {
-            "--hosts" => arguments.workload.hosts = number()?,
-            "--rows" => arguments.workload.rows = number()?,
-            "--batch" => arguments.workload.batch = number()?,
-            "--connections" => arguments.workload.connections = number()?,
-            "--rounds" => arguments.rounds = number()?,
-            "--binary" => arguments.binary = PathBuf::from(value),
-            "--peers" => {
-                arguments.peers = value.split(',').map(Peer::from_name).collect::<Result<_, _>>()?;
+fn run(sizes: &Sizes) -> Result<(), String> {
+    let mut outcomes = Vec::new();
+    for word in &sizes.scenarios {
+        let names = if word == "all" { ALL.to_vec() } else { vec![word.as_str()] };
+        for name in names {
+            for _ in 0..if is_day(name).is_some() { sizes.rounds } else { 1 } {
+                outcomes.push(scenario(name, sizes)?);
             }
-            _ => return Err(USAGE.to_owned()),
         }
     }
-    Ok(arguments)
+    match sizes.output {
+        Output::Markdown => report::markdown(&outcomes),
+        Output::Json => report::json(&outcomes),
+    }
+    // A run without our own figures proves nothing.
+    let failed = outcomes.iter().find_map(|o| o.failed.iter().find(|(peer, _)| *peer == Peer::Tidemark));
+    failed.map_or(Ok(()), |(peer, error)| Err(format!("{peer}: {error}")))
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
-    let bodies = arguments.workload.bodies();
-    report::workload(&arguments.workload, &bodies);
-    for round in 1..=arguments.rounds {
-        let mut results = Vec::new();
-        for peer in &arguments.peers {
-            match peers::measure(*peer, &arguments.binary, &arguments.workload, &bodies) {
-                Ok(result) => results.push((*peer, result)),
-                Err(error) if *peer == Peer::Tidemark => return Err(error),
-                Err(error) => report::skipped(*peer, &error),
+/// What a day's values look like, for the scenarios that send one and ask nothing.
+fn is_day(scenario: &str) -> Option<Values> {
+    match scenario {
+        "integers" => Some(Values::Integers),
+        "decimals" => Some(Values::Decimals),
+        "doubles" => Some(Values::Doubles),
+        _ => None,
+    }
+}
+
+fn scenario(name: &str, sizes: &Sizes) -> Result<Outcome, String> {
+    if let Some(values) = is_day(name) {
+        let day = Day::new(sizes, values);
+        return Ok(against_all(name, day.describe(sizes), sizes, |peer| ingest::measure(peer, sizes, &day)));
+    }
+    match name {
+        "series" => {
+            let what = series::describe(sizes.series, sizes);
+            Ok(against_all("series", what, sizes, |peer| series::measure(peer, sizes, sizes.series)))
+        }
+        "many-series" => {
+            let what = series::describe(sizes.many_series, sizes);
+            let alone = Sizes { peers: vec![Peer::Tidemark], ..sizes.clone() };
+            Ok(against_all("many-series", what, &alone, |peer| {
+                series::measure(peer, sizes, sizes.many_series)
+            }))
+        }
+        "queries" => {
+            let day = Day::new(sizes, Values::Integers);
+            let mut answers = queries::Answers::new();
+            let what = format!("{}; {} random windows of each shape", day.describe(sizes), sizes.windows);
+            Ok(against_all("queries", what, sizes, |peer| queries::measure(peer, sizes, &day, &mut answers)))
+        }
+        "sustained" => {
+            let what = sustained::describe(sizes);
+            Ok(against_all("sustained", what, sizes, |peer| sustained::measure(peer, sizes)))
+        }
+        _ => Err(format!("no scenario is called {name}; there are {}, many-series, all", ALL.join(", "))),
+    }
+}
+
+fn against_all(
+    name: &str,
+    what: String,
+    sizes: &Sizes,
+    mut measure: impl FnMut(Peer) -> Result<Measured, String>,
+) -> Outcome {
+    let scenario = ALL.into_iter().find(|known| *known == name).unwrap_or("many-series");
+    let mut outcome = Outcome { scenario, what, servers: Vec::new(), failed: Vec::new() };
+    for peer in &sizes.peers {
+        say(&format!("{scenario}: {peer}"));
+        match measure(*peer) {
+            Ok(measured) => outcome.servers.push(measured),
+            Err(error) => {
+                say(&format!("{scenario}: {peer}: {error}"));
+                outcome.failed.push((*peer, error));
             }
         }
-        report::results(round, &arguments.workload, &results);
     }
-    Ok(())
+    outcome
 }

@@ -1,32 +1,43 @@
-//! The servers: how each is started, fed, asked how much it holds, and brought to rest on disk.
+//! The servers: how each is started, brought to rest on disk, and started again. Every one has defaults, except that
+//! limits which would refuse the data are lifted and that InfluxDB's cold durations are short, so that it comes to
+//! rest within seconds.
 
 use std::fmt;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::load::{self, Workload};
-use crate::process::{self, Server};
+use crate::client::Client;
+use crate::process::{self, Launch, Server};
 
 /// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// Ours.
     Tidemark,
-    /// `influxd` of Debian's package `influxdb`.
-    Influxdb,
+    /// `influxd` of Debian's package `influxdb`, index in memory.
+    InfluxInmem,
+    /// The same, index on disk.
+    InfluxTsi1,
     /// `victoria-metrics` of Debian's package.
     VictoriaMetrics,
 }
 
 impl Peer {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Tidemark, Self::InfluxInmem, Self::InfluxTsi1, Self::VictoriaMetrics];
+
     pub(crate) fn from_name(name: &str) -> Result<Self, String> {
-        [Self::Tidemark, Self::Influxdb, Self::VictoriaMetrics]
-            .into_iter()
-            .find(|peer| peer.to_string() == name)
-            .ok_or_else(|| format!("no peer is called {name}"))
+        let found = Self::ALL.into_iter().find(|peer| peer.to_string() == name);
+        found.ok_or_else(|| {
+            format!("no peer is called {name}; there are {:?}", Self::ALL.map(|p| p.to_string()))
+        })
+    }
+
+    /// Whether it answers InfluxQL.
+    pub(crate) fn speaks_influxql(self) -> bool {
+        self != Self::VictoriaMetrics
     }
 }
 
@@ -34,187 +45,170 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Tidemark => "tidemark",
-            Self::Influxdb => "influxdb",
+            Self::InfluxInmem => "influxdb-inmem",
+            Self::InfluxTsi1 => "influxdb-tsi1",
             Self::VictoriaMetrics => "victoria-metrics",
         })
     }
 }
 
-/// The figures of one run.
-#[derive(Debug)]
-pub(crate) struct Figures {
-    /// From the first request to the last answer.
-    pub(crate) wall: Duration,
-    /// CPU of the server over the ingest, in seconds.
-    pub(crate) cpu_seconds: f64,
-    /// CPU of the server until it had come to rest on disk.
-    pub(crate) cpu_seconds_at_rest: f64,
-    /// Most memory resident.
-    pub(crate) peak_rss_bytes: u64,
-    /// Bytes of the points' files at rest, as the file system counts them.
-    pub(crate) data_bytes: u64,
-    /// Bytes of everything in the data directory.
-    pub(crate) all_bytes: u64,
+/// How long a server may take to start, and to come to rest.
+const START_MAX: Duration = Duration::from_secs(300);
+const REST_MAX: Duration = Duration::from_secs(1200);
+
+/// A started server, its directory, and where to write. The directory goes with it.
+pub(crate) struct Running {
+    pub(crate) peer: Peer,
+    pub(crate) server: Server,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+    dir: tempfile::TempDir,
 }
 
-/// A started server and where to find things.
-struct Started {
-    server: Server,
-    url: String,
-    write_path: String,
-    token: Option<String>,
-    /// Where the points are at rest, below the data directory.
-    data: &'static str,
-}
-
-/// Runs the workload against one server.
-pub(crate) fn measure(
-    peer: Peer,
-    binary: &Path,
-    workload: &Workload,
-    bodies: &[String],
-) -> Result<Figures, String> {
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let root = dir.path();
-    let started = match peer {
-        Peer::Tidemark => tidemark(binary, root)?,
-        Peer::Influxdb => influxdb(root)?,
-        Peer::VictoriaMetrics => victoria_metrics(root)?,
-    };
-    let before = started.server.cpu_seconds()?;
-    let write_url = format!("{}{}", started.url, started.write_path);
-    let wall = load::send(&write_url, started.token.as_deref(), workload, bodies)?;
-    let cpu_seconds = started.server.cpu_seconds()? - before;
-    come_to_rest(peer, &started, root)?;
-    let held = points_held(peer, &started)?;
-    if held != workload.values() {
-        return Err(format!("{peer} holds {held} values of {}", workload.values()));
+impl Running {
+    /// Starts a server with an empty directory and makes its database.
+    pub(crate) fn start(peer: Peer, binary: &Path) -> Result<Self, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let port = process::free_port()?;
+        let (program, arguments) = match peer {
+            Peer::Tidemark => (binary.to_owned(), tidemark(port, dir.path())?),
+            Peer::InfluxInmem => (PathBuf::from("influxd"), influxdb(port, dir.path(), "inmem")?),
+            Peer::InfluxTsi1 => (PathBuf::from("influxd"), influxdb(port, dir.path(), "tsi1")?),
+            Peer::VictoriaMetrics => (PathBuf::from("victoria-metrics"), victoria_metrics(port, dir.path())),
+        };
+        let server = Server::start(Launch { program, arguments, log: dir.path().join("log") })?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut running = Self { peer, server, url, token: None, dir };
+        running.wait_until_ready()?;
+        running.make_database()?;
+        Ok(running)
     }
-    let figures = Figures {
-        wall,
-        cpu_seconds,
-        cpu_seconds_at_rest: started.server.cpu_seconds()? - before,
-        peak_rss_bytes: started.server.peak_rss_bytes()?,
-        data_bytes: process::disk_bytes(&root.join(started.data))?.0,
-        all_bytes: process::disk_bytes(&root.join("data"))?.0,
-    };
-    started.server.stop()?;
-    Ok(figures)
+
+    /// A connection of its own to the server.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.url, self.token.as_deref())
+    }
+
+    /// Where lines are posted.
+    pub(crate) fn write_path(&self) -> &'static str {
+        match self.peer {
+            Peer::Tidemark => "/api/v2/write?org=bench&bucket=bench",
+            Peer::InfluxInmem | Peer::InfluxTsi1 => "/write?db=bench",
+            Peer::VictoriaMetrics => "/write",
+        }
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let path = match self.peer {
+            Peer::Tidemark => "/ready",
+            Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
+            Peer::VictoriaMetrics => "/health",
+        };
+        let (client, what) = (self.client(), format!("{} to be ready", self.peer));
+        let waited =
+            process::wait_until(&what, START_MAX, || client.get(path).is_ok() || !self.server.runs());
+        waited?;
+        client.get(path).map(drop).map_err(|e| format!("{e}; its log: {}", self.log()))
+    }
+
+    fn make_database(&mut self) -> Result<(), String> {
+        let client = self.client();
+        match self.peer {
+            Peer::Tidemark => {
+                let setup = json!({
+                    "username": "bench", "password": "bench-bench", "org": "bench", "bucket": "bench",
+                });
+                let answer = client.post_json("/api/v2/setup", &setup)?;
+                let answer: Value = serde_json::from_str(&answer).map_err(|e| e.to_string())?;
+                self.token = Some(answer["auth"]["token"].as_str().ok_or("no token")?.to_owned());
+            }
+            Peer::InfluxInmem | Peer::InfluxTsi1 => {
+                process::wait_until("influxdb's database", START_MAX, || {
+                    client.influxql("CREATE DATABASE bench").is_ok()
+                        && client.influxql("SHOW DATABASES").is_ok_and(|list| list.contains("\"bench\""))
+                })?;
+            }
+            Peer::VictoriaMetrics => {}
+        }
+        Ok(())
+    }
+
+    /// Brings what was written to its final place on disk and waits until nothing changes any more.
+    pub(crate) fn come_to_rest(&self) -> Result<(), String> {
+        let client = self.client();
+        match self.peer {
+            Peer::Tidemark => drop(client.post("/api/v1/storage/flush?compact=true", "")?),
+            Peer::InfluxInmem | Peer::InfluxTsi1 => {
+                // The snapshot of the cache comes five seconds after the last write: until then the WAL holds data.
+                let wal = self.dir.path().join("data/wal");
+                process::wait_until("influxdb's snapshot", REST_MAX, || {
+                    process::disk_bytes(&wal).is_ok_and(|(_, length)| length < 1 << 16)
+                })?;
+            }
+            Peer::VictoriaMetrics => {
+                client.get("/internal/force_flush")?;
+                client.get("/internal/force_merge")?;
+            }
+        }
+        process::settle("the files at rest", REST_MAX, || self.data_bytes().unwrap_or_default())
+    }
+
+    /// Bytes of the points' files, as the file system counts them.
+    pub(crate) fn data_bytes(&self) -> Result<u64, String> {
+        let data = match self.peer {
+            Peer::Tidemark => "data/partitions",
+            Peer::InfluxInmem | Peer::InfluxTsi1 | Peer::VictoriaMetrics => "data/data",
+        };
+        Ok(process::disk_bytes(&self.dir.path().join(data))?.0)
+    }
+
+    /// Bytes of everything in the data directory.
+    pub(crate) fn all_bytes(&self) -> Result<u64, String> {
+        Ok(process::disk_bytes(&self.dir.path().join("data"))?.0)
+    }
+
+    /// The end of what the server said.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.dir.path().join("log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
 }
 
-fn tidemark(binary: &Path, root: &Path) -> Result<Started, String> {
-    let url = format!("http://127.0.0.1:{}", process::free_port()?);
-    let mut command = Command::new(binary);
-    command
-        .args(["serve", "--http-bind-address", url.trim_start_matches("http://"), "--peer-bind-address"])
-        .arg(format!("127.0.0.1:{}", process::free_port()?))
-        .arg("--data-dir")
-        .arg(root.join("data"));
-    let server = Server::start(&mut command, &root.join("log"))?;
-    process::wait_until("tidemark to be ready", || get(&format!("{url}/ready"), None).is_ok())?;
-    let setup = json!({"username": "bench", "password": "bench-bench", "org": "bench", "bucket": "bench"});
-    let answer = ureq::post(format!("{url}/api/v2/setup")).send_json(&setup).map_err(|e| e.to_string())?;
-    let answer: Value = answer.into_body().read_json().map_err(|e| e.to_string())?;
-    let token = answer["auth"]["token"].as_str().ok_or("no token")?.to_owned();
-    let write_path = "/api/v2/write?org=bench&bucket=bench".to_owned();
-    Ok(Started { server, url, write_path, token: Some(token), data: "data/partitions" })
+fn tidemark(port: u16, root: &Path) -> Result<Vec<String>, String> {
+    let data = root.join("data").display().to_string();
+    let http = format!("127.0.0.1:{port}");
+    let peer = format!("127.0.0.1:{}", process::free_port()?);
+    let words = ["serve", "--http-bind-address", &http, "--peer-bind-address", &peer, "--data-dir", &data];
+    Ok(words.map(str::to_owned).to_vec())
 }
 
-fn influxdb(root: &Path) -> Result<Started, String> {
-    let port = process::free_port()?;
-    let data = root.join("data");
+fn influxdb(port: u16, root: &Path, index: &str) -> Result<Vec<String>, String> {
     let config = format!(
         "reporting-disabled = true\nbind-address = \"127.0.0.1:{rpc}\"\n\
          [meta]\ndir = \"{dir}/meta\"\n\
-         [data]\ndir = \"{dir}/data\"\nwal-dir = \"{dir}/wal\"\nindex-version = \"tsi1\"\nquery-log-enabled = false\n\
+         [data]\ndir = \"{dir}/data\"\nwal-dir = \"{dir}/wal\"\nindex-version = \"{index}\"\n\
+         query-log-enabled = false\nmax-series-per-database = 0\nmax-values-per-tag = 0\n\
          cache-snapshot-write-cold-duration = \"5s\"\ncompact-full-write-cold-duration = \"10s\"\n\
          [http]\nbind-address = \"127.0.0.1:{port}\"\nlog-enabled = false\n\
          [monitor]\nstore-enabled = false\n[logging]\nlevel = \"error\"\n",
         rpc = process::free_port()?,
-        dir = data.display(),
+        dir = root.join("data").display(),
     );
     let file = root.join("influxdb.conf");
     std::fs::write(&file, config).map_err(|e| e.to_string())?;
-    let server = Server::start(Command::new("influxd").arg("-config").arg(&file), &root.join("log"))?;
-    let url = format!("http://127.0.0.1:{port}");
-    process::wait_until("influxdb to be ready", || get(&format!("{url}/ping"), None).is_ok())?;
-    let create = format!("{url}/query?q={}", testkit::node::encode("CREATE DATABASE bench"));
-    process::wait_until("influxdb's database", || {
-        ureq::post(&create).send_empty().is_ok()
-            && get(&format!("{url}/query?q=SHOW%20DATABASES"), None)
-                .is_ok_and(|list| list.contains("\"bench\""))
-    })?;
-    Ok(Started { server, url, write_path: "/write?db=bench".to_owned(), token: None, data: "data/data" })
+    Ok(vec!["-config".to_owned(), file.display().to_string()])
 }
 
-fn victoria_metrics(root: &Path) -> Result<Started, String> {
-    let address = format!("127.0.0.1:{}", process::free_port()?);
-    let mut command = Command::new("victoria-metrics");
-    command
-        .arg(format!("-storageDataPath={}", root.join("data").display()))
-        .arg(format!("-httpListenAddr={address}"))
-        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR", "-search.maxPointsPerTimeseries=1000000"]);
-    let server = Server::start(&mut command, &root.join("log"))?;
-    let url = format!("http://{address}");
-    process::wait_until("victoria-metrics to be ready", || get(&format!("{url}/health"), None).is_ok())?;
-    Ok(Started { server, url, write_path: "/write".to_owned(), token: None, data: "data/data" })
-}
-
-/// Brings what was written to its final place on disk and waits until nothing changes any more.
-fn come_to_rest(peer: Peer, started: &Started, root: &Path) -> Result<(), String> {
-    match peer {
-        Peer::Tidemark => {
-            let flush = format!("{}/api/v1/storage/flush?compact=true", started.url);
-            let token = started.token.as_deref().unwrap_or_default();
-            let sent = ureq::post(flush).header("authorization", format!("Token {token}")).send_empty();
-            sent.map_err(|e| format!("flush: {e}"))?;
-        }
-        Peer::Influxdb => {
-            // The snapshot of the cache comes five seconds after the last write: until then the WAL holds data.
-            process::wait_until("influxdb's snapshot", || {
-                process::disk_bytes(&root.join("data/wal")).is_ok_and(|(_, length)| length < 1 << 16)
-            })?;
-        }
-        Peer::VictoriaMetrics => {
-            get(&format!("{}/internal/force_flush", started.url), None)?;
-            get(&format!("{}/internal/force_merge", started.url), None)?;
-        }
-    }
-    process::settle("the files at rest", || process::disk_bytes(&root.join(started.data)).unwrap_or_default())
-}
-
-/// How many values a server says it holds.
-fn points_held(peer: Peer, started: &Started) -> Result<usize, String> {
-    let count = match peer {
-        Peer::Tidemark | Peer::Influxdb => {
-            let query = "SELECT count(*) FROM cpu";
-            let url = format!("{}/query?db=bench&q={}", started.url, testkit::node::encode(query));
-            let answer = get(&url, started.token.as_deref())?;
-            let answer: Value = serde_json::from_str(&answer).map_err(|e| format!("{e}: {answer}"))?;
-            let row = answer["results"][0]["series"][0]["values"][0].as_array().cloned().unwrap_or_default();
-            row.iter().skip(1).filter_map(Value::as_u64).sum::<u64>()
-        }
-        Peer::VictoriaMetrics => {
-            let query = "sum(count_over_time({__name__=~\"cpu_.*\"}[30d]))";
-            let url = format!(
-                "{}/api/v1/query?time=1453000000&nocache=1&query={}",
-                started.url,
-                testkit::node::encode(query)
-            );
-            let answer = get(&url, None)?;
-            let answer: Value = serde_json::from_str(&answer).map_err(|e| format!("{e}: {answer}"))?;
-            let text = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned();
-            text.parse::<u64>().map_err(|e| format!("{e}: {text}"))?
-        }
-    };
-    usize::try_from(count).map_err(|e| e.to_string())
-}
-
-fn get(url: &str, token: Option<&str>) -> Result<String, String> {
-    let mut request = ureq::get(url);
-    if let Some(token) = token {
-        request = request.header("authorization", format!("Token {token}"));
-    }
-    let mut response = request.call().map_err(|e| format!("{url}: {e}"))?;
-    response.body_mut().read_to_string().map_err(|e| e.to_string())
+fn victoria_metrics(port: u16, root: &Path) -> Vec<String> {
+    vec![
+        format!("-storageDataPath={}", root.join("data").display()),
+        format!("-httpListenAddr=127.0.0.1:{port}"),
+        "-retentionPeriod=100y".to_owned(),
+        "-loggerLevel=ERROR".to_owned(),
+        "-search.maxPointsPerTimeseries=1000000".to_owned(),
+        "-search.maxUniqueTimeseries=100000000".to_owned(),
+        "-search.maxQueryDuration=10m".to_owned(),
+    ]
 }

@@ -1,28 +1,45 @@
-//! A server under measurement: started with an empty directory, watched through /proc, ended by pid.
+//! A server under measurement: watched through /proc, ended by its own pid, started again on the same directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Takes the program's output.
+    pub(crate) log: PathBuf,
+}
 
 /// A child process, killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Server(Child);
+pub(crate) struct Server {
+    child: Child,
+    launch: Launch,
+    /// Of the processes before a restart.
+    peak_rss_before: u64,
+}
 
 impl Server {
-    /// Starts a program; its output goes to a file beside its data.
-    #[expect(clippy::disallowed_methods, reason = "a log of the benchmark is no data of the database")]
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
-        let file = std::fs::File::create(log).map_err(|e| format!("{}: {e}", log.display()))?;
-        let errors = file.try_clone().map_err(|e| e.to_string())?;
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
-        child.map(Self).map_err(|e| format!("{program}: {e}"))
+    /// Starts a program.
+    pub(crate) fn start(launch: Launch) -> Result<Self, String> {
+        Ok(Self { child: spawn(&launch)?, launch, peak_rss_before: 0 })
     }
 
-    /// CPU seconds used so far, user and system.
+    /// Kills the process as a power cut of it would, and starts another in its place.
+    pub(crate) fn kill_and_start(&mut self) -> Result<(), String> {
+        self.peak_rss_before = self.peak_rss_bytes()?;
+        self.child.kill().map_err(|e| e.to_string())?;
+        self.child.wait().map_err(|e| e.to_string())?;
+        self.child = spawn(&self.launch)?;
+        Ok(())
+    }
+
+    /// CPU seconds used so far by the running process, user and system.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).map_err(|e| e.to_string())?;
+        let stat = self.proc("stat")?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks =
             |i: usize| fields.get(i).and_then(|f| f.parse::<u32>().ok()).ok_or("unreadable /proc/stat");
@@ -30,29 +47,57 @@ impl Server {
         Ok(f64::from(ticks(11)? + ticks(12)?) / 100.0)
     }
 
-    /// The most memory resident so far, in bytes.
+    /// Memory resident now, in bytes.
+    pub(crate) fn rss_bytes(&self) -> Result<u64, String> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most memory resident so far, in bytes, restarts included.
     pub(crate) fn peak_rss_bytes(&self) -> Result<u64, String> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).map_err(|e| e.to_string())?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_bad| "unreadable VmHWM")?;
-        Ok(kib * 1024)
+        Ok(self.status_bytes("VmHWM:")?.max(self.peak_rss_before))
+    }
+
+    fn status_bytes(&self, name: &str) -> Result<u64, String> {
+        let status = self.proc("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(|| format!("no {name} in /proc"))
+    }
+
+    fn proc(&self, file: &str) -> Result<String, String> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
     /// SIGTERM, then waits for the end.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        let pid = self.0.id().to_string();
+        let pid = self.child.id().to_string();
         Command::new("kill").arg(pid).status().map_err(|e| e.to_string())?;
-        self.0.wait().map(drop).map_err(|e| e.to_string())
+        self.child.wait().map(drop).map_err(|e| e.to_string())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) && self.0.kill().is_ok() {
-            drop(self.0.wait());
+        if self.runs() && self.child.kill().is_ok() {
+            drop(self.child.wait());
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a log of the benchmark is no data of the database")]
+fn spawn(launch: &Launch) -> Result<Child, String> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(&launch.log);
+    let log = log.map_err(|e| format!("{}: {e}", launch.log.display()))?;
+    let errors = log.try_clone().map_err(|e| e.to_string())?;
+    let mut command = Command::new(&launch.program);
+    command.args(&launch.arguments).stdin(Stdio::null()).stdout(log).stderr(errors);
+    command.spawn().map_err(|e| format!("{}: {e}", launch.program.display()))
 }
 
 /// Bytes that the files below a directory occupy, and the sum of their lengths.
@@ -73,27 +118,48 @@ pub(crate) fn disk_bytes(dir: &Path) -> Result<(u64, u64), String> {
     Ok(sum)
 }
 
-/// Asks until the answer is yes, at most two minutes.
-#[expect(clippy::disallowed_methods, reason = "a benchmark waits for real processes")]
-pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
-    for _ in 0..1200 {
+/// Asks every hundredth of a second until the answer is yes.
+pub(crate) fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut done: impl FnMut() -> bool,
+) -> Result<Duration, String> {
+    let started = now();
+    while started.elapsed() < limit {
         if done() {
-            return Ok(());
+            return Ok(started.elapsed());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        pause(Duration::from_millis(10));
     }
-    Err(format!("{what}: not after two minutes"))
+    Err(format!("{what}: not after {} s", limit.as_secs()))
 }
 
 /// Waits until a figure stays the same for three seconds.
-pub(crate) fn settle<T: PartialEq>(what: &str, mut figure: impl FnMut() -> T) -> Result<(), String> {
-    let (mut last, mut same) = (figure(), 0);
-    wait_until(what, || {
-        let now = figure();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        same >= 30
+pub(crate) fn settle<T: PartialEq>(
+    what: &str,
+    limit: Duration,
+    mut figure: impl FnMut() -> T,
+) -> Result<(), String> {
+    let (mut last, mut since) = (figure(), now());
+    wait_until(what, limit, || {
+        pause(Duration::from_millis(200));
+        let current = figure();
+        if current != last {
+            (last, since) = (current, now());
+        }
+        since.elapsed() >= Duration::from_secs(3)
     })
+    .map(drop)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark waits for real processes")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// A port of loopback that is free now.

@@ -1,59 +1,89 @@
-//! The figures, and the ratios that are worth more than they.
+//! The report: first the goals, then for each scenario the ratios, which mean something on any machine, and the
+//! figures, which do not.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-use crate::load::Workload;
-use crate::peers::{Figures, Peer};
+use serde_json::json;
 
-/// Says what is sent.
-pub(crate) fn workload(workload: &Workload, bodies: &[String]) {
-    let bytes: usize = bodies.iter().map(String::len).sum();
-    println!(
-        "{} rows of {} hosts, {} values, {} MB of line protocol in {} requests over {} connections",
-        workload.rows,
-        workload.hosts,
-        workload.values(),
-        bytes / 1_000_000,
-        bodies.len(),
-        workload.connections
-    );
-}
+use crate::figures::{Figure, Outcome};
+use crate::goals;
+use crate::peers::Peer;
 
-/// Says that a peer was not measured.
-pub(crate) fn skipped(peer: Peer, reason: &str) {
-    println!("{peer}: not measured: {reason}");
-}
-
-/// Prints the figures of a round, and ours as ratios to each peer's.
-pub(crate) fn results(round: usize, workload: &Workload, results: &[(Peer, Figures)]) {
-    let values = workload.values() as f64;
-    println!("\nround {round}");
-    println!(
-        "{:<18}{:>12}{:>10}{:>14}{:>12}{:>10}{:>13}{:>13}",
-        "server", "values/s", "CPU s", "CPU s at rest", "CPU us/row", "RSS MB", "data B/value", "all B/value"
-    );
-    for (peer, f) in results {
-        println!(
-            "{peer:<18}{:>12.0}{:>10.2}{:>14.2}{:>12.2}{:>10}{:>13.3}{:>13.3}",
-            values / f.wall.as_secs_f64(),
-            f.cpu_seconds,
-            f.cpu_seconds_at_rest,
-            f.cpu_seconds * 1e6 / workload.rows as f64,
-            f.peak_rss_bytes / 1_000_000,
-            f.data_bytes as f64 / values,
-            f.all_bytes as f64 / values,
-        );
+/// A line of JSON for each figure.
+pub(crate) fn json(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        for server in &outcome.servers {
+            for Figure { metric, value } in &server.figures {
+                let line = json!({
+                    "scenario": outcome.scenario,
+                    "server": server.peer.to_string(),
+                    "metric": metric.name,
+                    "value": value.as_ref().ok(),
+                    "reason": value.as_ref().err(),
+                });
+                println!("{line}");
+            }
+        }
+        for (peer, error) in &outcome.failed {
+            println!("{}", json!({"scenario": outcome.scenario, "server": peer.to_string(), "error": error}));
+        }
     }
-    let Some((_, ours)) = results.iter().find(|(peer, _)| *peer == Peer::Tidemark) else { return };
-    for (peer, theirs) in results.iter().filter(|(peer, _)| *peer != Peer::Tidemark) {
-        println!(
-            "tidemark against {peer}: {:.2}x values/s, {:.2}x values per CPU second ({:.2}x until at rest), \
-             {:.2}x memory, {:.2}x data on disk",
-            theirs.wall.as_secs_f64() / ours.wall.as_secs_f64(),
-            theirs.cpu_seconds / ours.cpu_seconds,
-            theirs.cpu_seconds_at_rest / ours.cpu_seconds_at_rest,
-            ours.peak_rss_bytes as f64 / theirs.peak_rss_bytes as f64,
-            ours.data_bytes as f64 / theirs.data_bytes as f64,
-        );
+}
+
+/// Tables.
+pub(crate) fn markdown(outcomes: &[Outcome]) {
+    println!("\n## Goals\n\n| scenario | what | goal | later | measured | met |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for line in goals::lines(outcomes) {
+        let goals::Line { scenario, what, now, later, measured, met } = line;
+        let met = if met { "yes" } else { "no" };
+        println!("| {scenario} | {what} | {now} | {later} | {} | {met} |", number(measured));
+    }
+    for outcome in outcomes {
+        println!("\n## {}\n\n{}.\n", outcome.scenario, outcome.what);
+        table(outcome);
+        for (peer, error) in &outcome.failed {
+            println!("\n{peer}: no figures: {error}");
+        }
+    }
+}
+
+fn table(outcome: &Outcome) {
+    let ours = outcome.servers.iter().find(|s| s.peer == Peer::Tidemark);
+    let peers = || outcome.servers.iter().filter(|s| s.peer != Peer::Tidemark);
+    let ratios = peers().filter(|_| ours.is_some()).map(|s| format!("of {}", s.peer));
+    let figures = outcome.servers.iter().map(|s| s.peer.to_string());
+    let head: Vec<String> = ratios.chain(figures).collect();
+    println!("| | better | {} |", head.join(" | "));
+    println!("| --- | --- |{}", " --- |".repeat(head.len()));
+    let Some(longest) = outcome.servers.iter().max_by_key(|s| s.figures.len()) else { return };
+    for Figure { metric, .. } in &longest.figures {
+        let better = if metric.more_is_better { "more" } else { "less" };
+        let mut cells = Vec::new();
+        if let Some(ours) = ours {
+            cells.extend(peers().map(|peer| match (ours.get(metric.name), peer.get(metric.name)) {
+                (Some(ours), Some(theirs)) if theirs != 0.0 => format!("{}×", number(ours / theirs)),
+                _ => "–".to_owned(),
+            }));
+        }
+        for server in &outcome.servers {
+            let figure = server.figures.iter().find(|f| f.metric.name == metric.name);
+            cells.push(match figure.map(|f| &f.value) {
+                Some(Ok(value)) => number(*value),
+                Some(Err(reason)) => reason.clone(),
+                None => "–".to_owned(),
+            });
+        }
+        println!("| {} | {better} | {} |", metric.name, cells.join(" | "));
+    }
+}
+
+/// Three digits that matter, or all of a whole number.
+fn number(value: f64) -> String {
+    match value.abs() {
+        v if v >= 1e6 => format!("{:.2} M", value / 1e6),
+        v if v >= 100.0 || v == 0.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }
