@@ -56,6 +56,7 @@ mod reader;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -67,6 +68,7 @@ use parking_lot::RwLock;
 
 pub use error::{Damage, LogError, OpenError, RecordError};
 pub use reader::LogReader;
+pub use verify::verify;
 
 use crate::vfs::{File, Vfs};
 use format::{

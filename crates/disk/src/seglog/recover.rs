@@ -24,7 +24,7 @@ const CHUNK_BYTES: u32 = 1 << 20;
 /// The number of a new log's first segment.
 const FIRST_SEGMENT: u64 = 1;
 
-type Sink<'a> = dyn FnMut(Location, &[u8]) -> Result<(), OpenError> + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Location, &[u8]) -> Result<(), OpenError> + 'a;
 
 /// A log that may be written again.
 pub(super) struct Recovered {
@@ -35,19 +35,19 @@ pub(super) struct Recovered {
 }
 
 /// A segment file whose header is sound.
-struct Opened {
+pub(super) struct Opened {
     path: PathBuf,
     file: Arc<dyn File>,
-    header: SegmentHeader,
+    pub(super) header: SegmentHeader,
     checksum: u32,
     /// Bytes that may hold batches: the file's length, at most the capacity.
     limit: u32,
 }
 
 /// What reading the batches of a segment came to.
-struct Scanned {
+pub(super) struct Scanned {
     /// Where the good part ends.
-    end: u32,
+    pub(super) end: u32,
     records_end: u32,
     /// Checksum of the last good header.
     chain: u32,
@@ -58,16 +58,16 @@ struct Scanned {
 }
 
 /// What lies behind the good part of the last segment.
-struct Rest {
+pub(super) struct Rest {
     /// The highest `synced` of sound headers.
     declared: Option<Position>,
     /// Whether one of them is a seal.
-    sealed: bool,
+    pub(super) sealed: bool,
     /// Up to the last byte that is not zero.
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
-fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
+pub(super) fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
     move |source| OpenError::Io { doing, path: path.to_owned(), source }
 }
 
@@ -93,18 +93,10 @@ pub(super) fn recover(
         on_record(location, payload).map_err(|source| OpenError::Record { location, source })
     };
     for (segment, next) in sealed.iter().zip(opened.iter().skip(1)) {
-        let end = next.header.previous_end;
-        let scanned = segment.scan(end.min(segment.limit), &mut count)?;
-        if scanned.end != end {
-            return Err(segment.corrupt(scanned.end, scanned.damage));
-        }
+        segment.scan_up_to(next, &mut count)?;
     }
-    let scanned = last.scan(last.limit, &mut count)?;
-    let rest = last.rest(scanned.end)?;
+    let (scanned, rest) = last.scan_open_end(&mut count)?;
     let end = Position { segment: last.header.segment, offset: scanned.end };
-    if rest.declared.is_some_and(|declared| declared > end) {
-        return Err(last.corrupt(scanned.end, scanned.damage));
-    }
     if rest.sealed {
         let segment = last.header.segment.saturating_add(1);
         return Err(OpenError::Missing { path: segment_path(dir, segment), segment });
@@ -169,13 +161,17 @@ fn open_all(vfs: &dyn Vfs, dir: &Path, numbers: &[u64]) -> Result<Vec<Opened>, O
             return Err(OpenError::Missing { path: segment_path(dir, low + 1), segment: low + 1 });
         }
     }
-    numbers.iter().map(|number| Opened::open(vfs, dir, *number)).collect()
+    let open = |number: &u64| {
+        let path = segment_path(dir, *number);
+        let file = vfs.open(&path).map_err(io_error("open", &path))?;
+        Opened::of(file, path, *number)
+    };
+    numbers.iter().map(open).collect()
 }
 
 impl Opened {
-    fn open(vfs: &dyn Vfs, dir: &Path, segment: u64) -> Result<Self, OpenError> {
-        let path = segment_path(dir, segment);
-        let file = vfs.open(&path).map_err(io_error("open", &path))?;
+    /// Reads the header of the file of a segment.
+    pub(super) fn of(file: Box<dyn File>, path: PathBuf, segment: u64) -> Result<Self, OpenError> {
         let len = file.len().map_err(io_error("ask the length of", &path))?;
         let corrupt = |damage| OpenError::Corrupt { path: path.clone(), segment, offset: 0, damage };
         if len < u64::from(SEGMENT_HEADER_BYTES) {
@@ -205,6 +201,25 @@ impl Opened {
 
     fn read(&self, buffer: &mut [u8], offset: u32) -> Result<(), OpenError> {
         self.file.read_exact_at(buffer, u64::from(offset)).map_err(io_error("read", &self.path))
+    }
+
+    /// Reads all batches of a segment that another follows, which says where this one ended.
+    pub(super) fn scan_up_to(&self, next: &Self, on_record: &mut Sink<'_>) -> Result<Scanned, OpenError> {
+        let end = next.header.previous_end;
+        let scanned = self.scan(end.min(self.limit), on_record)?;
+        if scanned.end == end { Ok(scanned) } else { Err(self.corrupt(scanned.end, scanned.damage)) }
+    }
+
+    /// Reads all batches of a segment of which nothing says where it ended, and looks through what lies behind them:
+    /// it is a torn tail unless it proves that something before it had been synced.
+    pub(super) fn scan_open_end(&self, on_record: &mut Sink<'_>) -> Result<(Scanned, Rest), OpenError> {
+        let scanned = self.scan(self.limit, on_record)?;
+        let rest = self.rest(scanned.end)?;
+        let end = Position { segment: self.header.segment, offset: scanned.end };
+        match rest.declared {
+            Some(declared) if declared > end => Err(self.corrupt(scanned.end, scanned.damage)),
+            _ => Ok((scanned, rest)),
+        }
     }
 
     /// Reads batches up to `end` or to the first that is not sound, and hands over their records.

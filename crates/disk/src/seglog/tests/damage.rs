@@ -15,12 +15,54 @@ fn synced_batches(log: &mut SegmentedLog, batches: u64) -> Vec<u32> {
     starts
 }
 
-/// The error of an opening that must change nothing.
+/// What a look at the log finds.
+fn verified(vfs: &SimVfs) -> (Recovery, Vec<String>) {
+    let before = files(vfs, Path::new(DIR));
+    let mut problems = Vec::new();
+    let recovery = verify(vfs, Path::new(DIR), &mut |problem| problems.push(problem.to_string()));
+    assert_eq!(files(vfs, Path::new(DIR)), before, "a look changes nothing");
+    (recovery, problems)
+}
+
+/// The error of an opening that must change nothing, and that a look at the log finds first.
 fn refused(vfs: &SimVfs) -> OpenError {
     let before = files(vfs, Path::new(DIR));
+    let (_, problems) = verified(vfs);
     let error = open(vfs).expect_err("the log must be refused");
     assert_eq!(files(vfs, Path::new(DIR)), before, "{error}");
+    assert_eq!(problems.first(), Some(&error.to_string()));
     error
+}
+
+#[test]
+fn a_look_finds_every_damage_and_counts_what_is_sound() {
+    let (vfs, mut log) = new_log();
+    for number in 0..5 {
+        log.append(&[&record(number, 3000)]).unwrap();
+        log.sync().unwrap();
+    }
+    log.append(&[b"torn"]).unwrap();
+    let torn = log.end().offset - 8;
+    drop(log);
+    assert_eq!(verified(&vfs), (Recovery { torn: None, records: 6, bytes: 5 * 3000 + 4 }, vec![]));
+    vfs.corrupt(&segment(5), u64::from(torn), 1).unwrap();
+    let (recovery, problems) = verified(&vfs);
+    assert_eq!((recovery.records, problems.len()), (5, 0));
+    assert_eq!(recovery.torn.map(|torn| torn.segment), Some(5));
+
+    vfs.corrupt(&segment(1), 500, 1).unwrap();
+    vfs.corrupt(&segment(3), 3, 1).unwrap();
+    vfs.remove_file(&segment(4)).unwrap();
+    let (recovery, problems) = verified(&vfs);
+    assert_eq!(
+        problems,
+        [
+            "/lane-0/000000004.seg is missing although the log goes on after it or says that it exists",
+            "/lane-0/000000003.seg is corrupt at byte 0, in a part that had been synced: bad segment header",
+            "/lane-0/000000001.seg is corrupt at byte 64, in a part that had been synced: bad record checksum",
+        ]
+    );
+    assert_eq!(recovery.records, 2, "those of the segments 2 and 5");
 }
 
 #[test]
@@ -106,7 +148,9 @@ fn a_damaged_last_batch_that_nothing_proves_is_a_torn_tail() {
     for offset in starts[2]..starts[3] {
         let damaged = vfs.crash(PowerCut::Kept);
         damaged.corrupt(&segment(1), u64::from(offset), 0x20).unwrap();
+        let looked = verified(&damaged);
         let (_, recovery, records) = open(&damaged).unwrap();
+        assert_eq!(looked, (recovery, vec![]), "byte {offset}");
         assert_eq!(records.len(), 4, "byte {offset}");
         let torn = recovery.torn.expect("a tail was cut");
         assert_eq!((torn.segment, torn.offset), (1, starts[2]));
