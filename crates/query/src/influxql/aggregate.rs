@@ -52,13 +52,32 @@ impl Run<'_> {
 pub(crate) enum State {
     Count(i64),
     Distinct(HashSet<Key>),
-    Mean { sum: f64, count: u64 },
+    Mean {
+        sum: f64,
+        count: u64,
+    },
+    /// Of integers: the sum wraps round, as in InfluxDB.
+    MeanInteger {
+        sum: i64,
+        count: u64,
+    },
+    MeanUnsigned {
+        sum: u64,
+        count: u64,
+    },
     SumFloat(f64),
     SumInteger(i64),
     SumUnsigned(u64),
     Nothing,
-    Stddev { count: u64, mean: f64, m2: f64 },
-    Spread { min: FieldValue, max: FieldValue },
+    Stddev {
+        count: u64,
+        mean: f64,
+        m2: f64,
+    },
+    Spread {
+        min: FieldValue,
+        max: FieldValue,
+    },
     Best(Point),
     Ranked(Vec<(Vec<String>, Point)>),
     Held(Vec<Point>),
@@ -117,7 +136,11 @@ impl State {
         match aggregate {
             Aggregate::Count => Self::Count(0),
             Aggregate::CountDistinct => Self::Distinct(HashSet::new()),
-            Aggregate::Mean => Self::Mean { sum: 0.0, count: 0 },
+            Aggregate::Mean => match input {
+                FieldType::Integer => Self::MeanInteger { sum: 0, count: 0 },
+                FieldType::Unsigned => Self::MeanUnsigned { sum: 0, count: 0 },
+                _ => Self::Mean { sum: 0.0, count: 0 },
+            },
             Aggregate::Sum => match input {
                 FieldType::Integer => Self::SumInteger(0),
                 FieldType::Unsigned => Self::SumUnsigned(0),
@@ -155,6 +178,24 @@ impl State {
                     *sum += v;
                     *count += 1;
                 });
+                0
+            }
+            Self::MeanInteger { sum, count } => {
+                if let Values::Integer(values) = &run.column.values {
+                    for i in run.rows() {
+                        *sum = sum.wrapping_add(values[i]);
+                        *count += 1;
+                    }
+                }
+                0
+            }
+            Self::MeanUnsigned { sum, count } => {
+                if let Values::Unsigned(values) = &run.column.values {
+                    for i in run.rows() {
+                        *sum = sum.wrapping_add(values[i]);
+                        *count += 1;
+                    }
+                }
                 0
             }
             Self::SumFloat(sum) => {
@@ -235,19 +276,25 @@ impl State {
         let one = |value: FieldValue| vec![Point { time: window, value: Some(value), aux: Vec::new() }];
         #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
         match self {
-            Self::Count(0) | Self::Nothing | Self::Mean { count: 0, .. } | Self::Stddev { count: 0, .. } => {
-                Vec::new()
-            }
+            Self::Count(0)
+            | Self::Nothing
+            | Self::Mean { count: 0, .. }
+            | Self::MeanInteger { count: 0, .. }
+            | Self::MeanUnsigned { count: 0, .. }
+            | Self::Stddev { count: 0, .. } => Vec::new(),
             Self::Count(count) => one(FieldValue::Integer(count)),
             Self::Distinct(seen) if seen.is_empty() => Vec::new(),
             Self::Distinct(seen) => {
                 one(FieldValue::Integer(i64::try_from(seen.len()).expect("fits in memory")))
             }
             Self::Mean { sum, count } => one(FieldValue::Float(sum / count as f64)),
+            Self::MeanInteger { sum, count } => one(FieldValue::Float(sum as f64 / count as f64)),
+            Self::MeanUnsigned { sum, count } => one(FieldValue::Float(sum as f64 / count as f64)),
             Self::SumFloat(sum) => one(FieldValue::Float(sum)),
             Self::SumInteger(sum) => one(FieldValue::Integer(sum)),
             Self::SumUnsigned(sum) => one(FieldValue::Unsigned(sum)),
-            Self::Stddev { count: 1, .. } => vec![Point { time: window, value: None, aux: Vec::new() }],
+            // One point has no deviation; the window has an answer all the same, which is not filled.
+            Self::Stddev { count: 1, .. } => one(FieldValue::Float(f64::NAN)),
             Self::Stddev { count, m2, .. } => one(FieldValue::Float((m2 / (count - 1) as f64).sqrt())),
             Self::Spread { min, max } => one(match (min, max) {
                 (FieldValue::Integer(a), FieldValue::Integer(b)) => FieldValue::Integer(b.wrapping_sub(a)),

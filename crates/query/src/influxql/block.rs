@@ -39,6 +39,11 @@ impl Block {
         }
     }
 
+    /// Whether the rows are of a stored series; else a subquery made them.
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.tags, BlockTags::Key(_))
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&Column> {
         self.fields.iter().find(|(n, _)| &**n == name).map(|(_, column)| column)
     }

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use model::{FieldValue, Predicate, Subject, Test, Timestamp};
 
 use super::expr::{Node, Var, VarKind};
+use super::plan::strip;
 use crate::error::Error;
 
 /// Inclusive bounds of time.
@@ -29,6 +30,16 @@ impl Bounds {
 
     pub(crate) const fn has_max(self) -> bool {
         self.max < Timestamp::MAX.0
+    }
+
+    /// Wider by some windows, on the side that comes first in the order of the answer.
+    #[must_use]
+    pub(crate) fn with_windows_beside(self, windows: usize, every: i64, ascending: bool) -> Self {
+        let more = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(every);
+        match ascending {
+            true => Self { min: self.min.saturating_sub(more).max(Timestamp::MIN.0), ..self },
+            false => Self { max: self.max.saturating_add(more).min(Timestamp::MAX.0), ..self },
+        }
     }
 }
 
@@ -236,16 +247,9 @@ pub(crate) fn tag_predicate(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> O
     let subject = match kind(var) {
         VarKind::Tag if var.name == "_name" && var.kind != Some(RefKind::Tag) => Subject::Measurement,
         VarKind::Tag => Subject::Tag(var.name.clone()),
-        VarKind::Field(_) => return None,
+        VarKind::Field(_) | VarKind::Nothing => return None,
     };
     Some(Predicate::Compare(subject, test))
-}
-
-fn strip(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(inner) => strip(inner),
-        other => other,
-    }
 }
 
 fn row_node(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind, vars: &mut Vec<Var>) -> Result<Node, Error> {

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use influxql::ast::Fill;
+use jiff::tz::TimeZone;
 use model::{Bitmap, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues, ScanRequest};
 
 use super::aggregate::{Point, Run, State, cut_ranking, integrals};
 use super::block::{Block, BlockTags};
-use super::expr::{Bound, Node, bind, mask};
+use super::condition::Bounds;
+use super::expr::{Bound, Node, Var, VarKind, bind, mask};
 use super::function::Aggregate;
 use super::plan::{CallPlan, Input, OutColumn, Plan, Slot};
 use super::points;
@@ -30,6 +32,15 @@ pub struct Series {
     pub tags: Vec<(String, String)>,
     /// The columns, time first for a SELECT.
     pub frame: Frame,
+    /// Where `tz()` says that the times are; `None` is UTC.
+    pub zone: Option<TimeZone>,
+}
+
+impl Series {
+    /// A series that is not grouped, in UTC.
+    pub(crate) fn new(name: &str, frame: Frame) -> Self {
+        Self { name: name.into(), tags: Vec::new(), frame, zone: None }
+    }
 }
 
 /// Where series go.
@@ -43,12 +54,15 @@ pub(crate) fn run(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let field_names = plan.field_names();
-    if plan.columns.is_empty() || field_names.is_empty() || plan.bounds.min > plan.bounds.max {
+    let reads = |slot: &Slot| !matches!(slot, Slot::Var(Var { kind: VarKind::Nothing, .. }));
+    if !plan.slots.iter().any(reads) || plan.bounds.min > plan.bounds.max {
         return Ok(());
     }
     let mut groups = Groups::new(plan, budget);
     for input in &plan.inputs {
         match input {
+            // Tags alone are not read from stored series.
+            Input::Table(_) if field_names.is_empty() => {}
             Input::Table(table) => {
                 let bounds = groups.scan_bounds();
                 let request = ScanRequest {
@@ -66,17 +80,21 @@ pub(crate) fn run(
                 }
             }
             Input::Subquery(inner) => {
-                run(inner, resolver, budget, &mut |series| groups.take(&to_block(series)))?;
+                let dimensions = &plan.dimensions;
+                run(inner, resolver, budget, &mut |series| {
+                    to_blocks(series, dimensions).iter().try_for_each(|block| groups.take(block))
+                })?;
             }
         }
     }
     groups.finish(sink)
 }
 
-/// A subquery's series as a block of the query around it.
-fn to_block(series: Series) -> Block {
+/// A subquery's series as blocks of the query around it: one, or one for each value of a tag that is a column
+/// there and groups here.
+fn to_blocks(series: Series, dimensions: &[String]) -> Vec<Block> {
     let mut times = Vec::new();
-    let mut fields = Vec::new();
+    let mut fields: Vec<(Arc<str>, model::Column)> = Vec::new();
     for (i, column) in series.frame.columns.into_iter().enumerate() {
         let FrameValues::Column(values) = column.values else { continue };
         match (i, values.values) {
@@ -86,13 +104,48 @@ fn to_block(series: Series) -> Block {
             }
         }
     }
-    if !times.is_sorted() {
-        let mut order: Vec<u32> = (0..u32::try_from(times.len()).expect("rows are limited")).collect();
+    let is_column = |d: &&String| {
+        fields.iter().any(|(name, _)| **name == ***d) && series.tags.iter().all(|(tag, _)| *tag != **d)
+    };
+    let split: Vec<&String> = dimensions.iter().filter(is_column).collect();
+    let mut order: Vec<u32> = (0..u32::try_from(times.len()).expect("rows are limited")).collect();
+    let sorted = times.is_sorted();
+    if !sorted {
         order.sort_by_key(|&i| times[i as usize]);
-        times = order.iter().map(|&i| times[i as usize]).collect();
-        fields = fields.into_iter().map(|(name, column)| (name, column.gather(&order))).collect();
     }
-    Block { name: series.name, tags: BlockTags::List(series.tags), times, fields }
+    let block = |tags, times, fields| Block {
+        name: Arc::clone(&series.name),
+        tags: BlockTags::List(tags),
+        times,
+        fields,
+    };
+    let gathered = |order: &[u32]| {
+        let times = order.iter().map(|&i| times[i as usize]).collect();
+        let columns = fields.iter().map(|(name, column)| (Arc::clone(name), column.gather(order)));
+        (times, columns.collect())
+    };
+    if split.is_empty() {
+        let (times, fields) = if sorted { (times, fields) } else { gathered(&order) };
+        return vec![block(series.tags, times, fields)];
+    }
+    let mut parts: BTreeMap<Vec<String>, Vec<u32>> = BTreeMap::new();
+    for i in order {
+        let text = |d: &&String| match fields
+            .iter()
+            .find(|(name, _)| **name == ***d)
+            .map(|(_, c)| c.get(i as usize))
+        {
+            Some(Some(FieldValue::String(text))) => text,
+            _ => String::new(),
+        };
+        parts.entry(split.iter().map(text).collect()).or_default().push(i);
+    }
+    let part = |(values, rows): (Vec<String>, Vec<u32>)| {
+        let own = split.iter().map(|d| (*d).clone()).zip(values);
+        let (times, fields) = gathered(&rows);
+        block(series.tags.iter().cloned().chain(own).collect(), times, fields)
+    };
+    parts.into_iter().map(part).collect()
 }
 
 /// The state of one call in one group.
@@ -106,6 +159,12 @@ enum GroupState {
     /// Rows with their times and the values of all slots.
     Rows(Vec<(i64, Vec<Value>)>),
     Calls(Vec<CallState>),
+}
+
+/// The bounds of what a call reads.
+fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
+    let beside = call.transforms.iter().map(|t| t.windows_beside()).sum::<usize>();
+    plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending)
 }
 
 struct Groups<'a> {
@@ -130,22 +189,11 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The bounds to read: transformations of aggregates need some windows before the range.
-    fn scan_bounds(&self) -> super::condition::Bounds {
-        let mut bounds = self.plan.bounds;
-        bounds.min = self.calls.iter().map(|call| self.start_of(call)).min().unwrap_or(bounds.min);
-        bounds
-    }
-
-    fn start_of(&self, call: &CallPlan) -> i64 {
-        let bounds = self.plan.bounds;
-        let every = self.plan.windows.every;
-        let before = call.transforms.iter().map(|t| t.windows_before()).sum::<usize>();
-        if every == 0 || !bounds.has_min() {
-            return bounds.min;
-        }
-        let before = i64::try_from(before).unwrap_or(i64::MAX).saturating_mul(every);
-        bounds.min.saturating_sub(before).max(model::Timestamp::MIN.0)
+    /// The bounds to read: transformations of aggregates need some windows beside the range.
+    fn scan_bounds(&self) -> Bounds {
+        let all = self.calls.iter().map(|call| bounds_of(self.plan, call));
+        let wider = |a: Bounds, b: Bounds| Bounds { min: a.min.min(b.min), max: a.max.max(b.max) };
+        all.reduce(wider).unwrap_or(self.plan.bounds)
     }
 
     fn group(&mut self, block: &Block) -> Result<usize, Error> {
@@ -227,7 +275,7 @@ impl<'a> Groups<'a> {
             self.budget.answer_rows(rows.len())?;
             self.budget.hold(rows.len() * 40 * self.plan.columns.len())?;
             let tags = self.plan.dimensions.iter().cloned().zip(tag_values).collect();
-            sink(Series { name, tags, frame: self.frame(rows) })?;
+            sink(Series { name, tags, frame: self.frame(rows), zone: None })?;
             // What was made to finish the group is gone with it.
             self.budget.release_to(held);
         }
@@ -247,7 +295,40 @@ impl<'a> Groups<'a> {
         if self.plan.limit > 0 {
             rows.truncate(usize::try_from(self.plan.limit).unwrap_or(usize::MAX));
         }
+        self.fill_nulls(&mut rows);
         rows
+    }
+
+    /// fill() of what a row lacks beside its other values, in the order of the answer. Windows without points have
+    /// been filled before.
+    fn fill_nulls(&self, rows: &mut [(i64, Vec<Value>)]) {
+        let number = match self.plan.fill {
+            Fill::Integer(n) => FieldValue::Integer(n),
+            Fill::Number(n) => FieldValue::Float(n),
+            Fill::Previous => {
+                let mut previous: Vec<Value> = vec![None; self.plan.slots.len()];
+                for (_, row) in rows.iter_mut() {
+                    for (value, previous) in row.iter_mut().zip(&mut previous) {
+                        match value {
+                            Some(_) => previous.clone_from(value),
+                            None => value.clone_from(previous),
+                        }
+                    }
+                }
+                return;
+            }
+            Fill::Null | Fill::None | Fill::Linear => return,
+        };
+        let filler = |slot: &Slot| match slot {
+            Slot::Var(Var { kind: VarKind::Tag | VarKind::Nothing, .. }) => None,
+            _ => value::filler(&number, slot.field_type()),
+        };
+        let fillers: Vec<Value> = self.plan.slots.iter().map(filler).collect();
+        for (value, filler) in rows.iter_mut().flat_map(|(_, row)| row.iter_mut().zip(&fillers)) {
+            if value.is_none() {
+                value.clone_from(filler);
+            }
+        }
     }
 
     fn frame(&self, rows: Vec<(i64, Vec<Value>)>) -> Frame {
@@ -308,7 +389,6 @@ impl<'a> Groups<'a> {
         }
         let most = streams.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         let mut rows = Vec::with_capacity(most);
-        let fillers: Vec<Value> = self.calls.iter().map(|call| self.missing(call)).collect();
         while let Some(time) = streams.iter_mut().filter_map(|s| s.peek().map(|p| p.time)).min() {
             let mut slots: Vec<Value> = vec![None; self.plan.slots.len()];
             let mut call_index = 0;
@@ -317,14 +397,11 @@ impl<'a> Groups<'a> {
                     continue;
                 }
                 let stream = &mut streams[call_index];
-                match stream.next_if(|p| p.time == time) {
-                    Some(point) => {
-                        for (var, value) in self.vars.iter().zip(point.aux) {
-                            slots[*var] = value;
-                        }
-                        slots[at] = point.value.or_else(|| fillers[call_index].clone());
+                if let Some(point) = stream.next_if(|p| p.time == time) {
+                    for (var, value) in self.vars.iter().zip(point.aux) {
+                        slots[*var] = value;
                     }
-                    None => slots[at].clone_from(&fillers[call_index]),
+                    slots[at] = point.value;
                 }
                 call_index += 1;
             }
@@ -341,15 +418,6 @@ impl<'a> Groups<'a> {
             self.plan.windows.of(bounds.min).0
         } else {
             i64::MIN
-        }
-    }
-
-    /// What a call shows where another call has a point and it has none.
-    fn missing(&self, call: &CallPlan) -> Value {
-        match self.plan.fill {
-            Fill::Integer(n) => value::filler(&FieldValue::Integer(n), call.field_type),
-            Fill::Number(n) => value::filler(&FieldValue::Float(n), call.field_type),
-            _ => None,
         }
     }
 
@@ -373,10 +441,12 @@ impl<'a> Groups<'a> {
         if let Aggregate::Integral(unit) = aggregate {
             let end_of = |start| (every > 0).then(|| plan.windows.of(start).1);
             let areas = integrals(windows.into_iter(), *unit, &end_of).into_iter();
-            let point = |(start, area)| Point {
-                time: shown_time(start),
-                value: Some(FieldValue::Float(area)),
-                aux: Vec::new(),
+            // Without windows 1.x shows the lower bound for integers and the epoch for floats.
+            let shown = |start| if every == 0 && input == FieldType::Float { 0 } else { shown_time(start) };
+            let point = |(start, area): (i64, f64)| {
+                // Newest first, time runs backwards.
+                let area = if plan.ascending { area } else { 0.0 - area };
+                Point { time: shown(start), value: Some(FieldValue::Float(area)), aux: Vec::new() }
             };
             return Ok(areas.map(point).collect());
         }
@@ -398,12 +468,13 @@ impl<'a> Groups<'a> {
         let counts = matches!(aggregate, Aggregate::Count | Aggregate::CountDistinct);
         let how = if counts && plan.fill == Fill::Null { Fill::Integer(0) } else { plan.fill };
         let field_type = aggregate.result_type(input).unwrap_or(FieldType::Float);
+        let bounds = bounds_of(plan, call);
         let first = match plan.bounds.has_min() {
-            true => plan.windows.of(self.start_of(call)).0,
+            true => plan.windows.of(bounds.min).0,
             false => points.first().map_or(0, |p| p.time),
         };
         let last = match plan.bounds.has_max() {
-            true => plan.windows.of(plan.bounds.max).0,
+            true => plan.windows.of(bounds.max).0,
             false => points.last().map_or(first, |p| p.time),
         };
         let windows = usize::try_from((i128::from(last) - i128::from(first)) / i128::from(every) + 1);
@@ -437,12 +508,14 @@ fn take_rows(
         })
         .collect();
     let columns: Vec<_> = bound.iter().filter(|b| matches!(b, Bound::Column(_))).collect();
-    if columns.is_empty() {
+    // A subquery's row is a row, whatever is taken from it.
+    let whole = !block.is_stored();
+    if columns.is_empty() && !whole {
         return Ok(());
     }
     let wanted = |row: &usize| {
         mask.is_none_or(|m| m.get(*row))
-            && columns.iter().any(|c| matches!(c, Bound::Column(c) if c.is_valid(*row)))
+            && (whole || columns.iter().any(|c| matches!(c, Bound::Column(c) if c.is_valid(*row))))
     };
     let most = match plan.limit {
         0 => usize::MAX,
@@ -499,21 +572,24 @@ fn take_calls(
             }
             _ => Vec::new(),
         };
-        let rows = block.times.len();
+        // Another call may read wider bounds.
+        let bounds = bounds_of(plan, call);
+        let first = block.times.partition_point(|t| *t < bounds.min);
+        let rows = block.times.partition_point(|t| *t <= bounds.max);
         let run =
             |from, to| Run { times: &block.times, column: &column, mask, from, to, aux: &aux, tags: &tags };
         match (state, &call.aggregate) {
             (CallState::Points(points), _) => {
                 let before = points.len();
-                for row in (0..rows).filter(|&i| value::selected(&column, mask, i)) {
+                for row in (first..rows).filter(|&i| value::selected(&column, mask, i)) {
                     points.push(Point { time: block.times[row], value: column.get(row), aux: Vec::new() });
                 }
                 budget.hold((points.len() - before) * 64)?;
             }
             (CallState::Windows(windows), Some(aggregate)) => {
-                let mut from = 0;
+                let mut from = first;
                 while from < rows {
-                    let (start, to) = window_run(plan, &block.times, from);
+                    let (start, to) = window_run(plan, block.times.get(..rows).unwrap_or_default(), from);
                     let any = (from..to).any(|i| value::selected(&column, mask, i));
                     if any {
                         if !windows.contains_key(&start) {

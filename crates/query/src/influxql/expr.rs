@@ -15,8 +15,10 @@ use super::value::{self, Value};
 pub(crate) enum VarKind {
     /// A field read as this type.
     Field(FieldType),
-    /// A tag, or nothing at all.
+    /// A tag; for stored series also a name that nobody knows.
     Tag,
+    /// Nothing.
+    Nothing,
 }
 
 /// A field or a tag that an expression reads.
@@ -33,6 +35,7 @@ impl Var {
         match self.kind {
             VarKind::Field(field_type) => field_type,
             VarKind::Tag => FieldType::String,
+            VarKind::Nothing => FieldType::Float,
         }
     }
 }
@@ -102,12 +105,26 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
             .field(&var.name)
             .and_then(|column| value::cast_column(column, field_type))
             .map_or(Bound::Constant(None), Bound::Column),
-        VarKind::Tag => {
-            let tag = block.tag(&var.name).unwrap_or("");
-            let absent = tag.is_empty() && !var.absent_is_empty;
-            Bound::Constant((!absent).then(|| FieldValue::String(tag.to_owned())))
-        }
+        VarKind::Nothing => Bound::Constant(None),
+        VarKind::Tag => match (block.tag(&var.name), block.field(&var.name)) {
+            // A tag that a subquery answers as a column.
+            (None, Some(column)) if var.absent_is_empty => Bound::Column(Cow::Owned(nulls_as_empty(column))),
+            (None, Some(column)) => Bound::Column(Cow::Borrowed(column)),
+            (tag, _) => {
+                // What a subquery is grouped by is there, though it be empty.
+                let absent = tag.is_none_or(|tag| tag.is_empty() && block.is_stored());
+                let value = FieldValue::String(tag.unwrap_or("").to_owned());
+                Bound::Constant((!absent || var.absent_is_empty).then_some(value))
+            }
+        },
     }
+}
+
+fn nulls_as_empty(column: &Column) -> Column {
+    let empty = FieldValue::String(String::new());
+    let values: Vec<Value> =
+        (0..column.len()).map(|row| column.get(row).or_else(|| Some(empty.clone()))).collect();
+    value::column_of(FieldType::String, values.iter().map(Option::as_ref))
 }
 
 /// The rows of a block that pass a condition; `None` when all do.

@@ -3,6 +3,7 @@
 use influxql::ast::{Call, Expr};
 use model::FieldType;
 
+use super::plan::strip;
 use crate::error::Error;
 
 /// A function that turns the points of a window into one value or some points.
@@ -84,11 +85,13 @@ pub(crate) enum Transform {
 }
 
 impl Transform {
-    /// How many windows before the range it needs, so that the first window inside has a result.
-    pub(crate) const fn windows_before(self) -> usize {
+    /// How many windows it reads beside the range, on the side that comes first in the order of the answer. As in
+    /// InfluxDB an average of n windows reads one too, not n - 1.
+    pub(crate) const fn windows_beside(self) -> usize {
         match self {
-            Self::Derivative { .. } | Self::Difference { .. } | Self::Elapsed(_) => 1,
-            Self::MovingAverage(n) => n - 1,
+            Self::Derivative { .. } | Self::Difference { .. } | Self::Elapsed(_) | Self::MovingAverage(_) => {
+                1
+            }
             Self::CumulativeSum => 0,
         }
     }
@@ -125,7 +128,8 @@ pub(crate) fn wildcard_takes(name: &str, field_type: FieldType) -> bool {
     }
 }
 
-fn arguments(call: &Call, min: usize, max: usize) -> Result<(), Error> {
+/// Checks the number of a call's arguments.
+pub(crate) fn arguments(call: &Call, min: usize, max: usize) -> Result<(), Error> {
     let (name, got) = (&call.name, call.args.len());
     if (min..=max).contains(&got) {
         return Ok(());
@@ -133,16 +137,6 @@ fn arguments(call: &Call, min: usize, max: usize) -> Result<(), Error> {
     let expected =
         if min == max { min.to_string() } else { format!("at least {min} but no more than {max}") };
     Error::invalid(format!("invalid number of arguments for {name}, expected {expected}, got {got}"))
-}
-
-fn positive_count(call: &Call, index: usize, what: &str) -> Result<usize, Error> {
-    match call.args.get(index) {
-        Some(Expr::Integer(n)) => match usize::try_from(*n) {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Error::invalid(format!("{what} must be greater than 0, got {n}")),
-        },
-        _ => Error::invalid(format!("expected integer argument in {}()", call.name)),
-    }
 }
 
 fn unit(call: &Call, default: i64) -> Result<i64, Error> {
@@ -153,27 +147,46 @@ fn unit(call: &Call, default: i64) -> Result<i64, Error> {
             "duration argument must be positive, got {}",
             influxql::duration::format(*d)
         )),
-        Some(other) => {
-            let kind = match other {
-                Expr::Integer(_) => "IntegerLiteral",
-                Expr::Number(_) => "NumberLiteral",
-                Expr::String(_) => "StringLiteral",
-                _ => "VarRef",
-            };
-            Error::invalid(format!(
-                "second argument to {} must be a duration, got *influxql.{kind}",
-                call.name
-            ))
-        }
+        Some(_) if call.name == "integral" => Error::invalid("second argument must be a duration"),
+        Some(other) => Error::invalid(format!(
+            "second argument to {} must be a duration, got *influxql.{}",
+            call.name,
+            kind_of(other)
+        )),
     }
 }
 
-/// Reads an aggregate's name and arguments; `None` when the name is not an aggregate's.
-pub(crate) fn aggregate(call: &Call) -> Result<Option<Aggregate>, Error> {
+/// What InfluxDB calls a kind of expression.
+const fn kind_of(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Var(_) => "VarRef",
+        Expr::Wildcard(_) => "Wildcard",
+        Expr::Call(_) => "Call",
+        Expr::Binary(_) => "BinaryExpr",
+        Expr::Paren(_) => "ParenExpr",
+        Expr::Distinct(_) => "Distinct",
+        Expr::String(_) => "StringLiteral",
+        Expr::Number(_) => "NumberLiteral",
+        Expr::Integer(_) => "IntegerLiteral",
+        Expr::Unsigned(_) => "UnsignedLiteral",
+        Expr::Boolean(_) => "BooleanLiteral",
+        Expr::Duration(_) => "DurationLiteral",
+        Expr::Regex(_) => "RegexLiteral",
+    }
+}
+
+/// Reads an aggregate's name and arguments; `None` when the name is not an aggregate's. `limit` is the LIMIT of the
+/// statement, 0 without.
+pub(crate) fn aggregate(call: &Call, limit: u64) -> Result<Option<Aggregate>, Error> {
     let simple = |aggregate| arguments(call, 1, 1).map(|()| Some(aggregate));
     match call.name.as_str() {
         "count" => simple(Aggregate::Count),
-        "distinct" => simple(Aggregate::Distinct),
+        "distinct" => match call.args.as_slice() {
+            [] => Error::invalid("distinct function requires at least one argument"),
+            [arg] if matches!(strip(arg), Expr::Var(_)) => Ok(Some(Aggregate::Distinct)),
+            [_] => Error::invalid("expected field argument in distinct()"),
+            _ => Error::invalid("distinct function can only have one argument"),
+        },
         "mean" => simple(Aggregate::Mean),
         "median" => simple(Aggregate::Median),
         "mode" => simple(Aggregate::Mode),
@@ -199,52 +212,58 @@ pub(crate) fn aggregate(call: &Call) -> Result<Option<Aggregate>, Error> {
         }
         "sample" => {
             arguments(call, 2, 2)?;
-            Ok(Some(Aggregate::Sample(positive_count(call, 1, "sample window")?)))
-        }
-        "top" | "bottom" => {
-            if call.args.len() < 2 {
-                let got = call.args.len();
-                let name = &call.name;
-                return Error::invalid(format!(
-                    "invalid number of arguments for {name}, expected at least 2, got {got}"
-                ));
-            }
-            let last = call.args.len() - 1;
-            let n = match call.args.get(last) {
+            match call.args.get(1) {
                 Some(Expr::Integer(n)) => match usize::try_from(*n) {
-                    Ok(n) if n > 0 => n,
-                    _ => {
-                        return Error::invalid(format!(
-                            "limit ({n}) in {} function must be at least 1",
-                            call.name
-                        ));
-                    }
+                    Ok(n) if n > 0 => Ok(Some(Aggregate::Sample(n))),
+                    // InfluxDB's words, though 1 is taken.
+                    _ => Error::invalid(format!("sample window must be greater than 1, got {n}")),
                 },
-                Some(other) => {
-                    return Error::invalid(format!(
-                        "expected integer as last argument in {}(), found {other}",
-                        call.name
-                    ));
-                }
-                None => return Error::invalid("missing arguments"),
-            };
-            let tags = call.args.get(1..last).unwrap_or_default().iter().map(|arg| match arg {
-                Expr::Var(var) => Ok(var.name.clone()),
-                _ => {
-                    Error::invalid(format!("only fields or tags are allowed in {}(), found {arg}", call.name))
-                }
-            });
-            let tags = tags.collect::<Result<_, _>>()?;
-            Ok(Some(if call.name == "top" { Aggregate::Top(n, tags) } else { Aggregate::Bottom(n, tags) }))
+                _ => Error::invalid("expected integer argument in sample()"),
+            }
         }
+        "top" | "bottom" => ranking(call, limit).map(Some),
         _ => Ok(None),
     }
 }
 
-/// Reads a transformation's arguments. `interval` is that of GROUP BY time (0 without); `of_aggregate` says
-/// whether the argument is an aggregate, whose windows are then the default unit of a derivative.
-pub(crate) fn transform(call: &Call, interval: i64, of_aggregate: bool) -> Result<Transform, Error> {
-    let default_unit = if of_aggregate && interval > 0 { interval } else { model::time::SECOND_NS };
+/// Reads `top(field, tags.., n)` and `bottom`.
+fn ranking(call: &Call, limit: u64) -> Result<Aggregate, Error> {
+    let name = &call.name;
+    let [first, tags @ .., last] = call.args.as_slice() else {
+        let got = call.args.len();
+        return Error::invalid(format!(
+            "invalid number of arguments for {name}, expected at least 2, got {got}"
+        ));
+    };
+    let n = match last {
+        Expr::Integer(n) => match usize::try_from(*n) {
+            Ok(n) if n > 0 => n,
+            _ => return Error::invalid(format!("limit ({n}) in {name} function must be at least 1")),
+        },
+        other => {
+            return Error::invalid(format!("expected integer as last argument in {name}(), found {other}"));
+        }
+    };
+    if limit > 0 && n as u64 > limit {
+        return Error::invalid(format!(
+            "limit ({n}) in {name} function can not be larger than the LIMIT ({limit}) in the select statement"
+        ));
+    }
+    if !matches!(strip(first), Expr::Var(_)) {
+        return Error::invalid(format!("expected first argument to be a field in {name}(), found {first}"));
+    }
+    let tags = tags.iter().map(|arg| match arg {
+        Expr::Var(var) => Ok(var.name.clone()),
+        _ => Error::invalid(format!("only fields or tags are allowed in {name}(), found {arg}")),
+    });
+    let tags = tags.collect::<Result<_, _>>()?;
+    Ok(if name == "top" { Aggregate::Top(n, tags) } else { Aggregate::Bottom(n, tags) })
+}
+
+/// Reads a transformation's arguments. `interval` is that of GROUP BY time (0 without), the default
+/// unit of a derivative.
+pub(crate) fn transform(call: &Call, interval: i64) -> Result<Transform, Error> {
+    let default_unit = if interval > 0 { interval } else { model::time::SECOND_NS };
     Ok(match call.name.as_str() {
         name @ ("derivative" | "non_negative_derivative") => {
             arguments(call, 1, 2)?;
@@ -271,7 +290,12 @@ pub(crate) fn transform(call: &Call, interval: i64, of_aggregate: bool) -> Resul
                 Some(Expr::Integer(n)) => {
                     Transform::MovingAverage(usize::try_from(*n).expect("between 2 and a million"))
                 }
-                _ => return Error::invalid("second argument for moving_average must be an integer"),
+                other => {
+                    let kind = other.map_or("nil", kind_of);
+                    return Error::invalid(format!(
+                        "second argument for moving_average must be an integer, got *influxql.{kind}"
+                    ));
+                }
             }
         }
         _ => {

@@ -17,6 +17,7 @@ mod points;
 mod schema;
 mod show;
 mod types;
+mod validate;
 mod value;
 mod window;
 
@@ -158,7 +159,11 @@ fn run_select(
         return Error::invalid("not implemented: SELECT INTO");
     }
     let plan = plan::compile(select, resolver, None)?;
-    execute::run(&plan, resolver, budget, sink)
+    execute::run(&plan, resolver, budget, &mut |mut series| {
+        series.zone.clone_from(&plan.zone);
+        value::null_what_is_no_number(&mut series.frame);
+        sink(series)
+    })
 }
 
 /// The statement's words, for messages.

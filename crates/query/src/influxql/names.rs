@@ -7,12 +7,12 @@ use influxql::ast::{Call, Expr, Field, RefKind, VarRef};
 
 use super::expr::Node;
 use super::function;
-use super::plan::bare;
+use super::plan::{bare, strip};
 use super::schema::Schema;
 use crate::error::Error;
 
 /// Takes the field `time` out; its alias names the column of times.
-pub(crate) fn without_time(fields: &[Field]) -> Result<(Arc<str>, Vec<Field>), Error> {
+pub(crate) fn without_time(fields: &[Field]) -> (Arc<str>, Vec<Field>) {
     let mut name: Arc<str> = "time".into();
     let mut rest = Vec::with_capacity(fields.len());
     for field in fields {
@@ -25,22 +25,7 @@ pub(crate) fn without_time(fields: &[Field]) -> Result<(Arc<str>, Vec<Field>), E
             _ => rest.push(field.clone()),
         }
     }
-    if rest.is_empty() {
-        return Error::invalid("at least 1 non-time field must be queried");
-    }
-    for field in &rest {
-        let mut has_variable = false;
-        field.expr.walk(&mut |expr| {
-            has_variable |= matches!(
-                expr,
-                Expr::Var(_) | Expr::Wildcard(_) | Expr::Regex(_) | Expr::Distinct(_) | Expr::Call(_)
-            );
-        });
-        if !has_variable {
-            return Error::invalid("field must contain at least one variable");
-        }
-    }
-    Ok((name, rest))
+    (name, rest)
 }
 
 /// Expands wildcards and patterns by the names that exist. Tags of GROUP BY are no columns.
@@ -57,14 +42,6 @@ pub(crate) fn expand(
                 out.extend(columns_of(schema, dimensions, None, &|name| pattern.is_match(name)));
             }
             Expr::Call(call) => expand_call(field, call, schema, &mut out)?,
-            Expr::Binary(_) | Expr::Paren(_) => {
-                let mut open = false;
-                field.expr.walk(&mut |e| open |= matches!(e, Expr::Wildcard(_) | Expr::Regex(_)));
-                if open {
-                    return Error::invalid(format!("unsupported expression with wildcard: {}", field.expr));
-                }
-                out.push(field.clone());
-            }
             _ => out.push(field.clone()),
         }
     }
@@ -98,10 +75,10 @@ fn columns_of(
 /// Expands the innermost argument of (nested) calls: `mean(*)` becomes `mean(a) AS mean_a, ...`.
 fn expand_call(field: &Field, call: &Call, schema: &Schema, out: &mut Vec<Field>) -> Result<(), Error> {
     let mut innermost = call;
-    while let Some(Expr::Call(inner)) = innermost.args.first() {
+    while let Some(Expr::Call(inner)) = innermost.args.first().map(strip) {
         innermost = inner;
     }
-    let wanted: &dyn Fn(&str) -> bool = match innermost.args.first() {
+    let wanted: &dyn Fn(&str) -> bool = match innermost.args.first().map(strip) {
         Some(Expr::Wildcard(Some(RefKind::Tag))) => {
             return Error::invalid(format!("unable to use tag as wildcard in {}()", innermost.name));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use influxql::ast::{Call, Expr, Field, Fill, RefKind, Select, VarRef};
+use jiff::tz::TimeZone;
 use model::FieldType;
 
 use super::condition::{self, Bounds, Filter, TimeContext};
@@ -12,6 +13,7 @@ use super::function::{self, Aggregate, Transform};
 use super::names;
 use super::schema::{Resolver, Table};
 use super::types;
+use super::validate;
 use super::value;
 use super::window::Windows;
 use crate::error::Error;
@@ -71,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) filter: Filter,
     pub(crate) fill: Fill,
     pub(crate) ascending: bool,
+    /// Where `tz()` says that the times of the answer are.
+    pub(crate) zone: Option<TimeZone>,
     pub(crate) limit: u64,
     pub(crate) offset: u64,
     pub(crate) slimit: u64,
@@ -84,6 +88,7 @@ pub(crate) struct Outer {
     pub(crate) dimensions: Vec<String>,
     pub(crate) every: i64,
     pub(crate) offset: i64,
+    pub(crate) ascending: bool,
 }
 
 impl Plan {
@@ -103,7 +108,7 @@ pub(crate) fn compile(
 ) -> Result<Plan, Error> {
     let zone = match &select.timezone {
         None => None,
-        Some(name) => match jiff::tz::TimeZone::get(name) {
+        Some(name) => match TimeZone::get(name) {
             Ok(zone) => Some(zone),
             Err(_) => return Error::invalid(format!("unable to find time zone {name}")),
         },
@@ -113,8 +118,18 @@ pub(crate) fn compile(
         Some(condition) => condition::split_time(condition, &time)?,
         None => (None, Bounds::ALL),
     };
+    if let Some(condition) = &condition {
+        validate::condition(condition)?;
+    }
     let (mut every, mut window_offset) = interval(&select.dimensions, &time)?;
     let own_interval = every > 0;
+    let ascending = match (&select.order, outer) {
+        (Some(order), Some(outer)) if order.ascending != outer.ascending => {
+            return Error::invalid("subqueries must be ordered in the same direction as the query itself");
+        }
+        (_, Some(outer)) => outer.ascending,
+        (order, None) => order.as_ref().is_none_or(|o| o.ascending),
+    };
     if let Some(outer) = outer {
         bounds = bounds.intersect(outer.bounds);
         if every == 0 {
@@ -123,7 +138,9 @@ pub(crate) fn compile(
     } else if own_interval && !bounds.has_max() {
         bounds.max = resolver.now().0;
     }
-    let windows = Windows { every, offset: window_offset, zone };
+    let windows = Windows { every, offset: window_offset, zone: zone.clone() };
+    resolver.check_databases(&select.sources)?;
+    let beside = validate::fields(select, validate::Interval { every, inherited: !own_interval })?;
 
     // Tags first: a subquery must know them before it is compiled, wildcards after.
     let mut named: BTreeSet<String> =
@@ -133,8 +150,13 @@ pub(crate) fn compile(
             named.insert(var.name.clone());
         }
     }
-    let for_inner =
-        Outer { bounds, dimensions: named.iter().cloned().collect(), every, offset: window_offset };
+    let for_inner = Outer {
+        bounds: bounds.with_windows_beside(beside, every, ascending),
+        dimensions: named.iter().cloned().collect(),
+        every,
+        offset: window_offset,
+        ascending,
+    };
     let schema = resolver.schema(&select.sources, bounds, &for_inner, needs_tags(select))?;
     for dimension in &select.dimensions {
         match dimension {
@@ -146,12 +168,13 @@ pub(crate) fn compile(
         }
     }
     let kind = |var: &VarRef| schema.kind(var);
-    let (time_name, fields) = names::without_time(&select.fields)?;
+    let (time_name, fields) = names::without_time(&select.fields);
     let fields = names::expand(&fields, &schema, &named)?;
-    let mut builder = Builder { kind: &kind, slots: Vec::new(), every };
+    let types = types::Types { kind: &kind, is_tag: &|name| resolver.has_tag(&schema, name, bounds) };
+    fields.iter().try_for_each(|field| types.check(&field.expr))?;
+    let mut builder = Builder { kind: &kind, slots: Vec::new(), every, limit: select.limit };
     let mut columns = Vec::new();
     for field in &fields {
-        types::check(&field.expr, &kind)?;
         let node = builder.node(&field.expr)?;
         columns.push((names::wished(field), node));
         builder.extra_columns(&field.expr, &mut columns);
@@ -164,7 +187,7 @@ pub(crate) fn compile(
             OutColumn { name, node, field_type }
         })
         .collect();
-    let plan = Plan {
+    Ok(Plan {
         filter: condition::compile(condition.as_ref(), &kind, schema.stored_only)?,
         inputs: schema.inputs,
         time_name,
@@ -174,14 +197,13 @@ pub(crate) fn compile(
         windows,
         bounds,
         fill: inner_fill(select.fill, outer.is_some()),
-        ascending: select.order.as_ref().is_none_or(|o| o.ascending),
+        ascending,
+        zone,
         limit: select.limit,
         offset: select.offset,
         slimit: select.slimit,
         soffset: select.soffset,
-    };
-    check(&plan, select, own_interval)?;
-    Ok(plan)
+    })
 }
 
 /// A subquery does not fill with nulls: nobody would see them.
@@ -203,13 +225,21 @@ fn needs_tags(select: &Select) -> bool {
 fn interval(dimensions: &[Expr], time: &TimeContext) -> Result<(i64, i64), Error> {
     let mut found = (0, 0);
     for dimension in dimensions {
-        match dimension {
-            Expr::Var(_) | Expr::Wildcard(_) | Expr::Regex(_) => continue,
+        match strip(dimension) {
+            Expr::Var(var) if var.name.eq_ignore_ascii_case("time") => {
+                return Error::invalid("time() is a function and expects at least one argument");
+            }
+            Expr::Var(_) | Expr::Wildcard(_) | Expr::Regex(_) => {}
             Expr::Call(call) if call.name != "time" => {
                 return Error::invalid("only time() calls allowed in dimensions");
             }
-            Expr::Call(_) if found.0 != 0 => return Error::invalid("multiple time dimensions not allowed"),
-            Expr::Call(call) => found = time_dimension(call, time)?,
+            Expr::Call(call) => {
+                let next = time_dimension(call, time)?;
+                if found.0 != 0 {
+                    return Error::invalid("multiple time dimensions not allowed");
+                }
+                found = next;
+            }
             _ => return Error::invalid("only time and tag dimensions allowed"),
         }
     }
@@ -218,17 +248,27 @@ fn interval(dimensions: &[Expr], time: &TimeContext) -> Result<(i64, i64), Error
 
 fn time_dimension(call: &Call, time: &TimeContext) -> Result<(i64, i64), Error> {
     let every = match call.args.as_slice() {
-        [Expr::Duration(d)] | [Expr::Duration(d), _] if *d > 0 => *d,
+        // As in InfluxDB `time(0s)` cuts nothing.
+        [Expr::Duration(d)] | [Expr::Duration(d), _] if *d >= 0 => *d,
         [Expr::Duration(_)] | [Expr::Duration(_), _] => {
             return Error::invalid("time dimension must have a positive duration");
         }
         [_] | [_, _] => return Error::invalid("time dimension must have duration argument"),
         _ => return Error::invalid("time dimension expected 1 or 2 arguments"),
     };
+    if every == 0 {
+        return Ok((0, 0));
+    }
     let offset = match call.args.get(1) {
         None => 0,
         Some(Expr::Duration(d)) => d % every,
-        Some(Expr::Call(now)) if now.name == "now" => time.now.0.rem_euclid(every),
+        Some(Expr::Call(now)) if now.name != "now" => {
+            return Error::invalid("time dimension offset function must be now()");
+        }
+        Some(Expr::Call(now)) if !now.args.is_empty() => {
+            return Error::invalid("time dimension offset now() function requires no arguments");
+        }
+        Some(Expr::Call(_)) => time.now.0.rem_euclid(every),
         Some(Expr::String(text)) => match influxql::timeliteral::parse(text, time.zone.as_ref()) {
             Some(t) => t.0.rem_euclid(every),
             None => return Error::invalid("time dimension offset must be duration or now()"),
@@ -238,55 +278,11 @@ fn time_dimension(call: &Call, time: &TimeContext) -> Result<(i64, i64), Error> 
     Ok((every, offset))
 }
 
-/// The rules on how functions and fields may stand together.
-fn check(plan: &Plan, select: &Select, own_interval: bool) -> Result<(), Error> {
-    let calls: Vec<_> = plan.calls().collect();
-    let has_vars = plan.slots.iter().any(|slot| matches!(slot, Slot::Var(_)));
-    if calls.is_empty() {
-        match select.fill {
-            Fill::None => return Error::invalid("fill(none) must be used with a function"),
-            Fill::Linear => return Error::invalid("fill(linear) must be used with a function"),
-            _ => {}
-        }
-        if own_interval {
-            return Error::invalid("GROUP BY requires at least one aggregate function");
-        }
-        return Ok(());
-    }
-    for call in &calls {
-        match &call.aggregate {
-            Some(Aggregate::Distinct) if calls.len() > 1 || has_vars => {
-                return Error::invalid(
-                    "aggregate function distinct() cannot be combined with other functions or fields",
-                );
-            }
-            Some(top @ (Aggregate::Top(..) | Aggregate::Bottom(..))) if calls.len() > 1 => {
-                let name = if matches!(top, Aggregate::Top(..)) { "top" } else { "bottom" };
-                return Error::invalid(format!(
-                    "selector function {name}() cannot be combined with other functions"
-                ));
-            }
-            _ => {}
-        }
-    }
-    if has_vars {
-        let top_tags = |c: &&CallPlan| {
-            c.transforms.is_empty() && c.aggregate.as_ref().is_some_and(Aggregate::is_selector)
-        };
-        if !calls.iter().all(top_tags) {
-            return Error::invalid("mixing aggregate and non-aggregate queries is not supported");
-        }
-        if calls.len() > 1 {
-            return Error::invalid("mixing multiple selector functions with tags or fields is not supported");
-        }
-    }
-    Ok(())
-}
-
 struct Builder<'a> {
     kind: &'a dyn Fn(&VarRef) -> VarKind,
     slots: Vec<Slot>,
     every: i64,
+    limit: u64,
 }
 
 impl Builder<'_> {
@@ -333,13 +329,7 @@ impl Builder<'_> {
     }
 
     fn call(&mut self, call: &Call) -> Result<Node, Error> {
-        if let Some(arity) = value::math_arity(&call.name) {
-            if call.args.len() != arity {
-                let (name, got) = (&call.name, call.args.len());
-                return Error::invalid(format!(
-                    "invalid number of arguments for {name}, expected {arity}, got {got}"
-                ));
-            }
+        if value::math_arity(&call.name).is_some() {
             let args = call.args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
             return Ok(Node::Math(call.name.as_str().into(), args));
         }
@@ -351,55 +341,48 @@ impl Builder<'_> {
         if function::is_transform(&call.name) {
             return self.transform_plan(call);
         }
-        let Some(mut aggregate) = function::aggregate(call)? else {
+        let Some(mut aggregate) = function::aggregate(call, self.limit)? else {
             return Error::invalid(format!("undefined function {}()", call.name));
         };
-        let input = match call.args.first() {
-            Some(Expr::Var(var)) => self.var(var),
-            Some(Expr::Distinct(name)) if aggregate == Aggregate::Count => {
-                aggregate = Aggregate::CountDistinct;
-                self.var(&VarRef { name: name.clone(), kind: None })
-            }
-            Some(Expr::Call(inner)) if aggregate == Aggregate::Count && inner.name == "distinct" => {
-                aggregate = Aggregate::CountDistinct;
-                match inner.args.as_slice() {
-                    [Expr::Var(var)] => self.var(var),
-                    [] => return Error::invalid("distinct function requires at least one argument"),
-                    [_] => return Error::invalid("expected field argument in distinct()"),
-                    _ => return Error::invalid("distinct function can only have one argument"),
-                }
-            }
-            Some(_) => return Error::invalid(format!("expected field argument in {}()", call.name)),
-            None => return Error::invalid(format!("expected field argument in {}()", call.name)),
-        };
-        let field_type = match input.kind {
-            VarKind::Tag => FieldType::Float,
-            VarKind::Field(from) => match aggregate.result_type(from) {
-                Some(field_type) => field_type,
-                None => {
-                    return Error::invalid(unsupported(&call.name, from));
-                }
+        let no_field = || Error::Invalid(format!("expected field argument in {}()", call.name));
+        let distinct = match call.args.first().map(strip) {
+            Some(Expr::Distinct(name)) => Some(VarRef { name: name.clone(), kind: None }),
+            Some(Expr::Call(Call { name, args })) if name == "distinct" => match args.first().map(strip) {
+                Some(Expr::Var(var)) => Some(var.clone()),
+                _ => None,
             },
+            _ => None,
+        };
+        let mut input = match (call.args.first().map(strip), distinct) {
+            (Some(Expr::Var(var)), _) => self.var(var),
+            (_, Some(var)) if aggregate == Aggregate::Count => {
+                aggregate = Aggregate::CountDistinct;
+                self.var(&var)
+            }
+            _ => return Err(no_field()),
+        };
+        let field_type = match (input.kind, aggregate.result_type(input.field_type())) {
+            (_, Some(field_type)) => field_type,
+            (VarKind::Field(from), None) => return Error::invalid(unsupported(&call.name, from)),
+            // Tags have no points, but for functions of texts over subqueries that answer them.
+            (VarKind::Tag | VarKind::Nothing, None) => {
+                input.kind = VarKind::Nothing;
+                FieldType::Float
+            }
         };
         Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type })
     }
 
     fn transform_plan(&mut self, call: &Call) -> Result<CallPlan, Error> {
         let name = &call.name;
-        let nested = matches!(call.args.first(), Some(Expr::Call(_)));
-        let transform = function::transform(call, self.every, nested)?;
-        let mut plan = match call.args.first() {
-            Some(Expr::Call(inner)) => {
-                if self.every == 0 {
-                    return Error::invalid(format!("{name} aggregate requires a GROUP BY interval"));
-                }
-                self.call_plan(inner)?
-            }
+        let transform = function::transform(call, self.every)?;
+        let mut plan = match call.args.first().map(strip) {
+            Some(Expr::Call(inner)) => self.call_plan(inner)?,
             Some(Expr::Var(var)) => {
-                if self.every > 0 {
-                    return Error::invalid(format!("aggregate function required inside the call to {name}"));
+                let mut input = self.var(var);
+                if input.kind == VarKind::Tag {
+                    input.kind = VarKind::Nothing;
                 }
-                let input = self.var(var);
                 let field_type = input.field_type();
                 CallPlan { input, aggregate: None, transforms: Vec::new(), field_type }
             }
@@ -448,7 +431,16 @@ pub(crate) const fn bare(expr: Expr) -> Field {
     Field { expr, alias: None }
 }
 
+/// An expression without the parentheses around it.
+pub(crate) fn strip(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(inner) => strip(inner),
+        other => other,
+    }
+}
+
 /// InfluxDB's words for a function that does not take a type; they name its own iterators.
 fn unsupported(function: &str, field_type: FieldType) -> String {
+    let function = function.strip_prefix("non_negative_").unwrap_or(function).replace('_', " ");
     format!("unsupported {function} iterator type: *query.{field_type}InterruptIterator")
 }

@@ -28,9 +28,7 @@ pub(crate) fn fill(
     while start <= last {
         if points.peek().is_some_and(|p| p.time <= start) {
             let point = points.next().expect("it was peeked");
-            if point.value.is_some() {
-                previous = Some(point.clone());
-            }
+            previous = Some(point.clone());
             out.push(point);
         } else {
             let value = match how {
@@ -89,7 +87,7 @@ pub(crate) fn transform(points: Vec<Point>, how: Transform) -> Vec<Point> {
         }
         Transform::Difference { non_negative } => pairs(&points, |a, b| difference(a, b, non_negative)),
         Transform::Elapsed(unit) => {
-            pairs_all(&points, |a, b| Some(FieldValue::Integer((b.time - a.time) / unit)))
+            pairs_all(&points, |a, b| Some(FieldValue::Integer(b.time.wrapping_sub(a.time) / unit)))
         }
     }
 }
@@ -123,8 +121,9 @@ fn derivative(a: &Point, b: &Point, unit: i64, non_negative: bool) -> Option<Fie
         (FieldValue::Unsigned(x), FieldValue::Unsigned(y)) => -((x - y) as f64),
         (x, y) => to_f64(y)? - to_f64(x)?,
     };
-    let value = diff / ((b.time - a.time) as f64 / unit as f64);
-    (!non_negative || value >= 0.0).then_some(FieldValue::Float(value))
+    // Time is counted forwards in both orders.
+    let value = diff / (b.time.abs_diff(a.time) as f64 / unit as f64);
+    (!non_negative || !is_negative(value)).then_some(FieldValue::Float(value))
 }
 
 fn difference(a: &Point, b: &Point, non_negative: bool) -> Option<FieldValue> {
@@ -138,7 +137,12 @@ fn difference(a: &Point, b: &Point, non_negative: bool) -> Option<FieldValue> {
         }
         (x, y) => FieldValue::Float(to_f64(y)? - to_f64(x)?),
     };
-    (!non_negative || to_f64(&value)? >= 0.0).then_some(value)
+    (!non_negative || !is_negative(to_f64(&value)?)).then_some(value)
+}
+
+/// What is no number is not negative.
+fn is_negative(value: f64) -> bool {
+    value < 0.0
 }
 
 fn cumulative_sum(mut points: Vec<Point>) -> Vec<Point> {
@@ -153,19 +157,34 @@ fn cumulative_sum(mut points: Vec<Point>) -> Vec<Point> {
     points
 }
 
+/// The average of each point and the n - 1 before it. Sums of integers wrap round, as in InfluxDB.
 #[expect(clippy::cast_precision_loss, reason = "averages of integers are floats in InfluxQL")]
 fn moving_average(points: &[Point], n: usize) -> Vec<Point> {
-    let values: Vec<f64> = points.iter().filter_map(|p| p.value.as_ref().and_then(to_f64)).collect();
+    let (mut float, mut integer, mut unsigned) = (0.0_f64, 0_i64, 0_u64);
     let mut out = Vec::new();
-    let mut sum = 0.0;
-    for (i, (value, point)) in values.iter().zip(points).enumerate() {
-        sum += value;
-        if i + 1 < n {
-            continue;
+    for (i, point) in points.iter().enumerate() {
+        let Some(value) = &point.value else { continue };
+        let gone = i.checked_sub(n).and_then(|gone| points.get(gone)?.value.as_ref());
+        let sum = match (value, gone) {
+            (FieldValue::Integer(value), gone) => {
+                let gone = if let Some(FieldValue::Integer(gone)) = gone { *gone } else { 0 };
+                integer = integer.wrapping_sub(gone).wrapping_add(*value);
+                integer as f64
+            }
+            (FieldValue::Unsigned(value), gone) => {
+                let gone = if let Some(FieldValue::Unsigned(gone)) = gone { *gone } else { 0 };
+                unsigned = unsigned.wrapping_sub(gone).wrapping_add(*value);
+                unsigned as f64
+            }
+            (value, gone) => {
+                float = float - gone.and_then(to_f64).unwrap_or(0.0) + to_f64(value).unwrap_or(0.0);
+                float
+            }
+        };
+        if i + 1 >= n {
+            let average = FieldValue::Float(sum / n as f64);
+            out.push(Point { time: point.time, value: Some(average), aux: Vec::new() });
         }
-        let average = FieldValue::Float(sum / n as f64);
-        out.push(Point { time: point.time, value: Some(average), aux: Vec::new() });
-        sum -= values[i + 1 - n];
     }
     out
 }

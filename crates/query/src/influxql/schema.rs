@@ -9,8 +9,8 @@ use model::{
 };
 
 use super::condition::Bounds;
-use super::expr::VarKind;
-use super::plan::{self, Input, Outer, Plan, cast_type};
+use super::expr::{Node, Var, VarKind};
+use super::plan::{self, Input, OutColumn, Outer, Plan, Slot, cast_type};
 use crate::error::Error;
 use crate::source::ScanSource;
 use crate::view::CatalogView;
@@ -68,10 +68,18 @@ impl Schema {
     pub(crate) fn kind(&self, var: &VarRef) -> VarKind {
         let field = self.fields.get(&var.name).copied();
         match (var.kind, field) {
-            (Some(RefKind::Tag), _) | (None | Some(RefKind::Field), None) => VarKind::Tag,
+            (Some(RefKind::Tag), _) | (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
+            (Some(RefKind::Tag | RefKind::Field) | None, None) | (Some(RefKind::Tag), Some(_)) => {
+                VarKind::Nothing
+            }
             (None | Some(RefKind::Field), Some(field_type)) => VarKind::Field(field_type),
             (kind, _) => cast_type(kind).map_or(VarKind::Tag, VarKind::Field),
         }
+    }
+
+    /// Whether a name can be a tag: stored series may have any, subqueries have those that they answer.
+    fn may_have_tag(&self, name: &str) -> bool {
+        self.tags.contains(name) || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
     }
 
     fn add_field(&mut self, name: &str, field_type: FieldType) {
@@ -134,6 +142,16 @@ impl Resolver<'_> {
         Ok(names.into_iter().map(table).collect())
     }
 
+    /// Whether the databases of some sources exist: asked before a statement is looked at closer.
+    pub(crate) fn check_databases(&self, sources: &[Source]) -> Result<(), Error> {
+        for source in sources {
+            if let Source::Measurement(measurement) = source {
+                self.bucket(measurement.database.as_deref(), measurement.retention_policy.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the sources of a SELECT have; subqueries are compiled with what they take from `outer`.
     pub(crate) fn schema(
         &self,
@@ -162,13 +180,34 @@ impl Resolver<'_> {
                 Source::Subquery(select) => {
                     schema.stored_only = false;
                     let inner = plan::compile(select, self, Some(outer))?;
-                    inner.columns.iter().for_each(|column| schema.add_field(&column.name, column.field_type));
+                    for column in &inner.columns {
+                        if inner.is_tag(column) {
+                            schema.tags.insert(column.name.to_string());
+                        } else {
+                            schema.add_field(&column.name, column.field_type);
+                        }
+                    }
                     schema.tags.extend(inner.dimensions.iter().cloned());
                     schema.inputs.push(Input::Subquery(Box::new(inner)));
                 }
             }
         }
         Ok(schema)
+    }
+
+    /// Whether a name is a tag of what a SELECT reads.
+    pub(crate) fn has_tag(&self, schema: &Schema, name: &str, bounds: Bounds) -> Result<bool, Error> {
+        if schema.tags.contains(name) {
+            return Ok(true);
+        }
+        for input in &schema.inputs {
+            if let Input::Table(table) = input
+                && self.tag_keys(table, bounds)?.iter().any(|key| key == name)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn tag_keys(&self, table: &Table, bounds: Bounds) -> Result<Vec<String>, Error> {
@@ -193,12 +232,18 @@ pub(crate) fn range(bounds: Bounds, oldest: Timestamp) -> TimeRange {
 }
 
 impl Plan {
+    /// Whether a column of the answer is a tag as it is.
+    fn is_tag(&self, column: &OutColumn) -> bool {
+        let Node::Slot(slot) = column.node else { return false };
+        matches!(self.slots.get(slot), Some(Slot::Var(Var { kind: VarKind::Tag, .. })))
+    }
+
     /// The names of the fields that the plan reads, in columns and in its condition.
     pub(crate) fn field_names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = Vec::new();
         let from_slots = self.slots.iter().map(|slot| match slot {
-            plan::Slot::Var(var) => var,
-            plan::Slot::Call(call) => &call.input,
+            Slot::Var(var) => var,
+            Slot::Call(call) => &call.input,
         });
         for var in from_slots.chain(&self.filter.vars) {
             if matches!(var.kind, VarKind::Field(_)) && !names.contains(&var.name) {

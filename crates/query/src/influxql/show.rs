@@ -16,6 +16,7 @@ use super::execute::{Series, SeriesSink, text_frame};
 use super::expr::VarKind;
 use super::measurements;
 use super::schema::{Resolver, Table, measurement_is, range};
+use super::validate;
 use super::value::column_of;
 use crate::error::Error;
 use crate::limits::Budget;
@@ -56,7 +57,7 @@ fn databases_of(
 
 pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
     let rows: Vec<_> = databases(resolver).into_keys().map(|name| vec![name]).collect();
-    sink(Series { name: "databases".into(), tags: Vec::new(), frame: text_frame(&["name"], &rows) })
+    sink(Series::new("databases", text_frame(&["name"], &rows)))
 }
 
 /// Runs a SHOW statement with clauses.
@@ -113,7 +114,7 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
     let defaults = policies.iter().map(|(.., default)| FieldValue::Boolean(*default)).collect();
     frame.columns.push(column("replicaN", model::FieldType::Integer, replicas));
     frame.columns.push(column("default", model::FieldType::Boolean, defaults));
-    sink(Series { name: "".into(), tags: Vec::new(), frame })
+    sink(Series::new("", frame))
 }
 
 /// The condition of a SHOW without its time.
@@ -129,6 +130,9 @@ fn condition_of<'a>(show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>
         Some(expr) => condition::split_time(expr, &time)?,
         None => (None, Bounds::ALL),
     };
+    if let Some(tags) = &tags {
+        validate::tags_only(tags)?;
+    }
     Ok(Where { bounds, tags, resolver })
 }
 
@@ -204,7 +208,7 @@ fn send(sink: &mut SeriesSink<'_>, name: &str, columns: &[&str], rows: &[Vec<Str
     if rows.is_empty() {
         return Ok(());
     }
-    sink(Series { name: name.into(), tags: Vec::new(), frame: text_frame(columns, rows) })
+    sink(Series::new(name, text_frame(columns, rows)))
 }
 
 fn show_measurements(

@@ -1,57 +1,146 @@
 //! Whether the operands of a SELECT's arithmetic fit together, with InfluxDB's words when they do not.
 
-use influxql::ast::{Expr, VarRef};
+use influxql::ast::{Binary, Call, Expr, Operator, RefKind, VarRef};
 use model::FieldType;
 
 use super::expr::VarKind;
+use super::function::{self, Aggregate};
+use super::plan::strip;
+use super::value;
 use crate::error::Error;
 
-/// Checks the operations on plain fields and literals; what calls answer is checked where they are compiled.
-pub(crate) fn check(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Result<(), Error> {
-    type_of(expr, kind).map(drop)
+/// What names are.
+pub(super) struct Types<'a> {
+    pub(super) kind: &'a dyn Fn(&VarRef) -> VarKind,
+    /// Whether a name that is no field is a tag.
+    pub(super) is_tag: &'a dyn Fn(&str) -> Result<bool, Error>,
 }
 
-/// The type of an expression; `None` when it is not known here.
-fn type_of(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Result<Option<FieldType>, Error> {
-    Ok(match expr {
-        Expr::Paren(inner) => type_of(inner, kind)?,
-        Expr::Var(var) => match kind(var) {
-            VarKind::Field(field_type) => Some(field_type),
-            VarKind::Tag => None,
-        },
-        Expr::Number(_) => Some(FieldType::Float),
-        Expr::Integer(_) => Some(FieldType::Integer),
-        Expr::Unsigned(_) => Some(FieldType::Unsigned),
-        Expr::String(_) => Some(FieldType::String),
-        Expr::Boolean(_) => Some(FieldType::Boolean),
-        Expr::Binary(binary) => {
-            let (lhs, rhs) = (type_of(&binary.lhs, kind)?, type_of(&binary.rhs, kind)?);
-            let (Some(lhs), Some(rhs)) = (lhs, rhs) else { return Ok(None) };
-            if is_number(lhs) != is_number(rhs) {
-                return Error::invalid(format!(
-                    "type error: {} {} {}: incompatible types: {lhs} and {rhs}",
-                    typed(&binary.lhs, kind),
-                    binary.op.text(),
-                    typed(&binary.rhs, kind)
-                ));
+/// The type of an operand.
+#[derive(Clone, Copy, PartialEq)]
+enum Operand {
+    Field(FieldType),
+    Tag,
+    /// Nothing that exists: it fits with everything.
+    Unknown,
+}
+
+impl Types<'_> {
+    /// Checks the operations of an expression.
+    pub(super) fn check(&self, expr: &Expr) -> Result<(), Error> {
+        self.type_of(expr, false).map(drop)
+    }
+
+    /// The type of an expression, `as_operand` of an operation.
+    fn type_of(&self, expr: &Expr, as_operand: bool) -> Result<Operand, Error> {
+        Ok(match expr {
+            Expr::Paren(inner) => self.type_of(inner, as_operand)?,
+            Expr::Var(var) => match (self.kind)(var) {
+                VarKind::Field(field_type) => Operand::Field(field_type),
+                VarKind::Tag if as_operand && (self.is_tag)(&var.name)? => Operand::Tag,
+                VarKind::Tag | VarKind::Nothing => Operand::Unknown,
+            },
+            Expr::Number(_) => Operand::Field(FieldType::Float),
+            Expr::Integer(_) | Expr::Duration(_) => Operand::Field(FieldType::Integer),
+            Expr::Unsigned(_) => Operand::Field(FieldType::Unsigned),
+            Expr::String(_) => Operand::Field(FieldType::String),
+            Expr::Boolean(_) => Operand::Field(FieldType::Boolean),
+            Expr::Binary(binary) => self.binary(binary)?,
+            Expr::Call(call) => self.call(call)?,
+            Expr::Distinct(name) => {
+                self.type_of(&Expr::Var(VarRef { name: name.clone(), kind: None }), false)?
             }
-            Some(super::value::result_type(binary.op, lhs, rhs))
+            Expr::Wildcard(_) | Expr::Regex(_) => Operand::Unknown,
+        })
+    }
+
+    fn binary(&self, binary: &Binary) -> Result<Operand, Error> {
+        let (lhs, rhs) = (self.type_of(&binary.lhs, true)?, self.type_of(&binary.rhs, true)?);
+        match (lhs, rhs) {
+            (Operand::Unknown, _) | (_, Operand::Unknown) => Ok(Operand::Unknown),
+            (Operand::Field(lhs), Operand::Field(rhs)) if fit(binary.op, lhs, rhs) => {
+                Ok(Operand::Field(value::result_type(binary.op, lhs, rhs)))
+            }
+            _ => Error::invalid(format!(
+                "type error: {} {} {}: incompatible types: {} and {}",
+                self.typed(&binary.lhs),
+                binary.op.text(),
+                self.typed(&binary.rhs),
+                name_of(lhs),
+                name_of(rhs)
+            )),
         }
-        _ => None,
-    })
+    }
+
+    fn call(&self, call: &Call) -> Result<Operand, Error> {
+        let Some(arg) = call.args.first() else { return Ok(Operand::Unknown) };
+        let input = self.type_of(arg, false)?;
+        if value::math_arity(&call.name).is_some() {
+            call.args.iter().skip(1).try_for_each(|arg| self.check(arg))?;
+            return Ok(if value::math_keeps_type(&call.name) {
+                input
+            } else {
+                Operand::Field(FieldType::Float)
+            });
+        }
+        let Operand::Field(input) = input else { return Ok(Operand::Unknown) };
+        Ok(if function::is_transform(&call.name) {
+            // The interval only sets a unit.
+            Operand::Field(function::transform(call, 0)?.result_type(input))
+        } else {
+            let aggregate = function::aggregate(call, 0)?.unwrap_or(Aggregate::Count);
+            aggregate.result_type(input).map_or(Operand::Unknown, Operand::Field)
+        })
+    }
+
+    /// An operand as messages show it: names with their types.
+    fn typed(&self, expr: &Expr) -> Expr {
+        match strip(expr) {
+            Expr::Var(var) => {
+                let kind = match (self.kind)(var) {
+                    VarKind::Field(FieldType::Float) => Some(RefKind::Float),
+                    VarKind::Field(FieldType::Integer) => Some(RefKind::Integer),
+                    VarKind::Field(FieldType::Unsigned) => Some(RefKind::Unsigned),
+                    VarKind::Field(FieldType::String) => Some(RefKind::String),
+                    VarKind::Field(FieldType::Boolean) => Some(RefKind::Boolean),
+                    VarKind::Tag => Some(RefKind::Tag),
+                    VarKind::Nothing => var.kind,
+                };
+                Expr::Var(VarRef { name: var.name.clone(), kind })
+            }
+            Expr::Binary(binary) => {
+                let (lhs, rhs) = (self.typed(&binary.lhs), self.typed(&binary.rhs));
+                let typed = Expr::Binary(Box::new(Binary { op: binary.op, lhs, rhs }));
+                if matches!(expr, Expr::Paren(_)) { Expr::Paren(Box::new(typed)) } else { typed }
+            }
+            Expr::Call(call) => {
+                let args = call.args.iter().map(|arg| self.typed(arg)).collect();
+                Expr::Call(Call { name: call.name.clone(), args })
+            }
+            other => other.clone(),
+        }
+    }
 }
 
-const fn is_number(field_type: FieldType) -> bool {
-    !matches!(field_type, FieldType::String | FieldType::Boolean)
+const fn name_of(operand: Operand) -> &'static str {
+    match operand {
+        Operand::Field(FieldType::Float) => "float",
+        Operand::Field(FieldType::Integer) => "integer",
+        Operand::Field(FieldType::Unsigned) => "unsigned",
+        Operand::Field(FieldType::String) => "string",
+        Operand::Field(FieldType::Boolean) => "boolean",
+        Operand::Tag => "tag",
+        Operand::Unknown => "unknown",
+    }
 }
 
-/// An operand as messages show it: a field with its type.
-fn typed(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> String {
-    match expr {
-        Expr::Var(var) => match kind(var) {
-            VarKind::Field(field_type) => format!("{}::{field_type}", influxql::quote_ident(&var.name)),
-            VarKind::Tag => var.to_string(),
-        },
-        other => other.to_string(),
+/// Whether an operation takes two types: arithmetic numbers, operations on bits integers or booleans.
+const fn fit(op: Operator, lhs: FieldType, rhs: FieldType) -> bool {
+    use FieldType::{Boolean, Float, Integer, Unsigned};
+    match op {
+        Operator::BitAnd | Operator::BitOr | Operator::BitXor => {
+            matches!((lhs, rhs), (Boolean, Boolean) | (Integer | Unsigned, Integer | Unsigned))
+        }
+        _ => matches!((lhs, rhs), (Float | Integer | Unsigned, Float | Integer | Unsigned)),
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use influxql::ast::Operator;
-use model::{Bitmap, Column, ColumnType, FieldType, FieldValue, Values};
+use model::{Bitmap, Column, ColumnType, FieldType, FieldValue, Frame, FrameValues, Values};
 
 /// A value or null.
 pub(crate) type Value = Option<FieldValue>;
@@ -257,4 +257,19 @@ pub(crate) const fn times_column(times: Vec<i64>) -> Column {
 /// Whether row `i` is wanted and holds a value.
 pub(crate) fn selected(column: &Column, mask: Option<&Bitmap>, i: usize) -> bool {
     column.is_valid(i) && mask.is_none_or(|m| m.get(i))
+}
+
+/// Makes the floats of an answer null that JSON has no number for.
+pub(crate) fn null_what_is_no_number(frame: &mut Frame) {
+    for column in &mut frame.columns {
+        if let FrameValues::Column(column) = &mut column.values
+            && let Values::Float(values) = &column.values
+            && values.iter().any(|value| !value.is_finite())
+        {
+            let finite: Vec<Value> = (0..column.len())
+                .map(|row| column.get(row).filter(|value| to_f64(value).is_some_and(f64::is_finite)))
+                .collect();
+            *column = column_of(FieldType::Float, finite.iter().map(Option::as_ref));
+        }
+    }
 }
