@@ -29,6 +29,8 @@ use crate::tasks::TaskGroup;
 
 /// The most partitions of a cluster.
 const PARTITIONS_MAX: u16 = 4096;
+/// A log that holds nothing which is needed is made as small as this.
+const LOG_BYTES_AT_REST: u64 = 1 << 20;
 /// How long a group may take to find its leader and apply its backlog at start.
 const READY_WITHIN: Duration = Duration::from_secs(300);
 
@@ -302,6 +304,11 @@ impl Cluster {
     #[must_use]
     pub fn log_pressure(&self, is_space_short: bool) -> Option<LogPressure> {
         let bytes = self.lane.bytes();
+        // A node alone at rest: only the catalog's entries keep the log from getting small, and no follower needs them.
+        if bytes > LOG_BYTES_AT_REST && self.meta.is_alone() && self.lane.is_pinned_by_only(GroupId::Meta) {
+            self.meta.compact_to_applied();
+            return None;
+        }
         let limit = if is_space_short { 0 } else { self.limits.log_bytes_soft };
         if bytes <= limit {
             return None;

@@ -106,6 +106,8 @@ pub(crate) trait LogLane: Send + Debug {
     fn bytes(&self) -> u64;
     /// First segment and the one being written; equal for a back-end without segments.
     fn segments(&self) -> (u64, u64);
+    /// Goes on in a small segment, because nothing before is needed any more.
+    fn start_small(&mut self) -> Result<(), WriteError>;
     /// Removes the segments before `segment`. All that matters in them has been written again.
     fn remove_before(&mut self, segment: u64) -> io::Result<()>;
 }

@@ -9,7 +9,8 @@
 //! # Files
 //!
 //! `<dir>/000000001.seg`, `000000002.seg`, ... without gaps; one writer. The last one is the active one, reserved to
-//! its full length when it is made. A segment is prepared under the name `*.seg.new`, synced and then renamed, so a
+//! its full length when it is made: a small one first, four times the one before under load, up to the size that the
+//! options name, and a small one again after [`SegmentedLog::start_small`]. A segment is prepared under the name `*.seg.new`, synced and then renamed, so a
 //! file that has its final name has a good header. All numbers are little endian, all checksums CRC-32C.
 //!
 //! ```text
@@ -79,13 +80,17 @@ use format::{
 const RESERVE_BYTES: u32 = 2 * BATCH_HEADER_BYTES;
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// The first segment, and the one that a log at rest has, is reserved to at most this.
+const SMALL_BYTES: u32 = 1 << 20;
+/// How much larger than the one before a segment may be.
+const GROWTH: u32 = 4;
 /// The write buffer keeps at most this much room between appends.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 /// Limits of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Size of a segment file, 4 KiB to 1 GiB; 64 MiB in production. Segments that exist keep theirs.
+    /// The largest size of a segment file, 4 KiB to 1 GiB; 64 MiB in production. Segments that exist keep theirs.
     pub segment_bytes: u64,
     /// The longest record that `append` takes.
     pub record_bytes_max: u32,
@@ -154,8 +159,8 @@ struct Segments {
 pub struct SegmentedLog {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
-    /// Of the segments to come.
-    capacity: u32,
+    /// The most of the segments to come.
+    capacity_max: u32,
     record_bytes_max: u32,
     segments: Arc<Segments>,
     active: Active,
@@ -220,12 +225,12 @@ impl SegmentedLog {
         on_record: &mut OnRecord<'_>,
     ) -> Result<(Self, Recovery), OpenError> {
         let capacity = options.capacity()?;
-        let found = recover::recover(vfs.as_ref(), dir, capacity, on_record)?;
+        let found = recover::recover(vfs.as_ref(), dir, capacity.min(SMALL_BYTES), on_record)?;
         let end = found.active.end();
         let log = Self {
             vfs,
             dir: dir.to_owned(),
-            capacity,
+            capacity_max: capacity,
             record_bytes_max: options.record_bytes_max,
             segments: Arc::new(Segments { files: RwLock::new(found.segments) }),
             synced: end,
@@ -243,7 +248,7 @@ impl SegmentedLog {
     pub fn batch_bytes_max(&self) -> u64 {
         let framing =
             u64::from(SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES + RESERVE_BYTES + format::ALIGNMENT);
-        u64::from(self.capacity).saturating_sub(framing)
+        u64::from(self.capacity_max).saturating_sub(framing)
     }
 
     /// What a record costs on the disk above its payload.
@@ -262,7 +267,7 @@ impl SegmentedLog {
         }
         let total = format::padded(BATCH_HEADER_BYTES + body);
         if self.active.capacity - self.active.end < total + RESERVE_BYTES {
-            self.roll(total)?;
+            self.roll(self.active.capacity.saturating_mul(GROWTH), total)?;
         }
         let header = self.header(BatchKind::Records, body, count);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -359,6 +364,17 @@ impl SegmentedLog {
         first.unwrap_or(self.active.segment)..=self.active.segment
     }
 
+    /// Ends an active segment that is larger than a small one and starts a small one. For a log at rest, none of whose
+    /// records are needed any more: [`Self::remove_before`] gives back the space of the large one.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn start_small(&mut self) -> Result<(), LogError> {
+        self.usable()?;
+        let small = SMALL_BYTES.min(self.capacity_max);
+        if self.active.capacity <= small { Ok(()) } else { self.roll(small, 0) }
+    }
+
     /// Bytes of all segment files, the reserved rest of the active one included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -440,14 +456,12 @@ impl SegmentedLog {
         Ok(())
     }
 
-    /// Ends the active segment and starts the next, large enough for a batch of `total` bytes.
-    fn roll(&mut self, total: u32) -> Result<(), LogError> {
+    /// Ends the active segment and starts the next, of about `capacity` bytes and large enough for a batch of `total`.
+    fn roll(&mut self, capacity: u32, total: u32) -> Result<(), LogError> {
         self.sync()?;
-        let capacity = self.capacity;
-        assert!(
-            SEGMENT_HEADER_BYTES + total + RESERVE_BYTES <= capacity,
-            "a batch within batch_bytes_max fits in an empty segment"
-        );
+        let needed = SEGMENT_HEADER_BYTES + total + RESERVE_BYTES;
+        assert!(needed <= self.capacity_max, "a batch within batch_bytes_max fits in an empty segment");
+        let capacity = capacity.max(needed).min(self.capacity_max);
         let next =
             SegmentHeader { segment: self.active.segment + 1, previous_end: self.active.end, capacity };
         let active = match create_segment(self.vfs.as_ref(), &self.dir, next) {

@@ -11,9 +11,12 @@ use rocksdb::{BlockBasedOptions, Cache, DB, DBRecoveryMode, IteratorMode, Option
 
 use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
-const WRITE_BUFFER_BYTES: usize = 8 << 20;
+/// RocksDB reserves about as much for its write-ahead log.
+const WRITE_BUFFER_BYTES: usize = 1 << 20;
+/// How much RocksDB reserves for its MANIFEST at a time.
+const MANIFEST_STEP_BYTES: usize = 64 << 10;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
-const WAL_BYTES_MAX: u64 = 64 << 20;
+const WAL_BYTES_MAX: u64 = 8 << 20;
 const OPEN_FILES_MAX: i32 = 64;
 const LOG_FILES_KEPT: usize = 2;
 
@@ -37,6 +40,7 @@ impl RocksStore {
         options.set_paranoid_checks(true);
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+        options.set_manifest_preallocation_size(MANIFEST_STEP_BYTES);
         options.set_max_write_buffer_number(2);
         options.set_max_total_wal_size(WAL_BYTES_MAX);
         options.set_max_open_files(OPEN_FILES_MAX);

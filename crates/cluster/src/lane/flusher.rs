@@ -179,9 +179,19 @@ impl Flusher {
 
     /// Removes the segments that no group needs, after repeating the votes and purge positions that lie in them.
     fn remove_segments(&mut self) -> Result<(), LaneError> {
-        let (first, active) = self.lane.segments();
         let logs = self.shared.logs();
         let needed = logs.iter().filter_map(|log| log.index().oldest_entry_segment()).min();
+        if needed.is_none() {
+            match self.lane.start_small() {
+                Ok(()) | Err(WriteError::Full(_)) => {}
+                Err(WriteError::Broken(error)) => {
+                    return Err(LaneError::Poisoned(
+                        format!("starting a segment of the log: {error}").into(),
+                    ));
+                }
+            }
+        }
+        let (first, active) = self.lane.segments();
         let needed = needed.unwrap_or(active).min(active);
         if needed <= first {
             return Ok(());

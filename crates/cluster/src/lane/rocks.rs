@@ -149,6 +149,10 @@ impl LogLane for RocksLane {
         (0, 0)
     }
 
+    fn start_small(&mut self) -> Result<(), WriteError> {
+        Ok(())
+    }
+
     fn remove_before(&mut self, _segment: u64) -> io::Result<()> {
         Ok(())
     }

@@ -61,10 +61,7 @@ impl LogLane for SegmentLane {
         let mut start = 0;
         let slices: Vec<&[u8]> =
             ends.iter().map(|&end| &self.buffer[std::mem::replace(&mut start, end)..end]).collect();
-        let locations = self.log.append(&slices).map_err(|error| match error {
-            LogError::Full { .. } => WriteError::Full(io::Error::other(error)),
-            other => WriteError::Broken(io::Error::other(other)),
-        })?;
+        let locations = self.log.append(&slices).map_err(write_error)?;
         self.buffer.shrink_to(1 << 20);
         Ok(locations.into_iter().map(Location::from).collect())
     }
@@ -102,8 +99,19 @@ impl LogLane for SegmentLane {
         (*segments.start(), *segments.end())
     }
 
+    fn start_small(&mut self) -> Result<(), WriteError> {
+        self.log.start_small().map_err(write_error)
+    }
+
     fn remove_before(&mut self, segment: u64) -> io::Result<()> {
         self.log.remove_before(segment).map(drop).map_err(io::Error::other)
+    }
+}
+
+fn write_error(error: LogError) -> WriteError {
+    match error {
+        LogError::Full { .. } => WriteError::Full(io::Error::other(error)),
+        other => WriteError::Broken(io::Error::other(other)),
     }
 }
 

@@ -207,6 +207,14 @@ impl Lane {
         pins.into_iter().filter_map(GroupId::from_number).collect()
     }
 
+    /// Whether no group but `group` holds entries, and it does.
+    pub(crate) fn is_pinned_by_only(&self, group: GroupId) -> bool {
+        let mut holders =
+            self.shared.logs().into_iter().filter(|log| log.index().oldest_entry_segment().is_some());
+        let first = holders.next().map(|log| log.group());
+        first == Some(group.number()) && holders.next().is_none()
+    }
+
     /// Takes a share of the queue's bytes, waiting while the queue is full.
     async fn admit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LaneError> {
         // What is larger than the whole queue passes when the queue is empty.

@@ -38,6 +38,15 @@ fn open_long(vfs: &SimVfs) -> Result<(SegmentedLog, Recovery), OpenError> {
     SegmentedLog::open(Arc::new(vfs.clone()), Path::new(DIR), options, &mut |_, _| Ok(()))
 }
 
+/// A new log whose active segment, the second, has 4 MiB and one record of a MiB.
+fn new_long(vfs: &SimVfs) -> SegmentedLog {
+    let (mut log, _) = open_long(vfs).unwrap();
+    log.append(&[&record(0, 1 << 20)]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.segments(), 1..=2);
+    log
+}
+
 /// A new log in a new file system.
 fn new_log() -> (SimVfs, SegmentedLog) {
     let vfs = SimVfs::new();
@@ -322,6 +331,41 @@ fn old_segments_go_oldest_first_and_never_the_active_one() {
     vfs.inject(Fault::nth(OpKind::SyncDir, 1, Failure::Io));
     log.append(&[&payload]).unwrap_err();
     assert!(log.is_poisoned());
+}
+
+#[test]
+fn segments_grow_under_load_and_a_log_at_rest_is_small() {
+    const MIB: u64 = 1 << 20;
+    let vfs = SimVfs::new();
+    let (mut log, _) = open_long(&vfs).unwrap();
+    assert_eq!(log.bytes(), MIB);
+    log.start_small().unwrap();
+    assert_eq!(log.segments(), 1..=1, "small already");
+    let payload = record(7, 700 << 10);
+    let mut sizes = vec![log.bytes()];
+    while log.segments().end() < &4 {
+        log.append(&[&payload]).unwrap();
+        log.sync().unwrap();
+        let active = *log.segments().end();
+        log.remove_before(active).unwrap();
+        if sizes.last() != Some(&log.bytes()) {
+            sizes.push(log.bytes());
+        }
+    }
+    assert_eq!(sizes, [MIB, 4 * MIB, 8 * MIB], "to the largest and no further");
+
+    log.start_small().unwrap();
+    assert_eq!(log.segments(), 4..=5);
+    for cut in [PowerCut::Kept, PowerCut::Lost] {
+        let (log, recovery) = open_long(&vfs.crash(cut)).unwrap();
+        assert_eq!((log.segments(), recovery.records), (4..=5, 1), "nothing that was synced is lost");
+    }
+    assert_eq!(log.remove_before(5).unwrap(), 1);
+    assert_eq!(log.bytes(), MIB);
+    log.append(&[&record(8, 2 << 20)]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.segments(), 5..=6, "what does not fit in a small one gets a larger one");
+    assert_eq!(open_long(&vfs.crash(PowerCut::Lost)).unwrap().1.records, 1);
 }
 
 #[test]
