@@ -35,7 +35,8 @@ pub(crate) fn print_line(line: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-/// Copies the CSV of a query's answer as it comes. An error that the server has put into it is an error here too.
+/// Copies the CSV of a query's answer as it comes. An error that the server has put into it is left out, and is an
+/// error here too.
 pub(crate) fn copy_answer(mut from: impl Read) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     let mut watch = watch::Watch::default();
@@ -48,11 +49,13 @@ pub(crate) fn copy_answer(mut from: impl Read) -> Result<(), CliError> {
             Err(error) => return Err(CliError::Answer(format!("the answer broke off: {error}"))),
         };
         let bytes = buffer.get(..read).unwrap_or_default();
-        out.write_all(bytes)?;
         watch.see(bytes);
+        out.write_all(&watch.take())?;
     }
+    let message = watch.finish();
+    out.write_all(&watch.take())?;
     out.flush()?;
-    match watch.finish() {
+    match message {
         None => Ok(()),
         Some(message) => Err(CliError::Refused { status: 400, message }),
     }

@@ -156,14 +156,21 @@ fn influxql(api: &Api, text: &str, database: Option<&str>, format: Format) -> Re
         .read_json()
         .map_err(|e| CliError::Answer(e.to_string()))?;
     let none = Vec::new();
-    let mut sections = Vec::new();
+    // Every statement is printed on its own: in JSON one array each.
     for result in answer["results"].as_array().unwrap_or(&none) {
+        let sections: Vec<Rows> = result["series"].as_array().unwrap_or(&none).iter().map(series).collect();
+        match (format, result["error"].as_str()) {
+            (_, Some(message)) if sections.is_empty() => {
+                return Err(CliError::Refused { status: 400, message: message.to_owned() });
+            }
+            (Format::Json, _) => output::print_json(&sections)?,
+            _ => output::print_tables(&sections)?,
+        }
         if let Some(message) = result["error"].as_str() {
             return Err(CliError::Refused { status: 400, message: message.to_owned() });
         }
-        sections.extend(result["series"].as_array().unwrap_or(&none).iter().map(series));
     }
-    if format == Format::Json { output::print_json(&sections) } else { output::print_tables(&sections) }
+    Ok(())
 }
 
 fn series(series: &Value) -> Rows {

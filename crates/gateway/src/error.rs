@@ -11,6 +11,7 @@ use catalog::{CatalogError, ErrorCode};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::ports::{QueryError, Unavailable, WriteError};
+use crate::v1::json::Json;
 
 /// The classes of errors of InfluxDB's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,10 +156,14 @@ impl ApiError {
     }
 
     /// The error as the 1.x routes word it.
-    pub(crate) fn v1_response(&self) -> Response {
-        let mut body = serde_json::json!({ "error": self.message }).to_string();
-        body.push('\n');
-        let mut response = Response::new(Body::from(body));
+    pub(crate) fn v1_response(&self, pretty: bool) -> Response {
+        let mut body = Json::new(pretty);
+        body.begin(b'{');
+        body.key("error");
+        body.string(&self.message);
+        body.end(b'}');
+        body.out.push(b'\n');
+        let mut response = Response::new(Body::from(body.out));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -217,7 +222,7 @@ impl From<ApiError> for V1Error {
 
 impl IntoResponse for V1Error {
     fn into_response(self) -> Response {
-        self.0.v1_response()
+        self.0.v1_response(false)
     }
 }
 

@@ -14,6 +14,7 @@ mod auth;
 mod body;
 mod csv;
 mod error;
+mod form;
 mod gateway;
 mod ingest;
 mod maintenance;

@@ -25,12 +25,18 @@ impl Params {
         Ok(())
     }
 
+    /// Adds one parameter behind the others.
+    pub(crate) fn append(&mut self, name: String, value: String, max: usize) -> Result<(), ApiError> {
+        if self.0.len() >= max {
+            return Err(too_many(max));
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+
     fn extend(&mut self, form: &[u8], max: usize) -> Result<(), ApiError> {
         for (name, value) in form_urlencoded::parse(form) {
-            if self.0.len() >= max {
-                return Err(too_many(max));
-            }
-            self.0.push((name.into_owned(), value.into_owned()));
+            self.append(name.into_owned(), value.into_owned(), max)?;
         }
         Ok(())
     }

@@ -186,6 +186,8 @@ pub struct InfluxqlSeries {
     pub tags: Vec<(String, String)>,
     /// The columns; a `time` column has the time type.
     pub frame: Frame,
+    /// Where the query says that the times are; `None` is UTC. Times of an epoch do not show it.
+    pub zone: Option<jiff::tz::TimeZone>,
 }
 
 /// What InfluxQL sends to its sink.

@@ -115,7 +115,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
 }
 
 fn worded(first_api: bool, error: &ApiError) -> Response {
-    if first_api { error.v1_response() } else { error.v2_response() }
+    if first_api { error.v1_response(false) } else { error.v2_response() }
 }
 
 /// The client's own id of the request, or a new one.

@@ -124,7 +124,16 @@ impl<'a> Budget<'a> {
     pub fn windows(&self, more: usize) -> Result<(), Error> {
         let total = self.windows.get().saturating_add(more);
         self.windows.set(total);
-        within(total <= self.limits.windows_max, "max-select-buckets", self.limits.windows_max)
+        self.room_for_windows(total)
+    }
+
+    /// Checks a number of windows that is known before they are made. The refusal has InfluxDB's words.
+    pub fn room_for_windows(&self, windows: usize) -> Result<(), Error> {
+        let max = self.limits.windows_max;
+        if windows <= max {
+            return Ok(());
+        }
+        Error::invalid(format!("max-select-buckets limit exceeded: ({windows}/{max})"))
     }
 }
 

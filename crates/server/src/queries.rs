@@ -40,13 +40,13 @@ impl CatalogView for View<'_> {
 }
 
 /// The limits of a query that runs for at most `time_max` in at most `memory_bytes_max`.
-pub(crate) const fn limits(memory_bytes_max: usize, time_max: Duration) -> Limits {
+pub(crate) const fn limits(memory_bytes_max: usize, windows_max: usize, time_max: Duration) -> Limits {
     Limits {
         memory_bytes_max,
         rows_max: 100_000_000,
         points_max: 10_000_000_000,
         series_max: 10_000_000,
-        windows_max: 100_000_000,
+        windows_max,
         time_max: Some(time_max),
     }
 }
@@ -117,6 +117,7 @@ impl QueryPort for QueryAdapter {
                     name: series.name.to_string(),
                     tags: series.tags,
                     frame: series.frame,
+                    zone: series.zone,
                 }),
                 Item::Error(text) => InfluxqlItem::Error(text),
             })

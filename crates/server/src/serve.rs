@@ -209,7 +209,11 @@ impl Node {
                 cluster: Arc::clone(&self.cluster),
                 source,
                 clock: Arc::clone(&self.clock),
-                limits: queries::limits(config.query_memory_bytes, config.query_timeout),
+                limits: queries::limits(
+                    config.query_memory_bytes,
+                    config.influxql_max_select_buckets,
+                    config.query_timeout,
+                ),
                 runtime,
             }),
             status: Arc::new(StatusAdapter {

@@ -99,7 +99,7 @@ impl<'a> Context<'a> {
         let total = self.held.get().saturating_add(bytes as u64);
         let limit = self.environment.limits.memory_bytes_max;
         if total > limit {
-            return Err(FluxError::Limit { name: "flux-memory-bytes", limit });
+            return Err(FluxError::Limit { name: "query-memory-bytes", limit });
         }
         self.held.set(total);
         Ok(Held { held: &self.held, bytes: bytes as u64 })

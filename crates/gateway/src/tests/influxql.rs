@@ -29,7 +29,7 @@ fn series(host: &str, times: &[i64]) -> InfluxqlSeries {
         ],
         rows: times.len(),
     };
-    InfluxqlSeries { name: "cpu".into(), tags: vec![("host".into(), host.into())], frame }
+    InfluxqlSeries { name: "cpu".into(), tags: vec![("host".into(), host.into())], frame, zone: None }
 }
 
 fn send(sink: InfluxqlSink<'_>, items: impl IntoIterator<Item = InfluxqlItem>) -> Result<(), QueryError> {
@@ -182,7 +182,7 @@ async fn csv_when_asked() {
         )],
         rows: 1,
     };
-    let names = InfluxqlSeries { name: String::new(), tags: Vec::new(), frame: names };
+    let names = InfluxqlSeries { name: String::new(), tags: Vec::new(), frame: names, zone: None };
     script(
         &server,
         &[
@@ -270,4 +270,93 @@ async fn async_queries_answer_at_once() {
     assert_eq!(server.post("/query?q=x&async=true", "").await.pair(), (204, ""));
     let wait = tokio::task::spawn_blocking(move || ran.recv_timeout(std::time::Duration::from_secs(30)));
     wait.await.unwrap().expect("it ran to its end");
+}
+
+#[tokio::test]
+async fn times_are_shown_where_the_query_says() {
+    let server = Server::new().await;
+    let in_zone = |name: &str, times: &[i64]| {
+        let zone = Some(jiff::tz::TimeZone::get(name).unwrap());
+        Series(InfluxqlSeries { zone, ..series("a", times) })
+    };
+    let times = [1_600_000_000_000_000_000, 1_577_836_800_000_000_001];
+    script(
+        &server,
+        &[
+            Statement(0),
+            in_zone("Europe/Berlin", &times),
+            Statement(1),
+            in_zone("America/St_Johns", &times[..1]),
+            Statement(2),
+            in_zone("Europe/London", &times[1..]),
+            Statement(3),
+            Series(series("a", &times[..1])),
+        ],
+    );
+    let answer = server.get("/query?q=x").await.json();
+    let shown = |statement: usize, row: usize| {
+        answer["results"][statement]["series"][0]["values"][row][0].as_str().unwrap().to_owned()
+    };
+    assert_eq!(shown(0, 0), "2020-09-13T14:26:40+02:00");
+    assert_eq!(shown(0, 1), "2020-01-01T01:00:00.000000001+01:00");
+    assert_eq!(shown(1, 0), "2020-09-13T09:56:40-02:30");
+    assert_eq!(shown(2, 0), "2020-01-01T00:00:00.000000001Z");
+    assert_eq!(shown(3, 0), "2020-09-13T12:26:40Z");
+    let epoch = server.get("/query?q=x&epoch=s").await.json();
+    assert_eq!(epoch["results"][0]["series"][0]["values"][0][0], 1_600_000_000);
+}
+
+#[tokio::test]
+async fn a_text_without_statements_has_no_results() {
+    let server = Server::new().await;
+    script(&server, &[]);
+    assert_eq!(server.get("/query?q=;").await.pair(), (200, "{}\n"));
+}
+
+#[tokio::test]
+async fn errors_of_the_whole_text_look_like_go_wrote_them() {
+    let server = Server::new().await;
+    server.query.on_influxql(|_, _| Err(QueryError::Invalid("found <, expected & at line 1".into())));
+    let plain = server.get("/query?q=x").await;
+    let text = "error parsing query: found \\u003c, expected \\u0026 at line 1";
+    assert_eq!(plain.pair(), (400, format!("{{\"error\":\"{text}\"}}\n").as_str()));
+    let pretty = server.get("/query?q=x&pretty=true").await;
+    assert_eq!(pretty.pair(), (400, format!("{{\n    \"error\": \"{text}\"\n}}\n").as_str()));
+}
+
+/// Posts a form with these parts, each the rest of a Content-Disposition and a value.
+async fn post_form(server: &Server, uri: &str, parts: &[(&str, &str)]) -> Answer {
+    let mut body = String::new();
+    for (disposition, value) in parts {
+        body += &format!("--frontier\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n");
+    }
+    body += "--frontier--\r\n";
+    let request =
+        server.ask(Method::POST, uri).header("content-type", "multipart/form-data; boundary=frontier");
+    server.send(request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn multipart_forms_are_read() {
+    let server = Server::new().await;
+    server.query.on_influxql(|request, sink| {
+        let text = format!("{} in {:?}", request.query, request.database);
+        send(sink, [Statement(0), Error(text)])
+    });
+    let said = |answer: &Answer| answer.json()["results"][0]["error"].as_str().map(str::to_owned);
+    let field = post_form(&server, "/query?db=d", &[("name=\"q\"", "show databases")]).await;
+    assert_eq!(said(&field).as_deref(), Some("show databases in Some(\"d\")"));
+    let file = [("name=\"db\"", "e"), ("name=\"q\"; filename=\"q.txt\"", "show series")];
+    let file = post_form(&server, "/query", &file).await;
+    assert_eq!(said(&file).as_deref(), Some("show series in Some(\"e\")"));
+    let both = [("name=\"q\"; filename=\"q.txt\"", "from file"), ("name=\"q\"", "from field")];
+    assert_eq!(said(&post_form(&server, "/query", &both).await).as_deref(), Some("from field in None"));
+    assert_eq!(said(&post_form(&server, "/query?q=url", &both).await).as_deref(), Some("url in None"));
+    assert_eq!(post_form(&server, "/query", &[]).await.status, 400);
+    let broken = server.ask(Method::POST, "/query").header("content-type", "multipart/form-data; boundary=x");
+    let broken = server.send(broken.body(Body::from("--x\r\nnonsense")).unwrap()).await;
+    assert_eq!(broken.status, 400, "{}", broken.text());
+    let many: Vec<_> = (0..5000).map(|_| ("name=\"a\"", "1")).collect();
+    let many = post_form(&server, "/query", &many).await;
+    assert!(many.status == 400 && many.text().contains("params-max"), "{}", many.text());
 }

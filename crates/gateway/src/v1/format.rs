@@ -6,6 +6,7 @@
 //! Chunked, every line is such a document with at most one series and `chunk_size` rows; the result carries
 //! `partial` until its last document, the series until its last piece.
 
+use jiff::tz::TimeZone;
 use model::{ColumnType, FieldValue, Frame, FrameValues, Timestamp, Values};
 
 use super::json::Json;
@@ -104,17 +105,30 @@ pub(crate) struct JsonWriter {
     document: bool,
     statement: Option<Statement>,
     series: Option<OpenSeries>,
+    /// Where the times of the series are.
+    zone: Option<TimeZone>,
+    /// Whether a statement has come.
+    begun: bool,
 }
 
 impl JsonWriter {
     fn new(style: Style) -> Self {
-        Self { json: Json::new(style.pretty), style, document: false, statement: None, series: None }
+        Self {
+            json: Json::new(style.pretty),
+            style,
+            document: false,
+            statement: None,
+            series: None,
+            zone: None,
+            begun: false,
+        }
     }
 
     fn item(&mut self, item: InfluxqlItem, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
         match item {
             InfluxqlItem::Statement(id) => {
                 self.end_statement(to)?;
+                self.begun = true;
                 self.statement = Some(Statement { id, series: false, messages: Vec::new(), error: None });
                 if self.style.chunk_rows.is_none() {
                     self.begin_result(id);
@@ -133,13 +147,19 @@ impl JsonWriter {
                 }
                 Ok(())
             }
-            InfluxqlItem::Series(series) => self.series(&series, to),
+            InfluxqlItem::Series(series) => {
+                self.zone.clone_from(&series.zone);
+                self.series(&series, to)
+            }
         }
     }
 
     fn finish(mut self, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
         self.end_statement(to)?;
-        if self.style.chunk_rows.is_none() {
+        if !self.begun {
+            // A text of no statement, such as `;`, has no results.
+            self.json.out.extend_from_slice(b"{}\n");
+        } else if self.style.chunk_rows.is_none() {
             self.begin_document();
             self.end_document();
         }
@@ -317,7 +337,13 @@ impl JsonWriter {
     fn time(&mut self, nanos: i64) {
         match self.style.epoch_ns {
             Some(unit) => self.json.integer(nanos / unit),
-            None => self.json.string(&Timestamp(nanos).to_rfc3339()),
+            None => {
+                let text = match &self.zone {
+                    None => Timestamp(nanos).to_rfc3339(),
+                    Some(zone) => zoned_rfc3339(nanos, zone),
+                };
+                self.json.string(&text);
+            }
         }
     }
 
@@ -371,6 +397,22 @@ impl JsonWriter {
         }
         Ok(())
     }
+}
+
+/// A time as clocks in a zone show it, with their distance from UTC.
+fn zoned_rfc3339(nanos: i64, zone: &TimeZone) -> String {
+    let utc = Timestamp(nanos).to_rfc3339();
+    let Ok(instant) = jiff::Timestamp::from_nanosecond(i128::from(nanos)) else { return utc };
+    let seconds = zone.to_offset(instant).seconds();
+    if seconds == 0 {
+        return utc;
+    }
+    let Some(local) = nanos.checked_add(i64::from(seconds) * 1_000_000_000) else { return utc };
+    let mut text = Timestamp(local).to_rfc3339();
+    text.pop();
+    let minutes = seconds.abs() / 60;
+    let sign = if seconds < 0 { '-' } else { '+' };
+    format!("{text}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// CSV: a header per statement and whenever the columns change, tags in one cell, times as integers.

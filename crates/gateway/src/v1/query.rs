@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::format::{Format, Style, Writer};
 use crate::auth;
-use crate::error::{self, ApiError, Code, V1Error};
+use crate::error::{self, ApiError, V1Error};
+use crate::form;
 use crate::gateway::App;
 use crate::params::Params;
 use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
@@ -20,7 +21,14 @@ use crate::v2::small_body;
 /// Rows of a chunk when the client names no number.
 const CHUNK_ROWS: usize = 10_000;
 
-pub(crate) async fn handle(State(app): State<App>, request: Request) -> Result<Response, V1Error> {
+/// Answers a query; an error of the whole request is indented when the answer would be.
+pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
+    let params = Params::of_uri(request.uri(), app.options.limits.params_max);
+    let pretty = params.is_ok_and(|params| params.flag("pretty"));
+    run(app, request).await.unwrap_or_else(|V1Error(error)| error.v1_response(pretty))
+}
+
+async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let (parts, body) = request.into_parts();
     let params_max = app.options.limits.params_max;
     let mut params = Params::of_uri(&parts.uri, params_max)?;
@@ -37,10 +45,8 @@ pub(crate) async fn handle(State(app): State<App>, request: Request) -> Result<R
                 script = Some(text.to_owned());
             }
             "multipart/form-data" => {
-                return Err(V1Error(ApiError::new(
-                    Code::UnsupportedMediaType,
-                    "send the query as application/x-www-form-urlencoded or application/vnd.influxql",
-                )));
+                let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+                form::read(content_type.unwrap_or_default(), text, &mut params, params_max).await?;
             }
             _ => params.prepend(&text, params_max)?,
         }

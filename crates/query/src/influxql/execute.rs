@@ -59,6 +59,7 @@ pub(crate) fn run(
         return Ok(());
     }
     let mut groups = Groups::new(plan, budget);
+    groups.room_for_windows(1)?;
     for input in &plan.inputs {
         match input {
             // Tags alone are not read from stored series.
@@ -189,6 +190,16 @@ impl<'a> Groups<'a> {
         }
     }
 
+    /// Refuses more windows than there may be, where their number follows from the bounds.
+    fn room_for_windows(&self, series: usize) -> Result<(), Error> {
+        let Plan { windows, bounds, .. } = self.plan;
+        if windows.every == 0 || self.calls.is_empty() || !bounds.has_min() || !bounds.has_max() {
+            return Ok(());
+        }
+        let (first, last) = (windows.of(bounds.min).0, windows.of(bounds.max).0);
+        self.budget.room_for_windows(windows.count(first, last).saturating_mul(series))
+    }
+
     /// The bounds to read: transformations of aggregates need some windows beside the range.
     fn scan_bounds(&self) -> Bounds {
         let all = self.calls.iter().map(|call| bounds_of(self.plan, call));
@@ -244,6 +255,7 @@ impl<'a> Groups<'a> {
 
     /// Sends every group.
     fn finish(mut self, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+        self.room_for_windows(self.index.len())?;
         let mut order: Vec<_> = std::mem::take(&mut self.index).into_iter().collect();
         order.sort();
         if !self.plan.ascending {
@@ -477,9 +489,9 @@ impl<'a> Groups<'a> {
             true => plan.windows.of(bounds.max).0,
             false => points.last().map_or(first, |p| p.time),
         };
-        let windows = usize::try_from((i128::from(last) - i128::from(first)) / i128::from(every) + 1);
-        let windows = windows.unwrap_or(usize::MAX);
-        self.budget.windows(windows)?;
+        let windows = plan.windows.count(first, last);
+        // Those with points are counted already.
+        self.budget.windows(windows.saturating_sub(points.len()))?;
         self.budget.hold(windows.saturating_mul(64))?;
         let previous_is_later = how == Fill::Previous && !plan.ascending;
         let how = if previous_is_later { Fill::Null } else { how };

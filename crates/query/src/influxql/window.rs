@@ -32,6 +32,12 @@ impl Windows {
         (self.adjust(start, zone), self.adjust(end, zone))
     }
 
+    /// About how many windows there are from the one that starts at `first` to the one that starts at `last`.
+    pub(crate) fn count(&self, first: i64, last: i64) -> usize {
+        let count = (i128::from(last) - i128::from(first)) / i128::from(self.every) + 1;
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
     /// Moves a border by the difference between the zone's offset there and where it was computed.
     fn adjust(&self, border: i64, zone: i64) -> i64 {
         if self.zone.is_none() {

@@ -81,6 +81,17 @@ pub enum ConfigError {
         /// Why it cannot be passed over.
         reason: &'static str,
     },
+    /// What `INFLUXD_CONFIG_PATH` names is a file of no known format.
+    #[error(
+        "{}: INFLUXD_CONFIG_PATH names a file that ends in none of .yaml, .yml, .json and .toml. The influxdb.conf of \
+         InfluxDB 1.x is not read: unset INFLUXD_CONFIG_PATH, and set what you need by the names in \
+         docs/reference/configuration.md",
+        path.display()
+    )]
+    InfluxdFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// First set-up is asked for, but not all of it is given.
     #[error("first set-up needs {}: missing {missing}", super::init::NEEDED)]
     InitIncomplete {

@@ -150,7 +150,7 @@ static OPTIONS: &[Opt] = &[
     sets("http-read-header-timeout", "http-read-header-timeout", limited_duration),
     none("http-read-timeout", "bodies are bounded by max-body-size and, between bytes, by http-idle-timeout"),
     none("http-write-timeout", "answers are bounded by write-timeout and query-timeout"),
-    none("influxql-max-select-buckets", SELECT),
+    sets("influxql-max-select-buckets", "influxql-max-select-buckets", limited),
     none("influxql-max-select-point", SELECT),
     none("influxql-max-select-series", SELECT),
     none("instance-id", "there is no replication to remote servers yet"),

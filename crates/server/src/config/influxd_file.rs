@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) entries: Vec<Entry>,
 }
 
-const NAMED_BY: &str = "INFLUXD_CONFIG_PATH";
+pub(super) const NAMED_BY: &str = "INFLUXD_CONFIG_PATH";
 
 /// Reads the configuration that a path names, as influxd finds it: a path with one of the endings is the file
 /// itself, any other is a directory. `None` when there is no such file.
@@ -31,6 +31,9 @@ pub(super) fn read(
 ) -> Result<Option<Found>, ConfigError> {
     let candidates = match format_of(named) {
         Some(_) => vec![named.to_owned()],
+        None if is_file(named, read_file) => {
+            return Err(ConfigError::InfluxdFormat { path: named.to_owned() });
+        }
         None => ["config.json", "config.toml", "config.yaml", "config.yml"].map(|f| named.join(f)).to_vec(),
     };
     for path in candidates {
@@ -41,6 +44,15 @@ pub(super) fn read(
         }
     }
     Ok(None)
+}
+
+/// Whether a path is a file rather than a directory or nothing.
+fn is_file(path: &Path, read_file: &impl Fn(&Path) -> io::Result<String>) -> bool {
+    match read_file(path) {
+        Ok(_) => true,
+        // A file, though no text.
+        Err(error) => error.kind() == io::ErrorKind::InvalidData,
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -77,6 +77,8 @@ pub struct Config {
     pub query_timeout: Duration,
     /// Memory that one query may use.
     pub query_memory_bytes: usize,
+    /// Windows that one InfluxQL statement may make, over all its series.
+    pub influxql_max_select_buckets: usize,
     /// Memory of the points that are not yet in files, over all partitions.
     pub memtable_bytes_max: usize,
     /// How long points may wait in memory.

@@ -76,7 +76,8 @@ const INFLUXD_HEAD: &str = "
 
 `INFLUXD_CONFIG_PATH` names a YAML, JSON or TOML file of InfluxDB 2.x, or a directory with `config.json`, `config.toml`,
 `config.yaml` or `config.yml`. Each of its options, and each `INFLUXD_…` variable, is taken over or answered with a
-warning at the start. A configuration of InfluxDB 1.x is refused.
+warning at the start, as is an `INFLUXD_…` variable of no option. A configuration of InfluxDB 1.x is refused: unset the
+variable, and set what you need by the names above.
 
 | Option | Here |
 | --- | --- |

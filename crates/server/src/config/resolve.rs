@@ -76,7 +76,7 @@ impl Config {
         let env = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
         let mut resolved = Self::resolve(flags, env, |path: &Path| std::fs::read_to_string(path))?;
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        resolved.warnings.extend(names.filter_map(|name| mistyped(&name)));
+        resolved.warnings.extend(names.filter_map(|name| unknown_variable(&name)));
         Ok(resolved)
     }
 
@@ -142,6 +142,7 @@ impl Config {
             query_concurrency: 0,
             query_timeout: Duration::ZERO,
             query_memory_bytes: 0,
+            influxql_max_select_buckets: 0,
             memtable_bytes_max: 0,
             memtable_age_max: Duration::ZERO,
             retention_check_interval: Duration::ZERO,
@@ -338,13 +339,18 @@ fn take(
     Ok(())
 }
 
-/// A warning for a variable that is nearly one of ours. Others may be a cluster manager's (`TIDEMARK_PORT_…`).
-fn mistyped(name: &str) -> Option<String> {
-    let is_ours = settings().iter().any(|s| s.env == name || format!("{}_FILE", s.env) == name);
-    if is_ours || !name.starts_with("TIDEMARK_") {
-        return None;
+/// A warning for a variable of influxd that it has no option for, and for one that is nearly one of ours. Others may
+/// be a cluster manager's (`TIDEMARK_PORT_…`).
+pub(super) fn unknown_variable(name: &str) -> Option<String> {
+    if name.starts_with("INFLUXD_") {
+        let is_known = name == influxd_file::NAMED_BY || influxd::options().iter().any(|o| o.env() == name);
+        return (!is_known)
+            .then(|| format!("the variable {name} is no option of influxd that Tidemark knows"));
     }
     let key = name.strip_prefix("TIDEMARK_")?;
+    if settings().iter().any(|s| s.env == name || format!("{}_FILE", s.env) == name) {
+        return None;
+    }
     let meant = suggest::nearest(key, settings().iter().map(|s| s.key)).and_then(setting)?;
     Some(format!("the variable {name} is not known; did you mean {}?", meant.env))
 }

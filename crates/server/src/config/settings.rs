@@ -213,6 +213,9 @@ static SETTINGS: &[Setting] = &[
     row("query-memory-bytes", "TIDEMARK_QUERY_MEMORY_BYTES", "SIZE", "512MiB", |c, t| {
         units::memory(t).map(|b| c.query_memory_bytes = b)
     }, "Memory that one query may use").group(QUERIES),
+    row("influxql-max-select-buckets", "TIDEMARK_INFLUXQL_MAX_SELECT_BUCKETS", "COUNT", "10000000", |c, t| {
+        units::count(t).map(|n| c.influxql_max_select_buckets = n)
+    }, "Windows of GROUP BY time, over all series, that one InfluxQL statement may make").group(QUERIES),
 
     row("memtable-size", "TIDEMARK_MEMTABLE_SIZE", "SIZE", "256MiB", |c, t| {
         units::memory(t).map(|b| c.memtable_bytes_max = b)

@@ -324,11 +324,32 @@ fn an_influxd_directory_is_searched_and_what_is_unsafe_to_pass_over_is_refused()
     assert_eq!(named("/c.yaml").file("/c.yaml", "tls-cert: \"\"\n").resolved().warnings.len(), 1);
     let one_x = named("/c.toml").file("/c.toml", "[http]\nauth-enabled = true\n").resolve().unwrap_err();
     assert!(one_x.to_string().contains("`http` is of InfluxDB 1.x"), "{one_x}");
+    let one_x = named("/etc/influxdb.conf").file("/etc/influxdb.conf", "[http]\n").resolve().unwrap_err();
+    let said = one_x.to_string();
+    assert!(
+        said.starts_with("/etc/influxdb.conf: INFLUXD_CONFIG_PATH names a file that ends in none of"),
+        "{said}"
+    );
+    assert!(said.contains("influxdb.conf of InfluxDB 1.x is not read: unset INFLUXD_CONFIG_PATH"), "{said}");
     let broken = named("/c.yaml").file("/c.yaml", "a: 1\nb: [1\n").resolve().unwrap_err().to_string();
     assert!(broken.starts_with("/c.yaml:"), "{broken}");
     named("/c.json").file("/c.json", "[1]").refused("/c.json:1: expected keys and values");
     let warnings = World::default().env("INFLUXD_REPORTING_DISABLED", "true").resolved().warnings;
     assert!(warnings[0].starts_with("INFLUXD_REPORTING_DISABLED: `reporting-disabled` has no meaning"));
+}
+
+#[test]
+fn variables_that_nobody_knows_are_warned_of() {
+    let warning = resolve::unknown_variable;
+    let unknown = "the variable INFLUXD_HTTP_BIND_ADDRES is no option of influxd that Tidemark knows";
+    assert_eq!(warning("INFLUXD_HTTP_BIND_ADDRES").as_deref(), Some(unknown));
+    for known in
+        ["INFLUXD_HTTP_BIND_ADDRESS", "INFLUXD_CONFIG_PATH", "TIDEMARK_DATA_DIR", "PATH", "INFLUX_TOKEN"]
+    {
+        assert_eq!(warning(known), None, "{known}");
+    }
+    let near = warning("TIDEMARK_DATA_DIRR").unwrap();
+    assert!(near.ends_with("did you mean TIDEMARK_DATA_DIR?"), "{near}");
 }
 
 /// What the usual influxd configuration holds, all of it at its defaults, must start a node.
