@@ -168,6 +168,13 @@ fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
     plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending)
 }
 
+/// The bounds of what all calls read together.
+fn widest_bounds(plan: &Plan, calls: &[&CallPlan]) -> Bounds {
+    let all = calls.iter().map(|call| bounds_of(plan, call));
+    let wider = |a: Bounds, b: Bounds| Bounds { min: a.min.min(b.min), max: a.max.max(b.max) };
+    all.reduce(wider).unwrap_or(plan.bounds)
+}
+
 struct Groups<'a> {
     plan: &'a Plan,
     budget: &'a Budget<'a>,
@@ -202,9 +209,7 @@ impl<'a> Groups<'a> {
 
     /// The bounds to read: transformations of aggregates need some windows beside the range.
     fn scan_bounds(&self) -> Bounds {
-        let all = self.calls.iter().map(|call| bounds_of(self.plan, call));
-        let wider = |a: Bounds, b: Bounds| Bounds { min: a.min.min(b.min), max: a.max.max(b.max) };
-        all.reduce(wider).unwrap_or(self.plan.bounds)
+        widest_bounds(self.plan, &self.calls)
     }
 
     fn group(&mut self, block: &Block) -> Result<usize, Error> {
@@ -576,6 +581,7 @@ fn take_calls(
         })
         .collect();
     let aux = |row: usize| aux_bound.iter().map(|b| b.get(row)).collect::<Vec<_>>();
+    let widest = widest_bounds(plan, calls);
     for (call, state) in calls.iter().zip(states) {
         let Bound::Column(column) = bind(&call.input, block) else { continue };
         let tags: Vec<String> = match &call.aggregate {
@@ -584,10 +590,15 @@ fn take_calls(
             }
             _ => Vec::new(),
         };
-        // Another call may read wider bounds.
+        // Another call may read wider bounds. A subquery's window may begin before the range that it lies in.
         let bounds = bounds_of(plan, call);
-        let first = block.times.partition_point(|t| *t < bounds.min);
-        let rows = block.times.partition_point(|t| *t <= bounds.max);
+        let (first, rows) = match bounds == widest && !block.is_stored() {
+            true => (0, block.times.len()),
+            false => (
+                block.times.partition_point(|t| *t < bounds.min),
+                block.times.partition_point(|t| *t <= bounds.max),
+            ),
+        };
         let run =
             |from, to| Run { times: &block.times, column: &column, mask, from, to, aux: &aux, tags: &tags };
         match (state, &call.aggregate) {

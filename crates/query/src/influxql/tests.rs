@@ -171,7 +171,21 @@ const BASICS: &Different = &[
 const TXT: &str = "a column has one type here; 1.6.7 puts the number even among texts";
 const INT: &str = "newest first, 1.6.7 shows integrals at the end of the window, and empty ones beside them";
 
+const SUB: &str = "1.6.7 answers nothing when the first window of a subquery begins before the range";
+
 const FUNCTIONS: &Different = &[
+    (
+        "select max(m) from (select mean(v) as m from sd group by time(10s)) where time>=1600000001s and time<1600000002s",
+        SUB,
+    ),
+    (
+        "select mean(m) from (select mean(v) as m from sd group by time(10s)) where time>=1600000001s and time<1600000012s",
+        SUB,
+    ),
+    (
+        "select sum(m), count(m) from (select mean(v) as m from sd group by time(10s)) where time>=1600000001s and time<1600000012s",
+        SUB,
+    ),
     ("select first(v), last(s) from sd,str where time>=1600000000s and time<1600000040s fill(0)", TXT),
     ("select v, nope from sd where time>=1600000000s and time<1600000040s fill(0) limit 1", TXT),
     ("select max(v),h from sd where time>=1600000000s and time<1600000040s fill(0)", TXT),
