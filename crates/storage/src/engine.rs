@@ -22,6 +22,7 @@ use state::State;
 mod apply;
 mod compaction;
 mod flush;
+mod indexing;
 mod recover;
 mod removal;
 mod scan;
@@ -69,10 +70,18 @@ pub struct Stats {
     pub compactions_failed: u64,
     /// Bytes written by merges.
     pub compaction_bytes: u64,
+    /// Merges of index segments that were installed.
+    pub index_merges: u64,
+    /// Live segments of the series indexes.
+    pub index_segments: usize,
+    /// Bytes of the live segments, on disk and in memory.
+    pub index_bytes: u64,
     /// Live files.
     pub files: usize,
     /// Bytes of live files.
     pub file_bytes: u64,
+    /// Memory held by live files: their tables and sets of series.
+    pub file_memory_bytes: usize,
     /// Shards.
     pub shards: usize,
     /// Series in all buckets.
@@ -90,6 +99,7 @@ pub(crate) struct Counters {
     compactions: AtomicU64,
     compactions_failed: AtomicU64,
     compaction_bytes: AtomicU64,
+    index_merges: AtomicU64,
 }
 
 /// The TSM engine of one replica. See the crate's documentation.
@@ -249,6 +259,7 @@ impl Engine {
         let counters = &self.inner.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.inner.state.read();
+        let segments = || state.buckets.values().flat_map(|bucket| bucket.index.segments());
         let files = || state.shards().flat_map(|(_, shard)| shard.files.iter());
         Stats {
             rows_applied: get(&counters.rows_applied),
@@ -259,8 +270,12 @@ impl Engine {
             compactions: get(&counters.compactions),
             compactions_failed: get(&counters.compactions_failed),
             compaction_bytes: get(&counters.compaction_bytes),
+            index_merges: get(&counters.index_merges),
+            index_segments: segments().count(),
+            index_bytes: segments().map(|segment| segment.entry.bytes).sum(),
             files: files().count(),
             file_bytes: files().map(|f| f.entry.bytes).sum(),
+            file_memory_bytes: files().map(|f| f.memory()).sum(),
             shards: state.shards().count(),
             series: state.buckets.values().map(|b| b.index.len()).sum(),
             tombstones: state.buckets.values().map(|b| b.tombstones.len()).sum(),

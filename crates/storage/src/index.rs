@@ -1,88 +1,89 @@
 //! The series index of one bucket in one replica: keys to ids, and tags to the series that have them.
 //!
 //! ```text
-//!  key hash -> id -> key                 ids count up from 0 and are never reused while the engine is open
-//!  measurement -> postings
-//!  tag key -> { postings of all with the key, value -> postings }
+//!  ids 0 ...                                                        ... up
+//!  | segment | segment | ... | frozen head | head |     a key is looked for in the head, then from the left
 //! ```
-//! The index is rebuilt from the series tables of the files at open, and holds a series as long as some shard
-//! has rows of it.
+//! *Segments* are immutable files; they are read once and used in place. The *head* holds the series since the last
+//! flush; a flush freezes it and makes a segment of it, in the record that makes the rows of these series durable.
+//! On that way the series get the ids that files refer to: in key order, so that within a segment ids ascend with
+//! keys (see [`Renumbering`]). Ids of segments do not overlap, and are not used again while the bucket has data.
+//!
+//! A series is *live* as long as some shard has rows of it. Those that are not stay in their segment, unseen, until
+//! a merge of segments drops them. After a crash the log brings back what was in the head only.
 
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashTable};
-use model::SeriesKey;
-use parking_lot::Mutex;
+use model::{BucketId, SeriesKey};
 use roaring::RoaringBitmap;
 
-mod order;
-mod postings;
+mod dictionary;
+mod head;
+mod key;
+mod packed;
+mod pairs;
+pub(crate) mod plan;
+mod segment;
 mod select;
+mod sorted;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-use order::Order;
-pub(crate) use order::compare as compare_keys;
-use postings::Postings;
+pub(crate) use head::Head;
+#[cfg(test)]
+pub(crate) use key::compare as compare_keys;
+pub(crate) use segment::Segment;
 pub(crate) use select::Selection;
+pub(crate) use sorted::Renumbering;
+use sorted::Sorted;
+pub(crate) use walk::Walk;
 
-/// A series within one bucket of one engine, as long as it is open.
+/// A series within one bucket of one engine. Files refer to it; another replica has other ids.
 pub(crate) type SeriesId = u32;
-
-#[derive(Debug)]
-struct Series {
-    hash: u64,
-    key: SeriesKey,
-}
-
-#[derive(Debug, Default)]
-struct Tag {
-    all: RoaringBitmap,
-    values: HashMap<Box<str>, Postings>,
-}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesIndex {
-    /// By id; `None` where the series is gone.
-    series: Vec<Option<Series>>,
-    by_hash: HashTable<SeriesId>,
+    /// By their ids, which do not overlap.
+    segments: Vec<Arc<Segment>>,
+    /// What a running flush makes a segment of.
+    frozen: Option<Arc<Head>>,
+    head: Head,
     live: RoaringBitmap,
-    measurements: HashMap<Box<str>, Postings>,
-    tags: HashMap<Box<str>, Tag>,
-    order: Mutex<Order>,
 }
 
 impl SeriesIndex {
-    /// The id of a key with its hash, and whether it is new.
+    /// The index of segments. `live` are the series that files have rows of; all of them must be in a segment,
+    /// else the ids that are not come back as the error.
+    pub(crate) fn open(mut segments: Vec<Arc<Segment>>, live: RoaringBitmap) -> Result<Self, RoaringBitmap> {
+        segments.sort_by_key(|segment| segment.series().min());
+        let mut unknown = live.clone();
+        segments.iter().for_each(|segment| unknown -= segment.series());
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let end = segments.last().and_then(|segment| segment.series().max()).map_or(0, |last| last + 1);
+        Ok(Self { segments, frozen: None, head: Head::new(end), live })
+    }
+
+    /// The id of a key with its hash; a new one when there is none.
     pub(crate) fn register(&mut self, key: &SeriesKey, hash: u64) -> SeriesId {
-        let series = &self.series;
-        let same =
-            |id: &SeriesId| series[*id as usize].as_ref().is_some_and(|s| s.hash == hash && s.key == *key);
-        if let Some(id) = self.by_hash.find(hash, same) {
-            return *id;
+        if let Some(id) = self.find(key, hash) {
+            return id;
         }
-        let id = SeriesId::try_from(self.series.len()).expect("an engine sees fewer than 2^32 series");
-        self.series.push(Some(Series { hash, key: key.clone() }));
-        let series = &self.series;
-        self.by_hash.insert_unique(hash, id, |id| series[*id as usize].as_ref().map_or(0, |s| s.hash));
+        let id = self.head.add(key, hash);
         self.live.insert(id);
-        add(&mut self.measurements, key.measurement(), id);
-        for (tag, value) in key.tags() {
-            let tag = match self.tags.get_mut(tag) {
-                Some(tag) => tag,
-                None => self.tags.entry(tag.into()).or_default(),
-            };
-            tag.all.insert(id);
-            add(&mut tag.values, value, id);
-        }
-        self.order.get_mut().push(id);
         id
     }
 
-    /// The key of a live series.
-    pub(crate) fn key(&self, id: SeriesId) -> Option<&SeriesKey> {
-        self.series.get(id as usize)?.as_ref().map(|s| &s.key)
+    fn find(&self, key: &SeriesKey, hash: u64) -> Option<SeriesId> {
+        let is_live = |id| self.live.contains(id);
+        let in_heads = || {
+            let frozen = || self.frozen.as_ref().and_then(|head| head.find(key, hash, is_live));
+            self.head.find(key, hash, is_live).or_else(frozen)
+        };
+        in_heads().or_else(|| self.segments.iter().find_map(|segment| segment.find(key, hash, is_live)))
     }
 
     /// Number of live series.
@@ -90,58 +91,134 @@ impl SeriesIndex {
         self.live.len()
     }
 
+    /// Memory held by series that are in no segment yet, without those that a flush writes.
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.head.bytes()
+    }
+
+    /// The segments, by ids.
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// The live series.
+    pub(crate) fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
     /// Forgets series.
     pub(crate) fn remove(&mut self, ids: &RoaringBitmap) {
-        for id in ids {
-            let Some(series) = self.series.get_mut(id as usize).and_then(Option::take) else { continue };
-            if let Ok(entry) = self.by_hash.find_entry(series.hash, |other| *other == id) {
-                entry.remove();
-            }
-            self.live.remove(id);
-            subtract(&mut self.measurements, series.key.measurement(), id);
-            for (tag_key, value) in series.key.tags() {
-                if let Some(tag) = self.tags.get_mut(tag_key) {
-                    tag.all.remove(id);
-                    subtract(&mut tag.values, value, id);
-                    if tag.values.is_empty() {
-                        self.tags.remove(tag_key);
-                    }
-                }
-            }
-        }
-        if !ids.is_empty() {
-            let series = &self.series;
-            self.order.get_mut().retain(|id| series[id as usize].is_some());
-        }
+        self.live -= ids;
     }
 
-    /// The series of a set with their keys, in key order.
-    pub(crate) fn sorted(&self, ids: &RoaringBitmap) -> Vec<(SeriesId, SeriesKey)> {
-        let order: Arc<Vec<SeriesId>> = self.order.lock().sorted(|id| self.key(id));
-        let with_key = |id: SeriesId| self.key(id).map(|key| (id, key.clone()));
-        // Few of many: sorting them is cheaper than walking all.
-        if ids.len().saturating_mul(16) < order.len() as u64 {
-            let mut few: Vec<_> = ids.iter().filter_map(with_key).collect();
-            few.sort_by(|a, b| compare_keys(&a.1, &b.1));
-            return few;
+    /// Takes the head for a flush, with its live series; `None` when it is empty. It stays readable.
+    pub(crate) fn freeze(&mut self) -> Option<FrozenHead> {
+        if self.head.len() == 0 {
+            return None;
         }
-        order.iter().filter(|id| ids.contains(**id)).filter_map(|id| with_key(*id)).collect()
+        assert!(self.frozen.is_none(), "one flush at a time");
+        let next = Head::new(self.head.end());
+        let head = Arc::new(std::mem::replace(&mut self.head, next));
+        self.frozen = Some(Arc::clone(&head));
+        let live = self.live.range(head.first()..head.end()).collect();
+        Some(FrozenHead { head, live })
+    }
+
+    /// The index without the series that are in memory only.
+    pub(crate) fn without_head(self) -> Self {
+        Self { head: Head::default(), live: RoaringBitmap::new(), ..self }
+    }
+
+    /// Whether this is the index whose head was frozen.
+    pub(crate) fn has_frozen(&self, frozen: &FrozenHead) -> bool {
+        self.frozen.as_ref().is_some_and(|head| Arc::ptr_eq(head, &frozen.head))
+    }
+
+    /// Puts the segment in the place of the frozen head.
+    pub(crate) fn thaw(&mut self, renumbering: &Renumbering, segment: Option<Arc<Segment>>) {
+        self.frozen = None;
+        self.live = renumbering.stored_set(&self.live);
+        self.segments.extend(segment);
+    }
+
+    /// The segment of the frozen head of an index that is dropped.
+    pub(crate) fn add_dropped(&mut self, segment: Option<Arc<Segment>>) {
+        self.frozen = None;
+        self.segments.extend(segment);
+    }
+
+    /// Puts a merged segment (or nothing, when no series was left) in the place of its inputs. False when the
+    /// index does not have them.
+    pub(crate) fn replace(&mut self, inputs: &[u64], merged: Option<&Arc<Segment>>) -> bool {
+        let is_input = |segment: &Arc<Segment>| inputs.contains(&segment.entry.number);
+        let Some(at) = self.segments.iter().position(is_input) else { return false };
+        self.segments.retain(|segment| !is_input(segment));
+        if let Some(merged) = merged {
+            self.segments.insert(at, Arc::clone(merged));
+        }
+        true
+    }
+
+    /// The keys of stored ids.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys { segments: self.segments.clone() }
     }
 }
 
-fn add(map: &mut HashMap<Box<str>, Postings>, text: &str, id: SeriesId) {
-    match map.get_mut(text) {
-        Some(postings) => postings.insert(id),
-        None => {
-            map.insert(text.into(), Postings::One(id));
-        }
+/// A head that a flush makes a segment of.
+#[derive(Debug, Clone)]
+pub(crate) struct FrozenHead {
+    head: Arc<Head>,
+    live: RoaringBitmap,
+}
+
+impl FrozenHead {
+    /// The bytes of the segment (`None` when no series is left), and the ids that its series get.
+    pub(crate) fn encode(&self, bucket: BucketId) -> (Option<Encoded>, Renumbering) {
+        let (sorted, renumbering) = Sorted::of_head(&self.head, &self.live);
+        (encoded(&sorted, bucket), renumbering)
     }
 }
 
-fn subtract(map: &mut HashMap<Box<str>, Postings>, text: &str, id: SeriesId) {
-    if let Some(postings) = map.get_mut(text)
-        && postings.remove(id)
-    {
-        map.remove(text);
+/// The bytes of one segment made of several, which are neighbours; only series in `keep`. `Err` when an input does
+/// not say what it should; `Ok(None)` when no series is left.
+pub(crate) fn merge(
+    segments: &[Arc<Segment>],
+    keep: &RoaringBitmap,
+    bucket: BucketId,
+) -> Option<Option<Encoded>> {
+    Sorted::of_segments(segments, keep, bucket).map(|sorted| encoded(&sorted, bucket))
+}
+
+fn encoded(sorted: &Sorted, bucket: BucketId) -> Option<Encoded> {
+    (sorted.len() > 0)
+        .then(|| Encoded { series: sorted.len() as u64, bytes: segment::encode(sorted, bucket) })
+}
+
+/// A segment that is not in a file yet.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) series: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Keys by stored ids, as they were at some time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Keys {
+    /// With one more segment.
+    pub(crate) fn with(mut self, segment: Option<&Arc<Segment>>) -> Self {
+        self.segments.extend(segment.map(Arc::clone));
+        self
+    }
+
+    /// The key of a series.
+    pub(crate) fn get(&self, id: SeriesId) -> Option<SeriesKey> {
+        let at =
+            self.segments.partition_point(|segment| segment.series().max().is_some_and(|last| last < id));
+        self.segments.get(at)?.key(id)
     }
 }

@@ -23,7 +23,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use record::{Durable, Edit, FileEntry, Live, TombstoneEntry};
+pub(crate) use record::{Durable, Edit, FileEntry, IndexEntry, Live, TombstoneEntry};
 
 const FRAME_MAGIC: [u8; 4] = *b"TMAN";
 const FRAME_HEAD: usize = 20;

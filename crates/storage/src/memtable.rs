@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::{Column, SeriesKey};
+use model::Column;
 
-use crate::index::SeriesId;
+use crate::index::{Renumbering, SeriesId};
 use crate::layout::Layouts;
 
 pub(crate) mod chunk;
@@ -43,9 +43,8 @@ impl std::hash::Hasher for IdHasher {
 pub(crate) type IdMap<V> = HashMap<SeriesId, V, std::hash::BuildHasherDefault<IdHasher>>;
 
 /// The rows of one series in one shard, in chunks by order of arrival.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SeriesBuffer {
-    pub(crate) key: SeriesKey,
     pub(crate) chunks: Vec<Arc<Chunk>>,
 }
 
@@ -71,7 +70,6 @@ impl ShardBuffer {
     pub(crate) fn append(
         &mut self,
         id: SeriesId,
-        key: &SeriesKey,
         source: &Source<'_>,
         rows: Range<usize>,
         layouts: &mut Layouts,
@@ -79,7 +77,7 @@ impl ShardBuffer {
         let mut is_new = false;
         let buffer = self.series.entry(id).or_insert_with(|| {
             is_new = true;
-            Arc::new(SeriesBuffer { key: key.clone(), chunks: Vec::new() })
+            Arc::default()
         });
         if is_new {
             self.bytes += SERIES_BYTES;
@@ -108,6 +106,14 @@ impl ShardBuffer {
             at = end;
         }
         is_new
+    }
+}
+
+impl ShardBuffer {
+    /// Gives series the ids under which a flush stored them.
+    pub(crate) fn renumber(&mut self, renumbering: &Renumbering) {
+        let old = std::mem::take(&mut self.series).into_iter();
+        self.series = old.filter_map(|(id, series)| Some((renumbering.stored(id)?, series))).collect();
     }
 }
 

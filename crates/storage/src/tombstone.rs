@@ -21,7 +21,7 @@ use std::time::Duration;
 use model::{BucketId, Deletion, Predicate, SeriesKey, TimeRange, Timestamp};
 use roaring::RoaringBitmap;
 
-use crate::index::{Selection, SeriesId, SeriesIndex};
+use crate::index::{Renumbering, Selection, SeriesId, SeriesIndex};
 use crate::manifest::TombstoneEntry;
 use crate::tsm::TsmFile;
 
@@ -145,6 +145,19 @@ impl Tombstones {
             }
             !group.cuts.is_empty()
         });
+    }
+
+    /// Takes note of the ids under which a flush stored series.
+    pub(crate) fn renumber(&mut self, renumbering: &Renumbering) {
+        for group in &mut self.groups {
+            let selection = group.selection.get().map(|selection| Selection {
+                all: renumbering.stored_set(&selection.all),
+                some: renumbering.stored_set(&selection.some),
+            });
+            let Group { predicate, cuts, .. } = &**group;
+            let selection = selection.map_or_else(OnceLock::new, OnceLock::from);
+            *group = Arc::new(Group { predicate: predicate.clone(), selection, cuts: cuts.clone() });
+        }
     }
 
     /// Drops the cuts of these sequences.

@@ -11,12 +11,12 @@ use model::{FieldDef, TimeRange};
 
 use crate::codec::Effort;
 use crate::error::{ReadError, WriteError};
-use crate::index::compare_keys;
+use crate::index::{Keys, SeriesId};
 use crate::layout::same_field;
 use crate::merge::{Merge, Piece, without_empty_rows};
 use crate::tombstone::{Masked, Masks, SeriesMask};
 use crate::tsm::format::{CHUNK_ROWS_MAX, Density};
-use crate::tsm::{ChunkPiece, FileSeries, Finished, TsmFile, Writer};
+use crate::tsm::{ChunkPiece, FilePiece, FileSeries, Finished, Packs, TsmFile, Writer};
 
 /// Why a merge fails. Its inputs are untouched, and nothing of its output is used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,8 @@ pub(crate) enum MergeError {
     Open(#[from] crate::error::OpenError),
     #[error("the merge needs {needed} bytes beside a reserve of {reserve}, and {free} are free")]
     DiskFull { needed: u64, reserve: u64, free: u64 },
+    #[error("an input has series {id}, which the index does not know")]
+    UnknownSeries { id: SeriesId },
     #[error("the engine closes")]
     Closing,
 }
@@ -36,38 +38,45 @@ pub(crate) enum MergeError {
 /// A chunk with at least this many rows is copied when it may be.
 const COPY_ROWS_MIN: usize = CHUNK_ROWS_MAX / 2;
 
+/// What a merge reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    /// Of one shard, oldest first.
+    pub(crate) files: &'a [Arc<TsmFile>],
+    pub(crate) keys: &'a Keys,
+    /// What the merge leaves out.
+    pub(crate) masks: &'a Masks,
+}
+
 /// Merges files (oldest first) of one shard into a new one, without what `masks` hide. `None` when nothing is left;
 /// the output is to be discarded. `is_closing` is asked between series.
 pub(crate) fn run(
     vfs: &dyn Vfs,
-    inputs: &[Arc<TsmFile>],
-    masks: &Masks,
+    inputs: &Inputs<'_>,
     output: &Path,
     density: Density,
     effort: Effort,
     is_closing: impl Fn() -> bool,
 ) -> Result<Option<Finished>, MergeError> {
-    let first = inputs.first().expect("a plan has inputs");
+    let first = inputs.files.first().expect("a plan has inputs");
     let mut writer = Writer::create(vfs, output, first.entry.bucket, first.entry.shard, density, effort)?;
-    let mut places = vec![0; inputs.len()];
+    let mut heads: Vec<_> = inputs.files.iter().map(|file| (file, file.series().peekable())).collect();
+    let mut packs = Packs::default();
     loop {
         if is_closing() {
             return Err(MergeError::Closing);
         }
-        let heads = || inputs.iter().zip(&places).filter_map(|(f, &at)| f.series.get(at));
-        let Some(least) = heads().min_by(|a, b| compare_keys(&a.key, &b.key)) else { break };
-        let (id, key) = (least.id, least.key.clone());
-        let mut sources: Vec<(&Arc<TsmFile>, &FileSeries)> = Vec::new();
-        for (file, at) in inputs.iter().zip(&mut places) {
-            if let Some(series) = file.series.get(*at)
-                && series.key == key
-            {
-                sources.push((file, series));
-                *at += 1;
-            }
-        }
-        writer.begin_series(&key);
-        merge_series(&mut writer, &sources, &masks.of_series(id, &key), density)?;
+        let Some(id) = heads.iter_mut().filter_map(|(_, head)| head.peek().map(|s| s.id)).min() else {
+            break;
+        };
+        let sources: Vec<(&Arc<TsmFile>, FileSeries)> = heads
+            .iter_mut()
+            .filter_map(|(file, head)| Some((*file, head.next_if(|series| series.id == id)?)))
+            .collect();
+        let key = inputs.keys.get(id).ok_or(MergeError::UnknownSeries { id })?;
+        let mask = inputs.masks.of_series(id, &key);
+        writer.begin_series(id, key);
+        merge_series(&mut writer, &sources, &mask, density, &mut packs)?;
         writer.end_series()?;
     }
     if writer.series_count() == 0 {
@@ -78,9 +87,10 @@ pub(crate) fn run(
 
 fn merge_series(
     writer: &mut Writer,
-    sources: &[(&Arc<TsmFile>, &FileSeries)],
+    sources: &[(&Arc<TsmFile>, FileSeries)],
     mask: &SeriesMask<'_>,
     density: Density,
+    packs: &mut Packs,
 ) -> Result<(), MergeError> {
     let mut fields: Vec<FieldDef> = Vec::new();
     let mut pieces = Vec::new();
@@ -90,9 +100,9 @@ fn merge_series(
                 fields.push(field.clone());
             }
         }
-        for chunk in file.chunks(series)? {
-            let hidden = mask.hidden(file.entry.masked_from, chunk.times());
-            pieces.extend(Masked::new(ChunkPiece::whole(file, &chunk), hidden));
+        for piece in FilePiece::of(file, series, packs)? {
+            let hidden = mask.hidden(file.entry.masked_from, piece.times());
+            pieces.extend(Masked::new(piece, hidden));
         }
     }
     // A file that is rewritten alone changes where it must and nowhere else.
@@ -101,17 +111,19 @@ fn merge_series(
     let alone = stand_alone(&pieces);
     let mut waiting = Vec::new();
     for (piece, alone) in pieces.into_iter().zip(alone) {
-        let ChunkPiece { file, chunk, .. } = &piece.piece;
-        let may_copy =
-            alone && piece.is_whole() && file.footer.density == density && chunk.rows() >= copy_rows_min;
-        if may_copy {
-            rewrite(writer, std::mem::take(&mut waiting), &fields)?;
-            let bytes = file.chunk_bytes(chunk)?;
-            writer.copy_chunk(chunk, &bytes, &file.footer.fields)?;
-        } else if alone {
-            waiting.push(piece);
-        } else {
-            waiting.extend(piece.split(ChunkPiece::split));
+        match &piece.piece {
+            FilePiece::Chunk(ChunkPiece { file, chunk, .. })
+                if alone
+                    && piece.is_whole()
+                    && file.footer.density == density
+                    && chunk.rows() >= copy_rows_min =>
+            {
+                rewrite(writer, std::mem::take(&mut waiting), &fields)?;
+                let bytes = file.chunk_bytes(chunk)?;
+                writer.copy_chunk(chunk, &bytes, &file.footer.fields)?;
+            }
+            _ if alone => waiting.push(piece),
+            _ => waiting.extend(piece.split(|piece| piece.split().into_iter())),
         }
     }
     rewrite(writer, waiting, &fields)
@@ -119,14 +131,14 @@ fn merge_series(
 
 fn rewrite(
     writer: &mut Writer,
-    pieces: Vec<Masked<ChunkPiece>>,
+    pieces: Vec<Masked<FilePiece>>,
     fields: &[FieldDef],
 ) -> Result<(), MergeError> {
     let mut merge = Merge::new(pieces, fields.to_vec(), TimeRange::ALL);
     while let Some(rows) = merge.next_block()? {
         let rows = without_empty_rows(rows);
         if !rows.times.is_empty() {
-            writer.write_rows(&rows, fields)?;
+            writer.write_rows(rows, fields)?;
         }
     }
     Ok(())

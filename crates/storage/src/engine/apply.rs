@@ -68,15 +68,20 @@ impl State {
         let mut absent = RoaringBitmap::new();
         gone.iter().for_each(|shard| absent |= &shard.presence);
         found.forget_absent(absent);
-        if found.shards.is_empty() {
-            self.buckets.remove(&bucket);
+        if found.shards.is_empty()
+            && let Some(bucket) = self.buckets.remove(&bucket)
+        {
+            self.bury_index(index, bucket.index);
         }
         self.bury(index, gone)
     }
 
     fn drop_bucket(&mut self, index: u64, bucket: BucketId) -> bool {
         match self.buckets.remove(&bucket) {
-            Some(bucket) => self.bury(index, bucket.shards),
+            Some(bucket) => {
+                self.bury_index(index, bucket.index);
+                self.bury(index, bucket.shards)
+            }
             None => false,
         }
     }
@@ -102,6 +107,7 @@ impl Bucket {
     ) -> usize {
         let full = self.layouts.intern(&table.fields);
         let full_columns: Vec<_> = table.columns.iter().collect();
+        let head_before = self.index.head_bytes();
         let mut grown = 0;
         let masked_from = self.tombstones.masked_from();
         for (series, rows) in table.series_ranges() {
@@ -127,7 +133,7 @@ impl Bucket {
                     None => {
                         let (times, columns) = (&table.times, &full_columns);
                         let source = Source { layout: &full, times, columns, masked_from };
-                        shard.active.append(id, &series.key, &source, part, &mut self.layouts)
+                        shard.active.append(id, &source, part, &mut self.layouts)
                     }
                     Some(present) => {
                         let fields: Vec<_> = present.iter().map(|&i| table.fields[i].clone()).collect();
@@ -135,7 +141,7 @@ impl Bucket {
                         let layout: Arc<Layout> = self.layouts.intern(&fields);
                         let (times, columns) = (&table.times, &columns);
                         let source = Source { layout: &layout, times, columns, masked_from };
-                        shard.active.append(id, &series.key, &source, part, &mut self.layouts)
+                        shard.active.append(id, &source, part, &mut self.layouts)
                     }
                 };
                 if is_new {
@@ -145,6 +151,6 @@ impl Bucket {
                 at = end;
             }
         }
-        grown
+        grown + (self.index.head_bytes() - head_before)
     }
 }

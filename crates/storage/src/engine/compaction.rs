@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use model::{BucketId, SeriesKey};
+use model::BucketId;
 use parking_lot::Mutex;
 
-use super::flush::in_order;
 use super::state::{Bucket, Shard, ShardId, file_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
 use crate::compact::plan::{Plan, plan};
-use crate::compact::run::{MergeError, run};
+use crate::compact::run::{Inputs, MergeError, run};
 use crate::error::{FatalError, WriteError};
-use crate::index::{SeriesId, compare_keys};
+use crate::index::Keys;
 use crate::jobs::JobClass;
 use crate::manifest::{AppendError, Edit, FileEntry};
+use crate::options::Options;
 use crate::tombstone::Masks;
 use crate::tsm::TsmFile;
 
@@ -34,12 +34,25 @@ pub(super) struct Compactions {
     /// Held while a merge runs.
     running: Mutex<()>,
     quarantine: Mutex<HashMap<ShardId, Quarantine>>,
+    /// Of merges of segments.
+    pub(super) segments: Mutex<Option<Quarantine>>,
 }
 
+/// A wait after failures.
 #[derive(Debug, Clone, Copy)]
-struct Quarantine {
+pub(super) struct Quarantine {
     failures: u32,
-    until: Duration,
+    pub(super) until: Duration,
+}
+
+impl Quarantine {
+    /// The wait after one more failure: twice as long as the one before.
+    pub(super) fn after(before: Option<Self>, now: Duration, options: &Options) -> Self {
+        let failures = before.map_or(0, |q| q.failures) + 1;
+        let wait = options.quarantine_ms_min.saturating_mul(1 << (failures - 1).min(30));
+        let wait = Duration::from_millis(wait.min(options.quarantine_ms_max));
+        Self { failures, until: now.saturating_add(wait) }
+    }
 }
 
 impl Compactions {
@@ -54,6 +67,7 @@ struct Task {
     shard: ShardId,
     plan: Plan,
     inputs: Vec<Arc<TsmFile>>,
+    keys: Keys,
     /// What the merge leaves out.
     masks: Masks,
 }
@@ -61,7 +75,10 @@ struct Task {
 impl Inner {
     /// Queues a merge if some shard wants one and none waits already.
     pub(super) fn consider_compaction(this: &Arc<Self>) {
-        if this.is_closing() || this.fatal.get().is_some() || this.next_task(false).is_none() {
+        if this.is_closing() || this.fatal.get().is_some() {
+            return;
+        }
+        if this.next_task(false).is_none() && this.next_segments().is_none() {
             return;
         }
         if this.compactions.submitted.swap(true, Ordering::AcqRel) {
@@ -73,9 +90,9 @@ impl Inner {
             guarded(&inner, "compaction", || {
                 let ran = {
                     let _one_at_a_time = inner.compactions.running.lock();
-                    inner.next_task(false).map(|task| inner.compact(task))
+                    inner.merge_next(false)
                 };
-                if ran.is_some() {
+                if ran {
                     Self::submit_removal(&inner);
                     Self::consider_compaction(&inner);
                 }
@@ -89,11 +106,24 @@ impl Inner {
         loop {
             this.check()?;
             let _one_at_a_time = this.compactions.running.lock();
-            let Some(task) = this.next_task(true) else { break };
-            this.compact(task);
+            if !this.merge_next(true) {
+                break;
+            }
         }
         Self::submit_removal(this);
         Ok(())
+    }
+
+    /// Does one merge: of segments, which are small, before files. Says whether there was one.
+    fn merge_next(&self, all_are_cold: bool) -> bool {
+        if let Some(task) = self.next_segments() {
+            self.merge_segments(&task);
+        } else if let Some(task) = self.next_task(all_are_cold) {
+            self.compact(task);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// The shard to merge next: the one whose merge removes most files.
@@ -122,11 +152,13 @@ impl Inner {
         });
         let (bucket, shard, plan) = candidates.max_by_key(|(_, _, plan)| plan.inputs.len())?;
         let inputs = files_of(shard, &plan)?;
-        let masks = match (durable, state.buckets.get(&bucket)) {
-            (Some(durable), Some(found)) => found.tombstones.masks(shard.range, durable, &found.index),
-            _ => Masks::default(),
+        let found = state.buckets.get(&bucket)?;
+        let keys = found.index.keys();
+        let masks = match durable {
+            Some(durable) => found.tombstones.masks(shard.range, durable, &found.index),
+            None => Masks::default(),
         };
-        Some(Task { bucket, shard: shard.id, plan, inputs, masks })
+        Some(Task { bucket, shard: shard.id, plan, inputs, keys, masks })
     }
 
     /// Runs and installs a merge; a failure is reported and remembered here.
@@ -144,18 +176,17 @@ impl Inner {
                 // Entries of shards that are gone must not pile up.
                 quarantine
                     .retain(|_, q| now < q.until.saturating_mul(2).saturating_add(Duration::from_secs(3600)));
-                let failures = quarantine.get(&shard).map_or(0, |q| q.failures) + 1;
-                let wait = self.options.quarantine_ms_min.saturating_mul(1 << (failures - 1).min(30));
-                let wait = Duration::from_millis(wait.min(self.options.quarantine_ms_max));
-                quarantine.insert(shard, Quarantine { failures, until: now.saturating_add(wait) });
+                let next = Quarantine::after(quarantine.get(&shard).copied(), now, &self.options);
+                quarantine.insert(shard, next);
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let (failures, wait) = (next.failures, next.until.saturating_sub(now));
                 tracing::warn!(%error, cause, ?wait, failures, "a merge failed and waits");
             }
         }
     }
 
     fn merge_and_install(&self, task: Task) -> Result<(), MergeError> {
-        let Task { bucket, shard, plan, inputs, masks } = task;
+        let Task { bucket, shard, plan, inputs, keys, masks } = task;
         let first = inputs.first().expect("a plan has inputs");
         let range = first.entry.shard;
         let order = inputs.iter().map(|f| f.entry.order).max().unwrap_or(0);
@@ -170,7 +201,8 @@ impl Inner {
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
         let effort = Effort::Dense(self.options.dense_compression_level);
-        let written = run(&*self.vfs, &inputs, &masks, &path, plan.density, effort, || {
+        let sources = Inputs { files: &inputs, keys: &keys, masks: &masks };
+        let written = run(&*self.vfs, &sources, &path, plan.density, effort, || {
             self.is_closing() || self.fatal.get().is_some()
         })
         .and_then(|finished| {
@@ -190,7 +222,7 @@ impl Inner {
                 times: finished.times,
                 masked_from,
             };
-            let file = TsmFile::open(&*self.vfs, &path, &entry, in_order(series_of(&inputs)))?;
+            let file = TsmFile::open(&*self.vfs, &path, &entry)?;
             Ok(Some(Arc::new(file)))
         });
         let file = match written {
@@ -307,12 +339,4 @@ impl Purge {
 fn files_of(shard: &Shard, plan: &Plan) -> Option<Vec<Arc<TsmFile>>> {
     let find = |n: &u64| shard.files.iter().find(|f| f.entry.number == *n).map(Arc::clone);
     plan.inputs.iter().map(find).collect()
-}
-
-/// The series of all files, in key order, each once.
-fn series_of(files: &[Arc<TsmFile>]) -> Vec<(SeriesId, SeriesKey)> {
-    let mut all: Vec<_> = files.iter().flat_map(|f| &f.series).map(|s| (s.id, s.key.clone())).collect();
-    all.sort_by(|a, b| compare_keys(&a.1, &b.1));
-    all.dedup_by_key(|(id, _)| *id);
-    all
 }

@@ -1,8 +1,10 @@
-//! Flush: all shards' memtables up to one log position become files, in one manifest record.
+//! Flush: all shards' memtables up to one log position become files, and the series that are new a segment of their
+//! bucket's index, in one manifest record.
 //!
 //! ```text
-//!  freeze (state lock: move pointers) -> write files, sync, sync directories -> manifest record, sync
-//!         -> install (state lock: swap frozen buffers for files) -> notify -> removal, compaction
+//!  freeze (state lock: move pointers) -> write segments and files, sync, sync directories -> manifest record, sync
+//!         -> install (state lock: swap frozen buffers for files, give series the ids that are stored) -> notify
+//!         -> removal, compaction
 //! ```
 //! Deletes up to the flush's position are applied to the rows as they are written, and stand in the record as long as
 //! older files hold rows of them. A drop that is applied while the flush writes has a position after the flush's, so the record still adds the
@@ -17,16 +19,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{BucketId, SeriesKey, TimeRange};
+use model::{BucketId, TimeRange};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::state::{ShardId, file_path, shard_dir};
+use super::state::{ShardId, State, file_path, index_dir, segment_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
 use crate::error::{FatalError, FlushError, OpenError, WriteError, is_no_room};
-use crate::index::{SeriesId, compare_keys};
+use crate::index::{Encoded, FrozenHead, Keys, Renumbering, Segment, SeriesId};
 use crate::jobs::JobClass;
 use crate::layout::same_field;
-use crate::manifest::{AppendError, Durable, Edit, FileEntry, Manifest};
+use crate::manifest::{AppendError, Durable, Edit, FileEntry, IndexEntry, Manifest};
 use crate::memtable::{Chunk, SeriesBuffer, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tombstone::{Masked, Masks, SeriesMask, Tombstones};
@@ -87,6 +90,39 @@ pub(super) struct Frozen {
     shards: Vec<FrozenShard>,
     /// All deletes that are pending at the position.
     tombstones: BTreeMap<BucketId, Tombstones>,
+    heads: Vec<(BucketId, FrozenHead)>,
+}
+
+/// What a flush has written.
+#[derive(Debug, Default)]
+struct NewFiles {
+    files: Vec<NewFile>,
+    indexes: Vec<NewIndex>,
+}
+
+/// The segment of a frozen head (none when its series are gone), and the ids that its series have in files.
+#[derive(Debug)]
+struct NewIndex {
+    bucket: BucketId,
+    head: FrozenHead,
+    segment: Option<Arc<Segment>>,
+    renumbering: Renumbering,
+}
+
+/// What the ids of a frozen shard mean.
+struct Names<'a> {
+    /// What is deleted, by the ids in memory.
+    masks: Masks,
+    /// By the ids that are stored.
+    keys: Keys,
+    renumbering: Option<&'a Renumbering>,
+}
+
+impl Names<'_> {
+    /// The id that is stored for an id in memory.
+    fn stored(&self, id: SeriesId) -> Option<SeriesId> {
+        self.renumbering.map_or(Some(id), |renumbering| renumbering.stored(id))
+    }
 }
 
 /// A file that a flush has written, and the shard that it is for.
@@ -178,8 +214,10 @@ impl Inner {
         state.unflushed_since.take()?;
         let position = state.applied?;
         let mut shards = Vec::new();
+        let mut heads = Vec::new();
         for (&bucket, contents) in &mut state.buckets {
             contents.layouts = Default::default();
+            heads.extend(contents.index.freeze().map(|head| (bucket, head)));
             for shard in contents.shards.iter_mut().filter(|s| !s.active.is_empty()) {
                 let buffer = Arc::new(std::mem::take(&mut shard.active));
                 shard.frozen = Some(Arc::clone(&buffer));
@@ -188,59 +226,107 @@ impl Inner {
         }
         state.frozen_bytes = std::mem::take(&mut state.active_bytes);
         let durable = Durable { position, membership: state.membership.clone() };
+        state.is_flushing = true;
         let tombstones = state.buckets.iter().map(|(id, bucket)| (*id, bucket.tombstones.clone()));
         let tombstones = tombstones.filter(|(_, tombstones)| !tombstones.is_empty()).collect();
-        Some(Frozen { durable, shards, tombstones })
+        Some(Frozen { durable, shards, tombstones, heads })
     }
 
     fn write_and_install(&self, frozen: &Frozen) -> Result<(), FlushError> {
-        let mut files = Vec::new();
-        let done = self.write_files(frozen, &mut files).and_then(|()| self.install(frozen, &files));
+        let mut new = NewFiles::default();
+        let done = self.write_files(frozen, &mut new).and_then(|()| self.install(frozen, &new));
         if let Err(FlushError::NoRoom { .. }) = &done {
-            for (_, _, file) in files {
-                self.discard(&file.path);
+            let segments = new.indexes.iter().filter_map(|index| index.segment.as_ref());
+            let segments = segments.map(|segment| &segment.path);
+            for path in new.files.iter().map(|(_, _, file)| &file.path).chain(segments) {
+                self.discard(path);
             }
         }
         done
     }
 
-    /// Writes the files of all shards, durably.
-    fn write_files(&self, frozen: &Frozen, files: &mut Vec<NewFile>) -> Result<(), FlushError> {
+    /// Writes the segments of all heads and the files of all shards, durably.
+    fn write_files(&self, frozen: &Frozen, new: &mut NewFiles) -> Result<(), FlushError> {
+        for (bucket, head) in &frozen.heads {
+            let (encoded, renumbering) = head.encode(*bucket);
+            let segment = encoded.map(|encoded| self.write_segment(*bucket, encoded)).transpose()?;
+            let segment = segment.map(Arc::new);
+            new.indexes.push(NewIndex { bucket: *bucket, head: head.clone(), segment, renumbering });
+        }
         for shard in &frozen.shards {
             // What was dropped since needs no file: the drop is in the log behind this flush.
-            let masks = {
+            let (masks, keys) = {
                 let state = self.state.read();
-                if state.shard(shard.bucket, shard.id).is_none() {
-                    continue;
-                }
-                match (frozen.tombstones.get(&shard.bucket), state.buckets.get(&shard.bucket)) {
-                    (Some(tombstones), Some(bucket)) => {
-                        tombstones.masks(shard.range, frozen.durable.position.index, &bucket.index)
-                    }
-                    _ => Masks::default(),
-                }
+                let bucket =
+                    state.shard(shard.bucket, shard.id).and_then(|_| state.buckets.get(&shard.bucket));
+                let Some(bucket) = bucket else { continue };
+                let tombstones = frozen.tombstones.get(&shard.bucket);
+                let until = frozen.durable.position.index;
+                let masks = tombstones.map(|t| t.masks(shard.range, until, &bucket.index));
+                (masks.unwrap_or_default(), bucket.index.keys())
+            };
+            let index = new.indexes.iter().find(|index| index.bucket == shard.bucket);
+            let names = Names {
+                masks,
+                keys: keys.with(index.and_then(|index| index.segment.as_ref())),
+                renumbering: index.map(|index| &index.renumbering),
             };
             let masked_from = frozen.durable.position.index + 1;
-            if let Some(file) = self.write_shard(shard, &masks, masked_from)? {
-                files.push((shard.bucket, shard.id, Arc::new(file)));
+            if let Some(file) = self.write_shard(shard, &names, masked_from)? {
+                new.files.push((shard.bucket, shard.id, Arc::new(file)));
             }
         }
-        for (_, _, file) in &*files {
+        for (_, _, file) in &new.files {
             let dir = shard_dir(&self.dir, file.entry.bucket, file.entry.shard);
+            self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
+        }
+        for index in new.indexes.iter().filter(|index| index.segment.is_some()) {
+            let dir = index_dir(&self.dir, index.bucket);
             self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
         }
         Ok(())
     }
 
+    /// Writes a segment and opens it. Its name is not durable yet.
+    pub(super) fn write_segment(&self, bucket: BucketId, encoded: Encoded) -> Result<Segment, FlushError> {
+        let dir = index_dir(&self.dir, bucket);
+        self.vfs.create_dir_all(&dir).map_err(WriteError::new("create", &dir))?;
+        let number = self.next_file_number();
+        let path = segment_path(&self.dir, bucket, number);
+        let Encoded { series, bytes } = encoded;
+        let entry =
+            IndexEntry { number, bucket, bytes: bytes.len() as u64, checksum: xxh3_64(&bytes), series };
+        let written = self
+            .vfs
+            .create(&path)
+            .map_err(WriteError::new("create", &path))
+            .and_then(|file| {
+                file.write_all_at(&bytes, 0).map_err(WriteError::new("write", &path))?;
+                file.sync_data().map_err(WriteError::new("sync", &path))
+            })
+            .map_err(FlushError::from);
+        if let Err(error) = written {
+            self.discard(&path);
+            return Err(error);
+        }
+        Segment::of_bytes(bytes, &path, &entry)
+            .map_err(|source| FatalError::Unreadable { path: path.clone(), source: Arc::new(source) }.into())
+    }
+
     /// Records the files in the manifest, and puts them in the place of the frozen buffers.
-    fn install(&self, frozen: &Frozen, files: &[NewFile]) -> Result<(), FlushError> {
+    fn install(&self, frozen: &Frozen, new: &NewFiles) -> Result<(), FlushError> {
         let position = frozen.durable.position;
         let now = self.clock.monotonic();
         let mut manifest = self.manifest.lock();
         // Compactions install under the manifest's lock too, so the files of dropped shards are final here.
         let edit = Edit {
             durable: Some(frozen.durable.clone()),
-            added: files.iter().map(|(_, _, file)| file.entry.clone()).collect(),
+            added: new.files.iter().map(|(_, _, file)| file.entry.clone()).collect(),
+            added_segments: new
+                .indexes
+                .iter()
+                .filter_map(|index| Some(index.segment.as_ref()?.entry.clone()))
+                .collect(),
             removed: self.files_dropped_until(position.index),
             next_number: self.next_file.load(Ordering::Relaxed),
             ..self.tombstones_edit(frozen, &manifest)
@@ -256,14 +342,22 @@ impl Inner {
         state.dropped = kept;
         let gone: Vec<super::state::Dropped> = gone;
         state.dead.extend(gone.into_iter().flat_map(|d| d.files));
+        let (gone, kept) =
+            std::mem::take(&mut state.dropped_indexes).into_iter().partition(|d| d.index <= position.index);
+        state.dropped_indexes = kept;
+        let gone: Vec<super::state::DroppedIndex> = gone;
+        let segments = gone.iter().flat_map(|dropped| dropped.series.segments());
+        state.dead_segments.extend(segments.map(|segment| segment.path.clone()));
         for frozen_shard in &frozen.shards {
             if let Some(shard) = state.shard_mut(frozen_shard.bucket, frozen_shard.id) {
                 shard.frozen = None;
             }
         }
         state.frozen_bytes = 0;
+        state.is_flushing = false;
         state.durable = Some(position.index);
-        for (bucket, id, file) in files {
+        new.indexes.iter().for_each(|index| state.install_index(index));
+        for (bucket, id, file) in &new.files {
             self.counters.flush_bytes.fetch_add(file.entry.bytes, Ordering::Relaxed);
             if let Some(shard) = state.shard_mut(*bucket, *id) {
                 shard.add_file(Arc::clone(file), now);
@@ -312,21 +406,24 @@ impl Inner {
     fn files_dropped_until(&self, index: u64) -> Vec<u64> {
         let state = self.state.read();
         let dropped = state.dropped.iter().filter(|d| d.index <= index);
-        dropped.flat_map(|d| &d.files).map(|f| f.entry.number).collect()
+        let files = dropped.flat_map(|d| &d.files).map(|f| f.entry.number);
+        let dropped = state.dropped_indexes.iter().filter(|d| d.index <= index);
+        let segments = dropped.flat_map(|d| d.series.segments()).map(|s| s.entry.number);
+        files.chain(segments).collect()
     }
 
     /// Writes one shard's file and opens it; `None` when there is nothing to write.
     fn write_shard(
         &self,
         shard: &FrozenShard,
-        masks: &Masks,
+        names: &Names<'_>,
         masked_from: u64,
     ) -> Result<Option<TsmFile>, FlushError> {
         let dir = shard_dir(&self.dir, shard.bucket, shard.range);
         self.vfs.create_dir_all(&dir).map_err(WriteError::new("create", &dir))?;
         let number = self.next_file_number();
         let path = file_path(&self.dir, shard.bucket, shard.range, number);
-        let written = self.write_shard_to(shard, masks, masked_from, number, &path);
+        let written = self.write_shard_to(shard, names, masked_from, number, &path);
         if let Err(FlushError::NoRoom { .. }) = &written {
             self.discard(&path);
         }
@@ -336,18 +433,25 @@ impl Inner {
     fn write_shard_to(
         &self,
         shard: &FrozenShard,
-        masks: &Masks,
+        names: &Names<'_>,
         masked_from: u64,
         number: u64,
         path: &Path,
     ) -> Result<Option<TsmFile>, FlushError> {
         let effort = Effort::Fast(self.options.flush_compression_level);
-        let mut series: Vec<(SeriesId, &Arc<SeriesBuffer>)> =
-            shard.buffer.series.iter().map(|(id, buffer)| (*id, buffer)).collect();
-        series.sort_by(|a, b| compare_keys(&a.1.key, &b.1.key));
+        let mut series: Vec<(SeriesId, SeriesId, &Arc<SeriesBuffer>)> = shard
+            .buffer
+            .series
+            .iter()
+            .filter_map(|(id, buffer)| Some((names.stored(*id)?, *id, buffer)))
+            .collect();
+        series.sort_unstable_by_key(|(stored, _, _)| *stored);
         let mut writer = Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, effort)?;
-        for (id, buffer) in &series {
-            write_series(&mut writer, buffer, &masks.of_series(*id, &buffer.key))?;
+        for (stored, id, buffer) in series {
+            let key = names.keys.get(stored).expect("a series with rows is in the index");
+            let mask = names.masks.of_series(id, &key);
+            writer.begin_series(stored, key);
+            write_series(&mut writer, buffer, &mask)?;
         }
         if writer.series_count() == 0 {
             drop(writer);
@@ -369,8 +473,7 @@ impl Inner {
             times: finished.times,
             masked_from,
         };
-        let known = series.into_iter().map(|(id, buffer)| (id, buffer.key.clone())).collect();
-        let opened = TsmFile::open(&*self.vfs, path, &entry, in_order(known));
+        let opened = TsmFile::open(&*self.vfs, path, &entry);
         opened.map(Some).map_err(|error| match error {
             OpenError::Io { doing, path, source } if is_no_room(&source) => {
                 WriteError { doing, path, source }.into()
@@ -404,7 +507,6 @@ fn write_series(writer: &mut Writer, buffer: &SeriesBuffer, mask: &SeriesMask<'_
         })
         .collect();
     let mut merge = Merge::new(pieces, fields.clone(), TimeRange::ALL);
-    writer.begin_series(&buffer.key);
     loop {
         let block = match merge.next_block() {
             Ok(block) => block,
@@ -413,20 +515,30 @@ fn write_series(writer: &mut Writer, buffer: &SeriesBuffer, mask: &SeriesMask<'_
         let Some(rows) = block else { break };
         let rows = without_empty_rows(rows);
         if !rows.times.is_empty() {
-            writer.write_rows(&rows, &fields)?;
+            writer.write_rows(rows, &fields)?;
         }
     }
     writer.end_series()
 }
 
-/// Gives the series of a file that was just written the ids that they have. `known` is in key order and has all
-/// of them.
-pub(super) fn in_order(
-    known: Vec<(SeriesId, SeriesKey)>,
-) -> impl FnMut(SeriesKey) -> Option<(SeriesId, SeriesKey)> {
-    let mut known = known.into_iter().peekable();
-    move |key| {
-        while known.next_if(|(_, k)| compare_keys(k, &key).is_lt()).is_some() {}
-        known.next_if(|(_, k)| *k == key)
+impl State {
+    /// Puts a new segment in the place of the frozen head, and gives the series of the head the ids that are
+    /// stored.
+    fn install_index(&mut self, new: &NewIndex) {
+        let segment = || new.segment.as_ref().map(Arc::clone);
+        if let Some(bucket) = self.buckets.get_mut(&new.bucket).filter(|b| b.index.has_frozen(&new.head)) {
+            bucket.index.thaw(&new.renumbering, segment());
+            if !new.renumbering.is_identity() {
+                bucket.tombstones.renumber(&new.renumbering);
+                for shard in &mut bucket.shards {
+                    shard.presence = new.renumbering.stored_set(&shard.presence);
+                    shard.active.renumber(&new.renumbering);
+                }
+            }
+        } else if let Some(dropped) =
+            self.dropped_indexes.iter_mut().find(|dropped| dropped.series.has_frozen(&new.head))
+        {
+            dropped.series.add_dropped(segment());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From the manifest to the state, and the removal of what it does not name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use disk::Vfs;
 use hashbrown::HashSet;
 use model::BucketId;
+use roaring::RoaringBitmap;
 
-use super::state::{Shard, State, file_path};
-use crate::error::OpenError;
+use super::state::{Shard, State, file_path, segment_path};
+use crate::error::{Damage, OpenError};
+use crate::index::{Segment, SeriesIndex};
 use crate::manifest::{Live, is_data_name};
 use crate::tsm::TsmFile;
 
@@ -24,20 +27,17 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
     for entry in live.files.values() {
         let mut bucket = state.buckets.remove(&entry.bucket).unwrap_or_default();
         let path = file_path(dir, entry.bucket, entry.shard, entry.number);
-        let file = TsmFile::open(vfs, &path, entry, |key| {
-            let id = bucket.index.register(&key, key.hash(entry.bucket));
-            let shared = bucket.index.key(id).cloned().unwrap_or(key);
-            Some((id, shared))
-        })?;
+        let file = TsmFile::open(vfs, &path, entry)?;
         let at = bucket.shards.partition_point(|s| s.range.start < entry.shard.start);
         if bucket.shards.get(at).is_none_or(|s| s.range != entry.shard) {
             bucket.shards.insert(at, Shard::new(state.new_shard_id(), entry.shard, now));
         }
         let shard = &mut bucket.shards[at];
-        shard.presence.extend(file.series.iter().map(|s| s.id));
+        shard.presence |= &file.presence;
         shard.add_file(Arc::new(file), now);
         state.buckets.insert(entry.bucket, bucket);
     }
+    load_indexes(vfs, dir, live, &mut state)?;
     let last_write = live.durable.as_ref().map_or(0, |durable| durable.position.index);
     state.buckets.values_mut().for_each(|bucket| bucket.last_write = last_write);
     for entry in live.tombstones.values() {
@@ -49,13 +49,42 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
     Ok(state)
 }
 
+/// Opens the segments of all indexes. A series is live when a file has rows of it.
+fn load_indexes(vfs: &dyn Vfs, dir: &Path, live: &Live, state: &mut State) -> Result<(), OpenError> {
+    let mut segments: BTreeMap<BucketId, Vec<Arc<Segment>>> = BTreeMap::new();
+    for entry in live.segments.values() {
+        let path = segment_path(dir, entry.bucket, entry.number);
+        let segment = Segment::open(vfs, &path, entry)?;
+        segments.entry(entry.bucket).or_default().push(Arc::new(segment));
+    }
+    for (id, bucket) in &mut state.buckets {
+        let mut present = RoaringBitmap::new();
+        bucket.shards.iter().for_each(|shard| present |= &shard.presence);
+        let of_bucket = segments.remove(id).unwrap_or_default();
+        bucket.index = SeriesIndex::open(of_bucket, present).map_err(|unknown| {
+            let files = bucket.shards.iter().flat_map(|shard| &shard.files);
+            let file = files.into_iter().find(|file| !file.presence.is_disjoint(&unknown));
+            let (path, at) =
+                file.map_or_else(Default::default, |f| (f.path.clone(), f.footer.presence.offset));
+            OpenError::damaged(&path, at)(Damage::Malformed("series: the index does not have it"))
+        })?;
+    }
+    // Nothing refers to the series of a bucket without files: the next record removes its segments.
+    for series in segments.into_values().filter_map(|s| SeriesIndex::open(s, RoaringBitmap::new()).ok()) {
+        state.bury_index(0, series);
+    }
+    Ok(())
+}
+
 /// Removes files and directories of buckets and shards that the manifest does not name: what a crash left between
 /// writing and recording, or between recording and unlinking.
 pub(super) fn remove_orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<(), OpenError> {
-    let wanted: HashSet<_> =
-        live.files.values().map(|f| file_path(dir, f.bucket, f.shard, f.number)).collect();
+    let files = live.files.values().map(|f| file_path(dir, f.bucket, f.shard, f.number));
+    let segments = live.segments.values().map(|s| segment_path(dir, s.bucket, s.number));
+    let wanted: HashSet<_> = files.chain(segments).collect();
     let used: HashSet<_> = wanted.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
-    let buckets: HashSet<BucketId> = live.files.values().map(|f| f.bucket).collect();
+    let of_segments = live.segments.values().map(|s| s.bucket);
+    let buckets: HashSet<BucketId> = live.files.values().map(|f| f.bucket).chain(of_segments).collect();
     for name in vfs.list(dir).map_err(OpenError::io("list", dir))? {
         if !is_data_name(&name) {
             continue;

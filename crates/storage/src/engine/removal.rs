@@ -9,7 +9,7 @@ use crate::jobs::JobClass;
 impl Inner {
     /// Queues a removal if there is something to remove and none waits already.
     pub(super) fn submit_removal(this: &Arc<Self>) {
-        if this.is_closing() || this.state.read().dead.is_empty() {
+        if this.is_closing() || !this.state.read().has_dead_files() {
             return;
         }
         if this.removal_submitted.swap(true, Ordering::AcqRel) {
@@ -25,19 +25,19 @@ impl Inner {
 
     /// Removes the dead files that nobody reads; the others wait for the next time.
     fn remove_dead_files(&self) {
-        let dead = {
+        let (dead, dead_segments) = {
             let mut state = self.state.write();
             let all = std::mem::take(&mut state.dead);
             // Nobody can begin to use a dead file, so a count of one stays one.
             let (unused, used) = all.into_iter().partition(|file| Arc::strong_count(file) == 1);
             state.dead = used;
             let unused: Vec<_> = unused;
-            unused
+            (unused, std::mem::take(&mut state.dead_segments))
         };
-        for file in dead {
-            if let Err(error) = self.vfs.remove_file(&file.path) {
+        for path in dead.iter().map(|file| &file.path).chain(&dead_segments) {
+            if let Err(error) = self.vfs.remove_file(path) {
                 // Opening the engine removes what no manifest record names.
-                tracing::warn!(path = %file.path.display(), %error, "cannot remove a dead file");
+                tracing::warn!(path = %path.display(), %error, "cannot remove a dead file");
             }
         }
     }

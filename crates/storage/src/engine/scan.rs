@@ -11,12 +11,12 @@ use super::flush::MemoryPiece;
 use super::state::Bucket;
 use crate::compact::run::stand_alone;
 use crate::error::ReadError;
-use crate::index::{Selection, SeriesId};
+use crate::index::{Selection, SeriesId, Walk};
 use crate::layout::same_field;
 use crate::memtable::{IdMap, SeriesBuffer, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tombstone::{Masked, Masks, hides_all};
-use crate::tsm::{ChunkPiece, TsmFile};
+use crate::tsm::{FilePiece, Packs, TsmFile};
 
 /// One shard as it was when the scan began.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) struct ShardSnapshot {
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) selection: Selection,
-    /// In key order.
-    pub(super) series: Vec<(SeriesId, SeriesKey)>,
+    /// What was found, in key order.
+    pub(super) series: Walk,
     /// By time.
     pub(super) shards: Vec<ShardSnapshot>,
     /// What is deleted of it.
@@ -55,7 +55,7 @@ impl Snapshot {
                 active: of_series(&shard.active, &wanted),
             })
             .collect();
-        Self { selection, series: bucket.index.sorted(&wanted), shards, masks }
+        Self { selection, series: bucket.index.walk(&wanted), shards, masks }
     }
 
     /// Visits the fields of which a series has values in the snapshot's shards; some more than once.
@@ -64,9 +64,10 @@ impl Snapshot {
         for shard in &self.shards {
             for file in &shard.files {
                 if let Some(series) = file.find(id) {
-                    let hidden = mask.hidden(file.entry.masked_from, series.times);
-                    let left = |f: &&FieldDef| !hides_all(&hidden, series.times, Some(&f.name));
-                    file.fields_of(series).filter(left).for_each(|f| visit(&f.name));
+                    let times = series.unit.times;
+                    let hidden = mask.hidden(file.entry.masked_from, times);
+                    let left = |f: &&FieldDef| !hides_all(&hidden, times, Some(&f.name));
+                    file.fields_of(&series).filter(left).for_each(|f| visit(&f.name));
                 }
             }
             for chunk in shard.buffers(id).flat_map(|b| &b.chunks) {
@@ -77,20 +78,18 @@ impl Snapshot {
         }
     }
 
-    /// Takes out the series that have no field left.
-    pub(super) fn forget_deleted(&mut self) {
-        if self.masks.touched().is_empty() {
-            return;
-        }
-        let mut series = std::mem::take(&mut self.series);
-        series.retain(|(id, key)| {
-            let mut any = !self.masks.touched().contains(*id);
+    /// The next series that has a field left.
+    pub(super) fn next_series(&mut self) -> Result<Option<(SeriesId, SeriesKey)>, ReadError> {
+        while let Some((id, key)) = self.series.next()? {
+            let mut any = !self.masks.touched().contains(id);
             if !any {
-                self.each_field(*id, key, |_| any = true);
+                self.each_field(id, &key, |_| any = true);
             }
-            any
-        });
-        self.series = series;
+            if any {
+                return Ok(Some((id, key)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a field of a series passes.
@@ -123,7 +122,8 @@ pub struct Scan {
     predicate: Predicate,
     fields: FieldSelection,
     snapshot: Snapshot,
-    next_series: usize,
+    packs: Packs,
+    has_failed: bool,
     /// The series that is being read.
     current: Option<OpenSeries>,
 }
@@ -147,18 +147,18 @@ impl std::fmt::Debug for OpenSeries {
 
 #[derive(Debug)]
 enum SeriesPiece {
-    Chunk(ChunkPiece),
+    File(FilePiece),
     Memory(MemoryPiece),
 }
 
 impl SeriesPiece {
     /// The same page by page.
     fn split(self) -> impl Iterator<Item = Self> {
-        let (chunk, memory) = match self {
-            Self::Chunk(chunk) => (Some(chunk), None),
+        let (file, memory) = match self {
+            Self::File(file) => (Some(file), None),
             Self::Memory(memory) => (None, Some(memory)),
         };
-        let pages = chunk.into_iter().flat_map(ChunkPiece::split).map(Self::Chunk);
+        let pages = file.into_iter().flat_map(FilePiece::split).map(Self::File);
         pages.chain(memory.map(Self::Memory))
     }
 }
@@ -168,21 +168,21 @@ impl Piece for SeriesPiece {
 
     fn times(&self) -> (i64, i64) {
         match self {
-            Self::Chunk(piece) => piece.times(),
+            Self::File(piece) => piece.times(),
             Self::Memory(piece) => piece.times(),
         }
     }
 
     fn rank(&self) -> u64 {
         match self {
-            Self::Chunk(piece) => piece.rank(),
+            Self::File(piece) => piece.rank(),
             Self::Memory(piece) => piece.rank(),
         }
     }
 
     fn load(&self, fields: &[FieldDef]) -> Result<Rows, ReadError> {
         match self {
-            Self::Chunk(piece) => piece.load(fields),
+            Self::File(piece) => piece.load(fields),
             Self::Memory(piece) => piece.load(fields).map_err(|never| match never {}),
         }
     }
@@ -204,7 +204,8 @@ impl Engine {
             predicate: request.predicate.clone(),
             fields: request.fields.clone(),
             snapshot,
-            next_series: 0,
+            packs: Packs::default(),
+            has_failed: false,
             current: None,
         })
     }
@@ -218,7 +219,7 @@ impl Iterator for Scan {
             Ok(block) => block.map(Ok),
             Err(error) => {
                 self.current = None;
-                self.next_series = self.snapshot.series.len();
+                self.has_failed = true;
                 Some(Err(error))
             }
         }
@@ -234,24 +235,24 @@ impl Scan {
                 }
                 self.current = None;
             }
-            if self.next_series == self.snapshot.series.len() {
+            if self.has_failed {
                 return Ok(None);
             }
-            let at = self.next_series;
-            self.next_series += 1;
-            self.current = Some(self.open_series(at)?);
+            let Some((id, key)) = self.snapshot.series.next()? else { return Ok(None) };
+            self.current = Some(self.open_series(id, key)?);
         }
     }
 
-    fn open_series(&self, at: usize) -> Result<OpenSeries, ReadError> {
-        let (id, key) = &self.snapshot.series[at];
+    fn open_series(&mut self, id: SeriesId, key: SeriesKey) -> Result<OpenSeries, ReadError> {
         let mut merges = VecDeque::new();
+        let mut packs = std::mem::take(&mut self.packs);
         for shard in &self.snapshot.shards {
-            if let Some(merge) = self.merge_of(shard, *id, key)? {
+            if let Some(merge) = self.merge_of(shard, id, &key, &mut packs)? {
                 merges.push_back(merge);
             }
         }
-        Ok(OpenSeries { key: key.clone(), merges })
+        self.packs = packs;
+        Ok(OpenSeries { key, merges })
     }
 
     fn merge_of(
@@ -259,6 +260,7 @@ impl Scan {
         shard: &ShardSnapshot,
         id: SeriesId,
         key: &SeriesKey,
+        packs: &mut Packs,
     ) -> Result<Option<ShardMerge>, ReadError> {
         let mut fields: Vec<FieldDef> = Vec::new();
         let mut add = |field: &FieldDef| {
@@ -274,11 +276,12 @@ impl Scan {
         let overlaps = |times: (i64, i64)| times.0 < self.range.end.0 && self.range.start.0 <= times.1;
         let mut in_files = Vec::new();
         for file in &shard.files {
-            let Some(series) = file.find(id).filter(|s| overlaps(s.times)) else { continue };
-            if hides_all(&mask.hidden(file.entry.masked_from, series.times), series.times, None) {
+            let Some(series) = file.find(id) else { continue };
+            let times = series.unit.times;
+            if !overlaps(times) || hides_all(&mask.hidden(file.entry.masked_from, times), times, None) {
                 continue;
             }
-            file.fields_of(series).for_each(&mut add);
+            file.fields_of(&series).for_each(&mut add);
             in_files.push((file, series));
         }
         let chunks = shard.buffers(id).flat_map(|b| &b.chunks).zip(0..);
@@ -293,15 +296,10 @@ impl Scan {
             return Ok(None);
         }
         for (file, series) in in_files {
-            for chunk in file.chunks(series)? {
-                let pages = &chunk.time.pages;
-                let first = pages.partition_point(|p| p.times.1 < self.range.start.0);
-                let end = pages.partition_point(|p| p.times.0 < self.range.end.0);
-                if first < end {
-                    let piece = ChunkPiece { pages: first..end, ..ChunkPiece::whole(file, &chunk) };
-                    let hidden = mask.hidden(file.entry.masked_from, piece.times());
-                    pieces.extend(Masked::new(SeriesPiece::Chunk(piece), hidden));
-                }
+            for piece in FilePiece::of(file, &series, packs)?.into_iter().filter_map(|p| p.within(self.range))
+            {
+                let hidden = mask.hidden(file.entry.masked_from, piece.times());
+                pieces.extend(Masked::new(SeriesPiece::File(piece), hidden));
             }
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name).then(a.field_type.cmp(&b.field_type)));

@@ -18,15 +18,14 @@ impl Engine {
             let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Vec::new()) };
             Snapshot::of(bucket, request.range, &request.predicate)
         };
-        snapshot.forget_deleted();
         let mut names = BTreeSet::new();
-        for (id, key) in &snapshot.series {
+        while let Some((id, key)) = snapshot.next_series()? {
             let needs_fields =
-                request.question == SchemaQuestion::FieldKeys || !snapshot.selection.all.contains(*id);
+                request.question == SchemaQuestion::FieldKeys || !snapshot.selection.all.contains(id);
             if needs_fields {
                 let mut any = false;
-                snapshot.each_field(*id, key, |field| {
-                    if snapshot.accepts(&request.predicate, *id, key, field) {
+                snapshot.each_field(id, &key, |field| {
+                    if snapshot.accepts(&request.predicate, id, &key, field) {
                         any = true;
                         if request.question == SchemaQuestion::FieldKeys && !names.contains(field) {
                             names.insert(field.to_owned());
@@ -37,7 +36,7 @@ impl Engine {
                     continue;
                 }
             }
-            add_names(&mut names, &request.question, key);
+            add_names(&mut names, &request.question, &key);
         }
         Ok(names.into_iter().collect())
     }

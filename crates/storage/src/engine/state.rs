@@ -56,6 +56,14 @@ pub(super) struct Dropped {
     pub(super) files: Vec<Arc<TsmFile>>,
 }
 
+/// The index of a bucket that is dropped in memory and not yet in the manifest.
+#[derive(Debug)]
+pub(super) struct DroppedIndex {
+    /// Index of the log entry that dropped it.
+    pub(super) index: u64,
+    pub(super) series: SeriesIndex,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -65,8 +73,13 @@ pub(super) struct State {
     pub(super) membership: Vec<u8>,
     pub(super) buckets: BTreeMap<BucketId, Bucket>,
     pub(super) dropped: Vec<Dropped>,
+    pub(super) dropped_indexes: Vec<DroppedIndex>,
     /// Out of the manifest; to be unlinked when the last reader is gone.
     pub(super) dead: Vec<Arc<TsmFile>>,
+    /// Segments out of the manifest. Their readers have them in memory.
+    pub(super) dead_segments: Vec<PathBuf>,
+    /// A flush is between taking the memtables and installing its files, or waits for room there.
+    pub(super) is_flushing: bool,
     pub(super) active_bytes: usize,
     pub(super) frozen_bytes: usize,
     /// When the first entry since the last freeze was applied.
@@ -87,6 +100,10 @@ impl State {
         self.applied = Some(position);
         self.unflushed_since.get_or_insert(now);
         true
+    }
+
+    pub(super) fn has_dead_files(&self) -> bool {
+        !self.dead.is_empty() || !self.dead_segments.is_empty()
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = (BucketId, &Shard)> {
@@ -115,9 +132,18 @@ impl State {
 
     /// Forgets the bucket when it holds nothing.
     pub(super) fn forget_empty(&mut self, bucket: BucketId) {
-        if self.buckets.get(&bucket).is_some_and(|b| b.shards.is_empty()) {
-            self.buckets.remove(&bucket);
+        if self.buckets.get(&bucket).is_some_and(|b| b.shards.is_empty())
+            && let Some(bucket) = self.buckets.remove(&bucket)
+        {
+            // Nothing refers to its series, so the next record may remove its segments.
+            self.bury_index(0, bucket.index);
         }
+    }
+
+    /// Drops an index by the log entry of this index.
+    pub(super) fn bury_index(&mut self, index: u64, series: SeriesIndex) {
+        self.active_bytes -= series.head_bytes();
+        self.dropped_indexes.push(DroppedIndex { index, series: series.without_head() });
     }
 
     pub(super) fn dropped_mut(&mut self, id: ShardId) -> Option<&mut Dropped> {
@@ -177,7 +203,7 @@ impl Bucket {
         let shard = &mut self.shards[at];
         let mut held: RoaringBitmap = shard.active.series.keys().copied().collect();
         held.extend(shard.frozen.iter().flat_map(|f| f.series.keys().copied()));
-        shard.files.iter().for_each(|file| held.extend(file.series.iter().map(|s| s.id)));
+        shard.files.iter().for_each(|file| held |= &file.presence);
         let gone = std::mem::replace(&mut shard.presence, held) - &shard.presence;
         if shard.files.is_empty() && shard.active.is_empty() && shard.frozen.is_none() {
             self.shards.remove(at);
@@ -208,6 +234,16 @@ fn aligned(time: i64, duration_ns: i64) -> TimeRange {
 /// The directory of a shard.
 pub(super) fn shard_dir(dir: &Path, bucket: BucketId, range: TimeRange) -> PathBuf {
     dir.join(bucket.to_string()).join(range.start.0.to_string())
+}
+
+/// The directory of the segments of a bucket's index.
+pub(super) fn index_dir(dir: &Path, bucket: BucketId) -> PathBuf {
+    dir.join(bucket.to_string()).join("index")
+}
+
+/// The path of a segment.
+pub(super) fn segment_path(dir: &Path, bucket: BucketId, number: u64) -> PathBuf {
+    index_dir(dir, bucket).join(format!("{number:012}.idx"))
 }
 
 /// The path of a file.

@@ -6,7 +6,10 @@
 use model::{Predicate, Subject, Test};
 use roaring::RoaringBitmap;
 
-use super::{Postings, SeriesIndex};
+use super::SeriesIndex;
+use super::head::Head;
+use super::key::MEASUREMENT;
+use super::segment::Segment;
 
 /// `all` is a subset of `some`.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,9 +36,11 @@ impl SeriesIndex {
                 Selection { all: RoaringBitmap::new(), some: self.live.clone() }
             }
             Predicate::Compare(Subject::Measurement, test) => {
-                let exact = |name: &str| self.measurements.get(name);
-                let every = || self.measurements.iter().map(|(name, p)| (&**name, p));
-                Selection::decided(matching(test, exact, every))
+                Selection::decided(self.matching(MEASUREMENT, test))
+            }
+            // No series has a tag with the empty key, so its value is the empty string.
+            Predicate::Compare(Subject::Tag(key), test) if key.is_empty() => {
+                self.select(&Predicate::Constant(test.accepts("")))
             }
             Predicate::Compare(Subject::Tag(key), test) => Selection::decided(self.with_tag(key, test)),
             Predicate::And(parts) => {
@@ -70,41 +75,57 @@ impl SeriesIndex {
 
     /// A series without the tag has the empty string as its value.
     fn with_tag(&self, key: &str, test: &Test) -> RoaringBitmap {
-        let Some(tag) = self.tags.get(key) else {
-            return if test.accepts("") { self.live.clone() } else { RoaringBitmap::new() };
-        };
         // The fewer: those that pass, or those that do not.
         if let Test::NotEq(value) = test
             && !value.is_empty()
         {
-            let mut not = RoaringBitmap::new();
-            if let Some(postings) = tag.values.get(value.as_str()) {
-                postings.add_to(&mut not);
-            }
-            return &self.live - &not;
+            return &self.live - self.matching(key.as_bytes(), &Test::Eq(value.clone()));
         }
-        let mut result =
-            matching(test, |value| tag.values.get(value), || tag.values.iter().map(|(v, p)| (&**v, p)));
+        let mut result = self.matching(key.as_bytes(), test);
         if test.accepts("") {
-            result |= &self.live - &tag.all;
+            let mut having = RoaringBitmap::new();
+            self.layers(|layer| layer.having(key.as_bytes(), &mut having));
+            result |= &self.live - having;
         }
+        result
+    }
+
+    /// The live series that have the tag and whose value passes.
+    fn matching(&self, tag: &[u8], test: &Test) -> RoaringBitmap {
+        let mut result = RoaringBitmap::new();
+        self.layers(|layer| layer.matching(tag, test, &mut result));
+        result &= &self.live;
         result
     }
 }
 
-/// The union of the postings whose text passes.
-fn matching<'a, I: Iterator<Item = (&'a str, &'a Postings)>>(
-    test: &Test,
-    exact: impl Fn(&str) -> Option<&'a Postings>,
-    every: impl Fn() -> I,
-) -> RoaringBitmap {
-    let mut result = RoaringBitmap::new();
-    match test {
-        Test::Eq(text) => exact(text).into_iter().for_each(|p| p.add_to(&mut result)),
-        Test::In(texts) => texts.iter().filter_map(|t| exact(t)).for_each(|p| p.add_to(&mut result)),
-        Test::NotEq(_) | Test::Matches(_) | Test::NotMatches(_) => {
-            every().filter(|(text, _)| test.accepts(text)).for_each(|(_, p)| p.add_to(&mut result));
+/// A part of the index.
+#[derive(Debug, Clone, Copy)]
+enum Layer<'a> {
+    Segment(&'a Segment),
+    Head(&'a Head),
+}
+
+impl Layer<'_> {
+    fn matching(self, tag: &[u8], test: &Test, set: &mut RoaringBitmap) {
+        match self {
+            Self::Segment(segment) => segment.matching(tag, test, set),
+            Self::Head(head) => head.matching(tag, test, set),
         }
     }
-    result
+
+    fn having(self, tag: &[u8], set: &mut RoaringBitmap) {
+        match self {
+            Self::Segment(segment) => segment.having(tag, set),
+            Self::Head(head) => head.having(tag, set),
+        }
+    }
+}
+
+impl SeriesIndex {
+    fn layers(&self, mut visit: impl FnMut(Layer<'_>)) {
+        self.segments.iter().for_each(|segment| visit(Layer::Segment(segment)));
+        self.frozen.iter().for_each(|head| visit(Layer::Head(head)));
+        visit(Layer::Head(&self.head));
+    }
 }

@@ -1,10 +1,15 @@
 //! The index against predicates evaluated one series at a time.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use model::{BucketId, Predicate, SeriesKey, Subject, Test};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::{SeriesIndex, compare_keys};
+use super::plan::{self, Size};
+use super::{Encoded, Segment, SeriesId, SeriesIndex, compare_keys, merge};
+use crate::manifest::IndexEntry;
 
 fn bucket() -> BucketId {
     BucketId::new(1).unwrap()
@@ -99,50 +104,178 @@ proptest! {
     }
 }
 
+fn walked(index: &SeriesIndex, ids: &RoaringBitmap) -> Vec<(SeriesId, SeriesKey)> {
+    let mut walk = index.walk(ids);
+    std::iter::from_fn(|| walk.next().unwrap()).collect()
+}
+
+/// Makes a segment of the head, as a flush does.
+fn flush(index: &mut SeriesIndex, number: u64) {
+    let Some(frozen) = index.freeze() else { return };
+    let (encoded, renumbering) = frozen.encode(bucket());
+    let segment = encoded.map(|encoded| Arc::new(segment(encoded, number)));
+    index.thaw(&renumbering, segment);
+}
+
+fn segment(encoded: Encoded, number: u64) -> Segment {
+    let Encoded { series, bytes } = encoded;
+    let entry = IndexEntry { number, bucket: bucket(), bytes: bytes.len() as u64, checksum: 0, series };
+    Segment::of_bytes(bytes, Path::new("/segment"), &entry).unwrap()
+}
+
+/// The same series in a head, in segments, in a merged segment, and in a mixture of them.
+fn arrangements() -> Vec<SeriesIndex> {
+    let mut all = Vec::new();
+    for every in [1, 5, 12, 100] {
+        let mut index = SeriesIndex::default();
+        let mut keys = keys();
+        // In an order that is neither that of the keys nor its reverse.
+        keys.sort_by_key(|key| key.hash(bucket()));
+        for (i, key) in (1..).zip(&keys) {
+            index.register(key, key.hash(bucket()));
+            if i % every == 0 {
+                flush(&mut index, i);
+            }
+        }
+        let inputs = index.segments().to_vec();
+        if every == 5 {
+            let numbers: Vec<_> = inputs.iter().map(|s| s.entry.number).collect();
+            let merged = merge(&inputs, index.live(), bucket()).unwrap().unwrap();
+            assert!(index.replace(&numbers, Some(&Arc::new(segment(merged, 1000)))));
+        }
+        if every == 12 {
+            // The last part is frozen, and newer series come meanwhile.
+            let key = SeriesKey::new("new", &[("zone", "x")]).unwrap();
+            index.register(&key, key.hash(bucket()));
+            index.freeze().unwrap();
+            index.remove(&index.live().iter().max().into_iter().collect());
+        }
+        all.push(index);
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_arrangements_select_the_same_series(predicate in predicates()) {
+        let mut expected = None;
+        for index in arrangements() {
+            let selection = index.select(&predicate);
+            let keys = |ids| walked(&index, ids).into_iter().map(|(_, key)| key).collect::<Vec<_>>();
+            let found = (keys(&selection.all), keys(&selection.some));
+            prop_assert_eq!(&*expected.get_or_insert_with(|| found.clone()), &found);
+        }
+    }
+}
+
 #[test]
-fn ids_are_stable_and_sorted_sets_come_in_key_order() {
+fn keys_keep_their_ids_and_walks_come_in_key_order() {
+    for mut index in arrangements() {
+        let walk = walked(&index, &index.live().clone());
+        let mut expected = keys();
+        expected.sort();
+        assert_eq!(walk.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>(), expected);
+        for (id, key) in &walk {
+            assert_eq!(index.register(key, key.hash(bucket())), *id);
+            let only = RoaringBitmap::from_iter([*id]);
+            assert_eq!(walked(&index, &only), [(*id, key.clone())]);
+        }
+        let stored = index.segments().iter().map(|segment| segment.series().len()).sum::<u64>();
+        let keys = index.keys();
+        assert_eq!(
+            walk.iter().filter(|(id, key)| keys.get(*id).as_ref() == Some(key)).count() as u64,
+            stored
+        );
+    }
+}
+
+#[test]
+fn a_flush_numbers_series_in_key_order() {
     let mut index = SeriesIndex::default();
     let mut all = keys();
     all.reverse();
     for (id, key) in (0..).zip(&all) {
         assert_eq!(index.register(key, key.hash(bucket())), id);
-        assert_eq!(index.register(key, key.hash(bucket())), id);
-        // Sorting now and then lets new ids meet sorted ones.
-        if id % 5 == 0 {
-            index.sorted(&index.live.clone());
-        }
     }
-    let sorted: Vec<_> = index.sorted(&index.live.clone()).into_iter().map(|(_, key)| key).collect();
-    all.sort();
-    assert_eq!(sorted, all);
+    flush(&mut index, 1);
+    let ids: Vec<_> = walked(&index, &index.live().clone()).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, (0..36).collect::<Vec<_>>());
+    assert_eq!(index.head_bytes(), 0);
 }
 
 #[test]
 fn removed_series_leave_no_trace_and_come_back_with_new_ids() {
-    let mut index = filled();
-    let gone: RoaringBitmap = index.live.iter().filter(|id| id % 3 != 0).collect();
-    let kept = index.live.len() - gone.len();
-    index.remove(&gone);
-    assert_eq!(index.len(), kept);
-    assert_eq!(index.sorted(&index.live.clone()).len() as u64, kept);
-    let any_host = Predicate::Compare(Subject::Tag("host".into()), Test::NotEq(String::new()));
-    assert!(index.select(&any_host).some.is_disjoint(&gone));
-    let everything = index.live.clone();
-    index.remove(&everything);
-    assert!(index.tags.is_empty() && index.measurements.is_empty() && index.by_hash.is_empty());
-    let key = &keys()[4];
-    let id = index.register(key, key.hash(bucket()));
-    assert!(!gone.contains(id) && !everything.contains(id));
-    assert_eq!(index.key(id), Some(key));
+    for mut index in arrangements() {
+        let gone: RoaringBitmap = index.live().iter().filter(|id| id % 3 != 0).collect();
+        let gone_keys = walked(&index, &gone);
+        let kept = index.len() - gone.len();
+        index.remove(&gone);
+        assert_eq!(index.len(), kept);
+        assert_eq!(walked(&index, &index.live().clone()).len() as u64, kept);
+        let any_host = Predicate::Compare(Subject::Tag("host".into()), Test::NotEq(String::new()));
+        assert!(index.select(&any_host).some.is_disjoint(&gone));
+        let (_, key) = &gone_keys[4];
+        let id = index.register(key, key.hash(bucket()));
+        assert!(!gone.contains(id));
+        assert_eq!(index.register(key, key.hash(bucket())), id);
+        // The merge drops what is gone, and nothing else.
+        let inputs = index.segments().to_vec();
+        if let Some(merged) = merge(&inputs, index.live(), bucket()).unwrap() {
+            let expected = walked(&index, &index.live().clone());
+            let merged = segment(merged, 2000);
+            assert!(merged.series().is_subset(index.live()));
+            let numbers: Vec<_> = inputs.iter().map(|s| s.entry.number).collect();
+            assert!(index.replace(&numbers, Some(&Arc::new(merged))));
+            assert_eq!(walked(&index, &index.live().clone()), expected);
+        }
+        index.remove(&index.live().clone());
+        assert!(merge(index.segments(), index.live(), bucket()).unwrap().is_none());
+    }
 }
 
 #[test]
 fn equal_hashes_are_told_apart_by_their_keys() {
     let mut index = SeriesIndex::default();
     let keys = keys();
-    let ids: Vec<_> = keys.iter().map(|key| index.register(key, 7)).collect();
-    assert!(ids.is_sorted_by(|a, b| a < b));
-    assert_eq!(index.register(&keys[3], 7), ids[3]);
-    index.remove(&RoaringBitmap::from_iter([ids[3]]));
-    assert_eq!(index.register(&keys[5], 7), ids[5]);
+    for key in &keys {
+        index.register(key, 7);
+    }
+    for round in 0..2 {
+        let ids: Vec<_> = keys.iter().map(|key| index.register(key, 7)).collect();
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
+        index.remove(&RoaringBitmap::from_iter([ids[3]]));
+        assert_eq!(index.register(&keys[5], 7), ids[5]);
+        assert_ne!(index.register(&keys[3], 7), ids[3]);
+        flush(&mut index, round);
+    }
+}
+
+#[test]
+fn an_index_opens_from_its_segments_and_misses_what_is_in_none() {
+    for index in arrangements() {
+        let segments = index.segments().to_vec();
+        let stored = segments.iter().fold(RoaringBitmap::new(), |all, s| all | s.series());
+        let live: RoaringBitmap = stored.iter().filter(|id| id % 2 == 0).collect();
+        let opened = SeriesIndex::open(segments.clone(), live.clone()).unwrap();
+        let expected: Vec<_> = walked(&index, &live);
+        assert_eq!(walked(&opened, opened.live()), expected);
+        let unknown = SeriesIndex::open(segments, RoaringBitmap::from_iter([1000])).unwrap_err();
+        assert_eq!(unknown.iter().collect::<Vec<_>>(), [1000]);
+    }
+}
+
+#[test]
+fn segments_are_merged_when_those_after_them_weigh_enough() {
+    let plan = |sizes: &[(u64, u64)]| {
+        plan::plan(&sizes.iter().map(|&(series, gone)| Size { series, gone }).collect::<Vec<_>>())
+    };
+    assert_eq!(plan(&[]), None);
+    assert_eq!(plan(&[(5, 0); 3]), None);
+    assert_eq!(plan(&[(5, 0); 4]), Some(0..4));
+    assert_eq!(plan(&[(1000, 0), (5, 0), (5, 0), (5, 0)]), Some(1..4));
+    assert_eq!(plan(&[(1000, 0), (200, 0), (50, 0), (10, 0)]), None);
+    assert_eq!(plan(&[(1000, 0), (200, 150), (50, 0)]), Some(1..2));
+    assert_eq!(plan(&[(1000, 400), (200, 0)]), None);
 }

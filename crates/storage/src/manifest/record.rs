@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! payload  | version | flags | [position: index, term, leader | membership] | next file number
-//!          | number of added | file ... | number of removed | file number ... |
+//!          | number of added | file ... | number of added segments | segment ...
+//!          | number of removed | number of the file or segment ... |
 //!          | number of tombstones added | tombstone ... | number removed | sequence ... |
 //! file     | number, order, level, density, bucket, shard start, shard end, bytes, rows, series,
 //!            first time, last time, masked from | xxh3-64 of the file (8) |
@@ -51,6 +52,18 @@ pub(crate) struct TombstoneEntry {
     pub(crate) deletion: Deletion,
 }
 
+/// A live segment of a bucket's series index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexEntry {
+    /// Names the file; never reused, not by TSM files either.
+    pub(crate) number: u64,
+    pub(crate) bucket: BucketId,
+    pub(crate) bytes: u64,
+    /// xxh3-64 of all bytes.
+    pub(crate) checksum: u64,
+    pub(crate) series: u64,
+}
+
 /// A log position up to which everything is in files, with the membership of the group at that position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Durable {
@@ -63,7 +76,8 @@ pub(crate) struct Durable {
 pub(crate) struct Edit {
     pub(crate) durable: Option<Durable>,
     pub(crate) added: Vec<FileEntry>,
-    /// Numbers of files.
+    pub(crate) added_segments: Vec<IndexEntry>,
+    /// Numbers of files and segments.
     pub(crate) removed: Vec<u64>,
     /// Numbers from here on were never used.
     pub(crate) next_number: u64,
@@ -77,6 +91,7 @@ pub(crate) struct Edit {
 pub(crate) struct Live {
     pub(crate) durable: Option<Durable>,
     pub(crate) files: BTreeMap<u64, FileEntry>,
+    pub(crate) segments: BTreeMap<u64, IndexEntry>,
     pub(crate) next_number: u64,
     /// By sequence.
     pub(crate) tombstones: BTreeMap<u64, TombstoneEntry>,
@@ -89,9 +104,13 @@ impl Live {
         }
         for number in &edit.removed {
             self.files.remove(number);
+            self.segments.remove(number);
         }
         for file in &edit.added {
             self.files.insert(file.number, file.clone());
+        }
+        for segment in &edit.added_segments {
+            self.segments.insert(segment.number, segment.clone());
         }
         self.next_number = self.next_number.max(edit.next_number);
         for sequence in &edit.tombstones_removed {
@@ -106,6 +125,7 @@ impl Live {
         Edit {
             durable: self.durable.clone(),
             added: self.files.values().cloned().collect(),
+            added_segments: self.segments.values().cloned().collect(),
             removed: Vec::new(),
             next_number: self.next_number,
             tombstones_added: self.tombstones.values().cloned().collect(),
@@ -131,6 +151,8 @@ impl Edit {
         varint::put(out, self.next_number);
         varint::put(out, self.added.len() as u64);
         self.added.iter().for_each(|file| file.encode(out));
+        varint::put(out, self.added_segments.len() as u64);
+        self.added_segments.iter().for_each(|segment| segment.encode(out));
         varint::put(out, self.removed.len() as u64);
         self.removed.iter().for_each(|number| varint::put(out, *number));
         varint::put(out, self.tombstones_added.len() as u64);
@@ -162,6 +184,10 @@ impl Edit {
         for _ in 0..take_len(input)? {
             added.push(FileEntry::decode(input)?);
         }
+        let mut added_segments = Vec::new();
+        for _ in 0..take_len(input)? {
+            added_segments.push(IndexEntry::decode(input)?);
+        }
         let mut removed = Vec::new();
         for _ in 0..take_len(input)? {
             removed.push(take_u64(input)?);
@@ -175,7 +201,15 @@ impl Edit {
             tombstones_removed.push(take_u64(input)?);
         }
         if input.is_empty() {
-            Ok(Self { durable, added, removed, next_number, tombstones_added, tombstones_removed })
+            Ok(Self {
+                durable,
+                added,
+                added_segments,
+                removed,
+                next_number,
+                tombstones_added,
+                tombstones_removed,
+            })
         } else {
             Err(Damage::Malformed("manifest record"))
         }
@@ -238,6 +272,25 @@ impl FileEntry {
             series: take_u64(input)?,
             times: (take_i64(input)?, take_i64(input)?),
             masked_from: take_u64(input)?,
+            checksum: u64::from_le_bytes(take_array(input)?),
+        })
+    }
+}
+
+impl IndexEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for n in [self.number, self.bucket.get(), self.bytes, self.series] {
+            varint::put(out, n);
+        }
+        out.extend(self.checksum.to_le_bytes());
+    }
+
+    fn decode(input: &mut &[u8]) -> Result<Self, Damage> {
+        Ok(Self {
+            number: take_u64(input)?,
+            bucket: BucketId::new(take_u64(input)?).ok_or(Damage::Malformed("bucket"))?,
+            bytes: take_u64(input)?,
+            series: take_u64(input)?,
             checksum: u64::from_le_bytes(take_array(input)?),
         })
     }

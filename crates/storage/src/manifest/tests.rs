@@ -7,7 +7,7 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Deletion, LogPosition, Predicate, ReplicaId, Subject, Test, TimeRange};
 use proptest::prelude::*;
 
-use super::{Durable, Edit, FileEntry, Live, Manifest, TombstoneEntry, frames, read_frames};
+use super::{Durable, Edit, FileEntry, IndexEntry, Live, Manifest, TombstoneEntry, frames, read_frames};
 use crate::tsm::format::Density;
 
 fn entry(number: u64) -> FileEntry {
@@ -33,12 +33,23 @@ fn tombstone(sequence: u64) -> TombstoneEntry {
     TombstoneEntry { sequence, deletion }
 }
 
+fn segment(number: u64) -> IndexEntry {
+    IndexEntry {
+        number: 1000 + number,
+        bucket: BucketId::new(5).unwrap(),
+        bytes: 50,
+        checksum: number,
+        series: 3,
+    }
+}
+
 fn edit(number: u64) -> Edit {
     let position = LogPosition { index: number * 10, term: 3, leader: ReplicaId(9) };
     Edit {
         durable: (!number.is_multiple_of(3)).then(|| Durable { position, membership: vec![7; 20] }),
         added: vec![entry(number)],
-        removed: if number > 4 { vec![number - 4] } else { Vec::new() },
+        added_segments: (number.is_multiple_of(4)).then(|| segment(number)).into_iter().collect(),
+        removed: if number > 4 { vec![number - 4, 996 + number] } else { Vec::new() },
         next_number: number + 1,
         tombstones_added: (0..number % 3).map(|n| tombstone(number * 10 + n)).collect(),
         tombstones_removed: if number > 2 { vec![(number - 2) * 10] } else { Vec::new() },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Column, FieldDef, FieldType, SeriesKey, Values};
+use model::{Column, FieldDef, FieldType, Values};
 
 use super::chunk::ROWS_MAX;
 use super::{ShardBuffer, Source};
@@ -17,8 +17,7 @@ fn append(buffer: &mut ShardBuffer, layouts: &mut Layouts, names: &[&str], times
     let columns: Vec<_> = names.iter().map(|_| Column::new(Values::Integer(times.to_vec()))).collect();
     let columns: Vec<_> = columns.iter().collect();
     let source = Source { layout: &layout, times, columns: &columns, masked_from: 0 };
-    let key = SeriesKey::new("m", &[]).unwrap();
-    buffer.append(0, &key, &source, 0..times.len(), layouts);
+    buffer.append(0, &source, 0..times.len(), layouts);
 }
 
 #[test]
@@ -54,7 +53,7 @@ fn rows_out_of_order_are_sorted_and_the_last_of_equal_times_wins() {
     let layout = layouts.intern(&[field("a")]);
     let column = Column::new(Values::Integer(vec![1, 2, 3, 4]));
     let source = Source { layout: &layout, times: &[5, 3, 5, 4], columns: &[&column], masked_from: 0 };
-    buffer.append(0, &SeriesKey::new("m", &[]).unwrap(), &source, 0..4, &mut layouts);
+    buffer.append(0, &source, 0..4, &mut layouts);
     let rows = buffer.series[&0].chunks[0].to_rows(&[field("a")]);
     assert_eq!(rows.times, [3, 4, 5]);
     assert_eq!(rows.columns[0], Some(Column::new(Values::Integer(vec![2, 4, 3]))));

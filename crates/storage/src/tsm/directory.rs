@@ -1,4 +1,4 @@
-//! The directory of a series: its chunks, their columns, their pages.
+//! The directory of a unit: its chunks, their columns, their pages.
 //!
 //! ```text
 //! directory  | chunk | chunk | ...
@@ -7,6 +7,7 @@
 //! time page  | length | first time - last time before (zigzag) | last time - first time |
 //! field page | length | number of values: 0 = one per row, else n + 1 | statistics |
 //! ```
+//! The directory of a pack begins with the rows of each of its series; its one chunk has one page per column.
 //! All integers are varints. A chunk's pages lie one after another in the order of its directory; the chunks of a
 //! series too, from the series' offset on.
 
@@ -170,5 +171,29 @@ pub(crate) fn decode(
         Ok(chunks)
     } else {
         Err(Damage::Malformed("page lengths"))
+    }
+}
+
+/// Reads the directory of a pack of `series` series: where the rows of each end, and the chunk.
+pub(crate) fn decode_pack(
+    mut input: &[u8],
+    series: u64,
+    fields: usize,
+    offset: u64,
+    pages_len: u64,
+) -> Result<(Vec<usize>, ChunkEntry), Damage> {
+    let mut ends: Vec<usize> = Vec::new();
+    for _ in 0..series {
+        let rows = take_len(&mut input)?;
+        let end = ends.last().copied().unwrap_or(0) + rows.min(PAGE_ROWS_MAX + 1);
+        if rows == 0 || end > PAGE_ROWS_MAX {
+            return Err(Damage::Malformed("number of rows"));
+        }
+        ends.push(end);
+    }
+    let chunks = decode(input, fields, offset, pages_len)?;
+    match <[ChunkEntry; 1]>::try_from(chunks) {
+        Ok([chunk]) if chunk.page_rows.len() == 1 && Some(&chunk.rows()) == ends.last() => Ok((ends, chunk)),
+        _ => Err(Damage::Malformed("pack")),
     }
 }

@@ -1,17 +1,17 @@
-//! The fixed parts of a TSM file: header, series table, footer, trailer, and small integer helpers.
+//! The fixed parts of a TSM file: header, footer, trailer, and small integer helpers.
 
 use std::sync::Arc;
 
-use model::{BucketId, FieldDef, FieldType, SeriesKey, TimeRange, Timestamp, varint};
+use model::{BucketId, FieldDef, FieldType, TimeRange, Timestamp, varint};
 
 use crate::error::Damage;
 
 /// First bytes of a file.
-pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x01";
+pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x02";
 /// Last bytes of a file.
-const TRAILER_MAGIC: [u8; 8] = *b"TIDETSMf";
+pub(crate) const MAGIC: [u8; 8] = *b"TIDETSMf";
 /// The version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 /// Bytes of the trailer.
 pub(crate) const TRAILER_BYTES: usize = 32;
 
@@ -21,10 +21,12 @@ pub(crate) const PAGE_ROWS_MAX: usize = 1024;
 pub(crate) const CHUNK_ROWS_MAX: usize = 8192;
 /// A page holds at most this much text, unless it is one row.
 pub(crate) const PAGE_TEXT_BYTES_MAX: usize = 1 << 20;
+/// A series of at most so many rows may share its pages with others.
+pub(crate) const PACKED_ROWS_MAX: usize = 256;
+/// Most rows of such a pack; its columns have one page each.
+pub(crate) const PACK_ROWS_MAX: usize = PAGE_ROWS_MAX;
 /// No part of a file that is read at once is larger.
 pub(crate) const PART_BYTES_MAX: u64 = 1 << 30;
-/// lz4 cannot make more than this many bytes out of one.
-const LZ4_RATIO_MAX: usize = 255;
 
 /// How the pages of a file are encoded, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,19 +92,21 @@ pub(crate) struct Trailer {
 }
 
 impl Trailer {
-    pub(crate) fn encode(&self) -> [u8; TRAILER_BYTES] {
+    /// The trailer of a file of a kind, which has its own magic and versions.
+    pub(crate) fn encode(&self, magic: [u8; 8], version: u16) -> [u8; TRAILER_BYTES] {
         let mut out = Vec::with_capacity(TRAILER_BYTES);
         out.extend(self.footer_offset.to_le_bytes());
         out.extend(self.footer_len.to_le_bytes());
         out.extend(self.footer_checksum.to_le_bytes());
-        out.extend(VERSION.to_le_bytes());
+        out.extend(version.to_le_bytes());
         out.extend([0; 2]);
         out.extend(checksum(&out).to_le_bytes());
-        out.extend(TRAILER_MAGIC);
+        out.extend(magic);
         out.try_into().expect("the parts add up to the trailer's size")
     }
 
-    pub(crate) fn decode(bytes: &[u8; TRAILER_BYTES]) -> Result<Self, Damage> {
+    /// Reads the trailer of a file of a kind; `newest` is the newest version that this program understands.
+    pub(crate) fn decode(bytes: &[u8; TRAILER_BYTES], kind: [u8; 8], newest: u16) -> Result<Self, Damage> {
         let mut input = &bytes[..];
         let footer_offset = u64::from_le_bytes(take_array(&mut input)?);
         let footer_len = u32::from_le_bytes(take_array(&mut input)?);
@@ -111,13 +115,13 @@ impl Trailer {
         let _padding: [u8; 2] = take_array(&mut input)?;
         let own = u32::from_le_bytes(take_array(&mut input)?);
         let magic: [u8; 8] = take_array(&mut input)?;
-        if magic != TRAILER_MAGIC {
+        if magic != kind {
             return Err(Damage::Magic);
         }
         if own != checksum(&bytes[..20]) {
             return Err(Damage::Checksum);
         }
-        if version > VERSION {
+        if version > newest {
             return Err(Damage::Version(version));
         }
         Ok(Self { footer_offset, footer_len, footer_checksum })
@@ -137,11 +141,26 @@ pub(crate) struct Footer {
     pub(crate) fields: Vec<FieldDef>,
     /// Sets of fields (indices into `fields`); each series has one.
     pub(crate) layouts: Vec<Vec<u32>>,
-    pub(crate) table_offset: u64,
-    pub(crate) table_len: u32,
-    /// Length of the table before lz4; equal to `table_len` when it is stored as it is.
-    pub(crate) table_len_raw: u32,
-    pub(crate) table_checksum: u32,
+    /// Where the table of units is.
+    pub(crate) table: Part,
+    /// Where the set of series is; it follows the table.
+    pub(crate) presence: Part,
+    /// Bytes of the keys, which follow the set of series.
+    pub(crate) keys_len: u64,
+}
+
+/// A part of a file that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Part {
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+    pub(crate) checksum: u32,
+}
+
+impl Part {
+    pub(crate) fn end(&self) -> Option<u64> {
+        self.offset.checked_add(u64::from(self.len))
+    }
 }
 
 impl Footer {
@@ -164,10 +183,12 @@ impl Footer {
             varint::put(&mut out, layout.len() as u64);
             layout.iter().for_each(|&field| varint::put(&mut out, u64::from(field)));
         }
-        varint::put(&mut out, self.table_offset);
-        for n in [self.table_len, self.table_len_raw, self.table_checksum] {
-            varint::put(&mut out, u64::from(n));
+        varint::put(&mut out, self.table.offset);
+        for part in [self.table, self.presence] {
+            varint::put(&mut out, u64::from(part.len));
+            out.extend(part.checksum.to_le_bytes());
         }
+        varint::put(&mut out, self.keys_len);
         out
     }
 
@@ -199,107 +220,16 @@ impl Footer {
             layouts.push(layout);
         }
         let table_offset = take_u64(input)?;
-        let mut small = || {
-            take_u64(input).and_then(|n| u32::try_from(n).map_err(|_large| Damage::Malformed("series table")))
+        let mut part = |offset: u64| {
+            let len = u32::try_from(take_u64(input)?).map_err(|_large| Damage::Malformed("length"))?;
+            Ok(Part { offset, len, checksum: u32::from_le_bytes(take_array(input)?) })
         };
-        let (table_len, table_len_raw, table_checksum) = (small()?, small()?, small()?);
+        let table = part(table_offset)?;
+        let presence = part(table.end().ok_or(Damage::Malformed("length"))?)?;
+        let keys_len = take_u64(input)?;
         if !input.is_empty() {
             return Err(Damage::Malformed("footer"));
         }
-        Ok(Self {
-            bucket,
-            shard,
-            times,
-            rows,
-            series,
-            density,
-            fields,
-            layouts,
-            table_offset,
-            table_len,
-            table_len_raw,
-            table_checksum,
-        })
+        Ok(Self { bucket, shard, times, rows, series, density, fields, layouts, table, presence, keys_len })
     }
-}
-
-/// One line of the series table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SeriesLine {
-    pub(crate) key: SeriesKey,
-    /// Index into the footer's layouts.
-    pub(crate) layout: u32,
-    /// First and last time, both inclusive.
-    pub(crate) times: (i64, i64),
-    pub(crate) rows: u64,
-    /// Bytes of the pages, which begin where the directory of the series before ends.
-    pub(crate) pages_len: u64,
-    /// Bytes of the directory, which follows the pages.
-    pub(crate) directory_len: u32,
-    pub(crate) directory_checksum: u32,
-}
-
-/// Appends a line; keys share what they have in common with the key before.
-pub(crate) fn put_line(out: &mut Vec<u8>, line: &SeriesLine, previous_key: &[u8], first_time: i64) {
-    let key = line.key.as_bytes();
-    let shared = key.iter().zip(previous_key).take_while(|(a, b)| a == b).count();
-    varint::put(out, shared as u64);
-    varint::put_bytes(out, &key[shared..]);
-    varint::put(out, u64::from(line.layout));
-    // Differences of times in the range of a file may exceed 63 bits, so they wrap.
-    put_i64(out, line.times.0.wrapping_sub(first_time));
-    put_i64(out, line.times.1.wrapping_sub(line.times.0));
-    varint::put(out, line.rows);
-    varint::put(out, line.pages_len);
-    varint::put(out, u64::from(line.directory_len));
-    out.extend(line.directory_checksum.to_le_bytes());
-}
-
-/// Reads the lines of a table.
-pub(crate) fn take_lines(mut input: &[u8], footer: &Footer) -> Result<Vec<SeriesLine>, Damage> {
-    let mut lines: Vec<SeriesLine> = Vec::new();
-    let mut key = Vec::new();
-    while !input.is_empty() {
-        let shared = take_len(&mut input)?;
-        if shared > key.len() {
-            return Err(Damage::Malformed("series key"));
-        }
-        key.truncate(shared);
-        key.extend(varint::take_bytes(&mut input).ok_or(Damage::Truncated)?);
-        let series = SeriesKey::from_bytes(&key).map_err(|_why| Damage::Malformed("series key"))?;
-        let layout = u32::try_from(take_u64(&mut input)?).ok();
-        let layout = layout.filter(|&l| (l as usize) < footer.layouts.len());
-        let min = footer.times.0.wrapping_add(take_i64(&mut input)?);
-        let max = min.wrapping_add(take_i64(&mut input)?);
-        lines.push(SeriesLine {
-            key: series,
-            layout: layout.ok_or(Damage::Malformed("layout"))?,
-            times: (min, max),
-            rows: take_u64(&mut input)?,
-            pages_len: take_u64(&mut input)?,
-            directory_len: u32::try_from(take_u64(&mut input)?)
-                .map_err(|_large| Damage::Malformed("directory length"))?,
-            directory_checksum: u32::from_le_bytes(take_array(&mut input)?),
-        });
-    }
-    if lines.len() as u64 == footer.series { Ok(lines) } else { Err(Damage::Malformed("series count")) }
-}
-
-/// The table as it is stored: lz4 when that is smaller. The length tells which.
-pub(crate) fn pack_table(raw: Vec<u8>) -> Vec<u8> {
-    let packed = lz4_flex::block::compress(&raw);
-    if packed.len() < raw.len() { packed } else { raw }
-}
-
-/// The inverse of [`pack_table`].
-pub(crate) fn unpack_table(stored: Vec<u8>, len_raw: usize) -> Result<Vec<u8>, Damage> {
-    if stored.len() == len_raw {
-        return Ok(stored);
-    }
-    if len_raw > stored.len().saturating_mul(LZ4_RATIO_MAX) {
-        return Err(Damage::Malformed("series table"));
-    }
-    let raw =
-        lz4_flex::block::decompress(&stored, len_raw).map_err(|_why| Damage::Malformed("series table"))?;
-    if raw.len() == len_raw { Ok(raw) } else { Err(Damage::Malformed("series table")) }
 }

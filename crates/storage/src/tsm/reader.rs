@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use disk::{File, Vfs};
-use model::{Column, ColumnType, FieldDef, SeriesKey, Values};
+use model::{Column, ColumnType, FieldDef, Values};
 use roaring::RoaringBitmap;
 
-use super::directory::{self, ChunkEntry};
-use super::format::{
-    Footer, HEADER, PART_BYTES_MAX, SeriesLine, TRAILER_BYTES, Trailer, checksum, take_lines, unpack_table,
-};
+use super::directory::{self, ChunkEntry, ColumnEntry, FieldPage};
+use super::format::{Footer, HEADER, MAGIC, PART_BYTES_MAX, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
 use super::page;
+use super::table::{Table, Unit};
 use crate::codec::Decoder;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::index::SeriesId;
@@ -22,43 +21,37 @@ use crate::manifest::FileEntry;
 use crate::merge::{Piece, Rows};
 
 /// A series in an open file.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FileSeries {
     pub(crate) id: SeriesId,
-    pub(crate) key: SeriesKey,
-    /// Index into the footer's layouts.
-    pub(crate) layout: u32,
-    /// First and last time, both inclusive.
-    pub(crate) times: (i64, i64),
-    offset: u64,
-    pages_len: u64,
-    directory_len: u32,
-    directory_checksum: u32,
+    /// Which series of the file it is, from 0.
+    ordinal: u64,
+    pub(crate) unit: Unit,
 }
 
-/// An open file: its footer and series table are in memory, its pages are read when asked for.
+impl FileSeries {
+    /// Which series of its unit it is, from 0.
+    pub(super) fn slot(&self) -> u64 {
+        self.ordinal - self.unit.ordinal
+    }
+}
+
+/// An open file: footer, table of units and set of series are in memory, all else is read when asked for.
 #[derive(Debug)]
 pub(crate) struct TsmFile {
     pub(crate) entry: FileEntry,
     pub(crate) path: PathBuf,
     pub(crate) footer: Footer,
-    /// In key order.
-    pub(crate) series: Vec<FileSeries>,
-    /// Series ids with places in `series`, by id.
-    by_id: Vec<(SeriesId, u32)>,
+    /// The ids of its series.
+    pub(crate) presence: RoaringBitmap,
+    table: Table,
     file: Box<dyn File>,
     clear_before: AtomicU64,
 }
 
 impl TsmFile {
-    /// Opens a file that the manifest names. `register` gives each series key its id and the
-    /// shared key, or `None` when the file cannot have the series.
-    pub(crate) fn open(
-        vfs: &dyn Vfs,
-        path: &Path,
-        entry: &FileEntry,
-        mut register: impl FnMut(SeriesKey) -> Option<(SeriesId, SeriesKey)>,
-    ) -> Result<Self, OpenError> {
+    /// Opens a file that the manifest names.
+    pub(crate) fn open(vfs: &dyn Vfs, path: &Path, entry: &FileEntry) -> Result<Self, OpenError> {
         let file = match vfs.open_read(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -78,56 +71,62 @@ impl TsmFile {
                 found: Some(len),
             });
         }
-        let (footer, lines) = read_footer(&*file, path, len)?;
+        let footer = read_footer(&*file, path, len)?;
         if footer.bucket != entry.bucket || footer.shard != entry.shard {
             return Err(OpenError::damaged(path, 0)(Damage::Malformed("file: it belongs to another shard")));
         }
-        let mut offset = HEADER.len() as u64;
-        let mut series = Vec::with_capacity(lines.len());
-        for line in lines {
-            let at = offset;
-            offset = at
-                .checked_add(line.pages_len)
-                .and_then(|end| end.checked_add(u64::from(line.directory_len)))
-                .filter(|&end| end <= footer.table_offset)
-                .ok_or_else(|| OpenError::damaged(path, at)(Damage::Malformed("series length")))?;
-            let registered = register(line.key);
-            let (id, key) =
-                registered.ok_or_else(|| OpenError::damaged(path, at)(Damage::Malformed("series key")))?;
-            series.push(FileSeries {
-                id,
-                key,
-                layout: line.layout,
-                times: line.times,
-                offset: at,
-                pages_len: line.pages_len,
-                directory_len: line.directory_len,
-                directory_checksum: line.directory_checksum,
-            });
-        }
-        if offset != footer.table_offset {
-            return Err(OpenError::damaged(path, offset)(Damage::Malformed("series length")));
-        }
-        let place = |i: usize| u32::try_from(i).expect("memory ends before series do");
-        let mut by_id: Vec<_> = series.iter().enumerate().map(|(i, s)| (s.id, place(i))).collect();
-        by_id.sort_unstable();
+        let table = read_part(&*file, path, footer.table)?;
+        let table = Table::open(table, &footer).map_err(OpenError::damaged(path, footer.table.offset))?;
+        let presence = read_part(&*file, path, footer.presence)?;
+        let presence = RoaringBitmap::deserialize_from(&presence[..])
+            .ok()
+            .filter(|set| set.len() == footer.series)
+            .ok_or(Damage::Malformed("set of series"))
+            .map_err(OpenError::damaged(path, footer.presence.offset))?;
         let clear_before = AtomicU64::new(entry.masked_from);
-        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, series, by_id, file, clear_before })
+        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, presence, table, file, clear_before })
     }
 
     /// A series of the file.
-    pub(crate) fn find(&self, id: SeriesId) -> Option<&FileSeries> {
-        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(&self.series[self.by_id[at].1 as usize])
+    pub(crate) fn find(&self, id: SeriesId) -> Option<FileSeries> {
+        if !self.presence.contains(id) {
+            return None;
+        }
+        let ordinal = self.presence.rank(id) - 1;
+        Some(FileSeries { id, ordinal, unit: self.table.find(ordinal)? })
+    }
+
+    /// All series of the file, in ascending order of id.
+    pub(crate) fn series(&self) -> impl Iterator<Item = FileSeries> {
+        let in_units = self
+            .table
+            .units()
+            .flat_map(|unit| (unit.ordinal..unit.ordinal + unit.series).zip(std::iter::repeat(unit)));
+        self.presence.iter().zip(in_units).map(|(id, (ordinal, unit))| FileSeries { id, ordinal, unit })
+    }
+
+    /// Reads the keys of its series, in ascending order of id: for inspection, and when there is no index.
+    #[cfg_attr(not(test), expect(dead_code, reason = "inspection and restore of files come to use it"))]
+    pub(crate) fn keys(&self, mut visit: impl FnMut(model::SeriesKey)) -> Result<(), ReadError> {
+        let at = self.footer.presence.end().unwrap_or(u64::MAX);
+        let bytes = self.read(at, self.footer.keys_len)?;
+        let mut count = 0;
+        super::keys::read(&bytes, |key| {
+            count += 1;
+            visit(key);
+        })
+        .map_err(|(offset, damage)| self.damaged(at + offset, damage))?;
+        if count == self.footer.series { Ok(()) } else { Err(self.damaged(at, Damage::Malformed("keys"))) }
+    }
+
+    /// Memory held.
+    pub(crate) fn memory(&self) -> usize {
+        self.table.memory() + self.presence.serialized_size()
     }
 
     /// Whether the file has rows of some of the series.
     pub(crate) fn has_any(&self, ids: &RoaringBitmap) -> bool {
-        if ids.len().saturating_mul(8) < self.by_id.len() as u64 {
-            ids.iter().any(|id| self.find(id).is_some())
-        } else {
-            self.by_id.iter().any(|(id, _)| ids.contains(*id))
-        }
+        !self.presence.is_disjoint(ids)
     }
 
     /// Tombstones of lower sequence are known to hide nothing of the file: for who plans merges.
@@ -142,17 +141,18 @@ impl TsmFile {
 
     /// The fields that a series has somewhere in the file.
     pub(crate) fn fields_of<'a>(&'a self, series: &FileSeries) -> impl Iterator<Item = &'a FieldDef> {
-        self.footer.layouts[series.layout as usize].iter().map(|&f| &self.footer.fields[f as usize])
+        self.footer.layouts[series.unit.layout as usize].iter().map(|&f| &self.footer.fields[f as usize])
     }
 
-    /// Reads the directory of a series.
-    pub(crate) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
-        let at = series.offset + series.pages_len;
-        let bytes = self.read(at, u64::from(series.directory_len))?;
-        if checksum(&bytes) != series.directory_checksum {
+    /// Reads the directory of a series that is a unit of its own.
+    pub(super) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
+        let unit = &series.unit;
+        let at = unit.offset + unit.pages_len;
+        let bytes = self.read(at, u64::from(unit.directory_len))?;
+        if checksum(&bytes) != unit.directory_checksum {
             return Err(self.damaged(at, Damage::Checksum));
         }
-        directory::decode(&bytes, self.footer.fields.len(), series.offset, series.pages_len)
+        directory::decode(&bytes, self.footer.fields.len(), unit.offset, unit.pages_len)
             .map(|chunks| chunks.into_iter().map(Arc::new).collect())
             .map_err(|damage| self.damaged(at, damage))
     }
@@ -175,7 +175,7 @@ impl TsmFile {
         Ok(bytes)
     }
 
-    fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
         if len > PART_BYTES_MAX || offset.checked_add(len).is_none_or(|end| end > self.entry.bytes) {
             return Err(self.damaged(offset, Damage::Malformed("length")));
         }
@@ -189,12 +189,12 @@ impl TsmFile {
         Ok(bytes)
     }
 
-    fn damaged(&self, offset: u64, source: Damage) -> ReadError {
+    pub(super) fn damaged(&self, offset: u64, source: Damage) -> ReadError {
         ReadError::Damaged { path: self.path.clone(), offset, source }
     }
 
     /// Reads pages of one column; they lie one after another.
-    fn read_column(
+    pub(super) fn read_column(
         &self,
         column_type: ColumnType,
         shared: &[u8],
@@ -222,14 +222,36 @@ impl TsmFile {
         }
         Ok(column.unwrap_or_else(|| Column::empty(column_type)))
     }
+
+    /// Reads neighbouring pages of a field; `None` when none has a value.
+    pub(super) fn read_field(
+        &self,
+        field: &FieldDef,
+        column: &ColumnEntry<FieldPage>,
+        pages: &Range<usize>,
+        page_rows: &[usize],
+    ) -> Result<Option<Column>, ReadError> {
+        let (Some(pages), Some(rows)) = (column.pages.get(pages.clone()), page_rows.get(pages.clone()))
+        else {
+            return Ok(None);
+        };
+        if pages.iter().all(|p| p.values == 0) {
+            return Ok(None);
+        }
+        let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
+        let column_type = ColumnType::Field(field.field_type);
+        let read = self.read_column(column_type, &column.shared, &places, rows)?;
+        let expected: usize = pages.iter().map(|p| p.values).sum();
+        if read.len() - read.null_count() == expected {
+            Ok(Some(read))
+        } else {
+            Err(self.damaged(places[0].0, Damage::Malformed("number of values")))
+        }
+    }
 }
 
 /// Reads and checks what stands at the end of a file.
-pub(crate) fn read_footer(
-    file: &dyn File,
-    path: &Path,
-    len: u64,
-) -> Result<(Footer, Vec<SeriesLine>), OpenError> {
+pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<Footer, OpenError> {
     let read = |offset: u64, bytes: &mut [u8]| {
         file.read_exact_at(bytes, offset).map_err(OpenError::io("read", path))
     };
@@ -245,7 +267,7 @@ pub(crate) fn read_footer(
     let trailer_at = len - TRAILER_BYTES as u64;
     let mut trailer = [0; TRAILER_BYTES];
     read(trailer_at, &mut trailer)?;
-    let trailer = Trailer::decode(&trailer).map_err(OpenError::damaged(path, trailer_at))?;
+    let trailer = Trailer::decode(&trailer, MAGIC, VERSION).map_err(OpenError::damaged(path, trailer_at))?;
     // The parts must lie where they were said to lie, one behind the other, so no length is believed alone.
     let footer_len =
         trailer_at.checked_sub(trailer.footer_offset).filter(|n| *n == u64::from(trailer.footer_len));
@@ -255,17 +277,22 @@ pub(crate) fn read_footer(
         return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Checksum));
     }
     let footer = Footer::decode(&footer).map_err(OpenError::damaged(path, trailer.footer_offset))?;
-    let table_at = footer.table_offset;
-    let table_len = trailer.footer_offset.checked_sub(table_at).filter(|n| *n == u64::from(footer.table_len));
-    let mut table = part(table_len).map_err(OpenError::damaged(path, trailer.footer_offset))?;
-    read(table_at, &mut table)?;
-    if checksum(&table) != footer.table_checksum {
-        return Err(OpenError::damaged(path, table_at)(Damage::Checksum));
+    let keys_at = footer.presence.end();
+    if keys_at.and_then(|at| at.checked_add(footer.keys_len)) != Some(trailer.footer_offset) {
+        return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Malformed("length")));
     }
-    let lines = unpack_table(table, footer.table_len_raw as usize)
-        .and_then(|table| take_lines(&table, &footer))
-        .map_err(OpenError::damaged(path, table_at))?;
-    Ok((footer, lines))
+    Ok(footer)
+}
+
+/// Reads a part and compares its checksum. The footer was checked: the part lies within the file.
+fn read_part(file: &dyn File, path: &Path, of: Part) -> Result<Vec<u8>, OpenError> {
+    let mut bytes = part(Some(u64::from(of.len))).map_err(OpenError::damaged(path, of.offset))?;
+    file.read_exact_at(&mut bytes, of.offset).map_err(OpenError::io("read", path))?;
+    if checksum(&bytes) == of.checksum {
+        Ok(bytes)
+    } else {
+        Err(OpenError::damaged(path, of.offset)(Damage::Checksum))
+    }
 }
 
 /// A buffer for a part of a file whose length was checked against the file's own.
@@ -302,23 +329,7 @@ impl ChunkPiece {
             .iter()
             .find(|(place, _)| places.get(*place as usize).is_some_and(|f| same_field(f, field)));
         let Some((_, column)) = found else { return Ok(None) };
-        let (Some(pages), Some(rows)) =
-            (column.pages.get(self.pages.clone()), self.chunk.page_rows.get(self.pages.clone()))
-        else {
-            return Ok(None);
-        };
-        if pages.iter().all(|p| p.values == 0) {
-            return Ok(None);
-        }
-        let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
-        let column_type = ColumnType::Field(field.field_type);
-        let read = self.file.read_column(column_type, &column.shared, &places, rows)?;
-        let expected: usize = pages.iter().map(|p| p.values).sum();
-        if read.len() - read.null_count() == expected {
-            Ok(Some(read))
-        } else {
-            Err(self.file.damaged(places[0].0, Damage::Malformed("number of values")))
-        }
+        self.file.read_field(field, column, &self.pages, &self.chunk.page_rows)
     }
 }
 

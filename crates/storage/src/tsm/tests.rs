@@ -7,9 +7,10 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Column, FieldDef, FieldType, SeriesKey, StringColumn, TimeRange, Values};
 use proptest::prelude::*;
 
-use super::format::{Density, Footer, Trailer, take_lines};
+use super::format::{Density, Footer, MAGIC, Part, Trailer, VERSION};
 use super::stats::Stats;
-use super::{ChunkPiece, TsmFile, Writer, directory};
+use super::table::Table;
+use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, directory};
 use crate::codec::Effort;
 use crate::manifest::FileEntry;
 use crate::merge::{Piece as _, Rows};
@@ -23,18 +24,22 @@ fn written(vfs: &SimVfs, path: &Path, rows: &[Rows], fields: &[FieldDef]) -> Tsm
     let bucket = BucketId::new(1).unwrap();
     let mut writer =
         Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast(4)).unwrap();
-    writer.begin_series(&SeriesKey::new("m", &[("a", "b")]).unwrap());
+    writer.begin_series(0, SeriesKey::new("m", &[("a", "b")]).unwrap());
     for rows in rows {
-        writer.write_rows(rows, fields).unwrap();
+        writer.write_rows(rows.clone(), fields).unwrap();
     }
     writer.end_series().unwrap();
     let finished = writer.finish().unwrap();
-    let entry = FileEntry {
+    TsmFile::open(vfs, path, &entry(&finished)).unwrap()
+}
+
+fn entry(finished: &Finished) -> FileEntry {
+    FileEntry {
         number: 1,
         order: 1,
         level: 0,
         density: Density::Fast,
-        bucket,
+        bucket: BucketId::new(1).unwrap(),
         shard: TimeRange::ALL,
         bytes: finished.bytes,
         checksum: finished.checksum,
@@ -42,8 +47,7 @@ fn written(vfs: &SimVfs, path: &Path, rows: &[Rows], fields: &[FieldDef]) -> Tsm
         series: finished.series,
         times: finished.times,
         masked_from: 0,
-    };
-    TsmFile::open(vfs, path, &entry, |key| Some((0, key))).unwrap()
+    }
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn statistics_are_those_of_each_page() {
         ],
     };
     let file = written(&vfs, Path::new("/d/1.tsm"), &[rows], &fields);
-    let chunks = file.chunks(&file.series[0]).unwrap();
+    let chunks = file.chunks(&file.find(0).unwrap()).unwrap();
     let [chunk] = &chunks[..] else { panic!("one chunk") };
     assert_eq!(chunk.page_rows, [1024, 976]);
     assert_eq!(chunk.time.pages[1].times, (1024, 1999));
@@ -88,9 +92,83 @@ fn pages_of_long_texts_stay_small() {
     let values: StringColumn = (0..10).map(|_| text.as_str()).collect();
     let rows = Rows { times: (0..10).collect(), columns: vec![Some(Column::new(Values::String(values)))] };
     let file = Arc::new(written(&vfs, Path::new("/d/1.tsm"), std::slice::from_ref(&rows), &fields));
-    let chunks = file.chunks(&file.series[0]).unwrap();
+    let chunks = file.chunks(&file.find(0).unwrap()).unwrap();
     assert_eq!(chunks[0].page_rows, [3, 3, 3, 1]);
     assert_eq!(ChunkPiece::whole(&file, &chunks[0]).load(&fields).unwrap(), rows);
+}
+
+/// A file of short series, each with the fields that its number says.
+fn packed(vfs: &SimVfs, lengths: &[usize]) -> (Arc<TsmFile>, Vec<Rows>) {
+    let path = Path::new("/d/2.tsm");
+    vfs.create_dir_all(path.parent().unwrap()).unwrap();
+    let bucket = BucketId::new(1).unwrap();
+    let fields = [field("i", FieldType::Integer), field("f", FieldType::Float)];
+    let mut writer =
+        Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast(4)).unwrap();
+    let mut written = Vec::new();
+    for (id, &len) in (0_u32..).step_by(3).zip(lengths) {
+        let times: Vec<i64> = (0..len).map(|i| i64::try_from(i * 10).unwrap() + i64::from(id)).collect();
+        let integers = Column::new(Values::Integer(times.iter().map(|t| t * 2).collect()));
+        let mut floats = Column::new(Values::Float(Vec::new()));
+        for i in 0..len {
+            if i % 4 == 3 { floats.push_null() } else { floats.push(&model::FieldValue::Float(0.5)) }
+        }
+        // Most have both fields; now and then one has the first alone.
+        let floats = (id % 999 != 0).then_some(floats);
+        let rows = Rows { times, columns: vec![Some(integers), floats] };
+        writer.begin_series(id, key_of(id));
+        for start in (0..len).step_by(8192) {
+            writer.write_rows(rows.slice(start..len.min(start + 8192)), &fields).unwrap();
+        }
+        writer.end_series().unwrap();
+        written.push(rows);
+    }
+    let finished = writer.finish().unwrap();
+    (Arc::new(TsmFile::open(vfs, path, &entry(&finished)).unwrap()), written)
+}
+
+fn key_of(id: u32) -> SeriesKey {
+    SeriesKey::new("m", &[("id", &format!("{id:05}")), ("zone", "x")]).unwrap()
+}
+
+#[test]
+fn short_series_share_pages_and_read_back_alone() {
+    let fields = [field("i", FieldType::Integer), field("f", FieldType::Float)];
+    let lengths: Vec<usize> =
+        (0..2000).map(|i| if i % 301 == 300 { 257 } else { 1 + i % 6 }).chain([9000, 256, 255, 1]).collect();
+    let (file, written) = packed(&SimVfs::new(), &lengths);
+    let mut packs = Packs::default();
+    let all: Vec<_> = file.series().collect();
+    assert_eq!(all.len(), written.len());
+    for (series, rows) in all.iter().zip(&written) {
+        let found = file.find(series.id).unwrap();
+        assert_eq!(found.unit, series.unit);
+        let mut read = Rows::empty(2);
+        for piece in FilePiece::of(&file, &found, &mut packs).unwrap() {
+            let part = piece.load(&fields).unwrap();
+            read.extend(&part, 0..part.times.len());
+        }
+        assert_eq!(&read, rows, "series {}", series.id);
+        assert_eq!(file.fields_of(&found).count(), rows.columns.iter().flatten().count());
+    }
+    assert!(file.find(1).is_none() && file.find(9_000_000).is_none());
+    let units = all.iter().filter(|s| s.unit.is_pack()).map(|s| s.unit.ordinal);
+    let units: std::collections::BTreeSet<_> = units.collect();
+    assert!(units.len() < 40, "{} packs", units.len());
+    let mut keys = Vec::new();
+    file.keys(|key| keys.push(key)).unwrap();
+    assert_eq!(keys, all.iter().map(|series| key_of(series.id)).collect::<Vec<_>>());
+}
+
+#[test]
+fn short_series_take_few_bytes() {
+    let lengths = vec![2; 20_000];
+    let vfs = SimVfs::new();
+    let (file, _) = packed(&vfs, &lengths);
+    let keys = file.footer.keys_len;
+    println!("{} bytes, {keys} of them keys, {} in memory", file.entry.bytes, file.memory());
+    assert!(file.entry.bytes < 20_000 * 12);
+    assert!(file.memory() < 20_000);
 }
 
 proptest! {
@@ -106,7 +184,7 @@ proptest! {
             prop_assert!(chunks.len() <= bytes.len());
         }
         if let Some(trailer) = bytes.first_chunk() {
-            prop_assert!(Trailer::decode(trailer).is_err());
+            prop_assert!(Trailer::decode(trailer, MAGIC, VERSION).is_err());
         }
         let _stats: Result<Stats, _> = Stats::decode(&mut &bytes[..]);
         let footer = Footer {
@@ -118,12 +196,19 @@ proptest! {
             density: Density::Fast,
             fields: Vec::new(),
             layouts: vec![Vec::new()],
-            table_offset: 0,
-            table_len: 0,
-            table_len_raw: 0,
-            table_checksum: 0,
+            table: Part { offset: 1000, ..Part::default() },
+            presence: Part::default(),
+            keys_len: 0,
         };
-        let _lines: Result<Vec<_>, _> = take_lines(&bytes, &footer);
+        if let Ok(table) = Table::open(bytes.clone(), &footer) {
+            prop_assert!(table.units().count() <= bytes.len());
+        }
+        if let Ok((ends, _)) = directory::decode_pack(&bytes, 3, 3, 8, 100) {
+            prop_assert_eq!(ends.len(), 3);
+        }
+        let mut keys = 0;
+        let _read: Result<(), _> = super::keys::read(&bytes, |_| keys += 1);
+        prop_assert_eq!(keys, 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Writes a TSM file front to back: series in key order, each chunk by chunk.
+//! Writes a TSM file front to back: series in ascending order of id, each chunk by chunk, short ones in packs.
 //!
-//! Memory: one buffer of output and the series table. The file is durable after [`Writer::finish`], and its name
+//! Memory: one buffer of output, one pack, the table of units and the packed keys. The file is durable after [`Writer::finish`], and its name
 //! after the caller has synced the directory.
 
 use std::ops::Range;
@@ -8,23 +8,28 @@ use std::path::{Path, PathBuf};
 
 use disk::{File, Vfs};
 use hashbrown::HashMap;
-use model::{BucketId, Column, FieldDef, SeriesKey, TimeRange, Values};
+use model::{BucketId, Column, FieldDef, SeriesKey, TimeRange, Values, varint};
+use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::directory::{ChunkEntry, ColumnEntry, FieldPage, TimePage};
 use super::format::{
-    CHUNK_ROWS_MAX, Density, Footer, HEADER, PAGE_ROWS_MAX, PAGE_TEXT_BYTES_MAX, SeriesLine, Trailer,
-    checksum, pack_table, put_line,
+    CHUNK_ROWS_MAX, Density, Footer, HEADER, MAGIC, PACK_ROWS_MAX, PACKED_ROWS_MAX, PAGE_ROWS_MAX,
+    PAGE_TEXT_BYTES_MAX, Part, Trailer, VERSION, checksum,
 };
+use super::keys::KeysBuilder;
 use super::page;
 use super::stats::Stats;
+use super::table::{TableBuilder, Unit};
 use crate::codec::Effort;
 use crate::error::WriteError;
-use crate::index::compare_keys;
+use crate::index::SeriesId;
 use crate::merge::Rows;
 
 /// Output is written in pieces of this size.
 const BUFFER_BYTES: usize = 1 << 20;
+/// A series with more text than this gets pages of its own.
+const PACKED_TEXT_BYTES_MAX: usize = PAGE_TEXT_BYTES_MAX / 16;
 
 /// What a finished file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +55,36 @@ pub(crate) struct Writer {
     footer: Footer,
     field_places: HashMap<FieldDef, u32>,
     layout_places: HashMap<Vec<u32>, u32>,
-    lines: Vec<SeriesLine>,
+    table: TableBuilder,
+    presence: RoaringBitmap,
+    keys: KeysBuilder,
     series: Option<OpenSeries>,
+    pack: Option<OpenPack>,
 }
 
 /// The series that is being written.
 struct OpenSeries {
+    id: SeriesId,
     key: SeriesKey,
+    /// The first rows, while they are so few that the series may become part of a pack.
+    short: Option<Short>,
+    unit: Option<OpenUnit>,
+}
+
+/// Few rows with their fields, by place in the footer, ascending.
+struct Short {
+    fields: Vec<u32>,
+    rows: Rows,
+}
+
+/// Series that share pages.
+struct OpenPack {
+    series: Vec<usize>,
+    rows: Short,
+}
+
+/// A unit whose chunks are being written.
+struct OpenUnit {
     pages_start: u64,
     directory: Vec<u8>,
     last_time: i64,
@@ -92,15 +120,17 @@ impl Writer {
                 density,
                 fields: Vec::new(),
                 layouts: Vec::new(),
-                table_offset: 0,
-                table_len: 0,
-                table_len_raw: 0,
-                table_checksum: 0,
+                table: Part::default(),
+                presence: Part::default(),
+                keys_len: 0,
             },
             field_places: HashMap::new(),
             layout_places: HashMap::new(),
-            lines: Vec::new(),
+            table: TableBuilder::default(),
+            presence: RoaringBitmap::new(),
+            keys: KeysBuilder::default(),
             series: None,
+            pack: None,
         };
         this.put(&HEADER)?;
         Ok(this)
@@ -124,59 +154,32 @@ impl Writer {
         self.written + self.buffer.len() as u64
     }
 
-    /// Begins a series; keys come in ascending order.
-    pub(crate) fn begin_series(&mut self, key: &SeriesKey) {
+    /// Begins a series; ids come in ascending order.
+    pub(crate) fn begin_series(&mut self, id: SeriesId, key: SeriesKey) {
         assert!(self.series.is_none(), "a series is finished before the next begins");
-        let ascending = self.lines.last().is_none_or(|l| compare_keys(&l.key, key).is_lt());
-        assert!(ascending, "series are written in key order");
-        self.series = Some(OpenSeries {
-            key: key.clone(),
-            pages_start: self.offset(),
-            directory: Vec::new(),
-            last_time: 0,
-            times: None,
-            rows: 0,
-            fields: Vec::new(),
-        });
+        assert!(
+            self.presence.max().is_none_or(|last| last < id),
+            "series are written in the order of their ids"
+        );
+        self.series = Some(OpenSeries { id, key, short: None, unit: None });
     }
 
     /// Encodes rows (at most a chunk's) of the series that was begun, later than all its rows so far.
-    pub(crate) fn write_rows(&mut self, rows: &Rows, fields: &[FieldDef]) -> Result<(), WriteError> {
+    pub(crate) fn write_rows(&mut self, rows: Rows, fields: &[FieldDef]) -> Result<(), WriteError> {
         let len = rows.times.len();
         assert!(len > 0 && len <= CHUNK_ROWS_MAX, "a chunk has 1 to {CHUNK_ROWS_MAX} rows, not {len}");
-        let pages = page_ranges(len, &rows.columns);
-        let offset = self.offset();
-        let mut bytes = Vec::new();
-
-        let times = Column::new(Values::Time(rows.times.clone()));
-        let encoded = page::encode(&times, &pages, self.effort);
-        let mut time = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
-        for (page, range) in encoded.pages.iter().zip(&pages) {
-            let times = (rows.times[range.start], rows.times[range.end - 1]);
-            let offset = offset + bytes.len() as u64;
-            time.pages.push(TimePage { offset, len: page.len() as u64, times });
-            bytes.extend(page);
+        let rows = self.placed(rows, fields);
+        let series = self.series.as_mut().expect("a series was begun");
+        if series.unit.is_none()
+            && series.short.is_none()
+            && len <= PACKED_ROWS_MAX
+            && rows.rows.text_bytes() <= PACKED_TEXT_BYTES_MAX
+        {
+            series.short = Some(rows);
+            return Ok(());
         }
-        let mut of_fields = Vec::new();
-        for (field, column) in fields.iter().zip(&rows.columns) {
-            let Some(column) = column else { continue };
-            if column.null_count() == len {
-                continue;
-            }
-            let encoded = page::encode(column, &pages, self.effort);
-            let mut entry = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
-            for (page, dense) in encoded.pages.iter().zip(&encoded.ranges) {
-                let mut values = Values::empty(column.column_type());
-                values.extend_from(&encoded.values, dense.start, dense.end);
-                let offset = offset + bytes.len() as u64;
-                let stats = Stats::of(&values);
-                entry.pages.push(FieldPage { offset, len: page.len() as u64, values: dense.len(), stats });
-                bytes.extend(page);
-            }
-            of_fields.push((self.place_of(field), entry));
-        }
-        let chunk = ChunkEntry { page_rows: pages.iter().map(Range::len).collect(), time, fields: of_fields };
-        self.add_chunk(&chunk, &bytes)
+        self.write_short()?;
+        self.write_chunk(&rows)
     }
 
     /// Takes over a chunk of another file as it is. `fields` are those of the other file.
@@ -186,11 +189,26 @@ impl Writer {
         bytes: &[u8],
         fields: &[FieldDef],
     ) -> Result<(), WriteError> {
+        self.write_short()?;
         let mut chunk = chunk.clone();
         for (field, _) in &mut chunk.fields {
             *field = self.place_of(&fields[*field as usize]);
         }
         self.add_chunk(&chunk, bytes)
+    }
+
+    /// Rows with the columns that hold a value, by the fields' places.
+    fn placed(&mut self, rows: Rows, fields: &[FieldDef]) -> Short {
+        let len = rows.times.len();
+        let mut columns: Vec<(u32, Column)> = Vec::with_capacity(fields.len());
+        for (field, column) in fields.iter().zip(rows.columns) {
+            if let Some(column) = column.filter(|column| column.null_count() < len) {
+                columns.push((self.place_of(field), column));
+            }
+        }
+        columns.sort_unstable_by_key(|(place, _)| *place);
+        let (fields, columns) = columns.into_iter().map(|(place, column)| (place, Some(column))).unzip();
+        Short { fields, rows: Rows { times: rows.times, columns } }
     }
 
     fn place_of(&mut self, field: &FieldDef) -> u32 {
@@ -203,46 +221,108 @@ impl Writer {
         place
     }
 
-    fn add_chunk(&mut self, chunk: &ChunkEntry, bytes: &[u8]) -> Result<(), WriteError> {
+    /// Writes the first rows of the series that was begun as a chunk of its own.
+    fn write_short(&mut self) -> Result<(), WriteError> {
         let series = self.series.as_mut().expect("a series was begun");
-        let times = chunk.times();
-        assert!(series.times.is_none_or(|t| t.1 < times.0), "chunks of a series ascend in time");
-        chunk.encode(&mut series.directory, &mut series.last_time);
-        series.times = Some((series.times.map_or(times.0, |t| t.0), times.1));
-        series.rows += chunk.rows() as u64;
-        for (field, _) in &chunk.fields {
-            if !series.fields.contains(field) {
-                series.fields.push(*field);
-            }
+        match series.short.take() {
+            Some(rows) => self.write_chunk(&rows),
+            None => Ok(()),
         }
+    }
+
+    fn write_chunk(&mut self, rows: &Short) -> Result<(), WriteError> {
+        self.close_pack()?;
+        let pages = page_ranges(rows.rows.times.len(), &rows.rows.columns);
+        let (chunk, bytes) = encode_chunk(rows, &pages, self.offset(), self.effort, true);
+        self.add_chunk(&chunk, &bytes)
+    }
+
+    fn add_chunk(&mut self, chunk: &ChunkEntry, bytes: &[u8]) -> Result<(), WriteError> {
+        self.close_pack()?;
+        let pages_start = self.offset();
+        let series = self.series.as_mut().expect("a series was begun");
+        series.unit.get_or_insert_with(|| OpenUnit::new(pages_start)).add(chunk);
         self.put(bytes)
     }
 
     /// Ends the series that was begun. A series without rows leaves no trace.
     pub(crate) fn end_series(&mut self) -> Result<(), WriteError> {
-        let mut series = self.series.take().expect("a series was begun");
-        let Some(times) = series.times else { return Ok(()) };
-        series.fields.sort_unstable();
+        let series = self.series.take().expect("a series was begun");
+        if let Some(unit) = series.unit {
+            self.end_unit(unit, 1)?;
+        } else if let Some(short) = series.short {
+            self.pack(short)?;
+        } else {
+            return Ok(());
+        }
+        self.footer.series += 1;
+        self.presence.insert(series.id);
+        self.keys.push(&series.key);
+        Ok(())
+    }
+
+    /// Adds a short series to the pack, or begins one.
+    fn pack(&mut self, short: Short) -> Result<(), WriteError> {
+        let fits = self.pack.as_ref().is_some_and(|pack| {
+            pack.rows.fields == short.fields
+                && pack.rows.rows.times.len() + short.rows.times.len() <= PACK_ROWS_MAX
+                && pack.rows.rows.text_bytes() + short.rows.text_bytes() <= PAGE_TEXT_BYTES_MAX
+        });
+        if !fits {
+            self.close_pack()?;
+        }
+        let len = short.rows.times.len();
+        match &mut self.pack {
+            Some(pack) => {
+                pack.rows.rows.extend(&short.rows, 0..len);
+                pack.series.push(len);
+            }
+            None => self.pack = Some(OpenPack { series: vec![len], rows: short }),
+        }
+        Ok(())
+    }
+
+    /// Writes the pack that was begun. One series alone is no pack.
+    fn close_pack(&mut self) -> Result<(), WriteError> {
+        let Some(pack) = self.pack.take() else { return Ok(()) };
+        let is_pack = pack.series.len() > 1;
+        let len = pack.rows.rows.times.len();
+        let one_page = 0..len;
+        let pages = std::slice::from_ref(&one_page);
+        let offset = self.offset();
+        let (chunk, bytes) = encode_chunk(&pack.rows, pages, offset, self.effort, !is_pack);
+        let mut unit = OpenUnit::new(offset);
+        if is_pack {
+            pack.series.iter().for_each(|&rows| varint::put(&mut unit.directory, rows as u64));
+        }
+        unit.add(&chunk);
+        self.put(&bytes)?;
+        self.end_unit(unit, pack.series.len() as u64)
+    }
+
+    fn end_unit(&mut self, mut unit: OpenUnit, series: u64) -> Result<(), WriteError> {
+        let times = unit.times.expect("a unit has rows");
+        unit.fields.sort_unstable();
         let layouts = &mut self.footer.layouts;
-        let layout = *self.layout_places.entry(series.fields).or_insert_with_key(|fields| {
+        let layout = *self.layout_places.entry(unit.fields).or_insert_with_key(|fields| {
             layouts.push(fields.clone());
             u32::try_from(layouts.len() - 1).expect("memory ends before layouts do")
         });
-        let line = SeriesLine {
-            key: series.key,
+        self.table.push(&Unit {
+            ordinal: 0,
+            series,
             layout,
             times,
-            rows: series.rows,
-            pages_len: self.offset() - series.pages_start,
-            directory_len: u32::try_from(series.directory.len())
+            rows: unit.rows,
+            offset: unit.pages_start,
+            pages_len: self.offset() - unit.pages_start,
+            directory_len: u32::try_from(unit.directory.len())
                 .expect("memory ends before 4 GiB of directory"),
-            directory_checksum: checksum(&series.directory),
-        };
-        self.put(&series.directory)?;
-        self.footer.rows += line.rows;
-        self.footer.series += 1;
+            directory_checksum: checksum(&unit.directory),
+        });
+        self.put(&unit.directory)?;
+        self.footer.rows += unit.rows;
         self.footer.times = (self.footer.times.0.min(times.0), self.footer.times.1.max(times.1));
-        self.lines.push(line);
         Ok(())
     }
 
@@ -251,23 +331,19 @@ impl Writer {
         self.footer.series
     }
 
-    /// Writes table, footer and trailer, and makes the content durable.
+    /// Writes what follows the units, and makes the content durable.
     pub(crate) fn finish(mut self) -> Result<Finished, WriteError> {
         assert!(self.series.is_none(), "the last series is finished");
-        let mut table = Vec::new();
-        let mut previous_key = Vec::new();
-        for line in &self.lines {
-            put_line(&mut table, line, &previous_key, self.footer.times.0);
-            previous_key.clear();
-            previous_key.extend_from_slice(line.key.as_bytes());
-        }
-        let small = |n: usize| u32::try_from(n).expect("a series table stays below 4 GiB");
-        self.footer.table_len_raw = small(table.len());
-        let table = pack_table(table);
-        self.footer.table_offset = self.offset();
-        self.footer.table_len = small(table.len());
-        self.footer.table_checksum = checksum(&table);
-        self.put(&table)?;
+        self.close_pack()?;
+        let table = std::mem::take(&mut self.table).finish();
+        self.footer.table = self.put_part(&table)?;
+        self.presence.optimize();
+        let mut presence = Vec::with_capacity(self.presence.serialized_size());
+        self.presence.serialize_into(&mut presence).expect("memory takes all bytes");
+        self.footer.presence = self.put_part(&presence)?;
+        let keys = std::mem::take(&mut self.keys).finish();
+        self.footer.keys_len = keys.len() as u64;
+        self.put(&keys)?;
         let footer = self.footer.encode();
         let trailer = Trailer {
             footer_offset: self.offset(),
@@ -275,7 +351,7 @@ impl Writer {
             footer_checksum: checksum(&footer),
         };
         self.put(&footer)?;
-        self.put(&trailer.encode())?;
+        self.put(&trailer.encode(MAGIC, VERSION))?;
         self.write_buffer()?;
         self.file.sync_data().map_err(WriteError::new("sync", &self.path))?;
         Ok(Finished {
@@ -286,6 +362,77 @@ impl Writer {
             times: self.footer.times,
         })
     }
+
+    fn put_part(&mut self, bytes: &[u8]) -> Result<Part, WriteError> {
+        let part = Part { offset: self.offset(), len: small(bytes.len()), checksum: checksum(bytes) };
+        self.put(bytes)?;
+        Ok(part)
+    }
+}
+
+impl OpenUnit {
+    fn new(pages_start: u64) -> Self {
+        let (directory, fields) = (Vec::new(), Vec::new());
+        Self { pages_start, directory, last_time: 0, times: None, rows: 0, fields }
+    }
+
+    fn add(&mut self, chunk: &ChunkEntry) {
+        let times = chunk.times();
+        assert!(self.times.is_none_or(|t| t.1 < times.0), "chunks of a series ascend in time");
+        chunk.encode(&mut self.directory, &mut self.last_time);
+        self.times = Some((self.times.map_or(times.0, |t| t.0), times.1));
+        self.rows += chunk.rows() as u64;
+        for (field, _) in &chunk.fields {
+            if !self.fields.contains(field) {
+                self.fields.push(*field);
+            }
+        }
+    }
+}
+
+/// Encodes a chunk whose pages will begin at `offset`.
+fn encode_chunk(
+    rows: &Short,
+    pages: &[Range<usize>],
+    offset: u64,
+    effort: Effort,
+    with_stats: bool,
+) -> (ChunkEntry, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let times = Column::new(Values::Time(rows.rows.times.clone()));
+    let encoded = page::encode(&times, pages, effort);
+    let mut time = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
+    for (page, range) in encoded.pages.iter().zip(pages) {
+        let times = &rows.rows.times[range.clone()];
+        let least = times.iter().copied().min().expect("a page has rows");
+        let greatest = times.iter().copied().max().expect("a page has rows");
+        let offset = offset + bytes.len() as u64;
+        time.pages.push(TimePage { offset, len: page.len() as u64, times: (least, greatest) });
+        bytes.extend(page);
+    }
+    let mut fields = Vec::new();
+    for (place, column) in rows.fields.iter().zip(rows.rows.columns.iter().flatten()) {
+        let encoded = page::encode(column, pages, effort);
+        let mut entry = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
+        for (page, dense) in encoded.pages.iter().zip(&encoded.ranges) {
+            let stats = if with_stats {
+                let mut values = Values::empty(column.column_type());
+                values.extend_from(&encoded.values, dense.start, dense.end);
+                Stats::of(&values)
+            } else {
+                Stats::None
+            };
+            let offset = offset + bytes.len() as u64;
+            entry.pages.push(FieldPage { offset, len: page.len() as u64, values: dense.len(), stats });
+            bytes.extend(page);
+        }
+        fields.push((*place, entry));
+    }
+    (ChunkEntry { page_rows: pages.iter().map(Range::len).collect(), time, fields }, bytes)
+}
+
+fn small(n: usize) -> u32 {
+    u32::try_from(n).expect("the parts of a file stay below 4 GiB")
 }
 
 /// Cuts rows into pages of limited rows and text.

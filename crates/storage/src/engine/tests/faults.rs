@@ -1,6 +1,6 @@
 //! Failing disks and flipped bits: an error that says where, never wrong data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use disk::Vfs as _;
 use disk::vfs::sim::{Failure, Fault, OpKind, PowerCut};
@@ -26,12 +26,18 @@ fn filled(world: &World) -> Engine {
 }
 
 fn tsm_files(world: &World) -> Vec<PathBuf> {
+    files(world, "tsm")
+}
+
+/// The files of one kind.
+fn files(world: &World, extension: &str) -> Vec<PathBuf> {
     let list = |path: &PathBuf| world.vfs.list(path).unwrap();
     let dir = World::dir();
     let buckets: Vec<_> =
         list(&dir).into_iter().map(|n| dir.join(n)).filter(|p| crate::manifest::is_data_name(p)).collect();
     let shards = buckets.iter().flat_map(|b| list(b).into_iter().map(|n| b.join(n)));
-    shards.flat_map(|s| list(&s).into_iter().map(move |n| s.join(n))).collect()
+    let files = shards.flat_map(|s| list(&s).into_iter().map(move |n| s.join(n)));
+    files.filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
 }
 
 #[test]
@@ -63,12 +69,16 @@ fn a_failed_flush_stops_the_engine_and_the_log_brings_everything_back() {
 }
 
 /// Where a flush may run out of room: an operation, and the paths on which it fails.
-const NO_ROOM: [(OpKind, &str, Failure); 8] = [
+const NO_ROOM: [(OpKind, &str, Failure); 12] = [
     (OpKind::CreateDir, "", Failure::Full),
     (OpKind::Create, ".tsm", Failure::Full),
     (OpKind::Write, ".tsm", Failure::Full),
     (OpKind::Write, ".tsm", Failure::ShortThenFull(100)),
     (OpKind::SyncData, ".tsm", Failure::Full),
+    (OpKind::Create, ".idx", Failure::Full),
+    (OpKind::Write, ".idx", Failure::Full),
+    (OpKind::Write, ".idx", Failure::ShortThenFull(100)),
+    (OpKind::SyncData, ".idx", Failure::Full),
     (OpKind::SyncDir, "", Failure::Full),
     (OpKind::Write, "MANIFEST", Failure::Full),
     (OpKind::Write, "MANIFEST", Failure::ShortThenFull(150)),
@@ -90,6 +100,7 @@ fn a_flush_without_room_loses_nothing_and_is_done_when_there_is_room() {
         assert!(matches!(error, FlushError::NoRoom { .. }), "{case}: {error:?}");
         assert!(engine.stalled().is_some() && engine.fatal().is_none(), "{case}");
         assert_eq!(tsm_files(&world), files, "{case}: nothing is left of the attempt");
+        assert_eq!(self::files(&world, "idx").len(), 1, "{case}: nothing is left of the attempt");
 
         // Entries go on being applied, over the same rows too, and reads see all of it.
         let newer = write(2, 1000, &[(key("m", &[]), integers(5..20, |t| t + 100))]);
@@ -220,6 +231,7 @@ fn any_flipped_bit_of_a_file_is_an_error_and_never_an_answer() {
     drop(filled(&world));
     let [path] = &tsm_files(&world)[..] else { panic!("one file") };
     let len = world.vfs.open_read(path).unwrap().len().unwrap();
+    let expected = scanned(&world.open(), &scan_all(1));
     let mut chance = Chance(5);
     for _ in 0..1500 {
         let offset = chance.below(len);
@@ -230,6 +242,8 @@ fn any_flipped_bit_of_a_file_is_an_error_and_never_an_answer() {
             Err(OpenError::Damaged { path: named, .. }) => assert_eq!(&named, path),
             Err(other) => panic!("byte {offset}: {other:?}"),
             Ok(engine) => match collect(engine.scan(&scan_all(1)).unwrap()) {
+                // Keys in a file are read by inspection only.
+                Ok(rows) if is_in_keys(path, &world, offset) => assert_eq!(rows, expected),
                 Err(ReadError::Damaged { path: named, offset: at, .. }) => {
                     assert_eq!(&named, path);
                     assert!(at <= offset, "the part at {at} has byte {offset}");
@@ -317,4 +331,92 @@ fn a_missing_or_short_file_and_a_missing_manifest_refuse_to_open() {
     let lost = World::on(world.vfs.crash(PowerCut::Kept));
     lost.vfs.remove_file(&World::dir().join("CURRENT")).unwrap();
     assert!(matches!(lost.try_open(), Err(OpenError::ManifestMissing { .. })));
+}
+
+/// Whether a byte of the only file lies in its keys, and reading them notices the damage.
+fn is_in_keys(path: &Path, world: &World, offset: u64) -> bool {
+    let engine = world.open();
+    let state = engine.inner.state.read();
+    let (_, shard) = state.shards().next().unwrap();
+    let [file] = &shard.files[..] else { panic!("one file") };
+    assert_eq!(file.path, path);
+    let footer = &file.footer;
+    let keys = footer.presence.end().unwrap();
+    let inside = (keys..keys + footer.keys_len).contains(&offset);
+    if inside {
+        let error = file.keys(|_| ()).unwrap_err();
+        assert!(matches!(error, ReadError::Damaged { offset: at, .. } if at <= offset), "{error:?}");
+    }
+    inside
+}
+
+#[test]
+fn any_flipped_bit_of_a_segment_refuses_to_open() {
+    let world = World::new();
+    drop(filled(&world));
+    let [path] = &files(&world, "idx")[..] else { panic!("one segment") };
+    let len = world.vfs.open_read(path).unwrap().len().unwrap();
+    for offset in 0..len {
+        let world = World::on(world.vfs.crash(PowerCut::Kept));
+        world.vfs.corrupt(path, offset, 1 << (offset % 8)).unwrap();
+        match world.try_open() {
+            Err(OpenError::Damaged { path: named, offset: at, .. }) => {
+                assert_eq!(&named, path);
+                assert!(at <= offset, "the part at {at} has byte {offset}");
+            }
+            other => panic!("byte {offset}: {other:?}"),
+        }
+    }
+    world.vfs.remove_file(path).unwrap();
+    assert!(matches!(world.try_open(), Err(OpenError::WrongFile { found: None, .. })));
+}
+
+#[test]
+fn series_are_found_again_under_the_ids_that_a_flush_gave_them() {
+    let world = World::new();
+    let engine = world.open();
+    let host = |n: u64| key("cpu", &[("host", &format!("host-{n:02}"))]);
+    // Against the order of keys, so that every series gets another id.
+    let some = |hosts: std::ops::Range<u64>, add: i64| {
+        let series = hosts.rev().map(|n| (host(n), integers(add..add + 5, |t| t * 3 + add)));
+        write(1, 1_000_000, &series.collect::<Vec<_>>())
+    };
+    let mut oracle = super::oracle::Oracle::default();
+    let mut index = 0;
+    let mut apply = |op: PartitionOp| {
+        engine.apply(position(index), &op).unwrap();
+        oracle.apply(&op);
+        index += 1;
+        assert_eq!(scanned(&engine, &scan_all(1)), oracle.scan(&scan_all(1)), "after entry {index}");
+    };
+    apply(some(0..30, 0));
+    let delete = |n: u64, end: i64| {
+        let predicate = model::Predicate::Compare(
+            model::Subject::Tag("host".into()),
+            model::Test::Eq(format!("host-{n:02}")),
+        );
+        let range = model::TimeRange::new(model::Timestamp(0), model::Timestamp(end));
+        PartitionOp::Delete(model::Deletion { bucket: super::support::bucket(1), range, predicate })
+    };
+    apply(delete(3, 2));
+    world.vfs.inject(Fault::nth(OpKind::Write, 0, Failure::Full).on("MANIFEST").forever());
+    engine.flush_now().unwrap_err();
+    // While the flush waits: more rows of its series, new series, and deletes of both.
+    apply(some(10..40, 3));
+    apply(delete(12, 4));
+    apply(delete(35, 5));
+    apply(some(0..40, 20));
+    world.vfs.heal();
+    engine.flush_now().unwrap();
+    apply(some(5..45, 40));
+    assert_eq!(engine.stats().series, 45);
+    engine.flush_now().unwrap();
+    engine.compact_now().unwrap();
+    apply(some(0..3, 60));
+    engine.flush_now().unwrap();
+    drop(engine);
+    let world = World::on(world.vfs.crash(PowerCut::Lost));
+    let engine = world.open();
+    assert_eq!(scanned(&engine, &scan_all(1)), oracle.scan(&scan_all(1)));
+    assert_eq!(engine.stats().series, 45);
 }

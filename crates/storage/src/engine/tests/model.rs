@@ -295,7 +295,8 @@ fn run(seed: u64, steps: usize) {
     run.world.jobs.run_all();
     assert_eq!(run.engine().stats().tombstones, 0, "seed {seed}");
     run.check();
-    let live = run.engine().stats().files;
+    let stats = run.engine().stats();
+    let live = stats.files + stats.index_segments;
     let listed = files_on_disk(&run.world);
     assert_eq!(listed, live, "seed {seed}");
 }

@@ -1,0 +1,148 @@
+//! Merges of index segments: planned, run and installed like merges of files.
+//!
+//! A series that no shard holds any more is dropped from its segment only when no file that the manifest names has
+//! rows of it: after a crash that file is read again, until the log has dropped it again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::BucketId;
+use roaring::RoaringBitmap;
+
+use super::Inner;
+use super::compaction::Quarantine;
+use super::state::{State, index_dir};
+use crate::error::{FlushError, WriteError};
+use crate::index::plan::{Size, plan};
+use crate::index::{Segment, merge};
+use crate::manifest::{AppendError, Edit};
+
+/// Segments that become one.
+pub(super) struct Task {
+    bucket: BucketId,
+    inputs: Vec<Arc<Segment>>,
+    /// Their series, but those that may be dropped.
+    keep: RoaringBitmap,
+}
+
+/// Why a merge of segments fails. Its inputs are untouched.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("a segment says what no writer of ours writes")]
+    Damaged,
+    #[error("the merged segment cannot be written")]
+    Write(#[from] FlushError),
+    #[error("the manifest has no room")]
+    Manifest(#[from] WriteError),
+    #[error("the merge needs {needed} bytes beside a reserve of {reserve}, and {free} are free")]
+    DiskFull { needed: u64, reserve: u64, free: u64 },
+}
+
+impl State {
+    /// The series of a bucket that must stay in its segments.
+    fn needed_series(&self, id: BucketId) -> Option<RoaringBitmap> {
+        let bucket = self.buckets.get(&id)?;
+        let mut needed = bucket.index.live().clone();
+        self.files_of(id).for_each(|file| needed |= &file.presence);
+        Some(needed)
+    }
+}
+
+impl Inner {
+    /// The segments to merge next.
+    pub(super) fn next_segments(&self) -> Option<Task> {
+        let now = self.clock.monotonic();
+        if self.compactions.segments.lock().is_some_and(|q| now < q.until) {
+            return None;
+        }
+        let state = self.state.read();
+        // A flush may be writing files with series that were dropped meanwhile: they are not known yet.
+        if state.is_flushing {
+            return None;
+        }
+        state.buckets.iter().find_map(|(&id, bucket)| {
+            let segments = bucket.index.segments();
+            let gone = segments.iter().map(|s| s.series().difference_len(bucket.index.live()));
+            let size = |(segment, gone): (&Arc<Segment>, u64)| Size { series: segment.entry.series, gone };
+            let sizes: Vec<_> = segments.iter().zip(gone).map(size).collect();
+            let range = plan(&sizes)?;
+            let needed = state.needed_series(id)?;
+            let inputs = segments.get(range)?.to_vec();
+            let all = inputs.iter().fold(RoaringBitmap::new(), |all, segment| all | segment.series());
+            let keep = &all & needed;
+            // Alone and with all its series a segment would stay what it is.
+            (inputs.len() > 1 || keep.len() < all.len()).then_some(Task { bucket: id, inputs, keep })
+        })
+    }
+
+    /// Runs and installs a merge of segments; a failure is reported and remembered here.
+    pub(super) fn merge_segments(&self, task: &Task) {
+        let done = self.merge_and_install_segments(task);
+        let mut quarantine = self.compactions.segments.lock();
+        match done {
+            Ok(()) => *quarantine = None,
+            Err(error) => {
+                self.counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
+                let now = self.clock.monotonic();
+                *quarantine = Some(Quarantine::after(*quarantine, now, &self.options));
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "a merge of index segments failed and waits");
+            }
+        }
+    }
+
+    fn merge_and_install_segments(&self, task: &Task) -> Result<(), Failure> {
+        let dir = index_dir(&self.dir, task.bucket);
+        let needed = task.inputs.iter().map(|segment| segment.entry.bytes).sum::<u64>();
+        let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
+        let reserve = self.options.disk_reserve_bytes;
+        if free < needed.saturating_add(reserve) {
+            return Err(Failure::DiskFull { needed, reserve, free });
+        }
+        let encoded = merge(&task.inputs, &task.keep, task.bucket).ok_or(Failure::Damaged)?;
+        let merged = encoded.map(|encoded| self.write_segment(task.bucket, encoded)).transpose()?;
+        if let Some(segment) = &merged
+            && let Err(source) = self.vfs.sync_dir(&dir)
+        {
+            self.discard(&segment.path);
+            return Err(WriteError::new("sync", &dir)(source).into());
+        }
+        let merged = merged.map(Arc::new);
+        let edit = Edit {
+            added_segments: merged.iter().map(|segment| segment.entry.clone()).collect(),
+            removed: task.inputs.iter().map(|segment| segment.entry.number).collect(),
+            next_number: self.next_file.load(Ordering::Relaxed),
+            ..Edit::default()
+        };
+        let discard = || merged.iter().for_each(|segment| self.discard(&segment.path));
+        let mut manifest = self.manifest.lock();
+        if edit.removed.iter().any(|number| !manifest.live().segments.contains_key(number)) {
+            // The bucket was dropped, and the drop is in the manifest already.
+            drop(manifest);
+            discard();
+            return Ok(());
+        }
+        match manifest.append(&*self.vfs, &edit) {
+            Ok(()) => {}
+            Err(AppendError::NotDone(error)) => {
+                drop(manifest);
+                discard();
+                return Err(error.into());
+            }
+            Err(AppendError::Unknown(error)) => {
+                self.poison(error.into());
+                return Ok(());
+            }
+        }
+        let mut state = self.state.write();
+        let state = &mut *state;
+        let live = state.buckets.get_mut(&task.bucket).map(|bucket| &mut bucket.index);
+        let dropped = state.dropped_indexes.iter_mut().map(|dropped| &mut dropped.series);
+        let replaced =
+            live.into_iter().chain(dropped).any(|index| index.replace(&edit.removed, merged.as_ref()));
+        debug_assert!(replaced, "what the manifest has is in an index");
+        state.dead_segments.extend(task.inputs.iter().map(|segment| segment.path.clone()));
+        self.counters.index_merges.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
