@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use model::FieldDef;
+use model::{FieldDef, FieldType};
 
 /// Bits in a presence word of a memtable row.
 const WORD_BITS: usize = 64;
@@ -12,6 +12,7 @@ const WORD_BITS: usize = 64;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) fields: Vec<FieldDef>,
+    has_text: bool,
 }
 
 impl Layout {
@@ -23,6 +24,16 @@ impl Layout {
     /// Words that hold a row's presence bits.
     pub(crate) fn presence_words(&self) -> usize {
         self.fields.len().div_ceil(WORD_BITS)
+    }
+
+    /// Whether every field of another is one of these.
+    pub(crate) fn has_all(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other) || other.fields.iter().all(|f| self.position(f).is_some())
+    }
+
+    /// Whether some field is text.
+    pub(crate) fn has_text(&self) -> bool {
+        self.has_text
     }
 
     /// The place of a field.
@@ -54,7 +65,8 @@ impl Layouts {
         if self.known.len() >= Self::KNOWN_MAX {
             self.known.clear();
         }
-        let layout = Arc::new(Layout { fields: fields.to_vec() });
+        let has_text = fields.iter().any(|f| f.field_type == FieldType::String);
+        let layout = Arc::new(Layout { fields: fields.to_vec(), has_text });
         self.known.insert(fields.to_vec(), Arc::clone(&layout));
         layout
     }

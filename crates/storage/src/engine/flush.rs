@@ -30,7 +30,7 @@ use crate::index::{Encoded, FrozenHead, Keys, Renumbering, Segment, SeriesId};
 use crate::jobs::JobClass;
 use crate::layout::same_field;
 use crate::manifest::{AppendError, Durable, Edit, FileEntry, IndexEntry, Manifest};
-use crate::memtable::{Chunk, SeriesBuffer, ShardBuffer};
+use crate::memtable::{Chunk, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tombstone::{Masked, Masks, SeriesMask, Tombstones};
 use crate::tsm::format::Density;
@@ -439,19 +439,16 @@ impl Inner {
         path: &Path,
     ) -> Result<Option<TsmFile>, FlushError> {
         let effort = Effort::Fast(self.options.flush_compression_level);
-        let mut series: Vec<(SeriesId, SeriesId, &Arc<SeriesBuffer>)> = shard
-            .buffer
-            .series
-            .iter()
-            .filter_map(|(id, buffer)| Some((names.stored(*id)?, *id, buffer)))
-            .collect();
-        series.sort_unstable_by_key(|(stored, _, _)| *stored);
+        let ids = shard.buffer.ids();
+        let mut series: Vec<(SeriesId, SeriesId)> =
+            ids.filter_map(|id| Some((names.stored(id)?, id))).collect();
+        series.sort_unstable_by_key(|(stored, _)| *stored);
         let mut writer = Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, effort)?;
-        for (stored, id, buffer) in series {
+        for (stored, id) in series {
             let key = names.keys.get(stored).expect("a series with rows is in the index");
             let mask = names.masks.of_series(id, &key);
             writer.begin_series(stored, key);
-            write_series(&mut writer, buffer, &mask)?;
+            write_series(&mut writer, &shard.buffer.chunks(id).collect::<Vec<_>>(), &mask)?;
         }
         if writer.series_count() == 0 {
             drop(writer);
@@ -483,10 +480,22 @@ impl Inner {
     }
 }
 
-fn write_series(writer: &mut Writer, buffer: &SeriesBuffer, mask: &SeriesMask<'_>) -> Result<(), WriteError> {
+/// Writes the rows of the series that was begun, and ends it.
+fn write_series(writer: &mut Writer, chunks: &[Arc<Chunk>], mask: &SeriesMask<'_>) -> Result<(), WriteError> {
+    // Few rows, and most series of many have no more, need no merge.
+    if let [only] = chunks
+        && mask.hidden(only.masked_from(), only.times()).is_empty()
+    {
+        let fields = &only.layout().fields;
+        let rows = without_empty_rows(only.to_rows(fields));
+        if !rows.times.is_empty() {
+            writer.write_rows(rows, fields)?;
+        }
+        return writer.end_series();
+    }
     let mut fields: Vec<model::FieldDef> = Vec::new();
     let mut last_layout = None;
-    for chunk in &buffer.chunks {
+    for chunk in chunks {
         if last_layout.is_some_and(|l| Arc::ptr_eq(l, chunk.layout())) {
             continue;
         }
@@ -497,8 +506,7 @@ fn write_series(writer: &mut Writer, buffer: &SeriesBuffer, mask: &SeriesMask<'_
             }
         }
     }
-    let pieces = buffer
-        .chunks
+    let pieces = chunks
         .iter()
         .zip(0..)
         .filter_map(|(chunk, sequence)| {

@@ -13,7 +13,7 @@ use crate::compact::run::stand_alone;
 use crate::error::ReadError;
 use crate::index::{Selection, SeriesId, Walk};
 use crate::layout::same_field;
-use crate::memtable::{IdMap, SeriesBuffer, ShardBuffer};
+use crate::memtable::{Chunk, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tombstone::{Masked, Masks, hides_all};
 use crate::tsm::{FilePiece, Packs, TsmFile};
@@ -23,7 +23,7 @@ use crate::tsm::{FilePiece, Packs, TsmFile};
 pub(super) struct ShardSnapshot {
     pub(super) files: Vec<Arc<TsmFile>>,
     pub(super) frozen: Option<Arc<ShardBuffer>>,
-    pub(super) active: IdMap<Arc<SeriesBuffer>>,
+    pub(super) active: ShardBuffer,
 }
 
 /// What a scan or a question about the schema looks at.
@@ -52,7 +52,7 @@ impl Snapshot {
             .map(|shard| ShardSnapshot {
                 files: shard.files.clone(),
                 frozen: shard.frozen.clone(),
-                active: of_series(&shard.active, &wanted),
+                active: shard.active.snapshot(&wanted),
             })
             .collect();
         Self { selection, series: bucket.index.walk(&wanted), shards, masks }
@@ -70,7 +70,7 @@ impl Snapshot {
                     file.fields_of(&series).filter(left).for_each(|f| visit(&f.name));
                 }
             }
-            for chunk in shard.buffers(id).flat_map(|b| &b.chunks) {
+            for chunk in shard.memory(id) {
                 let hidden = mask.hidden(chunk.masked_from(), chunk.times());
                 let left = |f: &&FieldDef| !hides_all(&hidden, chunk.times(), Some(&f.name));
                 chunk.layout().fields.iter().filter(left).for_each(|f| visit(&f.name));
@@ -100,18 +100,9 @@ impl Snapshot {
 
 impl ShardSnapshot {
     /// The memtable's rows of a series, oldest first.
-    pub(super) fn buffers(&self, id: SeriesId) -> impl Iterator<Item = &Arc<SeriesBuffer>> {
-        let frozen = self.frozen.as_ref().and_then(|f| f.series.get(&id));
-        frozen.into_iter().chain(self.active.get(&id))
-    }
-}
-
-fn of_series(buffer: &ShardBuffer, wanted: &RoaringBitmap) -> IdMap<Arc<SeriesBuffer>> {
-    if (buffer.series.len() as u64) < wanted.len() {
-        let held = buffer.series.iter().filter(|(id, _)| wanted.contains(**id));
-        held.map(|(id, series)| (*id, Arc::clone(series))).collect()
-    } else {
-        wanted.iter().filter_map(|id| Some((id, Arc::clone(buffer.series.get(&id)?)))).collect()
+    pub(super) fn memory(&self, id: SeriesId) -> impl Iterator<Item = Arc<Chunk>> {
+        let frozen = self.frozen.iter().flat_map(move |frozen| frozen.chunks(id));
+        frozen.chain(self.active.chunks(id))
     }
 }
 
@@ -284,9 +275,9 @@ impl Scan {
             file.fields_of(&series).for_each(&mut add);
             in_files.push((file, series));
         }
-        let chunks = shard.buffers(id).flat_map(|b| &b.chunks).zip(0..);
+        let chunks = shard.memory(id).zip(0..);
         for (chunk, sequence) in chunks.filter(|(chunk, _)| chunk.rows() > 0 && overlaps(chunk.times())) {
-            let piece = SeriesPiece::Memory(MemoryPiece { chunk: Arc::clone(chunk), sequence });
+            let piece = SeriesPiece::Memory(MemoryPiece { chunk: Arc::clone(&chunk), sequence });
             if let Some(piece) = Masked::new(piece, mask.hidden(chunk.masked_from(), chunk.times())) {
                 chunk.layout().fields.iter().for_each(&mut add);
                 pieces.push(piece);

@@ -201,8 +201,8 @@ impl Bucket {
     pub(super) fn forget_gone(&mut self, id: ShardId) {
         let Some(at) = self.shards.iter().position(|s| s.id == id) else { return };
         let shard = &mut self.shards[at];
-        let mut held: RoaringBitmap = shard.active.series.keys().copied().collect();
-        held.extend(shard.frozen.iter().flat_map(|f| f.series.keys().copied()));
+        let mut held: RoaringBitmap = shard.active.ids().collect();
+        held.extend(shard.frozen.iter().flat_map(|f| f.ids()));
         shard.files.iter().for_each(|file| held |= &file.presence);
         let gone = std::mem::replace(&mut shard.presence, held) - &shard.presence;
         if shard.files.is_empty() && shard.active.is_empty() && shard.frozen.is_none() {

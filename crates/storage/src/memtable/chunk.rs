@@ -88,9 +88,11 @@ impl Chunk {
         if self.masked_from < source.masked_from {
             return 0;
         }
-        let fits = Arc::ptr_eq(&self.layout, source.layout)
-            || source.layout.fields.iter().all(|f| self.layout.position(f).is_some());
-        if fits && self.text.len() < TEXT_BYTES_MAX { ROWS_MAX.saturating_sub(self.rows) } else { 0 }
+        if self.layout.has_all(source.layout) && self.text.len() < TEXT_BYTES_MAX {
+            ROWS_MAX.saturating_sub(self.rows)
+        } else {
+            0
+        }
     }
 
     /// The layout of the chunk that follows this one when rows of `source` come: all fields of both, so that a
@@ -106,45 +108,33 @@ impl Chunk {
         layouts.intern(&fields)
     }
 
+    /// A chunk of rows that were written by [`write_rows`]; they have no text.
+    pub(super) fn of_words(layout: Arc<Layout>, masked_from: u64, words: &[u64]) -> Self {
+        let mut this = Self::new(layout, masked_from);
+        this.words = words.to_vec();
+        this.take_times(0);
+        this
+    }
+
     /// Appends rows. The caller has asked [`Chunk::room`].
     pub(crate) fn append(&mut self, source: &Source<'_>, rows: Range<usize>) {
-        let stride = self.layout.stride();
-        let width = self.layout.fields.len();
         let start = self.words.len();
-        self.words.resize(start + rows.len() * stride, 0);
-        let new = &mut self.words[start..];
-        self.rows += rows.len();
+        self.words.resize(start + rows.len() * self.layout.stride(), 0);
+        write_rows(&mut self.words[start..], &self.layout, source, rows, &mut self.text);
+        self.take_times(start);
+    }
 
+    /// Takes note of the rows from a word on.
+    fn take_times(&mut self, start: usize) {
         let mut last = if start == 0 { i64::MIN } else { self.max_time };
-        for (row, &time) in new.chunks_exact_mut(stride).zip(&source.times[rows.clone()]) {
-            row[0] = time.cast_unsigned();
+        for row in self.words[start..].chunks_exact(self.layout.stride()) {
+            let time = row[0].cast_signed();
             self.ascending &= time > last;
             last = last.max(time);
             self.min_time = self.min_time.min(time);
+            self.rows += 1;
         }
         self.max_time = self.max_time.max(last);
-
-        let same = Arc::ptr_eq(&self.layout, source.layout);
-        for (i, column) in source.columns.iter().enumerate() {
-            let field = if same {
-                i
-            } else {
-                self.layout.position(&source.layout.fields[i]).expect("room() saw the field")
-            };
-            let slots = new.chunks_exact_mut(stride);
-            put_values(slots, 1 + field, column, rows.clone(), &mut self.text);
-            let (word, bit) = (1 + width + field / 64, 1_u64 << (field % 64));
-            match &column.valid {
-                None => new.chunks_exact_mut(stride).for_each(|row| row[word] |= bit),
-                Some(valid) => {
-                    for (row, i) in new.chunks_exact_mut(stride).zip(rows.clone()) {
-                        if valid.get(i) {
-                            row[word] |= bit;
-                        }
-                    }
-                }
-            }
-        }
     }
 
     /// The rows in ascending time, each time once (later rows win, field by field), with the wanted fields.
@@ -189,6 +179,41 @@ impl Chunk {
         let valid = (count < self.rows).then(|| valid().collect::<Bitmap>());
         debug_assert_eq!(values.column_type(), ColumnType::Field(field_type));
         Some(Column { values, valid })
+    }
+}
+
+/// Writes rows with the fields of a layout, which has all of the source's, into words that are zero.
+pub(super) fn write_rows(
+    words: &mut [u64],
+    layout: &Arc<Layout>,
+    source: &Source<'_>,
+    rows: Range<usize>,
+    text: &mut String,
+) {
+    let stride = layout.stride();
+    let width = layout.fields.len();
+    for (row, &time) in words.chunks_exact_mut(stride).zip(&source.times[rows.clone()]) {
+        row[0] = time.cast_unsigned();
+    }
+    let same = Arc::ptr_eq(layout, source.layout);
+    for (i, column) in source.columns.iter().enumerate() {
+        let field = if same {
+            i
+        } else {
+            layout.position(&source.layout.fields[i]).expect("the layout has all fields")
+        };
+        put_values(words.chunks_exact_mut(stride), 1 + field, column, rows.clone(), text);
+        let (word, bit) = (1 + width + field / 64, 1_u64 << (field % 64));
+        match &column.valid {
+            None => words.chunks_exact_mut(stride).for_each(|row| row[word] |= bit),
+            Some(valid) => {
+                for (row, i) in words.chunks_exact_mut(stride).zip(rows.clone()) {
+                    if valid.get(i) {
+                        row[word] |= bit;
+                    }
+                }
+            }
+        }
     }
 }
 
