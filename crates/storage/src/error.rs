@@ -27,7 +27,7 @@ pub enum Damage {
     #[error("not a file of this kind")]
     Magic,
     /// Written by a newer version of this program.
-    #[error("format version {0} is newer than this program understands")]
+    #[error("format version {0} is not one that this program reads")]
     Version(u16),
 }
 
