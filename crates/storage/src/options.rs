@@ -7,10 +7,15 @@ pub struct Options {
     pub memtable_bytes_max: usize,
     /// A flush starts when the oldest row in the memtable is older than this.
     pub memtable_age_ms_max: u64,
-    /// Files of one level in a shard that start a merge into the next level.
+    /// Flushed files of a shard that are merged when they have [`Self::compaction_bytes_min`] together, and dense ones
+    /// that are merged when they are small.
     pub compaction_files_min: usize,
     /// Most files that one merge reads. Bounds its memory: a page per file and column, and one output chunk.
     pub compaction_files_max: usize,
+    /// Bytes that flushed files must have together to be merged while they are few.
+    pub compaction_bytes_min: u64,
+    /// Most bytes that one merge reads, unless one file has more. Bounds its time and the disk that it reserves.
+    pub compaction_bytes_max: u64,
     /// A shard whose time is over and that got no file for this long is rewritten densely, once.
     pub cold_after_ms: u64,
     /// pco level of flushed files (0 to 12).
@@ -36,8 +41,10 @@ impl Options {
     pub const STANDARD: Self = Self {
         memtable_bytes_max: 64 << 20,
         memtable_age_ms_max: 600_000,
-        compaction_files_min: 4,
-        compaction_files_max: 16,
+        compaction_files_min: 8,
+        compaction_files_max: 32,
+        compaction_bytes_min: 4 << 20,
+        compaction_bytes_max: 2 << 30,
         cold_after_ms: 600_000,
         flush_compression_level: 4,
         dense_compression_level: 8,

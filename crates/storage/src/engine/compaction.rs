@@ -26,6 +26,7 @@ use crate::manifest::{AppendError, Edit, FileEntry};
 use crate::options::Options;
 use crate::tombstone::Masks;
 use crate::tsm::TsmFile;
+use crate::tsm::format::Density;
 
 /// What the scheduling remembers.
 #[derive(Debug, Default)]
@@ -200,7 +201,10 @@ impl Inner {
         }
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
-        let effort = Effort::Dense(self.options.dense_compression_level);
+        let effort = match plan.density {
+            Density::Fast => Effort::Fast(self.options.flush_compression_level),
+            Density::Dense => Effort::Dense(self.options.dense_compression_level),
+        };
         let sources = Inputs { files: &inputs, keys: &keys, masks: &masks };
         let written = run(&*self.vfs, &sources, &path, plan.density, effort, || {
             self.is_closing() || self.fatal.get().is_some()

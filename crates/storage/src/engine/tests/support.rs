@@ -64,6 +64,7 @@ pub(super) const OPTIONS: Options = Options {
     memtable_bytes_max: 40_000,
     compaction_files_min: 3,
     compaction_files_max: 4,
+    compaction_bytes_min: 0,
     disk_reserve_bytes: 0,
     manifest_bytes_max: 4_000,
     ..Options::STANDARD
