@@ -1,7 +1,7 @@
 //! The memtable: rows that are applied and not yet flushed, per shard and series.
 //!
-//! A series with a few rows of numbers has them in a slab that the shard's series share: 24 bytes and its rows. With
-//! more it has chunks of its own. Slab and chunks are held by `Arc` and changed by copy-on-write: a scan keeps what it
+//! A series with a few full rows of numbers has them in a slab that the shard's series share: 24 bytes and its rows.
+//! With more it has chunks of its own. Slab and chunks are held by `Arc` and changed by copy-on-write: a scan keeps what it
 //! saw by cloning pointers, and an append copies at most one chunk (up to [`chunk::ROWS_MAX`] rows) or one block of
 //! the slab when someone still looks at it. Freezing a shard's buffer for a flush moves one pointer.
 
@@ -55,7 +55,7 @@ struct SeriesBuffer {
 /// How the rows of a series are held.
 #[derive(Debug, Clone, Copy)]
 enum Held {
-    /// A few rows of numbers: in the slab.
+    /// A few rows of numbers, none of which lacks a field: in the slab.
     Few { place: u32, kind: u16, rows: u8, capacity: u8 },
     /// Chunks: place in `ShardBuffer::many`.
     Many(u32),
@@ -139,18 +139,17 @@ impl ShardBuffer {
 
     /// Holds the first rows of a series in the slab, if they are few.
     fn begin_few(&mut self, source: &Source<'_>, rows: &Range<usize>) -> Option<Held> {
-        let stride = source.layout.stride();
-        if !is_few(rows.len(), stride) || source.layout.has_text() {
+        let stride = few_stride(source.layout);
+        if !is_few(rows.len(), stride) || !is_full(source, rows) {
             return None;
         }
-        let capacity = rows.len().next_power_of_two();
+        // Most series that have one row get a second.
+        let capacity = rows.len().next_power_of_two().max(2);
         let capacity = if is_few(capacity, stride) { capacity } else { rows.len() };
         let kind = self.kind_of(source)?;
         let place = self.few.take(capacity * stride)?;
         self.bytes += capacity * stride * size_of::<u64>();
-        let words = self.few.get_mut(place, rows.len() * stride);
-        words.fill(0);
-        chunk::write_rows(words, source.layout, source, rows.clone(), &mut String::new());
+        chunk::write_full_rows(self.few.get_mut(place, rows.len() * stride), source, rows.clone());
         Some(Held::Few { place, kind, rows: small(rows.len()), capacity: small(capacity) })
     }
 
@@ -158,11 +157,12 @@ impl ShardBuffer {
     fn append_few(&mut self, few: Held, source: &Source<'_>, rows: &Range<usize>) -> Option<Held> {
         let Held::Few { mut place, kind, rows: before, mut capacity } = few else { return None };
         let of_kind = self.kinds.get(usize::from(kind))?;
-        let layout = Arc::clone(&of_kind.layout);
-        let stride = layout.stride();
+        let stride = few_stride(&of_kind.layout);
         let len = usize::from(before) + rows.len();
-        let fits = of_kind.masked_from >= source.masked_from && layout.has_all(source.layout);
-        if !fits || !is_few(len, stride) || source.layout.has_text() {
+        let same =
+            Arc::ptr_eq(&of_kind.layout, source.layout) || of_kind.layout.fields == source.layout.fields;
+        let fits = same && of_kind.masked_from >= source.masked_from;
+        if !fits || !is_few(len, stride) || !is_full(source, rows) {
             return None;
         }
         if len > usize::from(capacity) {
@@ -177,13 +177,12 @@ impl ShardBuffer {
         }
         let words = self.few.get_mut(place, len * stride);
         let (_, new) = words.split_at_mut(usize::from(before) * stride);
-        new.fill(0);
-        chunk::write_rows(new, &layout, source, rows.clone(), &mut String::new());
+        chunk::write_full_rows(new, source, rows.clone());
         Some(Held::Few { place, kind, rows: small(len), capacity })
     }
 
     fn give_back(&mut self, place: u32, kind: u16, capacity: u8) {
-        let words = usize::from(capacity) * self.kinds[usize::from(kind)].layout.stride();
+        let words = usize::from(capacity) * few_stride(&self.kinds[usize::from(kind)].layout);
         self.few.give_back(place, words);
         self.bytes -= words * size_of::<u64>();
     }
@@ -238,8 +237,8 @@ impl ShardBuffer {
 
     fn chunk_of(&self, place: u32, kind: u16, rows: u8) -> Chunk {
         let Kind { layout, masked_from } = &self.kinds[usize::from(kind)];
-        let words = self.few.get(place, usize::from(rows) * layout.stride());
-        Chunk::of_words(Arc::clone(layout), *masked_from, words)
+        let words = self.few.get(place, usize::from(rows) * few_stride(layout));
+        Chunk::of_full_rows(Arc::clone(layout), *masked_from, words)
     }
 
     /// The rows of a series in chunks by order of arrival; none when it has none.
@@ -279,6 +278,17 @@ impl ShardBuffer {
         let old = std::mem::take(&mut self.series).into_iter();
         self.series = old.filter_map(|(id, held)| Some((renumbering.stored(id)?, held))).collect();
     }
+}
+
+/// Words of a row in the slab: time and values. Every row has all fields of its kind.
+fn few_stride(layout: &Layout) -> usize {
+    1 + layout.fields.len()
+}
+
+/// Whether rows are numbers and lack no field.
+fn is_full(source: &Source<'_>, rows: &Range<usize>) -> bool {
+    let has_all = |column: &&Column| column.valid.as_ref().is_none_or(|v| rows.clone().all(|i| v.get(i)));
+    !source.layout.has_text() && source.columns.iter().all(has_all)
 }
 
 fn is_few(rows: usize, stride: usize) -> bool {

@@ -108,10 +108,19 @@ impl Chunk {
         layouts.intern(&fields)
     }
 
-    /// A chunk of rows that were written by [`write_rows`]; they have no text.
-    pub(super) fn of_words(layout: Arc<Layout>, masked_from: u64, words: &[u64]) -> Self {
+    /// A chunk of rows of [`write_full_rows`].
+    pub(super) fn of_full_rows(layout: Arc<Layout>, masked_from: u64, words: &[u64]) -> Self {
         let mut this = Self::new(layout, masked_from);
-        this.words = words.to_vec();
+        let width = this.layout.fields.len();
+        let rows = words.len() / (1 + width);
+        this.words.reserve_exact(rows * this.layout.stride());
+        for row in words.chunks_exact(1 + width) {
+            this.words.extend_from_slice(row);
+            this.words.extend((0..width.div_ceil(64)).map(|word| match width - word * 64 {
+                64.. => u64::MAX,
+                bits => (1 << bits) - 1,
+            }));
+        }
         this.take_times(0);
         this
     }
@@ -182,8 +191,19 @@ impl Chunk {
     }
 }
 
+/// Writes rows of numbers that have all fields of the source, and no others, without presence bits.
+pub(super) fn write_full_rows(words: &mut [u64], source: &Source<'_>, rows: Range<usize>) {
+    let stride = 1 + source.columns.len();
+    for (row, &time) in words.chunks_exact_mut(stride).zip(&source.times[rows.clone()]) {
+        row[0] = time.cast_unsigned();
+    }
+    for (at, column) in (1..).zip(source.columns) {
+        put_values(words.chunks_exact_mut(stride), at, column, rows.clone(), &mut String::new());
+    }
+}
+
 /// Writes rows with the fields of a layout, which has all of the source's, into words that are zero.
-pub(super) fn write_rows(
+fn write_rows(
     words: &mut [u64],
     layout: &Arc<Layout>,
     source: &Source<'_>,
