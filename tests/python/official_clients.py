@@ -95,6 +95,29 @@ class Client2(unittest.TestCase):
         frames = frame if isinstance(frame, list) else [frame]
         self.assertEqual(sum(int(f["_value"].sum()) for f in frames), 3600)
 
+    def test_deletes(self):
+        points = [Point("gone").tag("host", f"h{i % 2}").field("v", i).time(START + timedelta(hours=i)) for i in range(6)]
+        self.client.write_api(write_options=SYNCHRONOUS).write("metrics", "acme", points)
+        api = self.client.delete_api()
+
+        def left():
+            tables = self.client.query_api().query(
+                'from(bucket: "metrics") |> range(start: 2024-01-01T00:00:00Z, stop: 2024-01-02T00:00:00Z)'
+                ' |> filter(fn: (r) => r._measurement == "gone")'
+            )
+            return sorted(record.get_value() for table in tables for record in table.records)
+
+        api.delete(START, START + timedelta(hours=2), '_measurement="gone" AND host="h0"', bucket="metrics", org="acme")
+        self.assertEqual(left(), [1, 3, 4, 5])
+        api.delete("2024-01-01T03:00:00Z", "2024-01-02T00:00:00Z", '_measurement="gone"', bucket="metrics")
+        self.assertEqual(left(), [1])
+        api.delete("1970-01-01T00:00:00Z", datetime.now(timezone.utc), '_measurement="gone"', bucket="metrics")
+        self.assertEqual(left(), [])
+        with self.assertRaises(ApiException) as caught:
+            api.delete(START, START, "v > 5", bucket="metrics", org="acme")
+        self.assertEqual(caught.exception.status, 400)
+        self.assertIn("invalid operator", str(caught.exception.body))
+
     def test_errors_are_the_clients_own(self):
         with self.assertRaises(InfluxDBError) as caught:
             self.client.write_api(write_options=SYNCHRONOUS).write("nowhere", "acme", "m v=1")

@@ -248,6 +248,7 @@ fn push_record(batch: &mut Batch, change: &Change) {
             batch.push(Op::Delete(key));
             batch.push(Op::DeletePrefix(prefix));
         }
+        Record::RemovePrefix(prefix) => batch.push(Op::DeletePrefix(prefix)),
     }
 }
 

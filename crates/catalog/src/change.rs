@@ -32,7 +32,14 @@ pub enum Change {
     PutDbrp(Dbrp),
     /// A mapping goes.
     DropDbrp(DbrpId),
-    /// The type of a field. Never changes once put.
+    /// A measurement goes, with the types of its fields.
+    DropMeasurement {
+        /// The bucket.
+        bucket: BucketId,
+        /// The measurement.
+        measurement: String,
+    },
+    /// The type of a field. Changes only after its measurement went.
     PutField {
         /// The bucket.
         bucket: BucketId,

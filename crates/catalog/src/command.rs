@@ -135,6 +135,14 @@ pub enum Command {
         /// The fields.
         fields: Vec<FieldSpec>,
     },
+    /// Forgets measurements of a bucket with the types of their fields: their last points were deleted. The next
+    /// writer fixes the types anew.
+    ForgetMeasurements {
+        /// The bucket.
+        bucket: BucketId,
+        /// The measurements; those that are unknown do not matter.
+        measurements: Vec<String>,
+    },
 }
 
 /// A field and the type that a writer wants for it.

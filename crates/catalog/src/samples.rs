@@ -191,7 +191,7 @@ impl Commands {
     pub(crate) fn next(&mut self) -> Command {
         let name = self.name().to_owned();
         let text = self.pick(&["", "text"]).to_owned();
-        match self.below(22) {
+        match self.below(23) {
             0 => bootstrap(),
             1 => set_up(),
             2 | 3 => {
@@ -243,6 +243,10 @@ impl Commands {
                 Command::CreateDbrp { dbrp: dbrp(self.id(), self.id(), self.id(), database, policy, default) }
             }
             20 => Command::DeleteDbrp { id: dbrp_id(self.id()) },
+            21 => Command::ForgetMeasurements {
+                bucket: bucket_id(self.id()),
+                measurements: vec![self.pick(&["cpu", "mem", "none", ""]).to_owned()],
+            },
             _ => Command::RegisterFields { bucket: bucket_id(self.id()), fields: self.fields() },
         }
     }

@@ -284,6 +284,14 @@ impl State {
             Change::DropDbrp(id) => {
                 self.dbrps.remove(&id);
             }
+            Change::DropMeasurement { bucket, measurement } => {
+                if let Some(measurements) = self.schema.get_mut(&bucket) {
+                    measurements.remove(&measurement);
+                    if measurements.is_empty() {
+                        self.schema.remove(&bucket);
+                    }
+                }
+            }
             Change::PutField { bucket, measurement, field, field_type } => {
                 let measurements = self.schema.entry(bucket).or_default();
                 measurements.entry(measurement).or_default().insert(field, field_type);

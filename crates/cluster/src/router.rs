@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::CatalogError;
 use futures::future::join_all;
-use model::{Batch, Bitmap, BucketId, PartitionId, PartitionOp, Timestamp};
+use model::{Batch, Bitmap, BucketId, Deletion, PartitionId, PartitionOp, Timestamp, predicate};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::cluster::Cluster;
 use crate::error::ProposeError;
@@ -31,6 +32,9 @@ pub enum RouteError {
     /// The bucket does not exist.
     #[error("bucket not found")]
     BucketNotFound,
+    /// The predicate of a delete is too large.
+    #[error(transparent)]
+    Predicate(#[from] predicate::codec::CodecError),
     /// Nothing was written; the same request may succeed later.
     #[error("{0}")]
     Unavailable(String),
@@ -72,13 +76,15 @@ pub(crate) struct Refused {
 pub struct Router {
     cluster: Arc<Cluster>,
     metrics: Arc<RouterMetrics>,
+    /// Held by every write from the check of its types to its end.
+    types: RwLock<()>,
 }
 
 impl Router {
     /// A router of a node.
     #[must_use]
     pub fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, metrics: Arc::default() }
+        Self { cluster, metrics: Arc::default(), types: RwLock::default() }
     }
 
     /// The counters.
@@ -93,6 +99,7 @@ impl Router {
     /// # Errors
     /// See [`RouteError`].
     pub async fn write(&self, mut batch: Batch) -> Result<(), RouteError> {
+        let _types = self.types.read().await;
         let expired = self.admit_times(&mut batch).await?;
         let refused = fields::resolve(&self.cluster, &self.metrics, &mut batch).await?;
         self.metrics.points_beyond_retention.fetch_add(expired.points as u64, Ordering::Relaxed);
@@ -105,6 +112,24 @@ impl Router {
             None => Ok(()),
             Some(message) => Err(RouteError::Partial { message, dropped: expired.points + refused.points }),
         }
+    }
+
+    /// Deletes what was written before, in all partitions.
+    ///
+    /// # Errors
+    /// See [`RouteError`]; doing it again is harmless, but for what is written meanwhile.
+    pub async fn delete(&self, deletion: Deletion) -> Result<(), RouteError> {
+        predicate::codec::encode(&deletion.predicate)?;
+        if deletion.range.is_empty() {
+            return Ok(());
+        }
+        self.everywhere(&PartitionOp::Delete(deletion)).await
+    }
+
+    /// Waits until no write through this router is under way, and holds further ones back: types of fields may be
+    /// forgotten meanwhile.
+    pub async fn hold_writes(&self) -> RwLockWriteGuard<'_, ()> {
+        self.types.write().await
     }
 
     /// Drops the shards of a bucket that end before a time, in all partitions.

@@ -272,6 +272,7 @@ impl From<WriteError> for ApiError {
                 Self::new(Code::Unprocessable, format!("failure writing points to database: {partial}"))
             }
             WriteError::BucketNotFound => Self::not_found("bucket not found"),
+            WriteError::Invalid(message) => Self::invalid(message),
             WriteError::Unavailable(unavailable) => unavailable.into(),
             WriteError::Overloaded { message, retry_after } => {
                 Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, message) }

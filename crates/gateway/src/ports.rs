@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalog::{CatalogError, Command, Response};
-use model::{Batch, BucketId, Frame, OrgId, Timestamp};
+use model::{Batch, BucketId, Deletion, Frame, OrgId, Timestamp};
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,6 +47,9 @@ pub enum WriteError {
     /// The bucket is gone.
     #[error("bucket not found")]
     BucketNotFound,
+    /// What was asked is too large to be done; the text says what.
+    #[error("{0}")]
+    Invalid(String),
     /// See [`Unavailable`].
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -63,10 +66,13 @@ pub enum WriteError {
     Catalog(#[from] CatalogError),
 }
 
-/// Writes points: field types, retention, split by partition, Raft. Returns after commit and apply everywhere.
+/// Writes and deletes points: field types, retention, split by partition, Raft. Returns after commit and apply
+/// everywhere.
 pub trait WritePort: Send + Sync + 'static {
     /// Writes a batch whose fields may still conflict with the catalog's types.
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>>;
+    /// Deletes what was written before.
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>>;
 }
 
 /// Set when the client has gone or the deadline has passed; queries look at it at every block.
@@ -154,10 +160,12 @@ pub struct InfluxqlRequest {
     pub retention_policy: Option<String>,
     /// Bound parameters (`params`), a JSON object's members.
     pub params: Vec<(String, InfluxqlParam)>,
-    /// Whether the request may change data (POST); a reading GET still runs it, with a warning.
+    /// The request came by GET: statements that change something run, with a warning.
     pub read_only: bool,
     /// Which buckets the caller may read; `None` is all of the organization.
     pub readable: Option<Vec<BucketId>>,
+    /// Which buckets the caller may write to, and so delete from; `None` is all of the organization.
+    pub writable: Option<Vec<BucketId>>,
     /// Whether the caller may create databases.
     pub may_create: bool,
     /// Stops the query.

@@ -45,6 +45,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v2/signout", post(v2::session::sign_out))
         .route("/api/v2/write", post(v2::write::post))
         .route("/api/v2/query", post(v2::query::post))
+        .route("/api/v2/delete", post(v2::delete::post))
         .route("/api/v2/me", get(v2::users::me))
         .route("/api/v2/me/password", axum::routing::put(v2::users::set_my_password))
         .route("/api/v2/users", get(v2::users::list).post(v2::users::create))

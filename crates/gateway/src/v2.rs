@@ -3,6 +3,7 @@
 pub(crate) mod authorizations;
 pub(crate) mod buckets;
 pub(crate) mod dbrps;
+pub(crate) mod delete;
 pub(crate) mod dialect;
 pub(crate) mod externs;
 pub(crate) mod lookup;

@@ -4,6 +4,7 @@
 //! flows from the gateway inwards, and no part knows who calls it.
 
 pub mod config;
+mod deletes;
 mod error;
 mod lock;
 mod maintenance;

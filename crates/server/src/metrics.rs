@@ -78,6 +78,15 @@ pub(crate) fn write(
         sum(|s| s.memtable_bytes as u64),
     );
     one(out, "tidemark_storage_series", "gauge", "Series, over all buckets.", "", sum(|s| s.series));
+    let name = "tidemark_storage_tombstones";
+    one(
+        out,
+        name,
+        "gauge",
+        "Deletes whose rows still wait to be left out of files.",
+        "",
+        sum(|s| s.tombstones as u64),
+    );
     one(out, "tidemark_storage_shards", "gauge", "Shards.", "", sum(|s| s.shards as u64));
     one(out, "tidemark_storage_files", "gauge", "Live TSM files.", "", sum(|s| s.files as u64));
     one(out, "tidemark_storage_file_bytes", "gauge", "Bytes of live TSM files.", "", sum(|s| s.file_bytes));

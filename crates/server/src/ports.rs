@@ -10,8 +10,9 @@ use cluster::{Cluster, ProposeError, RouteError, Router};
 use gateway::ports::{
     BoxFuture, CatalogPort, MaintenancePort, StatusPort, Unavailable, WriteError, WritePort,
 };
-use model::Batch;
+use model::{Batch, Deletion};
 
+use crate::deletes::Deletes;
 use crate::metrics;
 use crate::partitions::Partitions;
 
@@ -46,12 +47,13 @@ pub(crate) fn unavailable(error: ProposeError) -> Unavailable {
 pub(crate) struct WriteAdapter {
     pub(crate) router: Arc<Router>,
     pub(crate) partitions: Arc<Partitions>,
+    pub(crate) deletes: Deletes,
     /// Bytes of points in memory above which writes are refused.
     pub(crate) memtable_bytes_hard: usize,
 }
 
 /// When to come again after a refusal for want of memory: flushes take about this long.
-const FLUSH_SOON: Duration = Duration::from_secs(1);
+pub(crate) const FLUSH_SOON: Duration = Duration::from_secs(1);
 
 impl WritePort for WriteAdapter {
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
@@ -72,12 +74,17 @@ impl WritePort for WriteAdapter {
             self.router.write(batch).await.map_err(write_error)
         })
     }
+
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(self.deletes.delete(deletion))
+    }
 }
 
-fn write_error(error: RouteError) -> WriteError {
+pub(crate) fn write_error(error: RouteError) -> WriteError {
     match error {
         RouteError::Partial { message, dropped } => WriteError::Partial { message, dropped },
         RouteError::BucketNotFound => WriteError::BucketNotFound,
+        RouteError::Predicate(error) => WriteError::Invalid(error.to_string()),
         RouteError::Unavailable(reason) => Unavailable::TryLater(reason).into(),
         RouteError::OutcomeUnknown(reason) => Unavailable::OutcomeUnknown(reason).into(),
         RouteError::Overloaded(message) => WriteError::Overloaded { message, retry_after: FLUSH_SOON },

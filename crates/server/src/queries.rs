@@ -1,5 +1,5 @@
 //! The gateway's query port: runs Flux and InfluxQL over the data of all partitions, within the limits of the
-//! configuration. CREATE DATABASE makes a bucket.
+//! configuration. CREATE DATABASE makes a bucket; what statements delete goes the way of all deletes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use gateway::ports::{
     QueryPort, SinkClosed,
 };
 use influxql::ast::CreateDatabase;
-use model::{BucketId, Clock, DbrpId, OrgId};
-use query::influxql::{InfluxqlContext, Item, run_influxql};
+use model::{BucketId, Clock, DbrpId, Deletion, OrgId};
+use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
 use query::{CatalogView, Limits, Stopped};
 use tokio::runtime::Handle;
 
+use crate::deletes::Deletes;
 use crate::ports::unavailable;
 use crate::source::LocalSource;
 
@@ -24,6 +25,7 @@ use crate::source::LocalSource;
 pub(crate) struct QueryAdapter {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) source: LocalSource,
+    pub(crate) deletes: Deletes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     /// For proposals from a thread that may block.
@@ -86,14 +88,7 @@ impl QueryPort for QueryAdapter {
         self.barrier()?;
         let params: Vec<_> =
             request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
-        let may_create = request.may_create;
-        let create_database = |statement: &CreateDatabase| {
-            if may_create {
-                self.create_database(request.org, statement)
-            } else {
-                Err("insufficient permissions to create a database".to_owned())
-            }
-        };
+        let effects = Changes { adapter: self, org: request.org, may_create: request.may_create };
         let context = InfluxqlContext {
             catalog: &View(&self.cluster),
             source: &self.source,
@@ -104,10 +99,11 @@ impl QueryPort for QueryAdapter {
             now: self.clock.now(),
             clock: self.clock.as_ref(),
             readable: request.readable.as_deref(),
+            writable: request.writable.as_deref(),
             read_only: request.read_only,
             limits: self.limits,
             cancelled: &cancelled,
-            create_database: &create_database,
+            effects: &effects,
         };
         let result = run_influxql(&request.query, &context, &mut |item| {
             sink(match item {
@@ -124,6 +120,32 @@ impl QueryPort for QueryAdapter {
             .map_err(|SinkClosed| Stopped)
         });
         result.map_err(query_error)
+    }
+}
+
+/// What the statements of one request may change.
+struct Changes<'a> {
+    adapter: &'a QueryAdapter,
+    org: OrgId,
+    may_create: bool,
+}
+
+impl Effects for Changes<'_> {
+    fn create_database(&self, statement: &CreateDatabase) -> Result<(), String> {
+        if self.may_create {
+            self.adapter.create_database(self.org, statement)
+        } else {
+            Err("insufficient permissions to create a database".to_owned())
+        }
+    }
+
+    fn delete(&self, deletion: Deletion) -> Result<(), String> {
+        let done = self.adapter.runtime.block_on(self.adapter.deletes.delete(deletion));
+        done.map_err(|error| error.to_string())
+    }
+
+    fn drop_database(&self, name: &str) -> Result<(), String> {
+        self.adapter.drop_database(self.org, name)
     }
 }
 
@@ -181,6 +203,30 @@ impl QueryAdapter {
                 bucket,
             };
             self.propose(Command::CreateDbrp { dbrp })?;
+        }
+        Ok(())
+    }
+
+    /// Drops the buckets that are named after a database, with all that they hold, and its other mappings.
+    fn drop_database(&self, org: OrgId, name: &str) -> Result<(), String> {
+        let prefix = format!("{name}/");
+        let (buckets, mappings) = {
+            let state = self.cluster.catalog().read();
+            let own = state.buckets_of(org).filter(|b| b.name == name || b.name.starts_with(&prefix));
+            let buckets: Vec<BucketId> = own.map(|b| b.id).collect();
+            let others = state.dbrps(org).filter(|d| d.database == name && !buckets.contains(&d.bucket));
+            let mappings: Vec<DbrpId> = others.map(|d| d.id).collect();
+            (buckets, mappings)
+        };
+        for id in mappings {
+            self.propose(Command::DeleteDbrp { id })?;
+        }
+        for id in buckets {
+            self.propose(Command::DeleteBucket { id })?;
+            // What this misses, maintenance finds.
+            if let Err(error) = self.runtime.block_on(self.deletes.router.drop_bucket(id)) {
+                tracing::warn!(bucket = %id, %error, "the data of a dropped bucket is dropped later");
+            }
         }
         Ok(())
     }

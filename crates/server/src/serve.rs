@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::{Config, LogLane, Resolved};
+use crate::deletes::Deletes;
 use crate::error::ServeError;
 use crate::lock::DirectoryLock;
 use crate::maintenance::Maintenance;
@@ -198,16 +199,23 @@ impl Node {
         let runtime = Handle::current();
         let source =
             LocalSource::new(Arc::clone(&self.partitions), Arc::clone(&self.cluster), runtime.clone());
+        let deletes = Deletes {
+            cluster: Arc::clone(&self.cluster),
+            router: Arc::clone(&self.router),
+            partitions: Arc::clone(&self.partitions),
+        };
         let ports = Ports {
             catalog: Arc::new(CatalogAdapter(Arc::clone(&self.cluster))),
             write: Arc::new(WriteAdapter {
                 router: Arc::clone(&self.router),
                 partitions: Arc::clone(&self.partitions),
+                deletes: deletes.clone(),
                 memtable_bytes_hard: config.memtable_bytes_max.saturating_mul(HARD_OVER_SOFT).max(16 << 20),
             }),
             query: Arc::new(QueryAdapter {
                 cluster: Arc::clone(&self.cluster),
                 source,
+                deletes,
                 clock: Arc::clone(&self.clock),
                 limits: queries::limits(
                     config.query_memory_bytes,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use disk::SimVfs;
 use model::{
-    Batch, BucketId, Column, FieldDef, FieldSelection, FieldType, LogPosition, PartitionOp, Predicate,
-    ReplicaId, ScanRequest, SeriesKey, SeriesRows, SystemClock, Table, TimeRange, Values,
+    Batch, BucketId, Column, Deletion, FieldDef, FieldSelection, FieldType, LogPosition, PartitionOp,
+    Predicate, ReplicaId, ScanRequest, SeriesKey, SeriesRows, Subject, SystemClock, Table, Test, TimeRange,
+    Timestamp, Values,
 };
 use storage::{Engine, Options, StepJobs};
 
@@ -114,5 +115,54 @@ fn flush_and_scan(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, apply, flush_and_scan);
+fn delete(range: std::ops::Range<i64>, predicate: Predicate) -> PartitionOp {
+    let range = TimeRange::new(Timestamp(range.start), Timestamp(range.end));
+    PartitionOp::Delete(Deletion { bucket: bucket(), range, predicate })
+}
+
+/// Taking a delete, and reading beside deletes: of rows that are read, and of others.
+fn deletes(c: &mut Criterion) {
+    let mut group = c.benchmark_group("deletes");
+    group.sample_size(10);
+    let engine = filled(1_000_000, 1, 2);
+    engine.flush_now().unwrap();
+    let mut index = 2;
+    group.bench_function("apply one by time over 1,000,000 series", |b| {
+        b.iter(|| {
+            index += 1;
+            let end = i64::try_from(index).unwrap();
+            engine.apply(position(index), &delete(0..end, Predicate::TRUE)).unwrap();
+        });
+    });
+    drop(engine);
+
+    let second = 1_000_000_000;
+    let host = |n: i64| Predicate::Compare(Subject::Tag("hostname".into()), Test::Eq(format!("host_{n}")));
+    group.throughput(Throughput::Elements(100 * 8640));
+    for (name, count, times) in [
+        ("scan with no deletes", 0, 0..0),
+        ("scan with 1 delete in a series", 1, 0..100 * second),
+        ("scan with 100 deletes in all series", 100, 0..100 * second),
+        ("scan with 100 deletes outside its time", 100, -100 * second..0),
+    ] {
+        let engine = filled(100, 864, 10);
+        engine.flush_now().unwrap();
+        engine.compact_now().unwrap();
+        for n in 0..count {
+            let index = 10 + usize::try_from(n).unwrap();
+            engine.apply(position(index), &delete(times.clone(), host(n))).unwrap();
+        }
+        let request = ScanRequest {
+            bucket: bucket(),
+            range: TimeRange::ALL,
+            predicate: Predicate::TRUE,
+            fields: FieldSelection::All,
+        };
+        group.bench_function(name, |b| {
+            b.iter(|| engine.scan(&request).unwrap().map(|block| block.unwrap().times.len()).sum::<usize>());
+        });
+    }
+}
+
+criterion_group!(benches, apply, flush_and_scan, deletes);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
-//! The registry of field types: the first writer of a field fixes its type for ever.
+//! The registry of field types: the first writer of a field fixes its type, until the measurement is forgotten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use model::{BucketId, FieldType};
 
@@ -54,6 +54,14 @@ pub(super) fn register(
         outcomes.push(outcome);
     }
     (changes, outcomes)
+}
+
+/// Forgets those of the measurements that are known. Doing it again is done.
+pub(super) fn forget(state: &State, bucket: BucketId, measurements: &[String]) -> Vec<Change> {
+    let known: BTreeSet<&String> =
+        measurements.iter().filter(|measurement| state.has_measurement(bucket, measurement)).collect();
+    let drop = |measurement: &String| Change::DropMeasurement { bucket, measurement: measurement.clone() };
+    known.into_iter().map(drop).collect()
 }
 
 fn has_room(state: &State, bucket: BucketId, added: &Added<'_>, spec: &FieldSpec, limits: &Limits) -> bool {

@@ -87,6 +87,9 @@ fn changes(state: &State, command: &Command, limits: &Limits) -> Result<Vec<Chan
         Command::DeleteAuthorization { id } => access::delete_authorization(state, *id),
         Command::CreateDbrp { dbrp } => buckets::create_dbrp(state, dbrp, limits),
         Command::DeleteDbrp { id } => Ok(buckets::delete_dbrp(state, *id)),
+        Command::ForgetMeasurements { bucket, measurements } => {
+            Ok(fields::forget(state, *bucket, measurements))
+        }
         Command::RegisterFields { .. } => Ok(Vec::new()),
     }
 }

@@ -396,6 +396,26 @@ fn the_first_writer_fixes_a_fields_type() {
 }
 
 #[test]
+fn a_forgotten_measurement_may_come_back_with_other_types() {
+    use FieldOutcome::Has;
+    let mut state = fresh();
+    let register = |state: &mut State, measurement: &str, field_type| {
+        let fields = vec![field(measurement, "a", field_type)];
+        apply(state, &Command::RegisterFields { bucket: bucket_id(1), fields })
+    };
+    register(&mut state, "cpu", FieldType::Float);
+    register(&mut state, "cpu2", FieldType::Float);
+    let measurements = vec!["none".to_owned(), "cpu".to_owned(), "cpu".to_owned()];
+    let forget = Command::ForgetMeasurements { bucket: bucket_id(1), measurements };
+    assert_eq!(apply(&mut state, &forget), Response::Done);
+    assert_eq!(state.measurements(bucket_id(1)).collect::<Vec<_>>(), ["cpu2"]);
+    assert_eq!(apply(&mut state, &forget), Response::Done, "again");
+    let answer = Response::Fields(vec![Has(FieldType::String)]);
+    assert_eq!(register(&mut state, "cpu", FieldType::String), answer);
+    assert_eq!(state.field_type(bucket_id(1), "cpu2", "a"), Some(FieldType::Float));
+}
+
+#[test]
 fn the_registry_stops_at_its_limits_and_still_knows_what_it_has() {
     use FieldOutcome::{Has, LimitReached};
     let limits =

@@ -78,6 +78,12 @@ fn kind(command: &Command) -> Kind {
             bucket: bucket.get(),
             fields: fields.iter().map(field_spec).collect(),
         }),
+        Command::ForgetMeasurements { bucket, measurements } => {
+            Kind::ForgetMeasurements(m::ForgetMeasurements {
+                bucket: bucket.get(),
+                measurements: measurements.clone(),
+            })
+        }
     }
 }
 
@@ -141,6 +147,10 @@ fn command(kind: Kind) -> Result<Command, DecodeError> {
         Kind::RegisterFields(r) => {
             Command::RegisterFields { bucket: convert::bucket_id(r.bucket)?, fields: all(r.fields)? }
         }
+        Kind::ForgetMeasurements(f) => Command::ForgetMeasurements {
+            bucket: convert::bucket_id(f.bucket)?,
+            measurements: f.measurements,
+        },
     })
 }
 

@@ -168,7 +168,7 @@ pub(super) struct Snapshot {
 /// A command of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Command {
-    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17")]
+    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -208,6 +208,8 @@ pub(super) enum Kind {
     DeleteDbrp(u64),
     #[prost(message, tag = "17")]
     RegisterFields(RegisterFields),
+    #[prost(message, tag = "18")]
+    ForgetMeasurements(ForgetMeasurements),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -308,6 +310,14 @@ pub(super) struct RegisterFields {
     pub(super) bucket: u64,
     #[prost(message, repeated, tag = "2")]
     pub(super) fields: Vec<FieldSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ForgetMeasurements {
+    #[prost(fixed64, tag = "1")]
+    pub(super) bucket: u64,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) measurements: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

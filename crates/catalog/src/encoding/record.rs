@@ -31,6 +31,8 @@ pub(crate) enum Record {
     Remove(Vec<u8>),
     /// This key goes, and every key with this prefix.
     RemoveAll(Vec<u8>, Vec<u8>),
+    /// Every key with this prefix goes.
+    RemovePrefix(Vec<u8>),
 }
 
 /// The record of a change.
@@ -47,6 +49,10 @@ pub(crate) fn encode_change(change: &Change) -> Record {
         Change::DropAuthorization(id) => Record::Remove(key(b't', id.get())),
         Change::PutDbrp(dbrp) => Record::Put(key(b'd', dbrp.id.get()), seal(&m::Dbrp::from(dbrp))),
         Change::DropDbrp(id) => Record::Remove(key(b'd', id.get())),
+        // The length before the measurement keeps others out that begin with the same letters.
+        Change::DropMeasurement { bucket, measurement } => {
+            Record::RemovePrefix(field_key(*bucket, measurement, ""))
+        }
         Change::PutField { bucket, measurement, field, field_type } => {
             let value = m::Field { field_type: field_type.code().into() };
             Record::Put(field_key(*bucket, measurement, field), seal(&value))

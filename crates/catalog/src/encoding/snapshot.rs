@@ -15,7 +15,7 @@ const CHECKSUM_BYTES: usize = 32;
 pub(crate) fn encode_snapshot(state: &State) -> Vec<u8> {
     let records = state.changes().filter_map(|change| match encode_change(&change) {
         Record::Put(key, value) => Some(m::KeyValue { key, value }),
-        Record::Remove(_) | Record::RemoveAll(..) => None,
+        Record::Remove(_) | Record::RemoveAll(..) | Record::RemovePrefix(_) => None,
     });
     let mut out = seal(&m::Snapshot { records: records.collect() });
     let checksum = Sha256::digest(&out);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Bucket, BucketKind, Command, Org, Response};
-use model::{FieldType, OrgId, Precision, lineprotocol};
+use model::{FieldType, OrgId, Precision, Predicate, Subject, Test, TimeRange, lineprotocol};
 
 use super::*;
 use crate::cluster::tests::{Bench, empty_catalog};
@@ -138,6 +138,47 @@ async fn a_bucket_that_is_gone_is_said_to_be_gone() {
         let last = applied.applied.lock().last().map(|(_, op)| op.clone());
         assert_eq!(last, Some(PartitionOp::DropBucket { bucket: bucket() }));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_is_one_entry_of_each_partition_and_survives_the_log() {
+    let node = node(None).await;
+    node.write("m,host=a f=1 1").await.unwrap();
+    let predicate = Predicate::Compare(Subject::Tag("host".into()), Test::Eq("a".into()));
+    let range = TimeRange::new(Timestamp(0), Timestamp(5));
+    let deletion = Deletion { bucket: bucket(), range, predicate };
+    node.router.delete(deletion.clone()).await.unwrap();
+    for partition in 0..4 {
+        let applied = node.bench.machine(partition);
+        let last = applied.applied.lock().last().map(|(_, op)| op.clone());
+        assert_eq!(last, Some(PartitionOp::Delete(deletion.clone())));
+    }
+    // Nothing can lie in an empty range; what is too large for the log never reaches it.
+    let entries = |node: &Node| node.bench.machine(0).applied.lock().len();
+    let before = entries(&node);
+    let nothing = TimeRange::new(Timestamp(5), Timestamp(5));
+    node.router.delete(Deletion { range: nothing, ..deletion.clone() }).await.unwrap();
+    let long = Predicate::Compare(Subject::Measurement, Test::Eq("x".repeat(70_000)));
+    let refused = node.router.delete(Deletion { predicate: long, ..deletion }).await;
+    assert!(matches!(refused, Err(RouteError::Predicate(_))), "{refused:?}");
+    assert_eq!(entries(&node), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_wait_while_types_are_forgotten() {
+    let node = node(None).await;
+    node.write("m f=1 1").await.unwrap();
+    let held = node.router.hold_writes().await;
+    let waiting = node.write("m f=2i 2");
+    tokio::pin!(waiting);
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let measurements = vec!["m".to_owned()];
+    let forget = Command::ForgetMeasurements { bucket: bucket(), measurements };
+    assert_eq!(node.cluster.propose_catalog(forget).await.unwrap(), Response::Done);
+    assert_eq!(node.rows(), 1);
+    drop(held);
+    waiting.await.unwrap();
+    assert_eq!(node.rows(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,10 +65,19 @@ impl Grants {
 
     /// The buckets of an organization that may be read; `None` is all of them.
     pub(crate) fn readable(&self, state: &State, org: OrgId) -> Option<Vec<BucketId>> {
-        if self.allow(Action::Read, ResourceType::Buckets, None, Some(org)) {
+        self.buckets(Action::Read, state, org)
+    }
+
+    /// The buckets of an organization that may be written to; `None` is all of them.
+    pub(crate) fn writable(&self, state: &State, org: OrgId) -> Option<Vec<BucketId>> {
+        self.buckets(Action::Write, state, org)
+    }
+
+    fn buckets(&self, action: Action, state: &State, org: OrgId) -> Option<Vec<BucketId>> {
+        if self.allow(action, ResourceType::Buckets, None, Some(org)) {
             return None;
         }
-        let may = |id: BucketId| self.allow(Action::Read, ResourceType::Buckets, Some(id.get()), Some(org));
+        let may = |id: BucketId| self.allow(action, ResourceType::Buckets, Some(id.get()), Some(org));
         Some(state.buckets_of(org).map(|b| b.id).filter(|id| may(*id)).collect())
     }
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use catalog::{Catalog, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use model::{Batch, Clock, LogPosition, ReplicaId, Timestamp};
+use model::{Batch, Clock, Deletion, LogPosition, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -99,7 +99,8 @@ impl CatalogPort for TestCatalog {
 #[derive(Default)]
 pub(crate) struct TestWrite {
     pub(crate) batches: Mutex<Vec<Batch>>,
-    /// The next write fails with this.
+    pub(crate) deletions: Mutex<Vec<Deletion>>,
+    /// The next write or delete fails with this.
     pub(crate) failure: Mutex<Option<WriteError>>,
 }
 
@@ -110,6 +111,16 @@ impl WritePort for TestWrite {
                 return Err(error);
             }
             self.batches.lock().push(batch);
+            Ok(())
+        })
+    }
+
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(async move {
+            if let Some(error) = self.failure.lock().take() {
+                return Err(error);
+            }
+            self.deletions.lock().push(deletion);
             Ok(())
         })
     }

@@ -54,7 +54,8 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let query = script.or_else(|| params.get("q").map(str::to_owned)).filter(|q| !q.trim().is_empty());
     let query = query.ok_or_else(|| ApiError::invalid("missing required parameter \"q\""))?;
     let bound = bound(params.get("params"), params_max)?;
-    let readable = app.look(|state| who.grants.readable(state, org));
+    let (readable, writable) =
+        app.look(|state| (who.grants.readable(state, org), who.grants.writable(state, org)));
     let request = InfluxqlRequest {
         org,
         query,
@@ -63,6 +64,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         params: bound,
         read_only: parts.method != Method::POST,
         readable,
+        writable,
         may_create: who.grants.allow(Action::Write, ResourceType::Buckets, None, Some(org)),
         cancel: crate::ports::CancelToken::default(),
     };

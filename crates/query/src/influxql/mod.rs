@@ -7,6 +7,7 @@
 mod aggregate;
 mod block;
 mod condition;
+mod delete;
 mod execute;
 mod expr;
 mod function;
@@ -23,7 +24,7 @@ mod window;
 
 use influxql::Param;
 use influxql::ast::{CreateDatabase, DropKind, GlobalList, Select, Statement};
-use model::{BucketId, Clock, OrgId, Timestamp};
+use model::{BucketId, Clock, Deletion, OrgId, Timestamp};
 
 pub use execute::Series;
 
@@ -53,14 +54,26 @@ pub struct InfluxqlContext<'a> {
     pub clock: &'a dyn Clock,
     /// Which buckets may be read; `None` is all of the organization.
     pub readable: Option<&'a [BucketId]>,
+    /// Which buckets may be deleted from; `None` is all of the organization.
+    pub writable: Option<&'a [BucketId]>,
     /// The request came by GET: statements that write run, with a warning.
     pub read_only: bool,
     /// Limits of the whole request.
     pub limits: Limits,
     /// Asked at every block whether to stop.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
-    /// Creates a database that does not exist; the error is shown to the client.
-    pub create_database: &'a (dyn Fn(&CreateDatabase) -> Result<(), String> + Sync),
+    /// What statements change.
+    pub effects: &'a dyn Effects,
+}
+
+/// What statements change, done by whoever has the data. Errors are shown to the client.
+pub trait Effects: Sync {
+    /// Creates a database that does not exist.
+    fn create_database(&self, statement: &CreateDatabase) -> Result<(), String>;
+    /// Deletes points; returns when no query sees them any more.
+    fn delete(&self, deletion: Deletion) -> Result<(), String>;
+    /// Drops a database with all that it holds, if it exists.
+    fn drop_database(&self, name: &str) -> Result<(), String>;
 }
 
 impl std::fmt::Debug for InfluxqlContext<'_> {
@@ -95,6 +108,8 @@ pub fn run_influxql(
 ) -> Result<(), Error> {
     let statements = influxql::parse(text, context.params)?;
     let budget = Budget::new(context.limits, context.clock, context.cancelled);
+    let resolver = resolver(context);
+    statements.iter().try_for_each(|statement| delete::authorize(statement, &resolver, context))?;
     let mut failed = false;
     for (n, statement) in statements.iter().enumerate() {
         sink(Item::Statement(n))?;
@@ -120,13 +135,8 @@ pub fn run_influxql(
     Ok(())
 }
 
-fn execute(
-    statement: &Statement,
-    context: &InfluxqlContext<'_>,
-    budget: &Budget<'_>,
-    sink: &mut execute::SeriesSink<'_>,
-) -> Result<(), Error> {
-    let resolver = Resolver {
+fn resolver<'a>(context: &InfluxqlContext<'a>) -> Resolver<'a> {
+    Resolver {
         catalog: context.catalog,
         source: context.source,
         org: context.org,
@@ -134,6 +144,18 @@ fn execute(
         retention_policy: context.retention_policy,
         readable: context.readable,
         now: context.now,
+    }
+}
+
+fn execute(
+    statement: &Statement,
+    context: &InfluxqlContext<'_>,
+    budget: &Budget<'_>,
+    sink: &mut execute::SeriesSink<'_>,
+) -> Result<(), Error> {
+    let resolver = resolver(context);
+    let delete_all = |deletions: Vec<Deletion>| {
+        deletions.into_iter().try_for_each(|d| context.effects.delete(d)).map_err(Error::Invalid)
     };
     match statement {
         Statement::Select(select) => run_select(select, &resolver, budget, sink),
@@ -143,7 +165,15 @@ fn execute(
             if create.name.is_empty() || create.name.contains(['/', '\\']) || create.name == ".." {
                 return Error::invalid("invalid name");
             }
-            (context.create_database)(create).map_err(Error::Invalid)
+            context.effects.create_database(create).map_err(Error::Invalid)
+        }
+        Statement::Delete(selection) => delete_all(delete::of_selection(selection, true, &resolver)?),
+        Statement::DropSeries(selection) => delete_all(delete::of_selection(selection, false, &resolver)?),
+        Statement::Drop { kind: DropKind::Measurement, name, .. } => {
+            delete_all(delete::of_measurement(name, &resolver)?)
+        }
+        Statement::Drop { kind: DropKind::Database, name, .. } => {
+            context.effects.drop_database(name).map_err(Error::Invalid)
         }
         other => Error::invalid(format!("not implemented: {}", kind_of(other))),
     }

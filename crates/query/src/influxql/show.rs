@@ -1,5 +1,6 @@
 //! SHOW DATABASES, RETENTION POLICIES, MEASUREMENTS, SERIES, TAG KEYS, TAG VALUES, FIELD KEYS.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,6 +54,26 @@ fn databases_of(
         }
     }
     out
+}
+
+/// The buckets of a database: of one retention policy, or of all.
+pub(super) fn buckets_of(
+    resolver: &Resolver<'_>,
+    database: &str,
+    policy: Option<&str>,
+) -> Result<BTreeSet<BucketId>, Error> {
+    // Whoever may not read may still delete.
+    let found = resolver.catalog.get(|state| databases_of(state, resolver.org, None).remove(database));
+    let policies = found.ok_or_else(|| Error::NotFound(format!("database not found: {database}")))?;
+    let wanted = |name: &str| policy.is_none_or(|policy| policy == name);
+    let buckets: BTreeSet<BucketId> =
+        policies.iter().filter(|(name, ..)| wanted(name)).map(|(_, bucket, _)| bucket.id).collect();
+    match policy {
+        Some(policy) if buckets.is_empty() => {
+            Err(Error::NotFound(format!("retention policy not found: {policy}")))
+        }
+        _ => Ok(buckets),
+    }
 }
 
 pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
@@ -219,6 +240,7 @@ fn show_measurements(
 ) -> Result<(), Error> {
     show.condition.as_ref().map_or(Ok(()), measurements::check)?;
     let mut names = BTreeSet::new();
+    let mut left = Left::default();
     let mut collect = |resolver: &Resolver<'_>| -> Result<(), Error> {
         let tables = match tables(show, resolver) {
             // As in InfluxDB, a database that does not exist has no measurements.
@@ -239,12 +261,7 @@ fn show_measurements(
                 Some(condition) => measurements::holds(condition, &table.measurement, &values),
                 None => Ok(true),
             };
-            // Where points expire, a measurement may have none left.
-            let alive = || -> Result<bool, Error> {
-                Ok(table.oldest.0 == i64::MIN
-                    || !ask(resolver, &table, &all, SchemaQuestion::Measurements)?.is_empty())
-            };
-            if wanted && holds()? && alive()? {
+            if wanted && holds()? && left.has(&table, resolver)? {
                 names.insert(table.measurement.to_string());
             }
         }
@@ -284,8 +301,34 @@ fn show_measurements(
     send(sink, "measurements", &["name"], &rows)
 }
 
+/// Of which measurements something is left: points expire and are deleted, and the catalog does not see to it.
+#[derive(Default)]
+struct Left(BTreeMap<BucketId, BTreeSet<String>>);
+
+impl Left {
+    fn has(&mut self, table: &Table, resolver: &Resolver<'_>) -> Result<bool, Error> {
+        let names = match self.0.entry(table.bucket) {
+            Entry::Occupied(names) => names.into_mut(),
+            Entry::Vacant(none) => {
+                let request = SchemaRequest {
+                    bucket: table.bucket,
+                    range: range(Bounds::ALL, table.oldest),
+                    predicate: Predicate::TRUE,
+                    question: SchemaQuestion::Measurements,
+                };
+                none.insert(resolver.source.schema(&request)?.into_iter().collect())
+            }
+        };
+        Ok(names.contains(&*table.measurement))
+    }
+}
+
 fn field_keys(show: &Show, resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    let mut left = Left::default();
     for table in tables(show, resolver)? {
+        if !left.has(&table, resolver)? {
+            continue;
+        }
         let rows: Vec<Vec<String>> = resolver.catalog.get(|state| {
             let fields = state.fields_of(table.bucket, &table.measurement);
             fields.map(|(name, field_type)| vec![name.to_owned(), field_type.name().to_owned()]).collect()

@@ -1,15 +1,18 @@
 //! The executor against answers recorded from InfluxDB 1.6.7, and on its own where 1.11 differs or limits are ours.
 
+mod delete;
 mod limits;
 mod model_based;
 mod show;
 
 use std::fmt::Write as _;
+use std::sync::Mutex;
 
 use catalog::State;
-use model::{ColumnType, FieldValue, SystemClock, Timestamp};
+use influxql::ast::CreateDatabase;
+use model::{BucketId, ColumnType, Deletion, FieldValue, SystemClock, TimeRange, Timestamp};
 
-use super::{InfluxqlContext, Item, run_influxql};
+use super::{Effects, InfluxqlContext, Item, run_influxql};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::testing::{Points, bucket_id, org};
@@ -29,6 +32,32 @@ pub(super) struct Fixture {
     pub(super) catalog: State,
     pub(super) now: i64,
     pub(super) limits: Limits,
+    pub(super) writable: Option<Vec<BucketId>>,
+    pub(super) changes: Changes,
+}
+
+/// What statements asked to be changed.
+#[derive(Default)]
+pub(super) struct Changes(pub(super) Mutex<Vec<String>>);
+
+impl Effects for Changes {
+    fn create_database(&self, create: &CreateDatabase) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("create {}", create.name));
+        Ok(())
+    }
+
+    fn delete(&self, deletion: Deletion) -> Result<(), String> {
+        let Deletion { bucket, range, predicate } = deletion;
+        let (start, end) = (range.start.0, range.end.0);
+        let time = if range == TimeRange::ALL { "all".to_owned() } else { format!("{start}..{end}") };
+        self.0.lock().unwrap().push(format!("{} {time} {predicate:?}", bucket.get()));
+        Ok(())
+    }
+
+    fn drop_database(&self, name: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("drop {name}"));
+        Ok(())
+    }
 }
 
 impl Fixture {
@@ -37,7 +66,11 @@ impl Fixture {
         points.block_rows = 2;
         points.put_lines(bucket_id(1), lines);
         let catalog = points.catalog(&[(1, "d/autogen", None), (9, "_monitoring", None)], &[]);
-        Self { points, catalog, now: 1_000_000_000_000, limits: LIMITS }
+        Self::over(points, catalog, 1_000_000_000_000)
+    }
+
+    pub(super) fn over(points: Points, catalog: State, now: i64) -> Self {
+        Self { points, catalog, now, limits: LIMITS, writable: None, changes: Changes::default() }
     }
 
     pub(super) fn run(&self, text: &str) -> Result<Vec<Item>, Error> {
@@ -52,10 +85,11 @@ impl Fixture {
             now: Timestamp(self.now),
             clock: &clock,
             readable: None,
+            writable: self.writable.as_deref(),
             read_only: false,
             limits: self.limits,
             cancelled: &|| false,
-            create_database: &|create| Err(format!("asked to create {}", create.name)),
+            effects: &self.changes,
         };
         let mut items = Vec::new();
         run_influxql(text, &context, &mut |item| {

@@ -41,8 +41,12 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// The series that a predicate selects, with what the shards that overlap `range` hold of them.
     pub(super) fn of(bucket: &Bucket, range: TimeRange, predicate: &Predicate) -> Self {
+        Self::of_selection(bucket, range, bucket.index.select(predicate))
+    }
+
+    /// The selected series, with what the shards that overlap `range` hold of them.
+    pub(super) fn of_selection(bucket: &Bucket, range: TimeRange, selection: Selection) -> Self {
         let masks = bucket.tombstones.masks(range, u64::MAX, &bucket.index);
-        let selection = bucket.index.select(predicate);
         let shards: Vec<_> = bucket.shards.iter().filter(|s| s.range.overlaps(&range)).collect();
         let mut wanted = RoaringBitmap::new();
         shards.iter().for_each(|shard| wanted |= &shard.presence);

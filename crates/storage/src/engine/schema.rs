@@ -1,18 +1,28 @@
 //! Questions about which names exist, answered from the index and the layouts, without reading pages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{SchemaQuestion, SchemaRequest, SeriesKey};
+use roaring::RoaringBitmap;
 
 use super::Engine;
 use super::scan::Snapshot;
 use crate::error::ReadError;
+use crate::index::{Selection, SeriesId};
 
 impl Engine {
     /// The answer to a question about the schema: sorted, distinct. Time counts by shard: what has rows in a
     /// shard that overlaps the range exists. What deletes have left nothing of is gone at once where whole series or
     /// fields were deleted, and where single rows were, when a merge has left them out.
     pub fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ReadError> {
+        let names = match &request.question {
+            SchemaQuestion::Measurements => self.values(request, None)?,
+            SchemaQuestion::TagValues(tag) => self.values(request, Some(tag))?,
+            SchemaQuestion::TagKeys | SchemaQuestion::Series | SchemaQuestion::FieldKeys => None,
+        };
+        if let Some(names) = names {
+            return Ok(names);
+        }
         let mut snapshot = {
             let state = self.inner.state.read();
             let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Vec::new()) };
@@ -40,7 +50,48 @@ impl Engine {
         }
         Ok(names.into_iter().collect())
     }
+
+    /// The measurements, or the values of a tag, of which something is left, looking at the series of those only that
+    /// deletes have touched. `None` when the predicate asks for fields.
+    fn values(&self, request: &SchemaRequest, tag: Option<&str>) -> Result<Option<Vec<String>>, ReadError> {
+        let state = self.inner.state.read();
+        let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Some(Vec::new())) };
+        let selection = bucket.index.select(&request.predicate);
+        if selection.all != selection.some {
+            return Ok(None);
+        }
+        let mut wanted = RoaringBitmap::new();
+        let shards = bucket.shards.iter().filter(|s| s.range.overlaps(&request.range));
+        shards.for_each(|shard| wanted |= &shard.presence);
+        wanted &= &selection.all;
+        let masks = bucket.tombstones.masks(request.range, u64::MAX, &bucket.index);
+        let mut names = BTreeSet::new();
+        let mut touched: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
+        bucket.index.each_value(tag, &wanted, |name, series| {
+            if names.contains(name) {
+            } else if !series.is_subset(masks.touched()) {
+                names.insert(name.to_owned());
+            } else {
+                *touched.entry(name.to_owned()).or_default() |= series;
+            }
+        });
+        touched.retain(|name, _| !names.contains(name));
+        for (name, series) in touched {
+            let ids: Vec<SeriesId> = series.iter().collect();
+            for some in ids.chunks(SERIES_AT_ONCE) {
+                let some = Selection::decided(some.iter().copied().collect());
+                if Snapshot::of_selection(bucket, request.range, some).next_series()?.is_some() {
+                    names.insert(name);
+                    break;
+                }
+            }
+        }
+        Ok(Some(names.into_iter().collect()))
+    }
 }
+
+/// Series of a measurement or value that are looked at before the next ones.
+const SERIES_AT_ONCE: usize = 64;
 
 fn add_names(names: &mut BTreeSet<String>, question: &SchemaQuestion, key: &SeriesKey) {
     let mut add = |name: &str| {

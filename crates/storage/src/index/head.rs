@@ -180,6 +180,11 @@ impl Head {
         self.pairs.matching(tag, test, set);
     }
 
+    /// Visits the values of a tag with their series.
+    pub(super) fn each_value(&self, tag: &[u8], visit: &mut dyn FnMut(&[u8], RoaringBitmap)) {
+        self.pairs.each_value(tag, visit);
+    }
+
     /// Adds the series that have a tag.
     pub(super) fn having(&self, tag: &[u8], set: &mut RoaringBitmap) {
         let Some(tag) = self.pairs.tag(tag) else { return };

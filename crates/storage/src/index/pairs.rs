@@ -163,6 +163,16 @@ impl Pairs {
         }
     }
 
+    /// Visits the values of a tag with their series.
+    pub(super) fn each_value(&self, tag: &[u8], visit: &mut dyn FnMut(&[u8], RoaringBitmap)) {
+        let Some(tag) = self.tag(tag) else { return };
+        for &pair in self.of_tag(tag) {
+            let mut series = RoaringBitmap::new();
+            self.add_to(pair, &mut series);
+            visit(self.value(pair), series);
+        }
+    }
+
     /// Adds the series whose value of a tag passes. Series without the tag are not asked.
     pub(super) fn matching(&self, tag: &[u8], test: &Test, set: &mut RoaringBitmap) {
         let Some(tag) = self.tag(tag) else { return };

@@ -370,6 +370,17 @@ impl Segment {
         }
     }
 
+    /// Visits the values of a tag with their series.
+    pub(super) fn each_value(&self, name: &[u8], visit: &mut dyn FnMut(&[u8], RoaringBitmap)) {
+        let Some(tag) = self.tag(name) else { return };
+        let mut reader = self.dictionary(tag).reader(0);
+        while reader.advance() {
+            let mut series = RoaringBitmap::new();
+            self.add_postings(tag, reader.code(), &mut series);
+            visit(reader.text(), series);
+        }
+    }
+
     /// Adds the series that have a tag.
     pub(super) fn having(&self, name: &[u8], set: &mut RoaringBitmap) {
         let Some(tag) = self.tag(name).and_then(|tag| u32::try_from(tag).ok()) else { return };

@@ -21,7 +21,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    fn decided(ids: RoaringBitmap) -> Self {
+    /// Exactly these series, with every field.
+    pub(crate) fn decided(ids: RoaringBitmap) -> Self {
         Self { all: ids.clone(), some: ids }
     }
 }
@@ -90,6 +91,31 @@ impl SeriesIndex {
         result
     }
 
+    /// Visits the measurements, or the values of a tag, that series of a set have, each with those it has; some more than
+    /// once, with other series.
+    pub(crate) fn each_value(
+        &self,
+        tag: Option<&str>,
+        wanted: &RoaringBitmap,
+        mut visit: impl FnMut(&str, &RoaringBitmap),
+    ) {
+        let tag = match tag {
+            None => MEASUREMENT,
+            // No series has a tag with the empty key.
+            Some("") => return,
+            Some(tag) => tag.as_bytes(),
+        };
+        let mut of_value = |value: &[u8], mut series: RoaringBitmap| {
+            series &= wanted;
+            if !series.is_empty()
+                && let Ok(value) = std::str::from_utf8(value)
+            {
+                visit(value, &series);
+            }
+        };
+        self.layers(|layer| layer.each_value(tag, &mut of_value));
+    }
+
     /// The live series that have the tag and whose value passes.
     fn matching(&self, tag: &[u8], test: &Test) -> RoaringBitmap {
         let mut result = RoaringBitmap::new();
@@ -111,6 +137,13 @@ impl Layer<'_> {
         match self {
             Self::Segment(segment) => segment.matching(tag, test, set),
             Self::Head(head) => head.matching(tag, test, set),
+        }
+    }
+
+    fn each_value(self, tag: &[u8], visit: &mut dyn FnMut(&[u8], RoaringBitmap)) {
+        match self {
+            Self::Segment(segment) => segment.each_value(tag, visit),
+            Self::Head(head) => head.each_value(tag, visit),
         }
     }
 

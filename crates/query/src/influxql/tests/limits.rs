@@ -92,10 +92,11 @@ fn cancelled_and_stopped_queries_end() {
         now: model::Timestamp(fixture.now),
         clock: &clock,
         readable: None,
+        writable: None,
         read_only: false,
         limits: LIMITS,
         cancelled: &|| true,
-        create_database: &|_| Ok(()),
+        effects: &super::Changes::default(),
     };
     let cancelled = run_influxql("SELECT f FROM m", &context, &mut |_| Ok(()));
     assert!(matches!(cancelled, Err(Error::Cancelled)));

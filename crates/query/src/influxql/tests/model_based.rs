@@ -56,7 +56,7 @@ proptest! {
             points.put(bucket_id(1), &key, "f", row.time, FieldValue::Float(f64::from(row.value)));
         }
         let catalog = points.catalog(&[(1, "d/autogen", None)], &[]);
-        let fixture = Fixture { points, catalog, now: 1_000_000, limits: super::LIMITS };
+        let fixture = Fixture::over(points, catalog, 1_000_000);
         let to = from + length;
         let text = format!(
             "SELECT count(f), sum(f), mean(f), min(f), max(f), first(f), last(f), spread(f), stddev(f), median(f), percentile(f, 70) \

@@ -119,6 +119,7 @@ fn the_schema_forgets_deleted_series_and_fields_at_once() {
         pair.apply(&hosts(&["a"], 7..8));
         pair.apply(&delete(between(1500, 3000), host("c")));
         assert_eq!(pair.ask(Series), ["cpu,host=a", "mem"]);
+        assert_eq!(pair.ask(Measurements), ["cpu", "mem"]);
         pair.apply(&delete(TimeRange::ALL, is(Subject::Measurement, "cpu")));
         assert_eq!(pair.ask(Measurements), ["mem"]);
         pair.apply(&delete(TimeRange::ALL, is(Subject::Field, "x")));
