@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod configuration;
 mod corpus;
+mod damage;
 mod deletes;
 mod durability;
 mod first_minutes;

@@ -58,6 +58,12 @@ pub(crate) enum CliError {
     /// Standard input or output failed.
     #[error("{0}")]
     Stream(std::io::Error),
+    /// A file cannot be looked at.
+    #[error("{}", with_causes(.0.as_ref()))]
+    Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// A look found damage, which was printed.
+    #[error("{0} findings")]
+    Damaged(u64),
     /// Whoever read our output has closed it: nothing is wrong.
     #[error("output closed")]
     OutputClosed,
@@ -80,6 +86,18 @@ impl CliError {
             _ => 1,
         }
     }
+}
+
+/// An error with everything that led to it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl From<std::io::Error> for CliError {

@@ -1,4 +1,4 @@
-//! `tidemark`: `serve` is the server, every other verb talks to one over HTTP.
+//! `tidemark`: `serve` is the server, `inspect` and `verify` read files, every other verb talks to a server over HTTP.
 //!
 //! Data goes to standard output and talk to standard error. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not
 //! found, 4 refused in part, 5 unavailable or out of time, 130 interrupted.
@@ -6,6 +6,7 @@
 mod api;
 mod config;
 mod error;
+mod inspect;
 mod output;
 mod profile;
 mod query;
@@ -44,6 +45,11 @@ enum Verb {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Verb),
+    /// Look into a file of a node's data, without a server.
+    #[command(subcommand)]
+    Inspect(inspect::Verb),
+    /// Check every file of a node's data directory while the node is stopped.
+    Verify(inspect::VerifyArguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -71,6 +77,8 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Write(arguments) => write::run(arguments),
         Verb::Query(arguments) => query::run(arguments),
         Verb::Config(config::Verb::Show(arguments)) => config::show(arguments),
+        Verb::Inspect(verb) => inspect::run(verb),
+        Verb::Verify(arguments) => inspect::verify(&arguments),
         Verb::Version(arguments) => version::run(arguments),
     }
 }

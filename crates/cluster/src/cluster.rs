@@ -371,7 +371,12 @@ fn refuse_without_identity(vfs: &dyn Vfs, data_dir: &Path) -> Result<(), OpenErr
 }
 
 fn lane_dir(options: &Options) -> PathBuf {
-    options.data_dir.join("raft").join("lane-0")
+    log_dir(&options.data_dir)
+}
+
+/// Where a node keeps its log.
+pub fn log_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("raft").join("lane-0")
 }
 
 /// A member has a log, and it is the configured back-end's. Asked before anything is written.

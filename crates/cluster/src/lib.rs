@@ -23,7 +23,7 @@ mod raft;
 mod router;
 mod tasks;
 
-pub use cluster::{Cluster, LogPressure, MachineFactory, founding_replica};
+pub use cluster::{Cluster, LogPressure, MachineFactory, founding_replica, log_dir};
 pub use error::{OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;

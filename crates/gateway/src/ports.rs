@@ -234,6 +234,9 @@ pub trait StatusPort: Send + Sync + 'static {
     fn ready(&self) -> Result<(), String>;
     /// `Ok` when the process can do its work at all; else what is broken.
     fn healthy(&self) -> Result<(), String>;
+    /// Places on the disk that are known to be damaged, with file and offset, at most so many. Queries that need them
+    /// fail, everything else is served.
+    fn damage(&self, places_max: usize) -> Vec<String>;
     /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
     fn metrics(&self, out: &mut String);
 }

@@ -14,6 +14,9 @@ use crate::gateway::App;
 use crate::params::Params;
 use crate::router::COMPATIBLE_VERSION;
 
+/// Damaged places that `/health` names.
+const DAMAGE_MAX: usize = 20;
+
 pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let params = Params::of_uri(request.uri(), app.options.limits.params_max)?;
     if params.get("verbose").is_some_and(|text| !matches!(text, "0" | "false")) {
@@ -22,17 +25,24 @@ pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Res
     Ok(error::empty(StatusCode::NO_CONTENT))
 }
 
+/// Damage at rest is told and does not fail the check: a node that serves all else must not be taken out for it.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let state = app.ports.status.healthy();
     let (status, word) = match &state {
         Ok(()) => (StatusCode::OK, "pass"),
         Err(_broken) => (StatusCode::SERVICE_UNAVAILABLE, "fail"),
     };
+    let damage = app.ports.status.damage(DAMAGE_MAX);
+    let check = |place: &String| json!({ "name": "data file", "status": "fail", "message": place });
+    let message = match &damage[..] {
+        [] => "ready for queries and writes",
+        _ => "ready for queries and writes, but for the damaged data that the checks name",
+    };
     let body = json!({
         "name": "influxdb",
-        "message": state.err().unwrap_or_else(|| "ready for queries and writes".to_owned()),
+        "message": state.err().unwrap_or_else(|| message.to_owned()),
         "status": word,
-        "checks": [],
+        "checks": damage.iter().map(check).collect::<Vec<_>>(),
         "version": COMPATIBLE_VERSION,
         "commit": concat!("tidemark-", env!("CARGO_PKG_VERSION")),
     });

@@ -9,6 +9,7 @@ mod error;
 mod lock;
 mod maintenance;
 mod metrics;
+mod offline;
 mod partitions;
 mod ports;
 mod queries;
@@ -17,4 +18,6 @@ mod source;
 pub mod telemetry;
 
 pub use error::ServeError;
+pub use offline::{Verified, inspect_tsm, verify};
 pub use serve::{Print, serve};
+pub use storage::Inspection;

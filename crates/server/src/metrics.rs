@@ -99,6 +99,12 @@ pub(crate) fn write(
     one(out, name, "counter", "Compactions that failed.", "", sum(|s| s.compactions_failed));
     let name = "tidemark_storage_compaction_bytes_total";
     one(out, name, "counter", "Bytes written by compactions.", "", sum(|s| s.compaction_bytes));
+    let name = "tidemark_storage_scrubs_total";
+    one(out, name, "counter", "Passes of the search for damage over a partition.", "", sum(|s| s.scrubs));
+    let name = "tidemark_storage_scrub_bytes_total";
+    one(out, name, "counter", "Bytes read by the search for damage.", "", sum(|s| s.scrub_bytes));
+    let name = "tidemark_storage_damaged_places";
+    one(out, name, "gauge", "Places of live files that are damaged.", "", sum(|s| s.damaged as u64));
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

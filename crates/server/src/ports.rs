@@ -13,6 +13,7 @@ use gateway::ports::{
 use model::{Batch, Deletion};
 
 use crate::deletes::Deletes;
+use crate::error::with_causes;
 use crate::metrics;
 use crate::partitions::Partitions;
 
@@ -117,6 +118,12 @@ impl StatusPort for StatusAdapter {
             return Err("the disk is full: the log waits for space".to_owned());
         }
         self.partitions.no_room().map_or(Ok(()), Err)
+    }
+
+    fn damage(&self, places_max: usize) -> Vec<String> {
+        let engines = self.partitions.engines();
+        let places = engines.iter().flat_map(|(_, engine)| engine.damage());
+        places.take(places_max).map(|error| with_causes(&error)).collect()
     }
 
     fn metrics(&self, out: &mut String) {

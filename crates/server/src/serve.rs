@@ -128,6 +128,9 @@ impl Node {
             options: storage::Options {
                 memtable_bytes_max: config.memtable_bytes_max,
                 memtable_age_ms_max: millis(config.memtable_age_max),
+                scrub_interval_ms: millis(config.scrub_interval),
+                scrub_bytes_per_second: config.scrub_bytes_per_second
+                    / u64::from(config.partitions_or_default()).max(1),
                 ..storage::Options::STANDARD
             },
         });

@@ -43,6 +43,22 @@ const PLAIN: u8 = 6;
 const DICTIONARY: u8 = 7;
 const LZ4: u8 = 8;
 
+/// What people call a codec.
+pub(crate) const fn name(codec: u8) -> Option<&'static str> {
+    match codec {
+        EMPTY => Some("empty"),
+        STEP => Some("step"),
+        PCO => Some("pco"),
+        RAW => Some("raw"),
+        BITS => Some("bits"),
+        SAME_BIT => Some("same bit"),
+        PLAIN => Some("plain"),
+        DICTIONARY => Some("dictionary"),
+        LZ4 => Some("lz4"),
+        _ => None,
+    }
+}
+
 /// How hard to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {

@@ -12,7 +12,7 @@ use disk::Vfs;
 use model::{BucketId, Clock, LogPosition, PartitionOp, TimeRange};
 use parking_lot::{Mutex, RwLock};
 
-use crate::error::{FatalError, FlushError, OpenError};
+use crate::error::{FatalError, FlushError, OpenError, ReadError};
 use crate::jobs::Jobs;
 use crate::manifest::{Durable, Manifest};
 use crate::options::Options;
@@ -27,11 +27,14 @@ mod recover;
 mod removal;
 mod scan;
 mod schema;
+mod scrub;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use recover::orphans;
 pub use scan::Scan;
+pub(crate) use state::{file_path, segment_path};
 
 /// Called after everything up to a position has become durable in files; the log before it is not needed any more.
 pub type Flushed = Arc<dyn Fn(LogPosition) + Send + Sync>;
@@ -70,6 +73,12 @@ pub struct Stats {
     pub compactions_failed: u64,
     /// Bytes written by merges.
     pub compaction_bytes: u64,
+    /// Passes of the scrub over all files.
+    pub scrubs: u64,
+    /// Bytes read by the scrub.
+    pub scrub_bytes: u64,
+    /// Places of live files that are known to be damaged.
+    pub damaged: usize,
     /// Merges of index segments that were installed.
     pub index_merges: u64,
     /// Live segments of the series indexes.
@@ -99,6 +108,8 @@ pub(crate) struct Counters {
     compactions: AtomicU64,
     compactions_failed: AtomicU64,
     compaction_bytes: AtomicU64,
+    scrubs: AtomicU64,
+    scrub_bytes: AtomicU64,
     index_merges: AtomicU64,
 }
 
@@ -129,6 +140,7 @@ pub(crate) struct Inner {
     flush_submitted: AtomicBool,
     compactions: Compactions,
     removal_submitted: AtomicBool,
+    scrub: scrub::Scrub,
     next_file: AtomicU64,
     closing: AtomicBool,
     fatal: OnceLock<FatalError>,
@@ -166,6 +178,7 @@ impl Engine {
             flush_submitted: AtomicBool::new(false),
             compactions: Compactions::default(),
             removal_submitted: AtomicBool::new(false),
+            scrub: scrub::Scrub::default(),
             next_file: AtomicU64::new(next_file),
             closing: AtomicBool::new(false),
             fatal: OnceLock::new(),
@@ -247,6 +260,7 @@ impl Engine {
         }
         Inner::consider_compaction(&self.inner);
         Inner::submit_removal(&self.inner);
+        Inner::consider_scrub(&self.inner);
     }
 
     /// Memory held by rows that are not yet in files, those being flushed included.
@@ -270,6 +284,9 @@ impl Engine {
             compactions: get(&counters.compactions),
             compactions_failed: get(&counters.compactions_failed),
             compaction_bytes: get(&counters.compaction_bytes),
+            scrubs: get(&counters.scrubs),
+            scrub_bytes: get(&counters.scrub_bytes),
+            damaged: files().map(|f| f.flaws().len()).sum(),
             index_merges: get(&counters.index_merges),
             index_segments: segments().count(),
             index_bytes: segments().map(|segment| segment.entry.bytes).sum(),
@@ -312,6 +329,12 @@ impl Engine {
             .filter(|(_, b)| !b.shards.is_empty())
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// The places of live files that are known to be damaged: what queries, merges and the scrub met. A query that needs
+    /// one fails and names it; everything else is served.
+    pub fn damage(&self) -> Vec<ReadError> {
+        self.inner.damage()
     }
 
     /// Why the engine has stopped, if it has.

@@ -26,6 +26,9 @@ pub enum Damage {
     /// The file's magic bytes are missing.
     #[error("not a file of this kind")]
     Magic,
+    /// Two things that say the same do not agree; the words say which.
+    #[error("{0}: what is there differs from what is said of it")]
+    Differs(&'static str),
     /// Written by a newer version of this program.
     #[error("format version {0} is not one that this program reads")]
     Version(u16),

@@ -1,7 +1,7 @@
 //! Background work as an argument: a small pool of threads in production, steps in simulation.
 //!
-//! An engine has at most one flush, one compaction and one removal under way or waiting, so the queue of a pool
-//! is bounded by three times the number of engines that share it. Jobs catch their own panics.
+//! An engine has at most one flush, one compaction, one removal and one scrub under way or waiting, so the queue of a
+//! pool is bounded by four times the number of engines that share it. Jobs catch their own panics.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,6 +20,8 @@ pub enum JobClass {
     Removal,
     /// Merges of files.
     Compaction,
+    /// Reading what is at rest, to find damage.
+    Scrub,
 }
 
 /// One piece of work.
@@ -38,7 +40,9 @@ struct Queue {
     urgent: VecDeque<Job>,
     /// Compaction.
     patient: VecDeque<Job>,
-    /// Compactions that run now.
+    /// Scrubs: when nothing else is to be done.
+    idle: VecDeque<Job>,
+    /// Compactions and scrubs that run now.
     compactions: usize,
     closed: bool,
 }
@@ -46,7 +50,7 @@ struct Queue {
 struct Pool {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Compactions that may run at once: one thread always remains for flushes when there is more than one.
+    /// Compactions and scrubs that may run at once: one thread always remains for flushes when there is more than one.
     compactions_max: usize,
 }
 
@@ -89,6 +93,7 @@ impl Drop for ThreadJobs {
             queue.closed = true;
             queue.urgent.clear();
             queue.patient.clear();
+            queue.idle.clear();
         }
         self.pool.wake.notify_all();
         let me = std::thread::current().id();
@@ -110,6 +115,7 @@ impl Jobs for ThreadJobs {
         match class {
             JobClass::Flush | JobClass::Removal => queue.urgent.push_back(job),
             JobClass::Compaction => queue.patient.push_back(job),
+            JobClass::Scrub => queue.idle.push_back(job),
         }
         drop(queue);
         self.pool.wake.notify_one();
@@ -124,7 +130,7 @@ fn work(pool: &Pool) {
             job();
             queue = pool.queue.lock();
         } else if queue.compactions < pool.compactions_max
-            && let Some(job) = queue.patient.pop_front()
+            && let Some(job) = queue.patient.pop_front().or_else(|| queue.idle.pop_front())
         {
             queue.compactions += 1;
             drop(queue);

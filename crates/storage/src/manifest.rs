@@ -73,23 +73,16 @@ impl Manifest {
             }
             return Ok(Self::write_new(vfs, dir, 1, Live::default(), bytes_max)?);
         }
-        let name = read_small(vfs, &current)?;
-        let number = std::str::from_utf8(&name).ok().and_then(|n| number_of(n.trim_end()));
-        let number =
-            number.ok_or_else(|| OpenError::damaged(&current, 0)(Damage::Malformed("manifest name")))?;
-        let path = dir.join(name_of(number));
-        let bytes = read_small(vfs, &path)?;
-        let read =
-            read_frames(&bytes).map_err(|(offset, damage)| OpenError::damaged(&path, offset)(damage))?;
-        if read.whole {
+        let (number, path, read) = read_current(vfs, dir)?;
+        if read.flaw.is_none() {
             let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
             return Ok(Self {
                 dir: dir.to_owned(),
                 number,
                 path,
                 file,
-                len: bytes.len() as u64,
-                len_at_rewrite: bytes.len() as u64,
+                len: read.len,
+                len_at_rewrite: read.len,
                 next_sequence: read.next_sequence,
                 bytes_max,
                 live: read.live,
@@ -175,6 +168,28 @@ impl Written {
         let dir = dir.to_owned();
         Manifest { dir, number, path, file, len, len_at_rewrite: len, next_sequence: 1, bytes_max, live }
     }
+}
+
+/// Reads the manifest of a directory and changes nothing: what is live, and where the first byte is that its writer did
+/// not leave so. When a sound record follows, that is damage, else what a crash left of an append; either is mended when
+/// the engine opens.
+pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<(Live, PathBuf, Option<Flaw>), OpenError> {
+    if !vfs.exists(&dir.join(CURRENT)).map_err(OpenError::io("look for", dir))? {
+        return Err(OpenError::ManifestMissing { path: dir.to_owned() });
+    }
+    let (_, path, read) = read_current(vfs, dir)?;
+    Ok((read.live, path, read.flaw))
+}
+
+fn read_current(vfs: &dyn Vfs, dir: &Path) -> Result<(u64, PathBuf, ReadBack), OpenError> {
+    let current = dir.join(CURRENT);
+    let name = read_small(vfs, &current)?;
+    let number = std::str::from_utf8(&name).ok().and_then(|n| number_of(n.trim_end()));
+    let number = number.ok_or_else(|| OpenError::damaged(&current, 0)(Damage::Malformed("manifest name")))?;
+    let path = dir.join(name_of(number));
+    let bytes = read_small(vfs, &path)?;
+    let read = read_frames(&bytes).map_err(|(offset, damage)| OpenError::damaged(&path, offset)(damage))?;
+    Ok((number, path, read))
 }
 
 /// Writes a new manifest and the pointer to it, durably, under names that are not current.
@@ -290,33 +305,45 @@ fn sound_frame(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
     sound.then(|| (u64::from_le_bytes(*sequence), payload, FRAME_HEAD + payload.len()))
 }
 
+/// Where a manifest is not as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// A frame or its twin is damaged; the other is sound.
+    Damaged(u64),
+    /// From here to the end no record is whole: an append that a crash tore.
+    Torn(u64),
+}
+
 struct ReadBack {
     live: Live,
     next_sequence: u64,
-    /// Every byte belonged to a sound frame, and every frame had its twin.
-    whole: bool,
+    len: u64,
+    /// The first flaw.
+    flaw: Option<Flaw>,
 }
 
 fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
     let mut live = Live::default();
-    let (mut at, mut next, mut whole, mut twins) = (0, 0_u64, true, 0_u64);
+    let (mut at, mut next, mut twins, mut began) = (0, 0_u64, 0_u64, 0);
+    let mut flaw = None;
     while at < bytes.len() {
         let rest = &bytes[at..];
         let Some((sequence, payload, len)) = sound_frame(rest) else {
-            whole = false;
             let later = (1..rest.len())
                 .find(|&i| rest[i..].starts_with(&FRAME_MAGIC) && sound_frame(&rest[i..]).is_some());
-            match later {
-                Some(skip) => at += skip,
-                None => break,
-            }
+            let Some(skip) = later else {
+                flaw = flaw.or(Some(Flaw::Torn(at as u64)));
+                break;
+            };
+            flaw = flaw.or(Some(Flaw::Damaged(at as u64)));
+            at += skip;
             continue;
         };
         if sequence == next {
             let edit = Edit::decode(payload).map_err(|damage| (at as u64, damage))?;
             live.apply(&edit);
             next += 1;
-            twins = 1;
+            (twins, began) = (1, at);
         } else if sequence + 1 == next {
             twins += 1;
         } else {
@@ -325,11 +352,13 @@ fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
         at += len;
         let next_is_new = sound_frame(bytes.get(at..).unwrap_or(&[])).is_none_or(|(s, _, _)| s >= next);
         if next_is_new && twins != 2 {
-            whole = false;
+            let is_last = at >= bytes.len();
+            let missing = if is_last { Flaw::Torn(at as u64) } else { Flaw::Damaged(began as u64) };
+            flaw = flaw.or(Some(missing));
         }
     }
     if next == 0 {
         return Err((0, Damage::Truncated));
     }
-    Ok(ReadBack { live, next_sequence: next, whole })
+    Ok(ReadBack { live, next_sequence: next, len: bytes.len() as u64, flaw })
 }

@@ -32,6 +32,10 @@ pub struct Options {
     pub quarantine_ms_min: u64,
     /// Longest wait after failed compactions.
     pub quarantine_ms_max: u64,
+    /// How long after a scrub of all files the next begins; 0 for none at all.
+    pub scrub_interval_ms: u64,
+    /// Most bytes that a scrub reads in a second.
+    pub scrub_bytes_per_second: u64,
     /// The manifest is rewritten when it has grown beyond this and beyond four times its last rewrite.
     pub manifest_bytes_max: u64,
 }
@@ -53,6 +57,8 @@ impl Options {
         purge_tombstones_min: 64,
         quarantine_ms_min: 1_000,
         quarantine_ms_max: 600_000,
+        scrub_interval_ms: 7 * 24 * 3_600_000,
+        scrub_bytes_per_second: 512 << 10,
         manifest_bytes_max: 1 << 20,
     };
 }

@@ -8,7 +8,9 @@
 //! pack: short series with the same fields that share one page per column. Every byte but the trailer's own is under
 //! a checksum: pages, directories and blocks of keys each their own, table, set and footer too.
 
+pub(crate) mod check;
 pub(crate) mod directory;
+mod flaws;
 pub(crate) mod format;
 pub(crate) mod keys;
 pub(crate) mod pack;

@@ -52,6 +52,21 @@ impl RocksStore {
     }
 }
 
+impl RocksStore {
+    /// Opens the store of a directory that nobody else has open, changes nothing in it, and refuses damage anywhere
+    /// but at the end of RocksDB's own log, where a crash may have left it.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] when the directory holds no store or its files are damaged.
+    pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
+        let mut options = Options::default();
+        options.set_paranoid_checks(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        let db = DB::open_for_read_only(&options, directory, false).map_err(backend("open"))?;
+        Ok(Self { db })
+    }
+}
+
 impl Store for RocksStore {
     fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError> {
         for record in self.db.iterator(IteratorMode::Start) {

@@ -60,6 +60,14 @@ async fn probes_need_no_credentials() {
     assert_eq!((verbose.status.as_u16(), &verbose.json()["version"]), (200, &COMPATIBLE_VERSION.into()));
     let health = server.send(ask(Method::GET, "/health")).await;
     assert_eq!((health.status.as_u16(), &health.json()["status"]), (200, &"pass".into()));
+    *server.status.damage.lock() = vec!["x.tsm is damaged at byte 8".to_owned(); 100];
+    let health = server.send(ask(Method::GET, "/health")).await;
+    assert_eq!((health.status.as_u16(), &health.json()["status"]), (200, &"pass".into()));
+    let checks = health.json()["checks"].as_array().unwrap().clone();
+    assert_eq!(checks.len(), 20);
+    let check =
+        serde_json::json!({ "name": "data file", "status": "fail", "message": "x.tsm is damaged at byte 8" });
+    assert_eq!(checks[0], check);
     *server.status.broken.lock() = Some("disk 1 is closed".into());
     let health = server.send(ask(Method::GET, "/health")).await;
     assert_eq!((health.status.as_u16(), &health.json()["message"]), (503, &"disk 1 is closed".into()));

@@ -174,6 +174,7 @@ impl QueryPort for TestQuery {
 pub(crate) struct TestStatus {
     pub(crate) missing: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
+    pub(crate) damage: Mutex<Vec<String>>,
     pub(crate) flushes: Mutex<Vec<bool>>,
 }
 
@@ -184,6 +185,10 @@ impl StatusPort for TestStatus {
 
     fn healthy(&self) -> Result<(), String> {
         self.broken.lock().clone().map_or(Ok(()), Err)
+    }
+
+    fn damage(&self, places_max: usize) -> Vec<String> {
+        self.damage.lock().iter().take(places_max).cloned().collect()
     }
 
     fn metrics(&self, out: &mut String) {

@@ -71,7 +71,8 @@ fn time(text: &str, field: &str, example: &str) -> Result<Timestamp, String> {
 
 /// Whether a text would be a time if its year were nearer.
 fn in_other_century(text: &str) -> bool {
-    let nearer = text.get(..4).filter(|year| year.bytes().all(|b| b.is_ascii_digit())).and_then(|_| text.get(4..));
+    let nearer =
+        text.get(..4).filter(|year| year.bytes().all(|b| b.is_ascii_digit())).and_then(|_| text.get(4..));
     // A leap year, so that no date is refused for its year.
     nearer.is_some_and(|rest| Timestamp::parse_rfc3339(&format!("2000{rest}")).is_some())
 }

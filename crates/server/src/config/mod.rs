@@ -85,6 +85,10 @@ pub struct Config {
     pub memtable_age_max: Duration,
     /// How often retention is looked after.
     pub retention_check_interval: Duration,
+    /// How long after a scrub of all data files the next begins; zero for none at all.
+    pub scrub_interval: Duration,
+    /// Most bytes that scrubs read in a second, over all partitions.
+    pub scrub_bytes_per_second: u64,
     /// Least severe messages that are logged, or directives per target.
     pub log_level: String,
     /// Form of the log.

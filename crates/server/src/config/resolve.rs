@@ -146,6 +146,8 @@ impl Config {
             memtable_bytes_max: 0,
             memtable_age_max: Duration::ZERO,
             retention_check_interval: Duration::ZERO,
+            scrub_interval: Duration::ZERO,
+            scrub_bytes_per_second: 0,
             log_level: String::new(),
             log_format: LogFormat::Text,
             otlp_endpoint: None,

@@ -227,6 +227,13 @@ static SETTINGS: &[Setting] = &[
     row("retention-check-interval", "TIDEMARK_RETENTION_CHECK_INTERVAL", "DURATION", "30m", |c, t| {
         units::positive_duration(t).map(|d| c.retention_check_interval = d)
     }, "How often shards beyond their bucket's retention are dropped").group(STORAGE),
+    row("scrub-interval", "TIDEMARK_SCRUB_INTERVAL", "DURATION", "7d", |c, t| {
+        units::duration(t).map(|d| c.scrub_interval = d)
+    }, "How long after all data files were read to find damage they are read again; `0s` never reads them for that")
+    .group(STORAGE),
+    row("scrub-rate", "TIDEMARK_SCRUB_RATE", "SIZE", "8MiB", |c, t| {
+        units::size(t).map(|b| c.scrub_bytes_per_second = b)
+    }, "Most bytes that the search for damage reads in a second, over all partitions").group(STORAGE),
 
     row("log-level", "TIDEMARK_LOG_LEVEL", "LEVEL", "info", |c, t| {
         if t.is_empty() || tracing_subscriber::EnvFilter::try_new(t).is_err() {

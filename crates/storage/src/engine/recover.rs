@@ -1,7 +1,7 @@
 //! From the manifest to the state, and the removal of what it does not name.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,15 +76,37 @@ fn load_indexes(vfs: &dyn Vfs, dir: &Path, live: &Live, state: &mut State) -> Re
     Ok(())
 }
 
-/// Removes files and directories of buckets and shards that the manifest does not name: what a crash left between
-/// writing and recording, or between recording and unlinking.
+/// Removes what the manifest does not name.
 pub(super) fn remove_orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<(), OpenError> {
+    for orphan in orphans(vfs, dir, live)? {
+        match orphan {
+            Orphan::Dir(path) => vfs.remove_dir_all(&path).map_err(OpenError::io("remove", &path))?,
+            Orphan::File(path) => {
+                tracing::info!(path = %path.display(), "removing a file that no manifest record names");
+                vfs.remove_file(&path).map_err(OpenError::io("remove", &path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a crash left between writing and recording, or between recording and unlinking.
+#[derive(Debug)]
+pub(crate) enum Orphan {
+    /// Of a bucket or shard, with all that is in it.
+    Dir(PathBuf),
+    File(PathBuf),
+}
+
+/// Files and directories of buckets and shards that the manifest does not name.
+pub(crate) fn orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<Vec<Orphan>, OpenError> {
     let files = live.files.values().map(|f| file_path(dir, f.bucket, f.shard, f.number));
     let segments = live.segments.values().map(|s| segment_path(dir, s.bucket, s.number));
     let wanted: HashSet<_> = files.chain(segments).collect();
     let used: HashSet<_> = wanted.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
     let of_segments = live.segments.values().map(|s| s.bucket);
     let buckets: HashSet<BucketId> = live.files.values().map(|f| f.bucket).chain(of_segments).collect();
+    let mut found = Vec::new();
     for name in vfs.list(dir).map_err(OpenError::io("list", dir))? {
         if !is_data_name(&name) {
             continue;
@@ -93,23 +115,22 @@ pub(super) fn remove_orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<(
         let bucket_dir = dir.join(name);
         let bucket = name.to_str().and_then(|n| n.parse::<BucketId>().ok());
         if bucket.is_none_or(|b| !buckets.contains(&b)) {
-            vfs.remove_dir_all(&bucket_dir).map_err(OpenError::io("remove", &bucket_dir))?;
+            found.push(Orphan::Dir(bucket_dir));
             continue;
         }
         for shard in vfs.list(&bucket_dir).map_err(OpenError::io("list", &bucket_dir))? {
             let shard_dir = bucket_dir.join(shard.file_name().unwrap_or_default());
             if !used.contains(&shard_dir) {
-                vfs.remove_dir_all(&shard_dir).map_err(OpenError::io("remove", &shard_dir))?;
+                found.push(Orphan::Dir(shard_dir));
                 continue;
             }
             for file in vfs.list(&shard_dir).map_err(OpenError::io("list", &shard_dir))? {
                 let path = shard_dir.join(file.file_name().unwrap_or_default());
                 if !wanted.contains(&path) {
-                    tracing::info!(path = %path.display(), "removing a file that no manifest record names");
-                    vfs.remove_file(&path).map_err(OpenError::io("remove", &path))?;
+                    found.push(Orphan::File(path));
                 }
             }
         }
     }
-    Ok(())
+    Ok(found)
 }

@@ -242,11 +242,11 @@ pub(super) fn index_dir(dir: &Path, bucket: BucketId) -> PathBuf {
 }
 
 /// The path of a segment.
-pub(super) fn segment_path(dir: &Path, bucket: BucketId, number: u64) -> PathBuf {
+pub(crate) fn segment_path(dir: &Path, bucket: BucketId, number: u64) -> PathBuf {
     index_dir(dir, bucket).join(format!("{number:012}.idx"))
 }
 
 /// The path of a file.
-pub(super) fn file_path(dir: &Path, bucket: BucketId, range: TimeRange, number: u64) -> PathBuf {
+pub(crate) fn file_path(dir: &Path, bucket: BucketId, range: TimeRange, number: u64) -> PathBuf {
     shard_dir(dir, bucket, range).join(format!("{number:012}.tsm"))
 }

@@ -6,4 +6,6 @@ mod faults;
 mod model;
 mod oracle;
 mod queries;
+mod scrub;
 mod support;
+mod verify;

@@ -22,6 +22,7 @@ use super::{SeriesId, packed};
 use crate::error::{Damage, OpenError};
 use crate::manifest::IndexEntry;
 
+mod check;
 mod format;
 #[cfg(test)]
 mod tests;
@@ -161,6 +162,11 @@ impl Segment {
 
     fn part(&self, part: Part) -> &[u8] {
         &self.bytes[self.footer.part(part)]
+    }
+
+    /// All its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The ids of its series, those that are gone included.

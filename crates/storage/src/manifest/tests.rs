@@ -94,7 +94,7 @@ fn a_cut_anywhere_in_the_last_record_keeps_all_before_it() {
         let read = read_frames(&bytes[..len]).unwrap();
         let first_copy_is_whole = len - ends[1] >= (ends[2] - ends[1]) / 2;
         assert_eq!(read.next_sequence, if first_copy_is_whole { 3 } else { 2 }, "cut at {len}");
-        assert_eq!(read.whole, len == ends[1]);
+        assert_eq!(read.flaw.is_none(), len == ends[1]);
     }
 }
 
@@ -108,7 +108,7 @@ proptest! {
         bytes[at] ^= 1 << bit;
         let read = read_frames(&bytes).unwrap();
         prop_assert_eq!(read.next_sequence, 4);
-        prop_assert!(!read.whole);
+        prop_assert!(read.flaw.is_some());
     }
 
     #[test]

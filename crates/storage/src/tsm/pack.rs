@@ -10,8 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use model::{Column, ColumnType, FieldDef, TimeRange, Values};
 
-use super::directory::{ChunkEntry, decode_pack};
-use super::format::checksum;
+use super::directory::ChunkEntry;
 use super::reader::{ChunkPiece, FileSeries, TsmFile};
 use super::table::Unit;
 use crate::error::{Damage, ReadError};
@@ -59,14 +58,8 @@ struct Pack {
 
 impl Pack {
     fn open(file: &Arc<TsmFile>, unit: &Unit) -> Result<Self, ReadError> {
-        let at = unit.offset + unit.pages_len;
-        let bytes = file.read(at, u64::from(unit.directory_len))?;
-        if checksum(&bytes) != unit.directory_checksum {
-            return Err(file.damaged(at, Damage::Checksum));
-        }
-        let fields = file.footer.fields.len();
-        let (ends, chunk) = decode_pack(&bytes, unit.series, fields, unit.offset, unit.pages_len)
-            .map_err(|damage| file.damaged(at, damage))?;
+        let (ends, chunks) = file.directory(unit)?;
+        let Ok([chunk]) = <[ChunkEntry; 1]>::try_from(chunks) else { unreachable!("a pack is one chunk") };
         let pages: Vec<_> = chunk.time.pages.iter().map(|p| (p.offset, p.len)).collect();
         let time = file.read_column(ColumnType::Time, &chunk.time.shared, &pages, &chunk.page_rows)?;
         let Values::Time(times) = time.values else { unreachable!("a time column was asked for") };

@@ -10,6 +10,7 @@ use model::{Column, ColumnType, FieldDef, Values};
 use roaring::RoaringBitmap;
 
 use super::directory::{self, ChunkEntry, ColumnEntry, FieldPage};
+use super::flaws::Flaws;
 use super::format::{Footer, HEADER, MAGIC, PART_BYTES_MAX, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
 use super::page;
 use super::table::{Table, Unit};
@@ -47,6 +48,7 @@ pub(crate) struct TsmFile {
     table: Table,
     file: Box<dyn File>,
     clear_before: AtomicU64,
+    flaws: Flaws,
 }
 
 impl TsmFile {
@@ -84,7 +86,16 @@ impl TsmFile {
             .ok_or(Damage::Malformed("set of series"))
             .map_err(OpenError::damaged(path, footer.presence.offset))?;
         let clear_before = AtomicU64::new(entry.masked_from);
-        Ok(Self { entry: entry.clone(), path: path.to_owned(), footer, presence, table, file, clear_before })
+        Ok(Self {
+            entry: entry.clone(),
+            path: path.to_owned(),
+            footer,
+            presence,
+            table,
+            file,
+            clear_before,
+            flaws: Flaws::default(),
+        })
     }
 
     /// A series of the file.
@@ -106,7 +117,6 @@ impl TsmFile {
     }
 
     /// Reads the keys of its series, in ascending order of id: for inspection, and when there is no index.
-    #[cfg_attr(not(test), expect(dead_code, reason = "inspection and restore of files come to use it"))]
     pub(crate) fn keys(&self, mut visit: impl FnMut(model::SeriesKey)) -> Result<(), ReadError> {
         let at = self.footer.presence.end().unwrap_or(u64::MAX);
         let bytes = self.read(at, self.footer.keys_len)?;
@@ -144,17 +154,32 @@ impl TsmFile {
         self.footer.layouts[series.unit.layout as usize].iter().map(|&f| &self.footer.fields[f as usize])
     }
 
-    /// Reads the directory of a series that is a unit of its own.
-    pub(super) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
-        let unit = &series.unit;
+    /// All units of the file, in order.
+    pub(crate) fn units(&self) -> impl Iterator<Item = Unit> {
+        self.table.units()
+    }
+
+    /// Reads the directory of a unit: its chunks, and for a pack where the rows of each series end.
+    pub(crate) fn directory(&self, unit: &Unit) -> Result<(Vec<usize>, Vec<ChunkEntry>), ReadError> {
         let at = unit.offset + unit.pages_len;
         let bytes = self.read(at, u64::from(unit.directory_len))?;
         if checksum(&bytes) != unit.directory_checksum {
             return Err(self.damaged(at, Damage::Checksum));
         }
-        directory::decode(&bytes, self.footer.fields.len(), unit.offset, unit.pages_len)
-            .map(|chunks| chunks.into_iter().map(Arc::new).collect())
-            .map_err(|damage| self.damaged(at, damage))
+        let fields = self.footer.fields.len();
+        let decoded = if unit.is_pack() {
+            directory::decode_pack(&bytes, unit.series, fields, unit.offset, unit.pages_len)
+                .map(|(ends, chunk)| (ends, vec![chunk]))
+        } else {
+            directory::decode(&bytes, fields, unit.offset, unit.pages_len).map(|chunks| (Vec::new(), chunks))
+        };
+        decoded.map_err(|damage| self.damaged(at, damage))
+    }
+
+    /// Reads the directory of a series that is a unit of its own.
+    pub(super) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
+        let (_, chunks) = self.directory(&series.unit)?;
+        Ok(chunks.into_iter().map(Arc::new).collect())
     }
 
     /// Reads all pages of a chunk as they are, after comparing their checksums.
@@ -175,22 +200,34 @@ impl TsmFile {
         Ok(bytes)
     }
 
-    pub(super) fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ReadError> {
         if len > PART_BYTES_MAX || offset.checked_add(len).is_none_or(|end| end > self.entry.bytes) {
             return Err(self.damaged(offset, Damage::Malformed("length")));
         }
         let len = usize::try_from(len).map_err(|_large| self.damaged(offset, Damage::Malformed("length")))?;
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|source| ReadError::Io {
-            path: self.path.clone(),
-            offset,
-            source: Arc::new(source),
-        })?;
+        self.file.read_exact_at(&mut bytes, offset).map_err(|source| self.unreadable(offset, source))?;
         Ok(bytes)
     }
 
-    pub(super) fn damaged(&self, offset: u64, source: Damage) -> ReadError {
-        ReadError::Damaged { path: self.path.clone(), offset, source }
+    /// The file itself.
+    pub(crate) fn bytes(&self) -> &dyn File {
+        &*self.file
+    }
+
+    /// Notes that the file cannot be read on from a place.
+    pub(crate) fn unreadable(&self, offset: u64, source: std::io::Error) -> ReadError {
+        let (path, source) = (self.path.clone(), Arc::new(source));
+        self.flaws.note(offset, ReadError::Io { path, offset, source })
+    }
+
+    /// What reads found damaged so far.
+    pub(crate) fn flaws(&self) -> &Flaws {
+        &self.flaws
+    }
+
+    pub(crate) fn damaged(&self, offset: u64, source: Damage) -> ReadError {
+        self.flaws.note(offset, ReadError::Damaged { path: self.path.clone(), offset, source })
     }
 
     /// Reads pages of one column; they lie one after another.

@@ -9,6 +9,8 @@
 //!   4  boolean   number of trues (varint), first, last (a byte each)
 //! ```
 
+use std::fmt;
+
 use model::{Values, varint};
 
 use super::format::{put_i64, take_array, take_i64, take_u64};
@@ -22,6 +24,23 @@ pub(crate) enum Stats {
     Unsigned { min: u64, max: u64, first: u64, last: u64, sum: u128 },
     Float { min: f64, max: f64, first: f64, last: f64, sum: f64 },
     Boolean { trues: u64, first: bool, last: bool },
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        macro_rules! numbers {
+            ($min:expr, $max:expr, $first:expr, $last:expr, $sum:expr) => {
+                write!(f, "min={} max={} first={} last={} sum={}", $min, $max, $first, $last, $sum)
+            };
+        }
+        match self {
+            Self::None => Ok(()),
+            Self::Integer { min, max, first, last, sum } => numbers!(min, max, first, last, sum),
+            Self::Unsigned { min, max, first, last, sum } => numbers!(min, max, first, last, sum),
+            Self::Float { min, max, first, last, sum } => numbers!(min, max, first, last, sum),
+            Self::Boolean { trues, first, last } => write!(f, "trues={trues} first={first} last={last}"),
+        }
+    }
 }
 
 impl Stats {

@@ -7,10 +7,10 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Column, FieldDef, FieldType, SeriesKey, StringColumn, TimeRange, Values};
 use proptest::prelude::*;
 
-use super::format::{Density, Footer, MAGIC, Part, Trailer, VERSION};
+use super::format::{Density, Footer, MAGIC, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
 use super::stats::Stats;
 use super::table::Table;
-use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, directory};
+use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, check, directory};
 use crate::codec::Effort;
 use crate::manifest::FileEntry;
 use crate::merge::{Piece as _, Rows};
@@ -169,6 +169,57 @@ fn short_series_take_few_bytes() {
     println!("{} bytes, {keys} of them keys, {} in memory", file.entry.bytes, file.memory());
     assert!(file.entry.bytes < 20_000 * 12);
     assert!(file.memory() < 20_000);
+}
+
+/// Replaces four bytes that stand somewhere in a file once.
+fn replace(bytes: &mut [u8], old: u32, new: u32) {
+    let at = bytes.windows(4).rposition(|window| window == old.to_le_bytes()).unwrap();
+    bytes[at..at + 4].copy_from_slice(&new.to_le_bytes());
+}
+
+#[test]
+fn a_directory_that_lies_under_sound_checksums_is_told_by_the_values() {
+    let vfs = SimVfs::new();
+    let fields = [field("i", FieldType::Integer)];
+    let values = Values::Integer((0..100).map(|i| i * i % 37).collect());
+    let rows = Rows { times: (0..100).collect(), columns: vec![Some(Column::new(values))] };
+    let path = Path::new("/d/1.tsm");
+    let file = written(&vfs, path, &[rows], &fields);
+    let damage = |file: &TsmFile| {
+        let mut found = Vec::new();
+        check::check(file, &mut |error| found.push(error.to_string()));
+        found
+    };
+    assert!(damage(&file).is_empty());
+
+    // A sum that is one too high, and every checksum above it made right again.
+    let unit = file.units().next().unwrap();
+    let at = usize::try_from(unit.offset + unit.pages_len).unwrap();
+    let (_, mut chunks) = file.directory(&unit).unwrap();
+    let page = &mut chunks[0].fields[0].1.pages[0];
+    let Stats::Integer { min, max, first, last, sum } = page.stats else { panic!("integers") };
+    page.stats = Stats::Integer { min, max, first, last, sum: sum + 1 };
+    let mut directory = Vec::new();
+    chunks[0].encode(&mut directory, &mut 0);
+    let mut bytes = vec![0; usize::try_from(file.entry.bytes).unwrap()];
+    let opened = vfs.open(path).unwrap();
+    opened.read_exact_at(&mut bytes, 0).unwrap();
+    bytes[at..at + directory.len()].copy_from_slice(&directory);
+    replace(&mut bytes, unit.directory_checksum, checksum(&directory));
+    let table = file.footer.table;
+    let (start, end) =
+        (usize::try_from(table.offset).unwrap(), usize::try_from(table.end().unwrap()).unwrap());
+    let sum = checksum(&bytes[start..end]);
+    replace(&mut bytes, table.checksum, sum);
+    let mut trailer = Trailer::decode(bytes.last_chunk().unwrap(), MAGIC, VERSION).unwrap();
+    let footer_at = usize::try_from(trailer.footer_offset).unwrap();
+    let trailer_at = bytes.len() - TRAILER_BYTES;
+    trailer.footer_checksum = checksum(&bytes[footer_at..trailer_at]);
+    bytes[trailer_at..].copy_from_slice(&trailer.encode(MAGIC, VERSION));
+    opened.write_all_at(&bytes, 0).unwrap();
+    let file = TsmFile::open(&vfs, path, &file.entry).unwrap();
+    let [found] = &damage(&file)[..] else { panic!("one flaw") };
+    assert!(found.starts_with("/d/1.tsm is damaged at byte "), "{found}");
 }
 
 proptest! {

@@ -67,6 +67,7 @@ pub(super) const OPTIONS: Options = Options {
     compaction_bytes_min: 0,
     disk_reserve_bytes: 0,
     manifest_bytes_max: 4_000,
+    scrub_interval_ms: 0,
     ..Options::STANDARD
 };
 

@@ -1,0 +1,218 @@
+//! Looks at everything that an engine's directory holds, and changes nothing: manifest, TSM files, index segments.
+//! Each flaw is handed over with its file and offset, and what is sound is looked at all the same.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::Vfs;
+use hashbrown::HashMap;
+use model::BucketId;
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::engine::{file_path, orphans, segment_path};
+use crate::error::{Damage, OpenError, ReadError};
+use crate::index::Segment;
+use crate::manifest::{self, FileEntry, Flaw, IndexEntry, Live};
+use crate::tsm::{TsmFile, check};
+
+/// What is wrong with a file, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{} at byte {offset}: {problem}", path.display())]
+pub struct Finding {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Where the flaw was noticed.
+    pub offset: u64,
+    /// What it is.
+    pub problem: Problem,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The bytes are not what was written.
+    #[error("{0}")]
+    Damage(Damage),
+    /// A file that the manifest names does not exist or has another length.
+    #[error("the file should have {expected} bytes and {}", match found { Some(n) => format!("has {n}"), None => "is missing".to_owned() })]
+    WrongFile {
+        /// Bytes according to the manifest.
+        expected: u64,
+        /// Bytes found.
+        found: Option<u64>,
+    },
+    /// Data without a manifest.
+    #[error("no manifest")]
+    ManifestMissing,
+    /// The disk refused an operation.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// The verb.
+        doing: &'static str,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+}
+
+/// What was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// TSM files.
+    pub files: u64,
+    /// Index segments.
+    pub segments: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+    /// Pages decoded.
+    pub pages: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// What a crash left behind, which is mended when the engine opens: torn appends, files that no record names.
+    pub leftovers: u64,
+}
+
+impl From<ReadError> for Finding {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io { path, offset, source } => {
+                Self { path, offset, problem: Problem::Io { doing: "read", source } }
+            }
+            ReadError::Damaged { path, offset, source } => {
+                Self { path, offset, problem: Problem::Damage(source) }
+            }
+        }
+    }
+}
+
+impl From<OpenError> for Finding {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io { doing, path, source } => {
+                Self { path, offset: 0, problem: Problem::Io { doing, source: Arc::new(source) } }
+            }
+            OpenError::Damaged { path, offset, source } => {
+                Self { path, offset, problem: Problem::Damage(source) }
+            }
+            OpenError::WrongFile { path, expected, found } => {
+                Self { path, offset: 0, problem: Problem::WrongFile { expected, found } }
+            }
+            OpenError::ManifestMissing { path } => {
+                Self { path, offset: 0, problem: Problem::ManifestMissing }
+            }
+        }
+    }
+}
+
+/// Looks at the directory of an engine that is not open, and hands over what is wrong.
+pub fn verify(vfs: &dyn Vfs, dir: &Path, on_finding: &mut dyn FnMut(Finding)) -> Verified {
+    let mut verified = Verified::default();
+    let (live, path, flaw) = match manifest::look(vfs, dir) {
+        Ok(found) => found,
+        Err(error) => {
+            on_finding(error.into());
+            return verified;
+        }
+    };
+    match flaw {
+        Some(Flaw::Damaged(offset)) => {
+            on_finding(OpenError::damaged(&path, offset)(Damage::Checksum).into());
+        }
+        Some(Flaw::Torn(_)) => verified.leftovers += 1,
+        None => {}
+    }
+    match orphans(vfs, dir, &live) {
+        Ok(left) => verified.leftovers += left.len() as u64,
+        Err(error) => on_finding(error.into()),
+    }
+    let indexed = verify_segments(vfs, dir, &live, &mut verified, on_finding);
+    for entry in live.files.values() {
+        let path = file_path(dir, entry.bucket, entry.shard, entry.number);
+        match TsmFile::open(vfs, &path, entry) {
+            Ok(file) => verify_file(&file, indexed.get(&entry.bucket), &mut verified, on_finding),
+            Err(error) => on_finding(error.into()),
+        }
+    }
+    verified
+}
+
+fn verify_file(
+    file: &TsmFile,
+    indexed: Option<&RoaringBitmap>,
+    verified: &mut Verified,
+    on_finding: &mut dyn FnMut(Finding),
+) {
+    verified.files += 1;
+    verified.bytes += file.entry.bytes;
+    let mut sound = true;
+    let seen = check::check(file, &mut |error| {
+        sound = false;
+        on_finding(error.into());
+    });
+    verified.pages += seen.pages;
+    verified.rows += seen.rows;
+    let mut whole = check::Reading::default();
+    match whole.go_on(file.bytes(), file.entry.bytes, u64::MAX) {
+        // Where the parts found nothing, the whole still may: bytes that no part has.
+        Ok(checksum) if sound && checksum != Some(file.entry.checksum) => {
+            on_finding(file.damaged(0, Damage::Checksum).into());
+        }
+        Ok(_) => {}
+        Err(error) => on_finding(file.unreadable(whole.read(), error).into()),
+    }
+    let footer = &file.footer;
+    if (footer.rows, footer.series, footer.times) != said_of(&file.entry) {
+        let at = file.entry.bytes;
+        on_finding(file.damaged(at, Damage::Differs("what the manifest says of the file")).into());
+    }
+    if indexed.is_none_or(|indexed| !file.presence.is_subset(indexed)) {
+        let error = Damage::Differs("series: the index does not have them all");
+        on_finding(file.damaged(footer.presence.offset, error).into());
+    }
+}
+
+fn said_of(entry: &FileEntry) -> (u64, u64, (i64, i64)) {
+    (entry.rows, entry.series, entry.times)
+}
+
+/// Looks at the segments; returns the series of each bucket's index.
+fn verify_segments(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    live: &Live,
+    verified: &mut Verified,
+    on_finding: &mut dyn FnMut(Finding),
+) -> HashMap<BucketId, RoaringBitmap> {
+    let mut indexed: HashMap<BucketId, RoaringBitmap> = HashMap::new();
+    for entry in live.segments.values() {
+        verified.segments += 1;
+        verified.bytes += entry.bytes;
+        let path = segment_path(dir, entry.bucket, entry.number);
+        match verify_segment(vfs, &path, entry) {
+            Ok(segment) => {
+                let series = indexed.entry(entry.bucket).or_default();
+                if !series.is_disjoint(segment.series()) {
+                    let twice = Damage::Differs("ids: two segments have them");
+                    on_finding(OpenError::damaged(&path, 0)(twice).into());
+                }
+                *series |= segment.series();
+            }
+            Err(error) => {
+                on_finding(error.into());
+                // Its series are not to be reported once more with each file.
+                indexed.entry(entry.bucket).or_default().insert_range(..);
+            }
+        }
+    }
+    indexed
+}
+
+fn verify_segment(vfs: &dyn Vfs, path: &Path, entry: &IndexEntry) -> Result<Segment, OpenError> {
+    let segment = Segment::open(vfs, path, entry)?;
+    if xxh3_64(segment.bytes()) != entry.checksum {
+        return Err(OpenError::damaged(path, 0)(Damage::Checksum));
+    }
+    segment.check().map_err(OpenError::damaged(path, 0))?;
+    Ok(segment)
+}

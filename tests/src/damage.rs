@@ -1,0 +1,110 @@
+//! Damage on the disk from outside: found by the verbs that read files, named by a query and by `/health`, and all else
+//! is served.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use testkit::binary::tidemark_binary;
+use testkit::{Node, NodeOptions};
+
+fn tidemark(words: &[&str], path: &Path) -> Output {
+    Command::new(tidemark_binary()).args(words).arg(path).output().expect("the binary runs")
+}
+
+/// Exit code and standard output.
+fn verify(data_dir: &Path) -> (i32, String) {
+    let output = tidemark(&["verify", "--data-dir"], data_dir);
+    (output.status.code().expect("an exit"), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = std::fs::read(path).expect("a file");
+    bytes[offset] ^= 0x10;
+    std::fs::write(path, bytes).expect("a file");
+}
+
+fn count(node: &Node, host: &str) -> String {
+    node.influxql("metrics", &format!("SELECT count(v) FROM cpu WHERE host = '{host}' AND v >= 0"))
+        .expect_status(200)
+        .text()
+}
+
+#[test]
+fn damage_is_found_named_and_leaves_the_rest_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data_dir = dir.path().join("data");
+    let options = NodeOptions {
+        data_dir: Some(data_dir.clone()),
+        args: ["--partitions", "1", "--scrub-interval", "0s"].map(String::from).to_vec(),
+        ..NodeOptions::default()
+    };
+    let mut node = Node::start(options);
+    node.set_up();
+    for (host, time) in [("a", 1_000_000_000_u64), ("b", 4_000_000_000_000_000)] {
+        // Two shards, so two files, of which one stays sound.
+        let lines: String = (0..500)
+            .map(|i| format!("cpu,host={host} v={}i {}\n", i * i % 97, time + i * 1_000_000))
+            .collect();
+        node.write("metrics", lines).expect_status(204);
+    }
+    node.post("/api/v1/storage/flush").token(node.token()).send().expect_status(204);
+    let (code, _) = verify(&data_dir);
+    assert_eq!(code, 1, "not while a node runs on it");
+    assert!(node.terminate().success());
+    assert_eq!(verify(&data_dir), (0, String::new()));
+
+    let tsm = files(&data_dir, "tsm");
+    let [first, second] = &tsm[..] else { panic!("{tsm:?}") };
+    for what in ["--pages", "--series", "--verify"] {
+        let output = tidemark(&["inspect", "tsm", what], first);
+        assert!(output.status.success(), "{what}: {output:?}");
+    }
+    let summary = tidemark(&["inspect", "tsm", "-o", "csv"], first);
+    let summary = String::from_utf8_lossy(&summary.stdout).into_owned();
+    assert!(summary.contains("rows,500\n") && summary.contains("fields,v integer\n"), "{summary}");
+
+    // Within the first page.
+    flip(first, 12);
+    let (code, found) = verify(&data_dir);
+    let name = format!("{} at byte 8: checksum mismatch\n", first.display());
+    assert_eq!((code, found), (1, name.clone()));
+    let output = tidemark(&["inspect", "tsm", "--verify"], first);
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()), (Some(1), name));
+
+    let node = node.kill_and_restart();
+    let (damaged, sound) = (count(&node, "a"), count(&node, "b"));
+    assert!(damaged.contains("is damaged at byte 8") && damaged.contains("error"), "{damaged}");
+    assert!(sound.contains("500") && !sound.contains("error"), "{sound}");
+    let health = node.get("/health").send().expect_status(200).json();
+    assert_eq!(health["status"], "pass");
+    let check = health["checks"][0]["message"].as_str().expect("a check");
+    assert!(check.contains("is damaged at byte 8"), "{check}");
+    let metrics = node.get("/metrics").send().expect_status(200).text();
+    assert!(metrics.contains("\ntidemark_storage_damaged_places 1\n"), "{metrics}");
+    drop(node);
+
+    // Other kinds of files.
+    flip(first, 12);
+    for path in
+        [files(&data_dir, "idx").remove(0), files(&data_dir.join("raft"), "seg").remove(0), second.clone()]
+    {
+        flip(&path, 12);
+        let (code, found) = verify(&data_dir);
+        assert!(code == 1 && found.contains(&path.display().to_string()), "{}: {found}", path.display());
+        flip(&path, 12);
+    }
+}
