@@ -10,8 +10,9 @@
 //! same step as the data.
 //!
 //! Each frame is written twice in one append, then synced. So a damaged frame that has a sound twin is read from
-//! the twin; records that are missing altogether can only be the last append, which a crash tore before it was
-//! acknowledged: they are cut. Anything else that is missing refuses to open.
+//! the twin; a record that is missing altogether can only be the last append, which a crash tore before it was
+//! acknowledged: it is cut, when it looks like that. A disk writes sectors as a whole, so what a crash tore is short,
+//! or has a sector that was never written and reads as zeros. Anything else that is missing refuses to open.
 
 use std::path::{Path, PathBuf};
 
@@ -305,6 +306,24 @@ fn sound_frame(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
     sound.then(|| (u64::from_le_bytes(*sequence), payload, FRAME_HEAD + payload.len()))
 }
 
+/// Bytes that a disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
+
+/// Whether the end of a manifest, in which no frame is sound, is the append of a record that a crash tore.
+fn is_torn(end: &[u8], at: usize, sequence: u64) -> bool {
+    let mut expected = FRAME_MAGIC.to_vec();
+    expected.extend(sequence.to_le_bytes());
+    let known = end.len().min(expected.len());
+    let is_short = end[..known] == expected[..known]
+        && end.get(12..16).and_then(|len| <[u8; 4]>::try_from(len).ok()).is_none_or(|len| {
+            let frame = FRAME_HEAD as u64 + u64::from(u32::from_le_bytes(len));
+            2 * frame > end.len() as u64
+        });
+    let (first, rest) = end.split_at(end.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
+    let mut sectors = std::iter::once(first).chain(rest.chunks(SECTOR_BYTES));
+    is_short || sectors.any(|sector| sector.iter().all(|byte| *byte == 0))
+}
+
 /// Where a manifest is not as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -332,6 +351,9 @@ fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
             let later = (1..rest.len())
                 .find(|&i| rest[i..].starts_with(&FRAME_MAGIC) && sound_frame(&rest[i..]).is_some());
             let Some(skip) = later else {
+                if twins != 1 && !is_torn(rest, at, next) {
+                    return Err((at as u64, Damage::Checksum));
+                }
                 flaw = flaw.or(Some(Flaw::Torn(at as u64)));
                 break;
             };

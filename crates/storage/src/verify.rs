@@ -139,7 +139,7 @@ pub fn verify(vfs: &dyn Vfs, dir: &Path, on_finding: &mut dyn FnMut(Finding)) ->
 
 fn verify_file(
     file: &TsmFile,
-    indexed: Option<&RoaringBitmap>,
+    indexed: Option<&Indexed>,
     verified: &mut Verified,
     on_finding: &mut dyn FnMut(Finding),
 ) {
@@ -166,7 +166,12 @@ fn verify_file(
         let at = file.entry.bytes;
         on_finding(file.damaged(at, Damage::Differs("what the manifest says of the file")).into());
     }
-    if indexed.is_none_or(|indexed| !file.presence.is_subset(indexed)) {
+    let is_indexed = match indexed {
+        None => false,
+        Some(None) => true,
+        Some(Some(series)) => file.presence.is_subset(series),
+    };
+    if !is_indexed {
         let error = Damage::Differs("series: the index does not have them all");
         on_finding(file.damaged(footer.presence.offset, error).into());
     }
@@ -176,6 +181,9 @@ fn said_of(entry: &FileEntry) -> (u64, u64, (i64, i64)) {
     (entry.rows, entry.series, entry.times)
 }
 
+/// The series of a bucket's index; `None` when some cannot be read.
+type Indexed = Option<RoaringBitmap>;
+
 /// Looks at the segments; returns the series of each bucket's index.
 fn verify_segments(
     vfs: &dyn Vfs,
@@ -183,15 +191,16 @@ fn verify_segments(
     live: &Live,
     verified: &mut Verified,
     on_finding: &mut dyn FnMut(Finding),
-) -> HashMap<BucketId, RoaringBitmap> {
-    let mut indexed: HashMap<BucketId, RoaringBitmap> = HashMap::new();
+) -> HashMap<BucketId, Indexed> {
+    let mut indexed: HashMap<BucketId, Indexed> = HashMap::new();
     for entry in live.segments.values() {
         verified.segments += 1;
         verified.bytes += entry.bytes;
         let path = segment_path(dir, entry.bucket, entry.number);
+        let indexed = indexed.entry(entry.bucket).or_insert_with(|| Some(RoaringBitmap::new()));
         match verify_segment(vfs, &path, entry) {
             Ok(segment) => {
-                let series = indexed.entry(entry.bucket).or_default();
+                let Some(series) = indexed else { continue };
                 if !series.is_disjoint(segment.series()) {
                     let twice = Damage::Differs("ids: two segments have them");
                     on_finding(OpenError::damaged(&path, 0)(twice).into());
@@ -201,7 +210,7 @@ fn verify_segments(
             Err(error) => {
                 on_finding(error.into());
                 // Its series are not to be reported once more with each file.
-                indexed.entry(entry.bucket).or_default().insert_range(..);
+                *indexed = None;
             }
         }
     }

@@ -3,6 +3,7 @@
 mod crash;
 mod deletes;
 mod faults;
+mod flips;
 mod model;
 mod oracle;
 mod queries;

@@ -7,7 +7,10 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Deletion, LogPosition, Predicate, ReplicaId, Subject, Test, TimeRange};
 use proptest::prelude::*;
 
-use super::{Durable, Edit, FileEntry, IndexEntry, Live, Manifest, TombstoneEntry, frames, read_frames};
+use super::{
+    Durable, Edit, FileEntry, Flaw, IndexEntry, Live, Manifest, TombstoneEntry, frames, read_frames,
+};
+use crate::error::Damage;
 use crate::tsm::format::Density;
 
 fn entry(number: u64) -> FileEntry {
@@ -96,6 +99,34 @@ fn a_cut_anywhere_in_the_last_record_keeps_all_before_it() {
         assert_eq!(read.next_sequence, if first_copy_is_whole { 3 } else { 2 }, "cut at {len}");
         assert_eq!(read.flaw.is_none(), len == ends[1]);
     }
+}
+
+#[test]
+fn a_last_record_both_of_whose_frames_are_damaged_is_no_torn_append() {
+    let (bytes, ends) = records(3);
+    let (start, end) = (ends[1], ends[2]);
+    let twin = start + (end - start) / 2;
+    // A length that grew in both would look like a record that was cut.
+    for from in (start..end).filter(|from| !(12..16).contains(&((from - start) % (twin - start)))) {
+        let mut damaged = bytes.clone();
+        damaged[from] ^= 0x10;
+        damaged[if from < twin { twin + (from - start) } else { start + (from - twin) }] ^= 0x20;
+        assert!(matches!(read_frames(&damaged), Err((at, Damage::Checksum)) if at == start as u64), "{from}");
+    }
+    let mut lost = bytes.clone();
+    lost[start..].fill(0);
+    assert_eq!(read_frames(&lost).unwrap().flaw, Some(Flaw::Torn(start as u64)));
+    // The last sector of a long append was not written, nor was the first.
+    let mut payload = Vec::new();
+    let long = Edit { added: (3..30).map(entry).collect(), ..edit(3) };
+    long.encode(&mut payload);
+    let mut torn = [&bytes[..start], &frames(2, &payload)].concat();
+    assert!(torn.len() > start + 4 * 512);
+    let last = (torn.len() - 1) / 512 * 512;
+    torn[last..].fill(0);
+    let first_of = start.next_multiple_of(512);
+    torn[start..first_of].fill(0);
+    assert_eq!(read_frames(&torn).unwrap().flaw, Some(Flaw::Torn(start as u64)));
 }
 
 proptest! {

@@ -47,14 +47,14 @@ fn written() -> World {
     world
 }
 
-fn looked(world: &World) -> (Verified, Vec<Finding>) {
+pub(super) fn looked(world: &World) -> (Verified, Vec<Finding>) {
     let mut findings = Vec::new();
     let verified = verify(&world.vfs, &World::dir(), &mut |finding| findings.push(finding));
     (verified, findings)
 }
 
 /// All files below a directory.
-fn files(world: &World, dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(world: &World, dir: &Path) -> Vec<PathBuf> {
     let names = world.vfs.list(dir).unwrap();
     let paths = names.into_iter().map(|name| dir.join(name));
     paths
