@@ -26,8 +26,18 @@ enum Kind {
     Deletes,
 }
 
+/// How much a run writes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    /// A few rows, so that many operations fit in a second.
+    Small,
+    /// Now and then more rows than a page has.
+    Large,
+}
+
 struct Run {
     kind: Kind,
+    size: Size,
     chance: Chance,
     world: World,
     engine: Option<Engine>,
@@ -39,7 +49,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, size: Size) -> Self {
         let kind = [Kind::Drops, Kind::Both, Kind::Deletes][usize::try_from(seed % 3).unwrap()];
         let world = World::new();
         let engine = Some(world.open());
@@ -52,7 +62,8 @@ impl Run {
             key("mem ory", &[("h,st", "a=1"), ("zone", "x")]),
         ];
         let (log, held) = (Vec::new(), Vec::new());
-        Self { kind, chance: Chance(seed), world, engine, log, oracle: Oracle::default(), held, series }
+        let oracle = Oracle::default();
+        Self { kind, size, chance: Chance(seed), world, engine, log, oracle, held, series }
     }
 
     fn engine(&self) -> &Engine {
@@ -76,7 +87,12 @@ impl Run {
             }
             let start = i64::try_from(chance.below(6000)).unwrap() - 2000;
             let step = i64::try_from(chance.below(4)).unwrap();
-            let count = if many { 1500 } else { 1 + chance.below(20) };
+            let count = match (self.size, many) {
+                (Size::Large, true) => 1500,
+                (Size::Large, false) => 1 + chance.below(20),
+                (Size::Small, true) => 30,
+                (Size::Small, false) => 1 + chance.below(4),
+            };
             let mut points: Vec<Point> = Vec::new();
             for i in 0..count {
                 let jitter = if chance.one_in(10) { i64::try_from(chance.below(500)).unwrap() } else { 0 };
@@ -270,8 +286,8 @@ fn regex(pattern: &str) -> regex::Regex {
     regex::Regex::new(pattern).unwrap()
 }
 
-fn run(seed: u64, steps: usize) {
-    let mut run = Run::new(seed);
+fn run(seed: u64, size: Size, steps: usize) {
+    let mut run = Run::new(seed, size);
     for step in 0..steps {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             run.step();
@@ -291,6 +307,9 @@ fn run(seed: u64, steps: usize) {
     // Nor is a delete, once all files were rewritten for it.
     run.engine().compact_now().unwrap();
     run.world.jobs.run_all();
+    // The segments of a bucket that merges have emptied go with the next flush.
+    let op = write(3, SHARD_NS, &[(key("m", &[]), vec![(0, vec![("v", model::FieldValue::Integer(1))])])]);
+    run.submit(op);
     run.engine().flush_now().unwrap();
     run.world.jobs.run_all();
     assert_eq!(run.engine().stats().tombstones, 0, "seed {seed}");
@@ -316,6 +335,22 @@ fn files_on_disk(world: &World) -> usize {
 #[test]
 fn any_sequence_of_operations_reads_back_as_from_a_sorted_map() {
     for seed in 0..24 {
-        run(seed, 120);
+        run(seed, Size::Large, 120);
     }
+}
+
+#[test]
+fn a_hundred_thousand_operations_read_back_as_from_a_sorted_map() {
+    const OPERATIONS: u64 = 100_000;
+    const STEPS: u64 = 50;
+    const THREADS: u64 = 4;
+    std::thread::scope(|scope| {
+        for first in 0..THREADS {
+            scope.spawn(move || {
+                for seed in (first..OPERATIONS / STEPS).step_by(4) {
+                    run(1000 + seed, Size::Small, usize::try_from(STEPS).unwrap());
+                }
+            });
+        }
+    });
 }
