@@ -2,10 +2,10 @@
 //! rest, and nothing that was dropped comes back.
 
 use disk::SimVfs;
-use disk::vfs::sim::PowerCut;
+use disk::vfs::sim::{Failure, Fault, OpKind, PowerCut};
 use model::{Deletion, FieldValue, PartitionOp, Predicate, Subject, Test, TimeRange, Timestamp};
 
-use super::oracle::{Oracle, scanned};
+use super::oracle::{Oracle, collect, scanned};
 use super::support::{World, bucket, integers, key, position, scan_all, write};
 use crate::Engine;
 
@@ -196,6 +196,67 @@ fn cut_everywhere(acts: &[Act]) {
         check_after_cut(world.vfs.crash(PowerCut::Kept), acts, at);
         for seed in 0..4 {
             check_after_cut(world.vfs.crash(PowerCut::Torn { seed: seed ^ at, block_bytes: 512 }), acts, at);
+        }
+    }
+}
+
+#[test]
+fn any_operation_may_fail_in_any_way_and_nothing_is_lost_or_revived() {
+    let kinds = [
+        OpKind::Create,
+        OpKind::Open,
+        OpKind::Rename,
+        OpKind::Remove,
+        OpKind::CreateDir,
+        OpKind::List,
+        OpKind::SyncDir,
+        OpKind::Read,
+        OpKind::Write,
+        OpKind::SetLen,
+        OpKind::SyncData,
+    ];
+    let failures = [
+        Failure::Io,
+        Failure::Full,
+        Failure::ShortThenIo(100),
+        Failure::ShortThenFull(700),
+        Failure::ShortThenIo(0),
+    ];
+    let mut count = 0;
+    for (acts, kind) in [script(), script_of_deletes()].iter().flat_map(|acts| kinds.map(|kind| (acts, kind)))
+    {
+        let is_short = |failure: &Failure| !matches!(failure, Failure::Io | Failure::Full);
+        for failure in failures.into_iter().filter(|f| kind == OpKind::Write || !is_short(f)) {
+            for nth in 1.. {
+                let world = World::new();
+                world.vfs.inject(Fault::nth(kind, nth, failure));
+                if let Ok(engine) = world.try_open() {
+                    let applied = perform(&engine, &world, acts);
+                    check_while_open(&engine, acts, applied, &format!("{failure:?} at {kind:?} {nth}"));
+                }
+                world.jobs.discard();
+                if world.vfs.faults() > 0 {
+                    break;
+                }
+                count += 1;
+                for cut in [PowerCut::Kept, PowerCut::Lost, PowerCut::Torn { seed: nth, block_bytes: 512 }] {
+                    let disk = world.vfs.crash(cut);
+                    check_after_cut(disk, acts, nth);
+                }
+            }
+        }
+    }
+    assert!(count > 500, "{count} failures");
+}
+
+/// An engine that met a failure answers rightly, or with an error.
+fn check_while_open(engine: &Engine, acts: &[Act], applied: u64, what: &str) {
+    let mut oracle = Oracle::default();
+    let ops = acts.iter().filter_map(|act| if let Act::Apply(op) = act { Some(op) } else { None });
+    ops.take(usize::try_from(applied).unwrap()).for_each(|op| oracle.apply(op));
+    for id in [1, 2] {
+        if let Ok(found) = engine.scan(&scan_all(id)).and_then(collect) {
+            assert_eq!(found, oracle.scan(&scan_all(id)), "{what}");
         }
     }
 }
