@@ -27,6 +27,15 @@ impl Bitmap {
         map
     }
 
+    /// `len` bits, each asked for by its place.
+    pub fn from_fn(len: usize, bit: impl Fn(usize) -> bool) -> Self {
+        let word = |at: usize| {
+            let from = at * 64;
+            (from..len.min(from + 64)).fold(0, |word, i| word | u64::from(bit(i)) << (i - from))
+        };
+        Self { words: (0..len.div_ceil(64)).map(word).collect(), len }
+    }
+
     /// Takes words of another owner; bits past `len` are cleared. `None` when there are too few words.
     pub fn from_words(mut words: Vec<u64>, len: usize) -> Option<Self> {
         let needed = len.div_ceil(64);
@@ -183,6 +192,12 @@ impl Bitmap {
     pub fn or(&mut self, other: &Self) {
         assert_eq!(self.len, other.len, "bitmaps of one length");
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Clears every bit that is clear in `other`. Panics when the lengths differ.
+    pub fn and(&mut self, other: &Self) {
+        assert_eq!(self.len, other.len, "bitmaps of one length");
+        self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= b);
     }
 
     /// The bits in order.

@@ -14,6 +14,7 @@ pub mod lineprotocol;
 pub mod predicate;
 pub mod scan;
 pub mod series;
+pub mod summary;
 pub mod time;
 pub mod value;
 pub mod varint;
@@ -25,7 +26,10 @@ pub use entry::{Deletion, LogPosition, PartitionOp};
 pub use frame::{Frame, FrameColumn, FrameValues};
 pub use ids::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, PartitionId, ReplicaId, UserId};
 pub use predicate::{Predicate, Subject, Test};
-pub use scan::{FieldSelection, ScanRequest, SchemaQuestion, SchemaRequest, SeriesBlock};
+pub use scan::{Ends, FieldSelection, ScanRequest, SchemaQuestion, SchemaRequest, SeriesBlock};
 pub use series::{SeriesKey, SeriesKeyError};
+pub use summary::{
+    Cells, FieldSummary, GroupSummary, Grouping, Groups, SeriesFold, SummaryRequest, TooLarge, Wanted,
+};
 pub use time::{Precision, TimeRange, Timestamp};
 pub use value::{FieldType, FieldValue};

@@ -43,6 +43,15 @@ pub struct ScanRequest {
     pub fields: FieldSelection,
 }
 
+/// The outermost rows of each series, for who needs no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// How many.
+    pub rows: usize,
+    /// The last in time, or the first.
+    pub newest: bool,
+}
+
 /// Some rows of one series, ascending in time, each time once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesBlock {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use disk::SimVfs;
+use model::summary::Windows;
+use model::time::HOUR_NS;
 use model::{
-    Batch, BucketId, Column, Deletion, FieldDef, FieldSelection, FieldType, LogPosition, PartitionOp,
-    Predicate, ReplicaId, ScanRequest, SeriesKey, SeriesRows, Subject, SystemClock, Table, Test, TimeRange,
-    Timestamp, Values,
+    Batch, BucketId, Column, Deletion, FieldDef, FieldSelection, FieldType, Grouping, LogPosition,
+    PartitionOp, Predicate, ReplicaId, ScanRequest, SeriesKey, SeriesRows, Subject, SummaryRequest,
+    SystemClock, Table, Test, TimeRange, Timestamp, Values, Wanted,
 };
 use storage::{Engine, Options, StepJobs};
 
@@ -164,5 +166,48 @@ fn deletes(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, apply, flush_and_scan, deletes);
+/// A request of TSBS for cpu-only data: `fields` of the first `hosts` hosts in windows of `every` over the last `hours`.
+fn request(hosts: usize, fields: usize, hours: i64, every: Windows, wanted: Wanted) -> SummaryRequest {
+    let names = (0..hosts).map(|host| format!("host_{host}")).collect();
+    let end = 86_400_000_000_000;
+    SummaryRequest {
+        scan: ScanRequest {
+            bucket: bucket(),
+            range: TimeRange::new(Timestamp(end - hours * HOUR_NS - 1_234_000_000_000), Timestamp(end)),
+            predicate: Predicate::Compare(Subject::Tag("hostname".into()), Test::In(names)),
+            fields: FieldSelection::Names((0..fields).map(|f| format!("usage_{f}").into()).collect()),
+        },
+        windows: every,
+        wanted,
+        grouping: Grouping::Tags(vec!["hostname".into()]),
+        cells_max: usize::MAX,
+        rows_max: u64::MAX,
+    }
+}
+
+fn summaries(c: &mut Criterion) {
+    let mut group = c.benchmark_group("summaries");
+    let engine = filled(100, 864, 10);
+    engine.flush_now().unwrap();
+    engine.compact_now().unwrap();
+    let every = |every| Windows::Every { every, offset: 0 };
+    let max = Wanted { max: true, ..Wanted::default() };
+    let mean = Wanted { sum: true, count: true, ..Wanted::default() };
+    let last = Wanted { last: true, ..Wanted::default() };
+    for (name, request) in [
+        ("single-groupby-1-1-1", request(1, 1, 1, every(HOUR_NS / 60), max)),
+        ("single-groupby-5-8-1", request(8, 5, 1, every(HOUR_NS / 60), max)),
+        ("cpu-max-all-8", request(8, 10, 8, every(HOUR_NS), max)),
+        ("double-groupby-1", request(100, 1, 12, every(HOUR_NS), mean)),
+        ("double-groupby-all", request(100, 10, 12, every(HOUR_NS), mean)),
+        ("mean of one field over the day", request(100, 1, 24, Windows::One, mean)),
+        ("last of all fields", request(100, 10, 24, Windows::One, last)),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| engine.summarize(&request).run(&|| false).unwrap().finish().len());
+        });
+    }
+}
+
+criterion_group!(benches, apply, flush_and_scan, deletes, summaries);
 criterion_main!(benches);

@@ -21,6 +21,7 @@ use state::State;
 
 mod apply;
 mod compaction;
+mod ends;
 mod flush;
 mod indexing;
 mod recover;
@@ -29,12 +30,15 @@ mod scan;
 mod schema;
 mod scrub;
 mod state;
+mod summarize;
 #[cfg(test)]
 mod tests;
 
+pub use ends::EndScan;
 pub(crate) use recover::orphans;
 pub use scan::Scan;
 pub(crate) use state::{file_path, segment_path};
+pub use summarize::{Summarize, SummarizeError};
 
 /// Called after everything up to a position has become durable in files; the log before it is not needed any more.
 pub type Flushed = Arc<dyn Fn(LogPosition) + Send + Sync>;

@@ -33,7 +33,7 @@ mod tombstone;
 mod tsm;
 mod verify;
 
-pub use engine::{Engine, Flushed, Scan, ShardInfo, Stats};
+pub use engine::{EndScan, Engine, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError};
 pub use error::{Damage, FatalError, FlushError, OpenError, ReadError};
 pub use inspect::{FileSummary, Inspection, PageSummary, SeriesSummary};
 pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};

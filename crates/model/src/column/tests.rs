@@ -88,10 +88,14 @@ proptest! {
     }
 
     #[test]
-    fn or_is_bit_by_bit(pairs in prop::collection::vec(any::<(bool, bool)>(), 0..200)) {
+    fn and_and_or_are_bit_by_bit(pairs in prop::collection::vec(any::<(bool, bool)>(), 0..200)) {
         let mut left: Bitmap = pairs.iter().map(|p| p.0).collect();
         left.or(&pairs.iter().map(|p| p.1).collect());
         prop_assert_eq!(left, pairs.iter().map(|p| p.0 | p.1).collect());
+        let mut left = Bitmap::from_fn(pairs.len(), |i| pairs[i].0);
+        prop_assert_eq!(&left, &pairs.iter().map(|p| p.0).collect());
+        left.and(&Bitmap::from_fn(pairs.len(), |i| pairs[i].1));
+        prop_assert_eq!(left, pairs.iter().map(|p| p.0 & p.1).collect());
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) struct Snapshot {
     pub(super) selection: Selection,
     /// What was found, in key order.
     pub(super) series: Walk,
+    /// How many those are.
+    pub(super) found: u64,
     /// By time.
     pub(super) shards: Vec<ShardSnapshot>,
     /// What is deleted of it.
@@ -59,7 +61,7 @@ impl Snapshot {
                 active: shard.active.snapshot(&wanted),
             })
             .collect();
-        Self { selection, series: bucket.index.walk(&wanted), shards, masks }
+        Self { selection, series: bucket.index.walk(&wanted), found: wanted.len(), shards, masks }
     }
 
     /// Visits the fields of which a series has values in the snapshot's shards; some more than once.
@@ -110,13 +112,19 @@ impl ShardSnapshot {
     }
 }
 
+/// What a reader of points asked for, and the engine as it was then.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) range: TimeRange,
+    predicate: Predicate,
+    fields: FieldSelection,
+    pub(super) snapshot: Snapshot,
+}
+
 /// The blocks of a scan, in series key order; those of a series ascending in time. After an error it ends.
 #[derive(Debug)]
 pub struct Scan {
-    range: TimeRange,
-    predicate: Predicate,
-    fields: FieldSelection,
-    snapshot: Snapshot,
+    reading: Reading,
     packs: Packs,
     has_failed: bool,
     /// The series that is being read.
@@ -140,15 +148,23 @@ impl std::fmt::Debug for OpenSeries {
     }
 }
 
+/// What a shard has of a series.
+pub(super) struct Pieces {
+    /// The fields that are asked for, by name.
+    pub(super) fields: Vec<FieldDef>,
+    pub(super) pieces: Vec<Masked<SeriesPiece>>,
+}
+
+/// Rows of a series in one shard, to be loaded later.
 #[derive(Debug)]
-enum SeriesPiece {
+pub(super) enum SeriesPiece {
     File(FilePiece),
     Memory(MemoryPiece),
 }
 
 impl SeriesPiece {
     /// The same page by page.
-    fn split(self) -> impl Iterator<Item = Self> {
+    pub(super) fn split(self) -> impl Iterator<Item = Self> {
         let (file, memory) = match self {
             Self::File(file) => (Some(file), None),
             Self::Memory(memory) => (None, Some(memory)),
@@ -187,6 +203,11 @@ impl Engine {
     /// Reads rows as they are at this moment, whatever is applied, flushed, merged or dropped while the caller
     /// reads. Blocks have at most 8,192 rows.
     pub fn scan(&self, request: &ScanRequest) -> Result<Scan, ReadError> {
+        let reading = self.reading(request);
+        Ok(Scan { reading, packs: Packs::default(), has_failed: false, current: None })
+    }
+
+    pub(super) fn reading(&self, request: &ScanRequest) -> Reading {
         let snapshot = {
             let state = self.inner.state.read();
             match state.buckets.get(&request.bucket) {
@@ -194,15 +215,8 @@ impl Engine {
                 None => Snapshot::of(&Bucket::default(), request.range, &request.predicate),
             }
         };
-        Ok(Scan {
-            range: request.range,
-            predicate: request.predicate.clone(),
-            fields: request.fields.clone(),
-            snapshot,
-            packs: Packs::default(),
-            has_failed: false,
-            current: None,
-        })
+        let (predicate, fields) = (request.predicate.clone(), request.fields.clone());
+        Reading { range: request.range, predicate, fields, snapshot }
     }
 }
 
@@ -233,33 +247,39 @@ impl Scan {
             if self.has_failed {
                 return Ok(None);
             }
-            let Some((id, key)) = self.snapshot.series.next()? else { return Ok(None) };
+            let Some((id, key)) = self.reading.snapshot.series.next()? else { return Ok(None) };
             self.current = Some(self.open_series(id, key)?);
         }
     }
 
     fn open_series(&mut self, id: SeriesId, key: SeriesKey) -> Result<OpenSeries, ReadError> {
         let mut merges = VecDeque::new();
-        let mut packs = std::mem::take(&mut self.packs);
-        for shard in &self.snapshot.shards {
-            if let Some(merge) = self.merge_of(shard, id, &key, &mut packs)? {
-                merges.push_back(merge);
+        let (reading, packs) = (&self.reading, &mut self.packs);
+        for shard in &reading.snapshot.shards {
+            if let Some(Pieces { fields, pieces }) = reading.pieces_of(shard, id, &key, packs, |_| true)? {
+                let merge = Merge::new(split_where_overlapping(pieces), fields.clone(), reading.range);
+                merges.push_back(ShardMerge { fields, merge });
             }
         }
-        self.packs = packs;
         Ok(OpenSeries { key, merges })
     }
+}
 
-    fn merge_of(
+impl Reading {
+    /// The fields that a series has in a shard, of those that are asked for and still `needed`, and the pieces that
+    /// may hold rows of them; `None` when there is no such field.
+    pub(super) fn pieces_of(
         &self,
         shard: &ShardSnapshot,
         id: SeriesId,
         key: &SeriesKey,
         packs: &mut Packs,
-    ) -> Result<Option<ShardMerge>, ReadError> {
+        needed: impl Fn(&FieldDef) -> bool,
+    ) -> Result<Option<Pieces>, ReadError> {
         let mut fields: Vec<FieldDef> = Vec::new();
         let mut add = |field: &FieldDef| {
             let is_wanted = self.fields.contains(&field.name)
+                && needed(field)
                 && !fields.iter().any(|f| same_field(f, field))
                 && self.snapshot.accepts(&self.predicate, id, key, &field.name);
             if is_wanted {
@@ -298,13 +318,12 @@ impl Scan {
             }
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name).then(a.field_type.cmp(&b.field_type)));
-        let merge = Merge::new(split_where_overlapping(pieces), fields.clone(), self.range);
-        Ok(Some(ShardMerge { fields, merge }))
+        Ok(Some(Pieces { fields, pieces }))
     }
 }
 
 /// Chunks that overlap something are merged page by page, so that a merge holds pages and not chunks.
-fn split_where_overlapping(mut pieces: Vec<Masked<SeriesPiece>>) -> Vec<Masked<SeriesPiece>> {
+pub(super) fn split_where_overlapping(mut pieces: Vec<Masked<SeriesPiece>>) -> Vec<Masked<SeriesPiece>> {
     pieces.sort_by_key(|p| (p.times().0, p.rank()));
     let alone = stand_alone(&pieces);
     let mut out = Vec::with_capacity(pieces.len());
@@ -325,18 +344,22 @@ impl OpenSeries {
                 self.merges.pop_front();
                 continue;
             };
-            let rows = without_empty_rows(rows);
-            if rows.times.is_empty() {
-                continue;
+            let block = block_of(&self.key, &shard.fields, without_empty_rows(rows));
+            if block.is_some() {
+                return Ok(block);
             }
-            let len = rows.times.len();
-            let columns = shard.fields.iter().zip(rows.columns);
-            let fields = columns
-                .filter_map(|(field, column)| Some((Arc::clone(&field.name), column?)))
-                .filter(|(_, column)| column.null_count() < len)
-                .collect();
-            return Ok(Some(SeriesBlock { key: self.key.clone(), times: rows.times, fields }));
         }
         Ok(None)
     }
+}
+
+/// Rows as a block, with the fields that hold a value; `None` when there are no rows.
+pub(super) fn block_of(key: &SeriesKey, fields: &[FieldDef], rows: Rows) -> Option<SeriesBlock> {
+    let len = rows.times.len();
+    let columns = fields.iter().zip(rows.columns);
+    let fields = columns
+        .filter_map(|(field, column)| Some((Arc::clone(&field.name), column?)))
+        .filter(|(_, column)| column.null_count() < len)
+        .collect();
+    (len > 0).then(|| SeriesBlock { key: key.clone(), times: rows.times, fields })
 }

@@ -8,5 +8,6 @@ mod model;
 mod oracle;
 mod queries;
 mod scrub;
+mod summaries;
 mod support;
 mod verify;

@@ -12,10 +12,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::{Bitmap, Column, ColumnType, FieldDef, FieldType, StringColumn, Values};
+use model::{Bitmap, Column, ColumnType, FieldDef, FieldType, StringColumn, TimeRange, Values};
 
 use crate::layout::{Layout, Layouts};
-use crate::merge::Rows;
+use crate::merge::{Rows, without_empty_rows};
 
 /// Most rows of a chunk.
 pub(crate) const ROWS_MAX: usize = 1024;
@@ -148,21 +148,71 @@ impl Chunk {
 
     /// The rows in ascending time, each time once (later rows win, field by field), with the wanted fields.
     pub(crate) fn to_rows(&self, wanted: &[FieldDef]) -> Rows {
-        let stride = self.layout.stride();
-        let times: Vec<i64> = self.words.chunks_exact(stride).map(|row| row[0].cast_signed()).collect();
-        let columns = wanted
-            .iter()
-            .map(|f| self.layout.position(f).and_then(|i| self.column(i, f.field_type)))
-            .collect();
-        let rows = Rows { times, columns };
+        let rows = self.rows_in_order(wanted, 0..self.rows);
         if self.ascending { rows } else { rows.into_ascending() }
     }
 
-    /// The values of a field in order of arrival; `None` when there is none.
-    fn column(&self, field: usize, field_type: FieldType) -> Option<Column> {
+    /// The rows at the newest or the oldest end that lie in a range: so many that `count` of them hold a value, or all.
+    /// `None` when the rows do not stand in order of time.
+    pub(crate) fn end(
+        &self,
+        wanted: &[FieldDef],
+        range: TimeRange,
+        count: usize,
+        newest: bool,
+    ) -> Option<Rows> {
+        if !self.ascending {
+            return None;
+        }
+        let stride = self.layout.stride();
+        let time = |row: usize| self.words.get(row * stride).map_or(i64::MAX, |word| word.cast_signed());
+        let before = |limit: i64| {
+            // Binary search: rows have no slice of times.
+            let (mut low, mut high) = (0, self.rows);
+            while low < high {
+                let middle = low.midpoint(high);
+                if time(middle) < limit {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            low
+        };
+        let (from, to) = (before(range.start.0), before(range.end.0));
+        let mut len = count;
+        loop {
+            let rows = if newest {
+                from.max(to.saturating_sub(len))..to
+            } else {
+                from..to.min(from.saturating_add(len))
+            };
+            let all = rows.len() == to.saturating_sub(from);
+            let found = without_empty_rows(self.rows_in_order(wanted, rows));
+            if all || found.times.len() >= count {
+                return Some(found);
+            }
+            len = len.saturating_mul(4);
+        }
+    }
+
+    /// Some rows in order of arrival.
+    fn rows_in_order(&self, wanted: &[FieldDef], rows: Range<usize>) -> Rows {
+        let stride = self.layout.stride();
+        let words = self.words.get(rows.start * stride..rows.end * stride).unwrap_or(&[]);
+        let times: Vec<i64> = words.chunks_exact(stride).map(|row| row[0].cast_signed()).collect();
+        let columns = wanted
+            .iter()
+            .map(|f| self.layout.position(f).and_then(|i| self.column(words, i, f.field_type)))
+            .collect();
+        Rows { times, columns }
+    }
+
+    /// The values of a field in some rows in order of arrival; `None` when there is none.
+    fn column(&self, words: &[u64], field: usize, field_type: FieldType) -> Option<Column> {
         let stride = self.layout.stride();
         let (word, bit) = (1 + self.layout.fields.len() + field / 64, 1_u64 << (field % 64));
-        let rows = || self.words.chunks_exact(stride);
+        let rows = || words.chunks_exact(stride);
         let valid = || rows().map(|row| row[word] & bit != 0);
         let count = valid().filter(|v| *v).count();
         if count == 0 {
@@ -185,7 +235,7 @@ impl Chunk {
                 Values::String(strings)
             }
         };
-        let valid = (count < self.rows).then(|| valid().collect::<Bitmap>());
+        let valid = (count * stride < words.len()).then(|| valid().collect::<Bitmap>());
         debug_assert_eq!(values.column_type(), ColumnType::Field(field_type));
         Some(Column { values, valid })
     }

@@ -11,7 +11,7 @@
 //! All integers are varints. A chunk's pages lie one after another in the order of its directory; the chunks of a
 //! series too, from the series' offset on.
 
-use model::varint;
+use model::{FieldDef, varint};
 
 use super::format::{CHUNK_ROWS_MAX, PAGE_ROWS_MAX, PART_BYTES_MAX, take_i64, take_len, take_u64};
 use super::stats::Stats;
@@ -97,7 +97,7 @@ impl ChunkEntry {
     /// Reads one chunk whose pages begin at `offset`, which is advanced behind them.
     fn decode(
         input: &mut &[u8],
-        fields: usize,
+        fields: &[FieldDef],
         offset: &mut u64,
         last_time_before: &mut i64,
     ) -> Result<Self, Damage> {
@@ -136,8 +136,9 @@ impl ChunkEntry {
         }
         let mut of_fields = Vec::new();
         for _ in 0..columns {
-            let field = u32::try_from(take_u64(input)?).ok().filter(|&f| (f as usize) < fields);
-            let field = field.ok_or(Damage::Malformed("field"))?;
+            let known =
+                u32::try_from(take_u64(input)?).ok().and_then(|at| Some((at, fields.get(at as usize)?)));
+            let (field, FieldDef { field_type, .. }) = known.ok_or(Damage::Malformed("field"))?;
             let shared = varint::take_bytes(input).ok_or(Damage::Truncated)?.to_vec();
             let mut column = ColumnEntry { shared, pages: Vec::new() };
             for &rows in &page_rows {
@@ -147,7 +148,11 @@ impl ChunkEntry {
                     n if n <= rows => n - 1,
                     _ => return Err(Damage::Malformed("number of values")),
                 };
-                column.pages.push(FieldPage { offset, len, values, stats: Stats::decode(input)? });
+                let stats = Stats::decode(input)?;
+                if !stats.may_be_of(*field_type, values) {
+                    return Err(Damage::Malformed("statistics"));
+                }
+                column.pages.push(FieldPage { offset, len, values, stats });
             }
             of_fields.push((field, column));
         }
@@ -158,7 +163,7 @@ impl ChunkEntry {
 /// Reads a directory whose chunks' pages begin at `offset` and take `pages_len` bytes.
 pub(crate) fn decode(
     mut input: &[u8],
-    fields: usize,
+    fields: &[FieldDef],
     offset: u64,
     pages_len: u64,
 ) -> Result<Vec<ChunkEntry>, Damage> {
@@ -178,7 +183,7 @@ pub(crate) fn decode(
 pub(crate) fn decode_pack(
     mut input: &[u8],
     series: u64,
-    fields: usize,
+    fields: &[FieldDef],
     offset: u64,
     pages_len: u64,
 ) -> Result<(Vec<usize>, ChunkEntry), Damage> {

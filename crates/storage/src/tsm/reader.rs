@@ -166,7 +166,7 @@ impl TsmFile {
         if checksum(&bytes) != unit.directory_checksum {
             return Err(self.damaged(at, Damage::Checksum));
         }
-        let fields = self.footer.fields.len();
+        let fields = &self.footer.fields;
         let decoded = if unit.is_pack() {
             directory::decode_pack(&bytes, unit.series, fields, unit.offset, unit.pages_len)
                 .map(|(ends, chunk)| (ends, vec![chunk]))
@@ -238,26 +238,40 @@ impl TsmFile {
         pages: &[(u64, u64)],
         rows: &[usize],
     ) -> Result<Column, ReadError> {
-        let (Some(first), Some(last)) = (pages.first(), pages.last()) else {
-            return Ok(Column::empty(column_type));
-        };
+        let mut column: Option<Column> = None;
+        self.each_page(column_type, shared, pages, rows, |_, decoded| {
+            match &mut column {
+                None => column = Some(decoded),
+                Some(column) => column.extend_from(&decoded, 0, decoded.len()),
+            }
+            Ok(())
+        })?;
+        Ok(column.unwrap_or_else(|| Column::empty(column_type)))
+    }
+
+    /// Reads pages of one column and hands them on one by one, with their places among `pages`.
+    fn each_page(
+        &self,
+        column_type: ColumnType,
+        shared: &[u8],
+        pages: &[(u64, u64)],
+        rows: &[usize],
+        mut visit: impl FnMut(usize, Column) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return Ok(()) };
         let bytes = self.read(first.0, last.0 + last.1 - first.0)?;
         let mut decoder =
             Decoder::new(column_type, shared).map_err(|damage| self.damaged(first.0, damage))?;
-        let mut column: Option<Column> = None;
         let mut rest = &bytes[..];
-        for (&(offset, len), &rows) in pages.iter().zip(rows) {
+        for (place, (&(offset, len), &rows)) in pages.iter().zip(rows).enumerate() {
             let page = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
             let (page, after) = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
             rest = after;
             let decoded =
                 page::decode(page, rows, &mut decoder).map_err(|damage| self.damaged(offset, damage))?;
-            match &mut column {
-                None => column = Some(decoded),
-                Some(column) => column.extend_from(&decoded, 0, decoded.len()),
-            }
+            visit(place, decoded)?;
         }
-        Ok(column.unwrap_or_else(|| Column::empty(column_type)))
+        Ok(())
     }
 
     /// Reads neighbouring pages of a field; `None` when none has a value.
@@ -358,14 +372,56 @@ impl ChunkPiece {
         self.pages.clone().map(move |page| Self { pages: page..page + 1, ..self.clone() })
     }
 
-    fn load_field(&self, field: &FieldDef) -> Result<Option<Column>, ReadError> {
+    /// The column of a field; `None` when the chunk has none.
+    pub(crate) fn column(&self, field: &FieldDef) -> Option<&ColumnEntry<FieldPage>> {
         let places = &self.file.footer.fields;
-        let found = self
-            .chunk
-            .fields
-            .iter()
-            .find(|(place, _)| places.get(*place as usize).is_some_and(|f| same_field(f, field)));
-        let Some((_, column)) = found else { return Ok(None) };
+        let is_it = |place: u32| places.get(place as usize).is_some_and(|f| same_field(f, field));
+        self.chunk.fields.iter().find(|(place, _)| is_it(*place)).map(|(_, column)| column)
+    }
+
+    /// Reads the times of neighbouring pages, each page on its own.
+    pub(crate) fn page_times(&self, pages: Range<usize>) -> Result<Vec<Vec<i64>>, ReadError> {
+        let entries = self.chunk.time.pages.get(pages.clone()).unwrap_or(&[]);
+        let rows = self.chunk.page_rows.get(pages).unwrap_or(&[]);
+        let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
+        let mut out = Vec::with_capacity(entries.len());
+        self.file.each_page(ColumnType::Time, &self.chunk.time.shared, &places, rows, |place, column| {
+            let entry = &entries[place];
+            let Values::Time(times) = column.values else { unreachable!("a time column was asked for") };
+            let ends = times.first().copied().zip(times.last().copied());
+            if column.valid.is_some() || ends != Some(entry.times) || !times.is_sorted_by(|a, b| a < b) {
+                return Err(self.file.damaged(entry.offset, Damage::Malformed("times")));
+            }
+            out.push(times);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// Reads neighbouring pages of a field's column, each page on its own with its place in the chunk.
+    pub(crate) fn each_page(
+        &self,
+        field: &FieldDef,
+        column: &ColumnEntry<FieldPage>,
+        pages: Range<usize>,
+        mut visit: impl FnMut(usize, Column),
+    ) -> Result<(), ReadError> {
+        let entries = column.pages.get(pages.clone()).unwrap_or(&[]);
+        let rows = self.chunk.page_rows.get(pages.clone()).unwrap_or(&[]);
+        let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
+        let column_type = ColumnType::Field(field.field_type);
+        self.file.each_page(column_type, &column.shared, &places, rows, |place, column| {
+            let entry = &entries[place];
+            if column.len() - column.null_count() != entry.values {
+                return Err(self.file.damaged(entry.offset, Damage::Malformed("number of values")));
+            }
+            visit(pages.start + place, column);
+            Ok(())
+        })
+    }
+
+    fn load_field(&self, field: &FieldDef) -> Result<Option<Column>, ReadError> {
+        let Some(column) = self.column(field) else { return Ok(None) };
         self.file.read_field(field, column, &self.pages, &self.chunk.page_rows)
     }
 }

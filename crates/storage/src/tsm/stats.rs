@@ -11,7 +11,8 @@
 
 use std::fmt;
 
-use model::{Values, varint};
+use model::summary::{Part, Point, Sum};
+use model::{FieldType, FieldValue, Values, Wanted, varint};
 
 use super::format::{put_i64, take_array, take_i64, take_u64};
 use crate::error::Damage;
@@ -87,11 +88,96 @@ impl Stats {
             if x.is_nan() {
                 return Self::None;
             }
-            min = min.min(x);
-            max = max.max(x);
+            // Of the zeros of both signs the first counts.
+            min = if x < min { x } else { min };
+            max = if x > max { x } else { max };
             sum += x;
         }
         Self::Float { min, max, first, last, sum }
+    }
+
+    /// Whether so many values of a type can have these statistics. Who reads them from a file asks, so that sums of
+    /// them cannot overflow and their values are of the field's type.
+    pub(crate) fn may_be_of(&self, field_type: FieldType, values: usize) -> bool {
+        match (*self, field_type) {
+            (Self::None, _) => true,
+            _ if values == 0 => false,
+            (Self::Integer { min, max, first, last, sum }, FieldType::Integer) => {
+                let total = |each: i64| i128::from(each).saturating_mul(values as i128);
+                let inside = min..=max;
+                inside.contains(&first) && inside.contains(&last) && (total(min)..=total(max)).contains(&sum)
+            }
+            (Self::Unsigned { min, max, first, last, sum }, FieldType::Unsigned) => {
+                let total = |each: u64| u128::from(each).saturating_mul(values as u128);
+                let inside = min..=max;
+                inside.contains(&first) && inside.contains(&last) && (total(min)..=total(max)).contains(&sum)
+            }
+            (Self::Float { min, max, first, last, .. }, FieldType::Float) => {
+                (min..=max).contains(&first) && (min..=max).contains(&last)
+            }
+            (Self::Boolean { trues, .. }, FieldType::Boolean) => trues <= values as u64,
+            _ => false,
+        }
+    }
+
+    /// The first and the last value, where they are known.
+    pub(crate) fn ends(&self) -> Option<(FieldValue, FieldValue)> {
+        Some(match *self {
+            Self::None => return None,
+            Self::Integer { first, last, .. } => (FieldValue::Integer(first), FieldValue::Integer(last)),
+            Self::Unsigned { first, last, .. } => (FieldValue::Unsigned(first), FieldValue::Unsigned(last)),
+            Self::Float { first, last, .. } => (FieldValue::Float(first), FieldValue::Float(last)),
+            Self::Boolean { first, last, .. } => (FieldValue::Boolean(first), FieldValue::Boolean(last)),
+        })
+    }
+
+    /// What is wanted of the page's values, which lie in the window that starts at `start`; `None` when the values
+    /// themselves must be looked at. `ends` are the times of the page when every row has a value.
+    pub(crate) fn part(
+        &self,
+        wanted: Wanted,
+        start: i64,
+        count: u64,
+        ends: Option<(i64, i64)>,
+    ) -> Option<Part> {
+        let needs_times = wanted.times && (wanted.min || wanted.max);
+        let needs_ends = (wanted.first || wanted.last) && ends.is_none();
+        if needs_times || needs_ends || count == 0 {
+            return None;
+        }
+        let mut part = Part { start, count, sum: None, min: None, max: None, first: None, last: None };
+        let (min, max, first, last) = match *self {
+            Self::None if wanted == (Wanted { count: wanted.count, ..Wanted::default() }) => {
+                return Some(part);
+            }
+            Self::None => return None,
+            Self::Integer { min, max, first, last, sum } => {
+                part.sum = Some(Sum::Integer(sum));
+                let value = FieldValue::Integer;
+                (value(min), value(max), value(first), value(last))
+            }
+            Self::Unsigned { min, max, first, last, sum } => {
+                part.sum = Some(Sum::Unsigned(sum));
+                let value = FieldValue::Unsigned;
+                (value(min), value(max), value(first), value(last))
+            }
+            Self::Float { min, max, first, last, sum } => {
+                part.sum = Some(Sum::Float(sum));
+                let value = FieldValue::Float;
+                (value(min), value(max), value(first), value(last))
+            }
+            Self::Boolean { trues, first, last } => {
+                let value = FieldValue::Boolean;
+                (value(trues == count), value(trues > 0), value(first), value(last))
+            }
+        };
+        let (first_time, last_time) = ends.unwrap_or_default();
+        part.sum = part.sum.filter(|_| wanted.sum);
+        part.min = wanted.min.then_some(Point { time: 0, value: min });
+        part.max = wanted.max.then_some(Point { time: 0, value: max });
+        part.first = wanted.first.then_some(Point { time: first_time, value: first });
+        part.last = wanted.last.then_some(Point { time: last_time, value: last });
+        Some(part)
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

@@ -231,7 +231,9 @@ proptest! {
         if let Ok(footer) = &footer {
             prop_assert!(footer.fields.len() <= bytes.len());
         }
-        if let Ok(chunks) = directory::decode(&bytes, 3, 8, 100) {
+        let fields = [("f", FieldType::Float), ("i", FieldType::Integer), ("u", FieldType::Unsigned)];
+        let fields = fields.map(|(name, field_type)| field(name, field_type));
+        if let Ok(chunks) = directory::decode(&bytes, &fields, 8, 100) {
             prop_assert!(chunks.len() <= bytes.len());
         }
         if let Some(trailer) = bytes.first_chunk() {
@@ -254,7 +256,7 @@ proptest! {
         if let Ok(table) = Table::open(bytes.clone(), &footer) {
             prop_assert!(table.units().count() <= bytes.len());
         }
-        if let Ok((ends, _)) = directory::decode_pack(&bytes, 3, 3, 8, 100) {
+        if let Ok((ends, _)) = directory::decode_pack(&bytes, 3, &fields, 8, 100) {
             prop_assert_eq!(ends.len(), 3);
         }
         let mut keys = 0;
@@ -266,8 +268,14 @@ proptest! {
     fn statistics_round_trip(values in prop::collection::vec(any::<i64>(), 0..50)) {
         let unsigned = values.iter().map(|v| v.cast_unsigned()).collect();
         let floats = values.iter().map(|v| f64::from_bits(v.cast_unsigned() >> 2)).collect();
-        for values in [Values::Integer(values), Values::Unsigned(unsigned), Values::Float(floats)] {
-            let stats = Stats::of(&values);
+        let (count, integer) = (values.len(), Values::Integer(values));
+        let types = [FieldType::Integer, FieldType::Unsigned, FieldType::Float];
+        for (values, field_type) in [integer, Values::Unsigned(unsigned), Values::Float(floats)].iter().zip(types) {
+            let stats = Stats::of(values);
+            for claimed in types {
+                let fits = claimed == field_type || stats == Stats::None;
+                prop_assert_eq!(stats.may_be_of(claimed, count), fits);
+            }
             let mut bytes = Vec::new();
             stats.encode(&mut bytes);
             let mut input = &bytes[..];
@@ -275,4 +283,30 @@ proptest! {
             prop_assert!(input.is_empty());
         }
     }
+}
+
+#[test]
+fn statistics_that_no_values_have_are_refused() {
+    let integers = |min, max, first, last, sum| Stats::Integer { min, max, first, last, sum };
+    assert!(integers(-2, 5, 0, 5, 3).may_be_of(FieldType::Integer, 3));
+    for hostile in [
+        integers(-2, 5, 0, 5, i128::MAX),
+        integers(-2, 5, 0, 5, 16),
+        integers(-2, 5, 0, 5, -7),
+        integers(-2, 5, 6, 5, 3),
+        integers(-2, 5, 0, -3, 3),
+        integers(5, -2, 0, 0, 0),
+    ] {
+        assert!(!hostile.may_be_of(FieldType::Integer, 3), "{hostile:?}");
+    }
+    let unsigned = |min, max, sum| Stats::Unsigned { min, max, first: min, last: max, sum };
+    assert!(unsigned(1, u64::MAX, u128::from(u64::MAX) + 1).may_be_of(FieldType::Unsigned, 2));
+    assert!(!unsigned(1, u64::MAX, u128::MAX).may_be_of(FieldType::Unsigned, 2));
+    let floats = |min, max| Stats::Float { min, max, first: min, last: max, sum: 0.0 };
+    assert!(floats(-0.0, 0.0).may_be_of(FieldType::Float, 2));
+    assert!(!floats(f64::NAN, 1.0).may_be_of(FieldType::Float, 2));
+    let booleans = Stats::Boolean { trues: 3, first: true, last: true };
+    assert!(booleans.may_be_of(FieldType::Boolean, 3) && !booleans.may_be_of(FieldType::Boolean, 2));
+    assert!(!booleans.may_be_of(FieldType::Integer, 3));
+    assert!(!integers(0, 0, 0, 0, 0).may_be_of(FieldType::Integer, 0));
 }

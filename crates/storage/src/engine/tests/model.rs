@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use disk::vfs::sim::PowerCut;
 use model::{
-    Deletion, FieldSelection, PartitionOp, Predicate, ScanRequest, SchemaQuestion, SchemaRequest, SeriesKey,
-    Subject, Test, TimeRange, Timestamp,
+    Deletion, Ends, FieldSelection, PartitionOp, Predicate, ScanRequest, SchemaQuestion, SchemaRequest,
+    SeriesKey, Subject, Test, TimeRange, Timestamp,
 };
 
 use super::oracle::{Oracle, Rows, collect, scanned};
+use super::summaries;
 use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random_value, scan_all, write};
 use crate::{Engine, Scan};
 
@@ -186,6 +187,15 @@ impl Run {
         }
         let request = self.random_request();
         assert_eq!(scanned(self.engine(), &request), self.oracle.scan(&request), "{request:?}");
+        let rows = [1, 1, 3, 2000][usize::try_from(self.chance.below(4)).unwrap()];
+        let ends = Ends { rows, newest: self.chance.one_in(2) };
+        summaries::check_ends(self.engine(), &request, ends);
+        let request = summaries::random_request(&mut self.chance, request);
+        summaries::check(self.engine(), &request);
+        if self.chance.one_in(4) {
+            let request = summaries::random_request(&mut self.chance, scan_all(1));
+            summaries::check(self.engine(), &request);
+        }
     }
 
     /// Series with values are known. Those without are known at most as long as a merge has not left them out.
@@ -300,6 +310,9 @@ fn run(seed: u64, size: Size, steps: usize) {
     run.check();
     // No file is left behind once nobody reads any more.
     run.held.clear();
+    // What a restart finds to remove is removed with the next record.
+    let op = run.random_write();
+    run.submit(op);
     run.engine().flush_now().unwrap();
     run.world.jobs.run_all();
     run.engine().tick();

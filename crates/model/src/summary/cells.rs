@@ -1,0 +1,490 @@
+//! The cells of one field: a column for each thing that is wanted, a row for each window that holds a value.
+
+use std::cmp::Ordering;
+
+use crate::column::{Bitmap, Column, ColumnType, Values};
+use crate::value::{FieldType, FieldValue};
+
+use super::{Run, Wanted};
+
+/// A value and its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Nanoseconds.
+    pub time: i64,
+    /// The value.
+    pub value: FieldValue,
+}
+
+/// A sum of values of one type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sum {
+    /// Of floats.
+    Float(f64),
+    /// Of integers, exact.
+    Integer(i128),
+    /// Of unsigned integers, exact.
+    Unsigned(u128),
+}
+
+/// The sums of all cells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sums {
+    /// Of floats.
+    Float(Vec<f64>),
+    /// Of integers, exact.
+    Integer(Vec<i128>),
+    /// Of unsigned integers, exact.
+    Unsigned(Vec<u128>),
+    /// There is no sum of texts and booleans.
+    None,
+}
+
+/// What is known of some values in one window without looking at them. Nothing wanted is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The window's start.
+    pub start: i64,
+    /// Number of values, more than 0.
+    pub count: u64,
+    /// Their sum, for numbers.
+    pub sum: Option<Sum>,
+    /// The least of them.
+    pub min: Option<Point>,
+    /// The greatest.
+    pub max: Option<Point>,
+    /// The first.
+    pub first: Option<Point>,
+    /// The last.
+    pub last: Option<Point>,
+}
+
+/// See the module. Columns of what is not wanted are empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    field_type: ColumnType,
+    /// Where the windows start, ascending.
+    pub starts: Vec<i64>,
+    /// How many values they hold, each at least one.
+    pub counts: Vec<u64>,
+    /// Their sums.
+    pub sums: Sums,
+    /// Their least values.
+    pub min: Vec<Point>,
+    /// Their greatest values.
+    pub max: Vec<Point>,
+    /// Their first values.
+    pub first: Vec<Point>,
+    /// Their last values.
+    pub last: Vec<Point>,
+}
+
+/// A type of values whose runs can be reduced.
+trait Reduce: Copy + PartialOrd {
+    fn value(self) -> FieldValue;
+    fn of(value: &FieldValue) -> Option<Self>;
+    /// Adds to the last of the sums.
+    fn add(sums: &mut Sums, values: &[Self]);
+    /// Goes from `best` to each value that is strictly less, in order.
+    fn least(best: Self, values: &[Self]) -> Self {
+        values.iter().fold(best, |best, &v| if v < best { v } else { best })
+    }
+    fn greatest(best: Self, values: &[Self]) -> Self {
+        values.iter().fold(best, |best, &v| if v > best { v } else { best })
+    }
+}
+
+/// Adds integers exactly, in two halves that cannot overflow within a run.
+macro_rules! add_halves {
+    ($values:expr, $total:ty, $high:ty, $bits:expr) => {{
+        let mut total: $total = 0;
+        for part in $values.chunks(1 << 16) {
+            let (mut high, mut low): ($high, u64) = (0, 0);
+            for &v in part {
+                high += v >> 32;
+                low += $bits(v) & 0xffff_ffff;
+            }
+            total += (<$total>::from(high) << 32) + <$total>::from(low);
+        }
+        total
+    }};
+}
+
+impl Reduce for i64 {
+    fn value(self) -> FieldValue {
+        FieldValue::Integer(self)
+    }
+    fn of(value: &FieldValue) -> Option<Self> {
+        if let FieldValue::Integer(v) = value { Some(*v) } else { None }
+    }
+    fn add(sums: &mut Sums, values: &[Self]) {
+        if let Sums::Integer(sums) = sums
+            && let Some(sum) = sums.last_mut()
+        {
+            *sum += add_halves!(values, i128, i64, i64::cast_unsigned);
+        }
+    }
+}
+
+impl Reduce for u64 {
+    fn value(self) -> FieldValue {
+        FieldValue::Unsigned(self)
+    }
+    fn of(value: &FieldValue) -> Option<Self> {
+        if let FieldValue::Unsigned(v) = value { Some(*v) } else { None }
+    }
+    fn add(sums: &mut Sums, values: &[Self]) {
+        if let Sums::Unsigned(sums) = sums
+            && let Some(sum) = sums.last_mut()
+        {
+            *sum += add_halves!(values, u128, u64, std::convert::identity);
+        }
+    }
+}
+
+impl Reduce for f64 {
+    fn value(self) -> FieldValue {
+        FieldValue::Float(self)
+    }
+    fn of(value: &FieldValue) -> Option<Self> {
+        if let FieldValue::Float(v) = value { Some(*v) } else { None }
+    }
+    fn add(sums: &mut Sums, values: &[Self]) {
+        if let Sums::Float(sums) = sums
+            && let Some(sum) = sums.last_mut()
+        {
+            *sum = values.iter().fold(*sum, |sum, v| sum + v);
+        }
+    }
+    fn least(best: Self, values: &[Self]) -> Self {
+        extreme(best, values, |v, best| v < best)
+    }
+    fn greatest(best: Self, values: &[Self]) -> Self {
+        extreme(best, values, |v, best| v > best)
+    }
+}
+
+impl Reduce for bool {
+    fn value(self) -> FieldValue {
+        FieldValue::Boolean(self)
+    }
+    fn of(value: &FieldValue) -> Option<Self> {
+        if let FieldValue::Boolean(v) = value { Some(*v) } else { None }
+    }
+    fn add(_: &mut Sums, _: &[Self]) {}
+}
+
+/// What a fold with `better` gives, in eight lanes, which the compiler makes vectors of.
+fn extreme(best: f64, values: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
+    let choose = |best: f64, v: f64| if better(v, best) { v } else { best };
+    let mut lanes = [best; 8];
+    let (chunks, rest) = values.as_chunks::<8>();
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane = choose(*lane, *v);
+        }
+    }
+    let found = lanes.into_iter().chain(rest.iter().copied()).fold(best, choose);
+    // Zeros of both signs are equal: the first counts.
+    let is_zero = |v: &f64| *v == 0.0;
+    if is_zero(&found) && !is_zero(&best) {
+        values.iter().copied().find(is_zero).unwrap_or(found)
+    } else {
+        found
+    }
+}
+
+impl Cells {
+    /// No windows.
+    pub const fn new(field_type: ColumnType) -> Self {
+        let sums = match field_type {
+            ColumnType::Field(FieldType::Float) => Sums::Float(Vec::new()),
+            ColumnType::Field(FieldType::Integer) => Sums::Integer(Vec::new()),
+            ColumnType::Field(FieldType::Unsigned) => Sums::Unsigned(Vec::new()),
+            ColumnType::Field(FieldType::String | FieldType::Boolean) | ColumnType::Time => Sums::None,
+        };
+        Self {
+            field_type,
+            starts: Vec::new(),
+            counts: Vec::new(),
+            sums,
+            min: Vec::new(),
+            max: Vec::new(),
+            first: Vec::new(),
+            last: Vec::new(),
+        }
+    }
+
+    /// The type of the values.
+    pub const fn column_type(&self) -> ColumnType {
+        self.field_type
+    }
+
+    /// Number of windows.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether there is no window.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Takes the values of some rows of one window. Windows come in ascending order, rows too.
+    pub fn add_rows(&mut self, wanted: Wanted, run: &Run, times: &[i64], column: &Column) {
+        let rows = run.from..run.to;
+        if let Some(valid) = column.valid.as_ref().filter(|valid| !all_ones(valid, run.from, run.to)) {
+            let rows: Vec<usize> = rows.filter(|&row| valid.get(row)).collect();
+            self.add_sparse(wanted, run.start, times, &column.values, &rows);
+            return;
+        }
+        let time = |i: usize| times.get(run.from + i).copied().unwrap_or_default();
+        match &column.values {
+            Values::Float(v) => self.add_numbers(wanted, run.start, &v[rows], time),
+            Values::Integer(v) | Values::Time(v) => self.add_numbers(wanted, run.start, &v[rows], time),
+            Values::Unsigned(v) => self.add_numbers(wanted, run.start, &v[rows], time),
+            Values::String(_) | Values::Boolean(_) => {
+                self.add_sparse(wanted, run.start, times, &column.values, &rows.collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Takes the values of these rows.
+    fn add_sparse(&mut self, wanted: Wanted, start: i64, times: &[i64], values: &Values, rows: &[usize]) {
+        let time = |i: usize| rows.get(i).and_then(|row| times.get(*row)).copied().unwrap_or_default();
+        match values {
+            Values::Float(v) => {
+                self.add_numbers(wanted, start, &rows.iter().map(|&i| v[i]).collect::<Vec<_>>(), time);
+            }
+            Values::Integer(v) | Values::Time(v) => {
+                self.add_numbers(wanted, start, &rows.iter().map(|&i| v[i]).collect::<Vec<_>>(), time);
+            }
+            Values::Unsigned(v) => {
+                self.add_numbers(wanted, start, &rows.iter().map(|&i| v[i]).collect::<Vec<_>>(), time);
+            }
+            Values::Boolean(v) => {
+                self.add_numbers(wanted, start, &rows.iter().map(|&i| v.get(i)).collect::<Vec<_>>(), time);
+            }
+            Values::String(v) => {
+                let text = |i: usize| {
+                    let value = FieldValue::String(rows.get(i).map_or("", |&row| v.get(row)).to_owned());
+                    Point { time: time(i), value }
+                };
+                self.add_ends(wanted, start, rows.len(), text);
+            }
+        }
+    }
+
+    fn add_numbers<T: Reduce>(
+        &mut self,
+        wanted: Wanted,
+        start: i64,
+        values: &[T],
+        time: impl Fn(usize) -> i64 + Copy,
+    ) {
+        if values.is_empty() {
+            return;
+        }
+        self.add_ends(wanted, start, values.len(), |i| Point { time: time(i), value: values[i].value() });
+        if wanted.sum {
+            T::add(&mut self.sums, values);
+        }
+        let at = self.starts.len() - 1;
+        let point = |found: T| {
+            let place = || values.iter().position(|v| *v == found).unwrap_or(0);
+            Point { time: if wanted.times { time(place()) } else { 0 }, value: found.value() }
+        };
+        // A NaN equals nothing: it is found only where it stands first.
+        let extremes = [
+            (wanted.min, &mut self.min, T::least as fn(T, &[T]) -> T),
+            (wanted.max, &mut self.max, T::greatest),
+        ];
+        for (_, points, reduce) in extremes.into_iter().filter(|(wanted, ..)| *wanted) {
+            match points.get_mut(at) {
+                None => points.push(point(reduce(values[0], values))),
+                Some(best) => {
+                    let before = T::of(&best.value).unwrap_or(values[0]);
+                    let found = reduce(before, values);
+                    if found.partial_cmp(&before).is_some_and(Ordering::is_ne) {
+                        *best = point(found);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts values, and keeps the first and the last.
+    fn add_ends(&mut self, wanted: Wanted, start: i64, count: usize, point: impl Fn(usize) -> Point) {
+        let Some(end) = count.checked_sub(1) else { return };
+        let is_new = self.open(start, count as u64);
+        if wanted.first && is_new {
+            self.first.push(point(0));
+        }
+        if wanted.last {
+            set_last(&mut self.last, is_new, point(end));
+        }
+    }
+
+    /// Makes `start` the last window if it is not; then there is no sum yet. Says whether it was made.
+    fn open(&mut self, start: i64, count: u64) -> bool {
+        if self.starts.last() == Some(&start) {
+            if let Some(last) = self.counts.last_mut() {
+                *last += count;
+            }
+            return false;
+        }
+        self.starts.push(start);
+        self.counts.push(count);
+        match &mut self.sums {
+            Sums::Float(v) => v.push(0.0),
+            Sums::Integer(v) => v.push(0),
+            Sums::Unsigned(v) => v.push(0),
+            Sums::None => {}
+        }
+        true
+    }
+
+    /// Takes values of which only this is known. Windows come in ascending order.
+    pub fn add_part(&mut self, part: Part) {
+        let is_new = self.open(part.start, part.count);
+        let at = self.starts.len() - 1;
+        match (&mut self.sums, part.sum) {
+            (Sums::Float(v), Some(Sum::Float(sum))) => v[at] += sum,
+            (Sums::Integer(v), Some(Sum::Integer(sum))) => v[at] += sum,
+            (Sums::Unsigned(v), Some(Sum::Unsigned(sum))) => v[at] += sum,
+            _ => {}
+        }
+        let extremes = [(&mut self.min, part.min, false), (&mut self.max, part.max, true)];
+        for (points, found, greatest) in extremes {
+            let Some(found) = found else { continue };
+            match points.get_mut(at) {
+                None => points.push(found),
+                Some(best) => {
+                    let (a, b) = if greatest { (&found, &*best) } else { (&*best, &found) };
+                    if greater(&a.value, &b.value) {
+                        *best = found;
+                    }
+                }
+            }
+        }
+        if let Some(first) = part.first.filter(|_| is_new) {
+            self.first.push(first);
+        }
+        if let Some(last) = part.last {
+            set_last(&mut self.last, is_new, last);
+        }
+    }
+
+    /// Takes the cells of another series of the group.
+    pub fn merge(&mut self, wanted: Wanted, other: Self) {
+        if self.starts == other.starts {
+            for i in 0..self.starts.len() {
+                self.combine(wanted, i, &other, i);
+            }
+            return;
+        }
+        let mine = std::mem::replace(self, Self::new(self.field_type));
+        let (mut i, mut j) = (0, 0);
+        while i < mine.len() || j < other.len() {
+            match (mine.starts.get(i), other.starts.get(j)) {
+                (Some(a), Some(b)) if a == b => {
+                    self.copy(&mine, i);
+                    let at = self.len() - 1;
+                    self.combine(wanted, at, &other, j);
+                    (i, j) = (i + 1, j + 1);
+                }
+                (Some(a), Some(b)) if a > b => {
+                    self.copy(&other, j);
+                    j += 1;
+                }
+                (Some(_), _) => {
+                    self.copy(&mine, i);
+                    i += 1;
+                }
+                (None, _) => {
+                    self.copy(&other, j);
+                    j += 1;
+                }
+            }
+        }
+    }
+
+    /// Appends a cell of another.
+    fn copy(&mut self, other: &Self, i: usize) {
+        self.starts.push(other.starts[i]);
+        self.counts.push(other.counts[i]);
+        match (&mut self.sums, &other.sums) {
+            (Sums::Float(a), Sums::Float(b)) => a.push(b[i]),
+            (Sums::Integer(a), Sums::Integer(b)) => a.push(b[i]),
+            (Sums::Unsigned(a), Sums::Unsigned(b)) => a.push(b[i]),
+            _ => {}
+        }
+        let points = [
+            (&mut self.min, &other.min),
+            (&mut self.max, &other.max),
+            (&mut self.first, &other.first),
+            (&mut self.last, &other.last),
+        ];
+        for (mine, theirs) in points {
+            mine.extend(theirs.get(i).cloned());
+        }
+    }
+
+    /// Adds a cell of another series to one of ours.
+    fn combine(&mut self, wanted: Wanted, i: usize, other: &Self, j: usize) {
+        self.counts[i] += other.counts[j];
+        match (&mut self.sums, &other.sums) {
+            (Sums::Float(a), Sums::Float(b)) => a[i] += b[j],
+            (Sums::Integer(a), Sums::Integer(b)) => a[i] += b[j],
+            (Sums::Unsigned(a), Sums::Unsigned(b)) => a[i] += b[j],
+            _ => {}
+        }
+        let earlier = |a: &Point, b: &Point| wanted.times && a.time < b.time;
+        let replace =
+            |mine: &mut Vec<Point>, theirs: &Vec<Point>, better: &dyn Fn(&Point, &Point) -> bool| {
+                if let (Some(mine), Some(theirs)) = (mine.get_mut(i), theirs.get(j))
+                    && better(theirs, mine)
+                {
+                    mine.clone_from(theirs);
+                }
+            };
+        replace(&mut self.min, &other.min, &|a, b| {
+            greater(&b.value, &a.value) || (earlier(a, b) && !greater(&a.value, &b.value))
+        });
+        replace(&mut self.max, &other.max, &|a, b| {
+            greater(&a.value, &b.value) || (earlier(a, b) && !greater(&b.value, &a.value))
+        });
+        replace(&mut self.first, &other.first, &|a, b| {
+            let (x, y) = if matches!(a.value, FieldValue::Boolean(_)) { (b, a) } else { (a, b) };
+            a.time < b.time || (a.time == b.time && greater(&x.value, &y.value))
+        });
+        replace(&mut self.last, &other.last, &|a, b| {
+            a.time > b.time || (a.time == b.time && greater(&a.value, &b.value))
+        });
+    }
+}
+
+fn set_last(points: &mut Vec<Point>, is_new: bool, point: Point) {
+    match points.last_mut() {
+        Some(last) if !is_new => *last = point,
+        _ => points.push(point),
+    }
+}
+
+/// Which of two values of a type is greater.
+fn greater(a: &FieldValue, b: &FieldValue) -> bool {
+    use FieldValue::{Boolean, Float, Integer, String, Unsigned};
+    match (a, b) {
+        (Float(a), Float(b)) => a > b,
+        (Integer(a), Integer(b)) => a > b,
+        (Unsigned(a), Unsigned(b)) => a > b,
+        (Boolean(a), Boolean(b)) => a & !b,
+        (String(a), String(b)) => a > b,
+        _ => false,
+    }
+}
+
+/// Whether bits `from..to` are all ones.
+fn all_ones(bits: &Bitmap, from: usize, to: usize) -> bool {
+    (from..to).all(|i| bits.get(i))
+}
