@@ -1,6 +1,7 @@
 //! Where data comes from: the trait that scripts read through.
 
-use model::{BucketId, OrgId, ScanRequest, SchemaRequest, SeriesBlock};
+use model::summary::of_blocks;
+use model::{BucketId, Groups, OrgId, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest, TooLarge};
 
 /// How a script names a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,12 @@ pub enum SourceError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<TooLarge> for SourceError {
+    fn from(refused: TooLarge) -> Self {
+        Self::Failed(Box::new(refused))
+    }
+}
+
 /// The blocks of a scan, ordered as [`model::scan`] says.
 pub type Blocks<'a> = Box<dyn Iterator<Item = Result<SeriesBlock, SourceError>> + 'a>;
 
@@ -47,6 +54,10 @@ pub trait Source {
     fn buckets(&self) -> Result<Vec<BucketInfo>, SourceError>;
     /// Reads points.
     fn scan(&self, request: &ScanRequest) -> Result<Blocks<'_>, SourceError>;
+    /// Summarizes points.
+    fn summarize(&self, request: &SummaryRequest) -> Result<Groups, SourceError> {
+        of_blocks(request, self.scan(&request.scan)?)
+    }
     /// Answers which names exist, sorted.
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, SourceError>;
 }

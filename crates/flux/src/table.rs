@@ -11,6 +11,7 @@ mod pushdown;
 pub(crate) mod scan;
 pub(crate) mod select;
 mod stream;
+pub(crate) mod summary;
 pub(crate) mod window;
 
 use std::rc::Rc;

@@ -2,7 +2,9 @@
 //! expired. The language itself is the crate `flux`.
 
 use flux::{BucketInfo, BucketRef, Environment, FluxError, Source, SourceError};
-use model::{BucketId, Clock, Frame, OrgId, ScanRequest, SchemaRequest, TimeRange, Timestamp};
+use model::{
+    BucketId, Clock, Frame, Groups, OrgId, ScanRequest, SchemaRequest, SummaryRequest, TimeRange, Timestamp,
+};
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};
@@ -97,6 +99,9 @@ impl Buckets<'_> {
     }
 }
 
+/// What a window of a summary takes, roughly.
+const CELL_BYTES: usize = 96;
+
 fn failed(error: ScanError) -> SourceError {
     match error {
         ScanError::Cancelled => SourceError::Cancelled,
@@ -143,6 +148,26 @@ impl Source for Buckets<'_> {
             })?;
             Ok(block)
         })))
+    }
+
+    fn summarize(&self, request: &SummaryRequest) -> Result<Groups, SourceError> {
+        let range = self.alive(request.scan.bucket, request.scan.range);
+        let cells_max = request.cells_max.min(self.budget.windows_left(CELL_BYTES));
+        let rows_max = self.budget.points_left();
+        let scan = ScanRequest { range, ..request.scan.clone() };
+        let request = SummaryRequest { scan, cells_max, rows_max, ..request.clone() };
+        if range.is_empty() {
+            return Ok(Groups::new(&request));
+        }
+        let counted = match self.context.source.summarize(&request, &self.budget.stop()) {
+            Ok(groups) => {
+                let rows = usize::try_from(groups.rows()).unwrap_or(usize::MAX);
+                self.budget.read_points(rows).map(|()| groups)
+            }
+            Err(ScanError::TooLarge(refused)) => Err(self.budget.too_large(refused)),
+            Err(error) => return Err(failed(error)),
+        };
+        counted.map_err(|error| SourceError::Failed(Box::new(error)))
     }
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, SourceError> {

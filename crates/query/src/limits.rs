@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use model::Clock;
+use model::{Clock, TooLarge};
 
 use crate::error::Error;
 
@@ -70,6 +70,36 @@ impl<'a> Budget<'a> {
                 Err(Error::limit("query-time", format!("{max:?}")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether to stop, for other threads; why is told by [`Self::check`].
+    pub fn stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
+        let (cancelled, clock, started, time_max) =
+            (self.cancelled, self.clock, self.started, self.limits.time_max);
+        move || cancelled() || time_max.is_some_and(|max| clock.monotonic().saturating_sub(started) > max)
+    }
+
+    /// How many windows of `bytes` each there is room for.
+    pub fn windows_left(&self, bytes: usize) -> usize {
+        let windows = self.limits.windows_max.saturating_sub(self.windows.get());
+        windows.min(self.limits.memory_bytes_max.saturating_sub(self.memory.get()) / bytes.max(1))
+    }
+
+    /// How many points may still be read.
+    pub fn points_left(&self) -> u64 {
+        self.limits.points_max.saturating_sub(self.points.get())
+    }
+
+    /// The limit that a refused summary has reached.
+    pub fn too_large(&self, refused: TooLarge) -> Error {
+        let memory = || Error::limit("query-memory-bytes", self.limits.memory_bytes_max.to_string());
+        match refused {
+            TooLarge::Rows(_) => Error::limit("max-select-point", self.limits.points_max.to_string()),
+            TooLarge::Cells(room) => {
+                let windows = self.windows.get().saturating_add(room).saturating_add(1);
+                self.room_for_windows(windows).err().unwrap_or_else(memory)
+            }
         }
     }
 

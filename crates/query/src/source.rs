@@ -1,6 +1,7 @@
 //! Where data comes from: the trait that a query reads through, local or distributed.
 
-use model::{ScanRequest, SchemaRequest, SeriesBlock};
+use model::summary::of_blocks;
+use model::{Ends, Groups, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest, TooLarge};
 
 /// Why a scan failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum ScanError {
     /// A file could not be read or its checksum is wrong.
     #[error("reading stored data failed: {0}")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A summary is larger than it may be.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// The query was cancelled.
     #[error("query cancelled")]
     Cancelled,
@@ -28,6 +32,21 @@ pub type ScanStream = Box<dyn Iterator<Item = Result<SeriesBlock, ScanError>> + 
 pub trait ScanSource: Send + Sync + std::fmt::Debug {
     /// Reads points.
     fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError>;
+    /// Reads points of which only the outermost rows of each series are needed: those with a value of the request's
+    /// fields. More may come.
+    fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<ScanStream, ScanError> {
+        let _needed = ends;
+        self.scan(request)
+    }
+    /// Summarizes points. `stop` is asked often; when it says so, the answer is [`ScanError::Cancelled`].
+    fn summarize(
+        &self,
+        request: &SummaryRequest,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Groups, ScanError> {
+        let blocks = self.scan(&request.scan)?;
+        of_blocks(request, blocks.map(|block| if stop() { Err(ScanError::Cancelled) } else { block }))
+    }
     /// Answers which names exist, sorted.
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError>;
 }

@@ -10,6 +10,7 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod offline;
+mod parallel;
 mod partitions;
 mod ports;
 mod queries;

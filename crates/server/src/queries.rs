@@ -270,6 +270,7 @@ fn query_error(error: query::Error) -> QueryError {
         Error::Scan(query::ScanError::Unavailable { .. }) => {
             QueryError::Unavailable(gateway::ports::Unavailable::TryLater(error.to_string()))
         }
+        Error::Scan(query::ScanError::TooLarge(_)) => QueryError::LimitReached(error.to_string()),
         Error::Scan(query::ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
         Error::Scan(query::ScanError::Storage(_)) => {
             tracing::error!(%error, "a query could not read stored data");

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cluster::Cluster;
-use model::{GroupId, PartitionId, ScanRequest, SchemaRequest, SeriesBlock};
+use model::{Ends, GroupId, Groups, PartitionId, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest};
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError};
 use tokio::runtime::Handle;
 
+use crate::parallel;
 use crate::partitions::Partitions;
 
 /// Reads all partitions of this node.
@@ -59,15 +60,21 @@ fn storage_error(error: ReadError) -> ScanError {
 
 impl ScanSource for LocalSource {
     fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError> {
-        let mut merged = Merged { scans: Vec::new() };
-        for (_, engine) in self.engines()? {
-            let scan = engine.scan(request).map_err(storage_error)?;
-            let mut scan: ScanStream = Box::new(scan.map(|block| block.map_err(storage_error)));
-            if let Some(head) = scan.next().transpose()? {
-                merged.scans.push((head, scan));
-            }
-        }
-        Ok(Box::new(merged))
+        merged(self.engines()?.into_iter().map(|(_, engine)| engine.scan(request)))
+    }
+
+    fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<ScanStream, ScanError> {
+        merged(self.engines()?.into_iter().map(|(_, engine)| Ok(engine.scan_ends(request, ends))))
+    }
+
+    fn summarize(
+        &self,
+        request: &SummaryRequest,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Groups, ScanError> {
+        let engines = self.engines()?;
+        let summaries = engines.iter().map(|(_, engine)| engine.summarize(request));
+        parallel::summarize(request, summaries.filter(|summary| summary.series() > 0).collect(), stop)
     }
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {
@@ -77,6 +84,22 @@ impl ScanSource for LocalSource {
         }
         Ok(names.into_iter().collect())
     }
+}
+
+/// The scans of all partitions as one.
+fn merged<S>(scans: impl Iterator<Item = Result<S, ReadError>>) -> Result<ScanStream, ScanError>
+where
+    S: Iterator<Item = Result<SeriesBlock, ReadError>> + Send + 'static,
+{
+    let mut merged = Merged { scans: Vec::new() };
+    for scan in scans {
+        let scan = scan.map_err(storage_error)?;
+        let mut scan: ScanStream = Box::new(scan.map(|block| block.map_err(storage_error)));
+        if let Some(head) = scan.next().transpose()? {
+            merged.scans.push((head, scan));
+        }
+    }
+    Ok(Box::new(merged))
 }
 
 /// Takes the block with the least series key each time.

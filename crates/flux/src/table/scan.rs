@@ -39,17 +39,18 @@ impl From {
         }
     }
 
-    pub(crate) fn open<'x>(from: &Rc<Self>, context: &'x Context<'x>) -> Result<Tables<'x>> {
-        let Some((start, stop)) = from.range else {
+    /// What the source is asked for, and what is left of the filters for the rows.
+    pub(super) fn request(&self, context: &Context<'_>) -> Result<(ScanRequest, Vec<RowFunction>)> {
+        let Some((start, stop)) = self.range else {
             return Err(FluxError::Invalid(format!(
                 "cannot submit unbounded read to \"{}\"; try bounding 'from' with a call to 'range'",
-                from.bucket_name()
+                self.bucket_name()
             )));
         };
-        let bucket = from.bucket_id(context)?;
+        let bucket = self.bucket_id(context)?;
         let mut predicate = Predicate::TRUE;
         let mut rest = Vec::new();
-        for filter in &from.filters {
+        for filter in &self.filters {
             let split = pushdown::split(filter, context)?;
             predicate = predicate.and(split.pushed);
             if split.rest.as_ref().is_none_or(|parts| !parts.is_empty()) {
@@ -58,9 +59,14 @@ impl From {
         }
         let fields = pushdown::fields(&predicate);
         let range = TimeRange::new(Timestamp(start), Timestamp(stop));
-        let blocks = context.source.scan(&ScanRequest { bucket, range, predicate, fields })?;
-        let mut tables =
-            SeriesTables { blocks, context, range: (start, stop), current: None, ready: Vec::new() };
+        Ok((ScanRequest { bucket, range, predicate, fields }, rest))
+    }
+
+    pub(crate) fn open<'x>(from: &Rc<Self>, context: &'x Context<'x>) -> Result<Tables<'x>> {
+        let (request, rest) = from.request(context)?;
+        let range = (request.range.start.0, request.range.end.0);
+        let blocks = context.source.scan(&request)?;
+        let mut tables = SeriesTables { blocks, context, range, current: None, ready: Vec::new() };
         Ok(Box::new(std::iter::from_fn(move || {
             'tables: loop {
                 let mut table = match tables.next()? {
@@ -134,24 +140,33 @@ impl SeriesTables<'_> {
     /// Turns the fields of the current series into tables.
     fn finish(&mut self) {
         let Some((key, fields)) = self.current.take() else { return };
-        let (start, stop) = self.range;
         for (field, (times, values)) in fields.into_iter().rev() {
-            if times.is_empty() {
-                continue;
+            if !times.is_empty() {
+                self.ready.push(series_table(self.range, &key, &field, times, values));
             }
-            let rows = times.len();
-            let mut columns = vec![
-                TableColumn::key("_start", Data::time(start)),
-                TableColumn::key("_stop", Data::time(stop)),
-                TableColumn::new("_time", Data::new(Column::new(Values::Time(times)))),
-                TableColumn::new("_value", Data::new(values)),
-                TableColumn::key("_field", Data::text(&field)),
-                TableColumn::key("_measurement", Data::text(key.measurement())),
-            ];
-            columns.extend(key.tags().map(|(name, value)| TableColumn::key(name, Data::text(value))));
-            self.ready.push(Table { columns, rows });
         }
     }
+}
+
+/// The table of a field of a series.
+pub(super) fn series_table(
+    (start, stop): (i64, i64),
+    key: &SeriesKey,
+    field: &str,
+    times: Vec<i64>,
+    values: Column,
+) -> Table {
+    let rows = times.len();
+    let mut columns = vec![
+        TableColumn::key("_start", Data::time(start)),
+        TableColumn::key("_stop", Data::time(stop)),
+        TableColumn::new("_time", Data::new(Column::new(Values::Time(times)))),
+        TableColumn::new("_value", Data::new(values)),
+        TableColumn::key("_field", Data::text(field)),
+        TableColumn::key("_measurement", Data::text(key.measurement())),
+    ];
+    columns.extend(key.tags().map(|(name, value)| TableColumn::key(name, Data::text(value))));
+    Table { columns, rows }
 }
 
 /// Appends the rows that hold a value.

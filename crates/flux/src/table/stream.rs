@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Table;
 use super::scan::From;
+use super::summary::{Function, summarized};
 use crate::error::Result;
 use crate::interpret::{Context, Held};
 use crate::value::release::release;
@@ -125,6 +126,28 @@ impl Stream {
     /// One table in, at most one out.
     pub(crate) fn map(&self, f: impl Fn(&Context<'_>, Table) -> Result<Option<Table>> + 'static) -> Self {
         self.expand(move |context, table| Ok(f(context, table)?.into_iter().collect()))
+    }
+
+    /// An aggregate or selector of this stream: over a plain scan `f` gets the tables of a summary, when the source can
+    /// answer by one; else it is what `rows` makes.
+    pub(crate) fn summarized(
+        &self,
+        function: Function,
+        windows: Option<(i64, i64)>,
+        f: impl Fn(&Context<'_>, Table) -> Result<Option<Table>> + 'static,
+        rows: Self,
+    ) -> Self {
+        let Recipe::From(from) = &self.source else { return rows };
+        let (from, f) = (Rc::clone(from), Rc::new(f));
+        Self::new(self.bounds, move |context| {
+            let Some(tables) = summarized(&from, context, function, windows)? else {
+                return rows.open(context);
+            };
+            let f = Rc::clone(&f);
+            Ok(Box::new(
+                tables.filter_map(move |table| table.and_then(|table| f(context, table)).transpose()),
+            ))
+        })
     }
 
     /// One table in, any number out.

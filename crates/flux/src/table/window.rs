@@ -81,6 +81,13 @@ impl Windows {
         self.every == Duration::INFINITE
     }
 
+    /// Their length and where one of them starts, when they are equally long, meet, and do not follow a calendar.
+    pub(crate) fn regular(&self) -> Option<(i64, i64)> {
+        let meets = self.every == self.period && self.every.months == 0 && !self.is_infinite();
+        let shift = self.location.fixed_offset().filter(|_| meets)?;
+        Some((self.every.nanos, self.origin.checked_sub(shift)?))
+    }
+
     /// Start and stop of window `index`; saturates at the ends of time.
     fn bounds(&self, index: i64) -> (i64, i64) {
         let end = if index < 0 { i64::MIN } else { i64::MAX };

@@ -27,6 +27,11 @@ impl Location {
         TimeZone::get(name).ok().map(|zone| Self { zone, utc: false, offset_ns })
     }
 
+    /// What is added to UTC all year round; `None` in zones whose offset changes.
+    pub(crate) const fn fixed_offset(&self) -> Option<i64> {
+        if self.utc { Some(self.offset_ns) } else { None }
+    }
+
     /// Nanoseconds on the local clock's face, as if it showed UTC.
     pub(crate) fn to_local(&self, utc: i64) -> i64 {
         if self.utc {

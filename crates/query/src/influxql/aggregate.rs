@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use model::{Bitmap, Column, FieldType, FieldValue, Values};
 
 use super::function::Aggregate;
+use super::summary::spread;
 use super::value::{Value, selected, to_f64};
 
 /// A point of a call's result.
@@ -296,11 +297,7 @@ impl State {
             // One point has no deviation; the window has an answer all the same, which is not filled.
             Self::Stddev { count: 1, .. } => one(FieldValue::Float(f64::NAN)),
             Self::Stddev { count, m2, .. } => one(FieldValue::Float((m2 / (count - 1) as f64).sqrt())),
-            Self::Spread { min, max } => one(match (min, max) {
-                (FieldValue::Integer(a), FieldValue::Integer(b)) => FieldValue::Integer(b.wrapping_sub(a)),
-                (FieldValue::Unsigned(a), FieldValue::Unsigned(b)) => FieldValue::Unsigned(b.wrapping_sub(a)),
-                (a, b) => FieldValue::Float(to_f64(&b).unwrap_or_default() - to_f64(&a).unwrap_or_default()),
-            }),
+            Self::Spread { min, max } => one(spread(&min, &max)),
             Self::Best(point) => vec![point],
             Self::Ranked(ranked) => {
                 let mut points: Vec<_> = ranked.into_iter().map(|(_, point)| point).collect();

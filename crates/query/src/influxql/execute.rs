@@ -5,11 +5,15 @@
 //! are finished and sent in order of measurement and tags.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use influxql::ast::Fill;
 use jiff::tz::TimeZone;
-use model::{Bitmap, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues, ScanRequest};
+use model::{
+    Bitmap, Cells, Column, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues,
+    GroupSummary, ScanRequest, SummaryRequest,
+};
 
 use super::aggregate::{Point, Run, State, cut_ranking, integrals};
 use super::block::{Block, BlockTags};
@@ -18,10 +22,13 @@ use super::expr::{Bound, Node, Var, VarKind, bind, mask};
 use super::function::Aggregate;
 use super::plan::{CallPlan, Input, OutColumn, Plan, Slot};
 use super::points;
+use super::rows::{Called, Pick, Raw, Rows, Slots};
 use super::schema::{Resolver, measurement_is, range};
+use super::summary;
 use super::value::{self, Value, column_of, times_column};
 use crate::error::Error;
 use crate::limits::Budget;
+use crate::source::ScanError;
 
 /// One series of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +82,15 @@ pub(crate) fn run(
                 if request.range.is_empty() {
                     continue;
                 }
-                for block in resolver.source.scan(&request)? {
+                if let Some(mut request) = summary::request(plan, table, request.clone(), resolver, budget) {
+                    groups.summarize(&table.measurement, &mut request, resolver)?;
+                    continue;
+                }
+                let blocks = match summary::ends(plan, table, resolver) {
+                    Some(ends) => resolver.source.scan_ends(&request, ends)?,
+                    None => resolver.source.scan(&request)?,
+                };
+                for block in blocks {
                     let block = Block::from_scan(block?, &table.measurement);
                     groups.take(&block)?;
                 }
@@ -95,13 +110,13 @@ pub(crate) fn run(
 /// there and groups here.
 fn to_blocks(series: Series, dimensions: &[String]) -> Vec<Block> {
     let mut times = Vec::new();
-    let mut fields: Vec<(Arc<str>, model::Column)> = Vec::new();
+    let mut fields: Vec<(Arc<str>, Column)> = Vec::new();
     for (i, column) in series.frame.columns.into_iter().enumerate() {
         let FrameValues::Column(values) = column.values else { continue };
         match (i, values.values) {
             (0, model::Values::Time(t)) => times = t,
             (_, values_inner) => {
-                fields.push((column.name, model::Column { values: values_inner, valid: values.valid }));
+                fields.push((column.name, Column { values: values_inner, valid: values.valid }));
             }
         }
     }
@@ -152,18 +167,19 @@ fn to_blocks(series: Series, dimensions: &[String]) -> Vec<Block> {
 /// The state of one call in one group.
 enum CallState {
     Windows(BTreeMap<i64, State>),
+    /// What the source has summarized, if there was anything; and the first point, if more was there than asked for.
+    Cells(Option<Rc<Cells>>, Option<i64>),
     Points(Vec<Point>),
 }
 
 /// The rows or the call states of one group.
 enum GroupState {
-    /// Rows with their times and the values of all slots.
-    Rows(Vec<(i64, Vec<Value>)>),
+    Rows(Rows),
     Calls(Vec<CallState>),
 }
 
 /// The bounds of what a call reads.
-fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
+pub(crate) fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
     let beside = call.transforms.iter().map(|t| t.windows_beside()).sum::<usize>();
     plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending)
 }
@@ -223,7 +239,7 @@ impl<'a> Groups<'a> {
         self.budget.hold(bytes)?;
         self.budget.series(self.states.len() + 1)?;
         let state = if self.calls.is_empty() {
-            GroupState::Rows(Vec::new())
+            GroupState::Rows(Rows::default())
         } else {
             GroupState::Calls(
                 self.calls
@@ -245,17 +261,82 @@ impl<'a> Groups<'a> {
         self.budget.check()?;
         self.budget.read_points(block.times.len())?;
         let filter = &self.plan.filter;
-        let mask = filter.rows.as_ref().and_then(|node| mask(node, &filter.vars, block));
+        let mask = filter.rows.as_ref().map(|node| mask(node, &filter.vars, block));
         if mask.as_ref().is_some_and(|m| m.count_ones() == 0) {
             return Ok(());
         }
         let at = self.group(block)?;
         match &mut self.states[at] {
-            GroupState::Rows(rows) => take_rows(self.plan, self.budget, block, mask.as_ref(), rows),
+            GroupState::Rows(rows) => {
+                let before = rows.bytes();
+                rows.take(self.plan, block, mask.as_ref());
+                self.budget.release(before.saturating_sub(rows.bytes()));
+                self.budget.hold(rows.bytes().saturating_sub(before))
+            }
             GroupState::Calls(states) => {
                 take_calls(self.plan, self.budget, &self.calls, &self.vars, block, mask.as_ref(), states)
             }
         }
+    }
+
+    /// Takes what the source knows of a table without its rows. No other input has groups of its name.
+    fn summarize(
+        &mut self,
+        name: &Arc<str>,
+        request: &mut SummaryRequest,
+        resolver: &Resolver<'_>,
+    ) -> Result<(), Error> {
+        let budget = self.budget;
+        let ask = |request: &SummaryRequest| match resolver.source.summarize(request, &budget.stop()) {
+            Ok(summary) => {
+                budget.read_points(usize::try_from(summary.rows()).unwrap_or(usize::MAX))?;
+                Ok(summary)
+            }
+            Err(ScanError::TooLarge(refused)) => Err(budget.too_large(refused)),
+            Err(error) => {
+                budget.check()?;
+                Err(error.into())
+            }
+        };
+        let firsts = summary::shorten(self.plan, request, ask)?;
+        let groups = ask(request)?.finish();
+        let Some(firsts) = firsts else {
+            return groups.into_iter().try_for_each(|group| self.add_cells(name, group, None));
+        };
+        let mut groups: HashMap<_, _> = groups.into_iter().map(|g| (g.tags.clone(), g)).collect();
+        for first in firsts {
+            let none =
+                || GroupSummary { key: first.key.clone(), tags: first.tags.clone(), fields: Vec::new() };
+            let group = groups.remove(&first.tags).unwrap_or_else(none);
+            self.add_cells(name, group, Some(&first))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a group with its windows; `first` has the group's first points, when these may be missing.
+    fn add_cells(
+        &mut self,
+        name: &Arc<str>,
+        group: GroupSummary,
+        first: Option<&GroupSummary>,
+    ) -> Result<(), Error> {
+        self.budget.check()?;
+        self.budget.hold(group.tags.iter().map(String::len).sum::<usize>() + 128)?;
+        self.budget.series(self.states.len() + 1)?;
+        let fields: Vec<_> = group.fields.into_iter().map(|f| (f.name, Rc::new(f.cells))).collect();
+        let mut states = Vec::with_capacity(self.calls.len());
+        for call in &self.calls {
+            let found = fields.iter().find(|(name, _)| *name == call.input.name);
+            let cells = found.map(|(_, cells)| Rc::clone(cells));
+            let windows = cells.as_ref().map_or(0, |c| c.len());
+            self.budget.windows(windows)?;
+            self.budget.hold(windows * summary::CELL_BYTES)?;
+            let first = first.and_then(|g| g.fields.iter().find(|f| f.name == call.input.name));
+            states.push(CallState::Cells(cells, first.and_then(|f| f.cells.first.first()).map(|p| p.time)));
+        }
+        self.states.push(GroupState::Calls(states));
+        self.index.insert((Arc::clone(name), group.tags), self.states.len() - 1);
+        Ok(())
     }
 
     /// Sends every group.
@@ -273,13 +354,33 @@ impl<'a> Groups<'a> {
         for ((name, tag_values), at) in order {
             self.budget.check()?;
             let held = self.budget.held();
-            let state = std::mem::replace(&mut self.states[at], GroupState::Rows(Vec::new()));
-            let rows = match state {
-                GroupState::Rows(rows) => rows,
-                GroupState::Calls(states) => self.call_rows(states)?,
+            let state = std::mem::replace(&mut self.states[at], GroupState::Rows(Rows::default()));
+            let (rows, columns) = match state {
+                GroupState::Rows(rows) => {
+                    let picks = self.shown(rows.in_order(self.plan.ascending));
+                    self.budget.hold(picks.len() * size_of::<Pick>())?;
+                    if self.fills_nulls() {
+                        let slots = 0..self.plan.slots.len();
+                        let row = |pick: &Pick| {
+                            (pick.time, slots.clone().map(|slot| rows.get(slot, *pick)).collect::<Vec<_>>())
+                        };
+                        self.budget.hold(picks.len() * (48 * slots.len() + 32))?;
+                        self.filled_rows(picks.iter().map(row).collect())
+                    } else {
+                        let times = picks.iter().map(|p| p.time).collect();
+                        (picks.len(), self.columns(times, &Raw(&rows, &picks)))
+                    }
+                }
+                GroupState::Calls(states) => {
+                    let mut rows = self.call_rows(states)?;
+                    rows.sort_by_key(|(time, _)| *time);
+                    if !self.plan.ascending {
+                        rows.reverse();
+                    }
+                    self.filled_rows(self.shown(rows))
+                }
             };
-            let rows = self.window_of_rows(rows);
-            if rows.is_empty() {
+            if rows == 0 {
                 continue;
             }
             series += 1;
@@ -289,22 +390,18 @@ impl<'a> Groups<'a> {
             if limit > 0 && series > skip.saturating_add(limit) {
                 return Ok(());
             }
-            self.budget.answer_rows(rows.len())?;
-            self.budget.hold(rows.len() * 40 * self.plan.columns.len())?;
+            self.budget.answer_rows(rows)?;
+            self.budget.hold(rows * 40 * self.plan.columns.len())?;
             let tags = self.plan.dimensions.iter().cloned().zip(tag_values).collect();
-            sink(Series { name, tags, frame: self.frame(rows), zone: None })?;
+            sink(Series { name, tags, frame: Frame { columns, rows }, zone: None })?;
             // What was made to finish the group is gone with it.
             self.budget.release_to(held);
         }
         Ok(())
     }
 
-    /// Sorts rows by time, then applies ORDER BY, OFFSET and LIMIT.
-    fn window_of_rows(&self, mut rows: Vec<(i64, Vec<Value>)>) -> Vec<(i64, Vec<Value>)> {
-        rows.sort_by_key(|(time, _)| *time);
-        if !self.plan.ascending {
-            rows.reverse();
-        }
+    /// Applies OFFSET and LIMIT to rows in order.
+    fn shown<T>(&self, mut rows: Vec<T>) -> Vec<T> {
         let offset = usize::try_from(self.plan.offset).unwrap_or(usize::MAX);
         if offset > 0 {
             rows.drain(..offset.min(rows.len()));
@@ -312,8 +409,19 @@ impl<'a> Groups<'a> {
         if self.plan.limit > 0 {
             rows.truncate(usize::try_from(self.plan.limit).unwrap_or(usize::MAX));
         }
-        self.fill_nulls(&mut rows);
         rows
+    }
+
+    /// Rows with what fill() puts into them, as columns.
+    fn filled_rows(&self, mut rows: Vec<(i64, Vec<Value>)>) -> (usize, Vec<FrameColumn>) {
+        self.fill_nulls(&mut rows);
+        let times = rows.iter().map(|(time, _)| *time).collect();
+        (rows.len(), self.columns(times, &Called(&rows)))
+    }
+
+    /// Whether fill() may put values where a row has none.
+    const fn fills_nulls(&self) -> bool {
+        matches!(self.plan.fill, Fill::Integer(_) | Fill::Number(_) | Fill::Previous)
     }
 
     /// fill() of what a row lacks beside its other values, in the order of the answer. Windows without points have
@@ -348,32 +456,29 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn frame(&self, rows: Vec<(i64, Vec<Value>)>) -> Frame {
-        let count = rows.len();
+    /// The columns of the answer.
+    fn columns(&self, times: Vec<i64>, rows: &dyn Slots) -> Vec<FrameColumn> {
+        let count = times.len();
         let mut columns = vec![FrameColumn {
             name: Arc::clone(&self.plan.time_name),
             group: false,
-            values: FrameValues::Column(times_column(rows.iter().map(|(time, _)| *time).collect())),
+            values: FrameValues::Column(times_column(times)),
         }];
         for OutColumn { name, node, field_type } in &self.plan.columns {
-            let values: Vec<Value> = match node {
-                Node::Slot(slot) => {
-                    rows.iter().map(|(_, slots)| slots.get(*slot).cloned().flatten()).collect()
-                }
+            let column = match node {
+                Node::Slot(slot) => rows.column(*slot, *field_type),
                 node => {
-                    let eval =
-                        |(_, slots): &(i64, Vec<Value>)| node.eval(&|i| slots.get(i).cloned().flatten());
-                    rows.iter().map(eval).collect()
+                    let values: Vec<Value> = (0..count).map(|row| node.eval(&|i| rows.get(i, row))).collect();
+                    column_of(*field_type, values.iter().map(Option::as_ref))
                 }
             };
-            let column = column_of(*field_type, values.iter().map(Option::as_ref));
             columns.push(FrameColumn {
                 name: Arc::clone(name),
                 group: false,
                 values: FrameValues::Column(column),
             });
         }
-        Frame { columns, rows: count }
+        columns
     }
 
     /// Finishes the calls of a group and joins their points by time.
@@ -389,7 +494,15 @@ impl<'a> Groups<'a> {
                 (CallState::Windows(windows), Some(aggregate)) => {
                     self.finish_windows(windows, call, aggregate, alone)?
                 }
-                (CallState::Windows(_), None) => Vec::new(),
+                (CallState::Cells(cells, first), Some(aggregate)) => {
+                    let mut points = cells.as_ref().map_or_else(Vec::new, |c| summary::points(c, aggregate));
+                    if let Some(cells) = cells.filter(|_| !self.own_time(aggregate, alone)) {
+                        let starts = cells.starts.iter();
+                        points.iter_mut().zip(starts).for_each(|(p, start)| p.time = self.shown_time(*start));
+                    }
+                    self.filled(points, call, aggregate, first)?
+                }
+                (CallState::Windows(_) | CallState::Cells(..), None) => Vec::new(),
             };
             if !self.plan.ascending && !call.transforms.is_empty() {
                 // Transformations follow the order of the answer.
@@ -448,13 +561,8 @@ impl<'a> Groups<'a> {
         let plan = self.plan;
         let every = plan.windows.every;
         let input = call.input.field_type();
-        // Without windows, a selector that stands alone shows the time of its point, all else the lower bound.
-        let own_time = aggregate.keeps_times() || (every == 0 && alone && aggregate.is_selector());
-        let shown_time = |start| match every {
-            0 if plan.bounds.has_min() => plan.bounds.min,
-            0 => 0,
-            _ => start,
-        };
+        let own_time = self.own_time(aggregate, alone);
+        let shown_time = |start| self.shown_time(start);
         if let Aggregate::Integral(unit) = aggregate {
             let end_of = |start| (every > 0).then(|| plan.windows.of(start).1);
             let areas = integrals(windows.into_iter(), *unit, &end_of).into_iter();
@@ -479,7 +587,37 @@ impl<'a> Groups<'a> {
                 point
             }));
         }
-        if points.is_empty() || every == 0 || plan.fill == Fill::None || !aggregate.fills() {
+        self.filled(points, call, aggregate, None)
+    }
+
+    /// Whether a call shows the times of its points: without windows, a selector that stands alone does.
+    fn own_time(&self, aggregate: &Aggregate, alone: bool) -> bool {
+        aggregate.keeps_times() || (self.plan.windows.every == 0 && alone && aggregate.is_selector())
+    }
+
+    /// The time shown for a window; without windows the lower bound.
+    fn shown_time(&self, start: i64) -> i64 {
+        match self.plan.windows.every {
+            0 if self.plan.bounds.has_min() => self.plan.bounds.min,
+            0 => 0,
+            _ => start,
+        }
+    }
+
+    /// Puts points into windows without any, as the query wants it. `before` is the first point of all when only the
+    /// windows that LIMIT shows were asked for.
+    fn filled(
+        &self,
+        points: Vec<Point>,
+        call: &CallPlan,
+        aggregate: &Aggregate,
+        before: Option<i64>,
+    ) -> Result<Vec<Point>, Error> {
+        let plan = self.plan;
+        let every = plan.windows.every;
+        let input = call.input.field_type();
+        let nothing = points.is_empty() && before.is_none();
+        if nothing || every == 0 || plan.fill == Fill::None || !aggregate.fills() {
             return Ok(points);
         }
         let counts = matches!(aggregate, Aggregate::Count | Aggregate::CountDistinct);
@@ -488,11 +626,18 @@ impl<'a> Groups<'a> {
         let bounds = bounds_of(plan, call);
         let first = match plan.bounds.has_min() {
             true => plan.windows.of(bounds.min).0,
-            false => points.first().map_or(0, |p| p.time),
+            false => {
+                before.map(|t| plan.windows.of(t).0).or_else(|| points.first().map(|p| p.time)).unwrap_or(0)
+            }
         };
         let last = match plan.bounds.has_max() {
             true => plan.windows.of(bounds.max).0,
             false => points.last().map_or(first, |p| p.time),
+        };
+        let (first, last) = match before.and_then(|_| summary::windows_shown(plan)) {
+            Some(shown) if plan.ascending => (first, last.min(first.saturating_add((shown - 1) * every))),
+            Some(shown) => (first.max(last.saturating_sub((shown - 1) * every)), last),
+            None => (first, last),
         };
         let windows = plan.windows.count(first, last);
         // Those with points are counted already.
@@ -506,61 +651,6 @@ impl<'a> Groups<'a> {
         }
         Ok(points)
     }
-}
-
-/// Adds the rows of a block to a group of a raw query.
-fn take_rows(
-    plan: &Plan,
-    budget: &Budget<'_>,
-    block: &Block,
-    mask: Option<&Bitmap>,
-    rows: &mut Vec<(i64, Vec<Value>)>,
-) -> Result<(), Error> {
-    let bound: Vec<Bound<'_>> = plan
-        .slots
-        .iter()
-        .map(|slot| match slot {
-            Slot::Var(var) => bind(var, block),
-            Slot::Call(_) => Bound::Constant(None),
-        })
-        .collect();
-    let columns: Vec<_> = bound.iter().filter(|b| matches!(b, Bound::Column(_))).collect();
-    // A subquery's row is a row, whatever is taken from it.
-    let whole = !block.is_stored();
-    if columns.is_empty() && !whole {
-        return Ok(());
-    }
-    let wanted = |row: &usize| {
-        mask.is_none_or(|m| m.get(*row))
-            && (whole || columns.iter().any(|c| matches!(c, Bound::Column(c) if c.is_valid(*row))))
-    };
-    let most = match plan.limit {
-        0 => usize::MAX,
-        limit => usize::try_from(limit.saturating_add(plan.offset)).unwrap_or(usize::MAX),
-    };
-    let indices: Vec<usize> = if plan.ascending {
-        (0..block.times.len()).filter(wanted).take(most).collect()
-    } else {
-        (0..block.times.len()).rev().filter(wanted).take(most).collect()
-    };
-    for row in indices {
-        let values: Vec<Value> = bound.iter().map(|b| b.get(row)).collect();
-        budget.hold(row_bytes(&values))?;
-        rows.push((block.times[row], values));
-    }
-    // What LIMIT can no longer reach is let go, at the latest when it is twice what is needed.
-    if most != usize::MAX && rows.len() > most.saturating_mul(2).max(1024) {
-        rows.sort_by_key(|(time, _)| *time);
-        let gone = if plan.ascending { most..rows.len() } else { 0..rows.len() - most };
-        budget.release(rows.drain(gone).map(|(_, values)| row_bytes(&values)).sum());
-    }
-    Ok(())
-}
-
-/// What a row of a raw query takes.
-fn row_bytes(values: &[Value]) -> usize {
-    let text = |v: &Value| if let Some(FieldValue::String(s)) = v { s.len() } else { 0 };
-    40 + values.iter().map(|v| 32 + text(v)).sum::<usize>()
 }
 
 /// Feeds a block to the calls of a group, window by window.
@@ -627,7 +717,7 @@ fn take_calls(
                     from = to;
                 }
             }
-            (CallState::Windows(_), None) => {}
+            (CallState::Windows(_) | CallState::Cells(..), _) => {}
         }
     }
     Ok(())
@@ -650,7 +740,7 @@ pub(crate) fn text_frame(columns: &[&str], rows: &[Vec<String>]) -> Frame {
         FrameColumn {
             name: Arc::from(*name),
             group: false,
-            values: FrameValues::Column(model::Column::new(model::Values::String(texts))),
+            values: FrameValues::Column(Column::new(model::Values::String(texts))),
         }
     };
     Frame { columns: columns.iter().enumerate().map(column).collect(), rows: rows.len() }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use influxql::ast::Operator;
-use model::{Bitmap, Column, FieldType, FieldValue};
+use model::{Bitmap, Column, FieldType, FieldValue, Values};
 use regex::Regex;
 
 use super::block::Block;
@@ -127,32 +127,80 @@ fn nulls_as_empty(column: &Column) -> Column {
     value::column_of(FieldType::String, values.iter().map(Option::as_ref))
 }
 
-/// The rows of a block that pass a condition; `None` when all do.
-pub(crate) fn mask(condition: &Node, vars: &[Var], block: &Block) -> Option<Bitmap> {
+/// The rows of a block that pass a condition.
+pub(crate) fn mask(condition: &Node, vars: &[Var], block: &Block) -> Bitmap {
     let bound: Vec<_> = vars.iter().map(|var| bind(var, block)).collect();
-    if let Node::Binary(op, lhs, rhs) = condition
-        && let (Node::Slot(slot), Node::Const(FieldValue::Float(constant))) = (&**lhs, &**rhs)
-        && let Some(Bound::Column(column)) = bound.get(*slot)
-        && let model::Values::Float(values) = &column.values
-        && let Some(test) = float_test(*op)
-    {
-        return Some(
-            values.iter().enumerate().map(|(i, v)| column.is_valid(i) && test(v, constant)).collect(),
-        );
-    }
-    let passes = |row: usize| {
-        let slot = |i: usize| bound.get(i).and_then(|b| b.get(row));
-        condition.eval(&slot) == Some(FieldValue::Boolean(true))
-    };
-    Some((0..block.times.len()).map(passes).collect())
+    let rows = block.times.len();
+    compared(condition, &bound, rows).unwrap_or_else(|| {
+        let passes = |row: usize| {
+            let slot = |i: usize| bound.get(i).and_then(|b| b.get(row));
+            condition.eval(&slot) == Some(FieldValue::Boolean(true))
+        };
+        (0..rows).map(passes).collect()
+    })
 }
 
-fn float_test(op: Operator) -> Option<fn(&f64, &f64) -> bool> {
+/// Comparisons of numbers in columns with constants, and such comparisons joined, column by column; `None` for any
+/// other condition.
+fn compared(condition: &Node, bound: &[Bound<'_>], rows: usize) -> Option<Bitmap> {
+    let Node::Binary(op, lhs, rhs) = condition else { return None };
+    match (op, &**lhs, &**rhs) {
+        (Operator::And | Operator::Or, lhs, rhs) => {
+            let (mut mask, other) = (compared(lhs, bound, rows)?, compared(rhs, bound, rows)?);
+            if *op == Operator::And {
+                mask.and(&other);
+            } else {
+                mask.or(&other);
+            }
+            Some(mask)
+        }
+        (op, Node::Slot(slot), Node::Const(constant)) => match bound.get(*slot)? {
+            Bound::Column(column) => {
+                let mut mask = numbers(*op, column, constant)?;
+                if let Some(valid) = &column.valid {
+                    mask.and(valid);
+                }
+                Some(mask)
+            }
+            // A field that no row has.
+            Bound::Constant(None) if op.precedence() == 3 => Some(Bitmap::filled(false, rows)),
+            Bound::Constant(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Where numbers compare as asked with a constant.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "integers are compared with floats as floats, as rows one by one are"
+)]
+fn numbers(op: Operator, column: &Column, constant: &FieldValue) -> Option<Bitmap> {
+    match (&column.values, constant) {
+        (Values::Float(v), FieldValue::Float(c)) => holds(op, v, *c, |v| v),
+        (Values::Float(v), FieldValue::Integer(c)) => holds(op, v, *c as f64, |v| v),
+        (Values::Integer(v), FieldValue::Integer(c)) => holds(op, v, *c, |v| v),
+        (Values::Integer(v), FieldValue::Float(c)) => holds(op, v, *c, |v| v as f64),
+        (Values::Unsigned(v), FieldValue::Float(c)) => holds(op, v, *c, |v| v as f64),
+        (Values::Unsigned(v), FieldValue::Integer(c)) => holds(op, v, i128::from(*c), i128::from),
+        _ => None,
+    }
+}
+
+fn holds<T: Copy, U: PartialOrd + Copy>(
+    op: Operator,
+    values: &[T],
+    constant: U,
+    as_constant: impl Fn(T) -> U,
+) -> Option<Bitmap> {
+    let v = |i: usize| as_constant(values[i]);
     Some(match op {
-        Operator::Less => f64::lt,
-        Operator::LessEq => f64::le,
-        Operator::Greater => f64::gt,
-        Operator::GreaterEq => f64::ge,
+        Operator::Eq => Bitmap::from_fn(values.len(), |i| v(i) == constant),
+        Operator::NotEq => Bitmap::from_fn(values.len(), |i| v(i) != constant),
+        Operator::Less => Bitmap::from_fn(values.len(), |i| v(i) < constant),
+        Operator::LessEq => Bitmap::from_fn(values.len(), |i| v(i) <= constant),
+        Operator::Greater => Bitmap::from_fn(values.len(), |i| v(i) > constant),
+        Operator::GreaterEq => Bitmap::from_fn(values.len(), |i| v(i) >= constant),
         _ => return None,
     })
 }

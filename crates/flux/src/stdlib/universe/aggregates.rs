@@ -6,6 +6,7 @@ use super::super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::interpret::Context;
 use crate::table::aggregate::{Aggregate, all, column};
+use crate::table::summary::Function;
 use crate::table::{Data, Stream, Table, TableColumn};
 use crate::value::Value;
 
@@ -36,7 +37,15 @@ fn plain(aggregate: Aggregate, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let name = arguments.text_or("column", "_value")?;
     let stored = input.as_from().is_some();
-    Ok(Value::Stream(apply(&input, aggregate, name.to_string(), stored)))
+    let rows = apply(&input, aggregate, name.to_string(), stored);
+    if &*name != "_value" {
+        return Ok(Value::Stream(rows));
+    }
+    let made = |_: &Context<'_>, table: Table| {
+        let values = table.need("_value")?.data.clone();
+        Ok(Some(Table { columns: with_value(&table, "_value", values, true), rows: 1 }))
+    };
+    Ok(Value::Stream(input.summarized(Function::Aggregate(aggregate), None, made, rows)))
 }
 
 /// One row per table: the group key and the aggregate. Over a plain scan the value stands after `_stop`, where

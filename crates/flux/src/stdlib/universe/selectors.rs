@@ -8,6 +8,7 @@ use crate::error::{FluxError, Result};
 use crate::interpret::Context;
 use crate::table::aggregate::all;
 use crate::table::select::{Selector, order};
+use crate::table::summary::Function;
 use crate::table::{Data, Key, Table, TableColumn, row_index};
 use crate::value::Value;
 
@@ -31,11 +32,17 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
 fn select(selector: Selector, arguments: &Arguments) -> Result<Value> {
     let input = arguments.stream("tables")?;
     let name = arguments.text_or("column", "_value")?.to_string();
-    Ok(Value::Stream(input.map(move |_, table| {
+    let of_values = name == "_value";
+    let rows = input.map(move |_, table| {
         let values = table.need(&name)?.data.column(table.rows);
         selector.check(&values)?;
         Ok(selector.of(&values, &all(table.rows)).map(|at| table.slice(at, at + 1)))
-    })))
+    });
+    if !of_values {
+        return Ok(Value::Stream(rows));
+    }
+    let made = |_: &Context<'_>, table| Ok(Some(table));
+    Ok(Value::Stream(input.summarized(Function::Selector(selector), None, made, rows)))
 }
 
 /// The first row of each value.

@@ -13,7 +13,7 @@ use crate::table::aggregate::{self, Aggregate};
 use crate::table::build::concat_group;
 use crate::table::select::Selector;
 use crate::table::window::{Rows, Window, Windows};
-use crate::table::{Data, Key, Made, Stream, Table, TableColumn};
+use crate::table::{Data, Key, Made, Stream, Table, TableColumn, summary};
 use crate::value::calendar::Location;
 use crate::value::{Duration, Value};
 
@@ -123,15 +123,21 @@ fn aggregate_window(context: &Context<'_>, arguments: &Arguments) -> Result<Valu
         && &*plan.time_target == "_time"
         && let Function::Builtin(builtin) = &function
     {
+        let summary = plan.windows.regular().filter(|_| &*plan.column == "_value");
         if let Some(aggregate) = Aggregate::named(builtin.name) {
-            return Ok(Value::Stream(
-                input.map(move |context, table| plan.aggregate(context, &table, aggregate)),
-            ));
+            let of_rows = plan.clone();
+            let rows = input.map(move |context, table| of_rows.aggregate(context, &table, aggregate));
+            let Some(windows) = summary else { return Ok(Value::Stream(rows)) };
+            let cells = move |context: &Context<'_>, table| plan.aggregated(context, &table, aggregate);
+            let function = summary::Function::Aggregate(aggregate);
+            return Ok(Value::Stream(input.summarized(function, Some(windows), cells, rows)));
         }
         if let Some(selector) = Selector::named(builtin.name) {
-            return Ok(Value::Stream(
-                input.map(move |context, table| plan.select(context, &table, selector)),
-            ));
+            let select = move |context: &Context<'_>, table| plan.select(context, &table, selector);
+            let rows = input.map(select.clone());
+            let Some(windows) = summary else { return Ok(Value::Stream(rows)) };
+            let function = summary::Function::Selector(selector);
+            return Ok(Value::Stream(input.summarized(function, Some(windows), select, rows)));
         }
     }
     general(context, &input, &function, plan)
@@ -163,6 +169,23 @@ impl Plan {
         let windows = self.split(context, table)?;
         let results = windows.iter().map(|w| aggregate.of(&values, &w.rows));
         let results = Data::Values(aggregate::column(result_type, results));
+        Ok(self.assemble(table, &windows, results))
+    }
+
+    /// The same from a summary, whose rows are windows already.
+    fn aggregated(
+        &self,
+        context: &Context<'_>,
+        table: &Table,
+        aggregate: Aggregate,
+    ) -> Result<Option<Table>> {
+        let values = input_column(table, &self.column)?;
+        let windows = self.split(context, table)?;
+        let results = windows.iter().map(|w| match w.rows {
+            Rows::Range(from, to) if from < to => values.get(from),
+            _ => aggregate.of(&values, &w.rows),
+        });
+        let results = Data::Values(aggregate::column(values.column_type(), results));
         Ok(self.assemble(table, &windows, results))
     }
 

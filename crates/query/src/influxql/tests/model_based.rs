@@ -107,4 +107,61 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn limited_answers_are_the_beginning_of_the_whole(
+        rows in rows(),
+        block_rows in 1..7_usize,
+        every in 1..40_i64,
+        bounds in (0..200_i64, 1..400_i64, any::<bool>()),
+        limit in 1..6_usize,
+        offset in 0..3_usize,
+        query in (0..6_usize, any::<bool>(), any::<bool>()),
+    ) {
+        let mut points = Points::default();
+        points.block_rows = block_rows;
+        for row in &rows {
+            let key = SeriesKey::new("m", &[("host", &row.host.to_string())]).unwrap();
+            let field = if row.value % 3 == 0 { "g" } else { "f" };
+            points.put(bucket_id(1), &key, field, row.time, FieldValue::Float(f64::from(row.value)));
+        }
+        points.put(bucket_id(1), &SeriesKey::new("m", &[]).unwrap(), "g", 1, FieldValue::Float(1.0));
+        let catalog = points.catalog(&[(1, "d/autogen", None)], &[]);
+        let fixture = Fixture::over(points, catalog, 1_000_000);
+        let (from, length, has_min) = bounds;
+        let bounds = match has_min {
+            true => format!("time >= {from} AND time < {}", from + length),
+            false => format!("time < {}", from + length),
+        };
+        let (kind, by_host, descending) = query;
+        let fill = ["", "fill(none)", "fill(7)", "fill(previous)", "fill(linear)", ""][kind];
+        let (what, time) = if kind == 5 { ("f, g", String::new()) } else {
+            ("count(f), max(g), mean(f) + 1", format!("time({every}ns)"))
+        };
+        let mut dimensions: Vec<&str> = [time.as_str()].into_iter().filter(|t| !t.is_empty()).collect();
+        if by_host {
+            dimensions.push("host");
+        }
+        let group = if dimensions.is_empty() { String::new() } else { format!("GROUP BY {}", dimensions.join(",")) };
+        let order = if descending { "ORDER BY time DESC" } else { "" };
+        let text = format!("SELECT {what} FROM m WHERE {bounds} {group} {fill} {order}");
+        let answer = |text: &str| {
+            let series = fixture.run(text).unwrap().into_iter().filter_map(|item| match item {
+                Item::Series(series) => Some(series),
+                Item::Error(error) => panic!("{error}"),
+                _ => None,
+            });
+            let row = |s: &super::super::Series, row| {
+                format!("{:?}", s.frame.columns.iter().map(|c| c.get(row)).collect::<Vec<_>>())
+            };
+            series.map(|s| (s.tags.clone(), (0..s.frame.rows).map(|i| row(&s, i)).collect::<Vec<_>>())).collect::<Vec<_>>()
+        };
+        let mut whole = answer(&text);
+        for (_, rows) in &mut whole {
+            rows.drain(..offset.min(rows.len()));
+            rows.truncate(limit);
+        }
+        whole.retain(|(_, rows)| !rows.is_empty());
+        prop_assert_eq!(answer(&format!("{text} LIMIT {limit} OFFSET {offset}")), whole, "{}", text);
+    }
 }
