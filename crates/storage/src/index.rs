@@ -23,6 +23,7 @@ mod key;
 mod packed;
 mod pairs;
 pub(crate) mod plan;
+mod prefixes;
 mod segment;
 mod select;
 mod sorted;

@@ -18,6 +18,7 @@ use roaring::RoaringBitmap;
 
 use super::dictionary::Dictionary;
 use super::key::{Assembly, parts};
+use super::prefixes::prefixes;
 use super::{SeriesId, packed};
 use crate::error::{Damage, OpenError};
 use crate::manifest::IndexEntry;
@@ -365,13 +366,29 @@ impl Segment {
         match test {
             Test::Eq(value) => exact(value),
             Test::In(values) => values.iter().for_each(|value| exact(value)),
-            Test::NotEq(_) | Test::Matches(_) | Test::NotMatches(_) => {
-                let mut reader = dictionary.reader(0);
-                while reader.advance() {
-                    if std::str::from_utf8(reader.text()).is_ok_and(|value| test.accepts(value)) {
-                        self.add_postings(tag, reader.code(), set);
-                    }
+            Test::NotMatches(regex) => {
+                let (mut all, mut matching) = (RoaringBitmap::new(), RoaringBitmap::new());
+                self.having(name, &mut all);
+                self.matching(name, &Test::Matches(regex.clone()), &mut matching);
+                *set |= all - matching;
+            }
+            Test::Matches(regex) => match prefixes(regex.as_str()) {
+                Some(prefixes) => {
+                    prefixes.iter().for_each(|prefix| self.matching_from(tag, prefix, test, set));
                 }
+                None => self.matching_from(tag, b"", test, set),
+            },
+            Test::NotEq(_) => self.matching_from(tag, b"", test, set),
+        }
+    }
+
+    /// Adds the series whose value of a tag has a prefix and passes.
+    fn matching_from(&self, tag: usize, prefix: &[u8], test: &Test, set: &mut RoaringBitmap) {
+        let dictionary = self.dictionary(tag);
+        let mut reader = dictionary.reader(dictionary.lower_bound(prefix));
+        while reader.advance() && reader.text().starts_with(prefix) {
+            if std::str::from_utf8(reader.text()).is_ok_and(|value| test.accepts(value)) {
+                self.add_postings(tag, reader.code(), set);
             }
         }
     }

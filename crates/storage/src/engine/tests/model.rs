@@ -14,6 +14,7 @@ use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random
 use crate::{Engine, Scan};
 
 const SHARD_NS: i64 = 1000;
+const PATTERNS: [&str; 6] = ["^[abxc]?$|pu", "[am]", "^(a|x)$", "^mem", "^(c|m.*y)", "^$"];
 
 /// What a run does beside writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +131,8 @@ impl Run {
             0 => Predicate::Compare(subject, Test::Eq(one)),
             1 => Predicate::Compare(subject, Test::NotEq(one)),
             2 => Predicate::Compare(subject, Test::In(vec![one, other])),
-            3 => Predicate::Compare(subject, Test::Matches(regex("^[abxc]?$|pu"))),
-            4 => Predicate::Compare(subject, Test::NotMatches(regex("[am]"))),
+            3 => Predicate::Compare(subject, Test::Matches(regex(chance.pick::<&str>(&PATTERNS)))),
+            4 => Predicate::Compare(subject, Test::NotMatches(regex(chance.pick::<&str>(&PATTERNS)))),
             5 => Predicate::And((0..2).map(|_| self.random_predicate(depth - 1)).collect()),
             6 => Predicate::Or((0..2).map(|_| self.random_predicate(depth - 1)).collect()),
             _ => Predicate::Not(Box::new(self.random_predicate(depth - 1))),
