@@ -1,5 +1,9 @@
 //! Background work as an argument: a small pool of threads in production, steps in simulation.
 //!
+//! Flushes and removals have threads of their own, so that they wait for no merge; merges and scrubs have others, which
+//! the system's scheduler gives what nobody else wants: they should take the time of queries and writes only as long as
+//! there is any to spare.
+//!
 //! An engine has at most one flush, one compaction, one removal and one scrub under way or waiting, so the queue of a
 //! pool is bounded by four times the number of engines that share it. Jobs catch their own panics.
 
@@ -8,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -32,7 +37,13 @@ pub trait Jobs: Send + Sync + fmt::Debug {
     /// Queues a job. After the pool has been closed the job is dropped: what it would have made durable is
     /// replayed from the log.
     fn submit(&self, class: JobClass, job: Job);
+
+    /// Lets a job that is not urgent rest so long, or until the pool is closed. A simulation goes on at once.
+    fn rest(&self, duration: Duration);
 }
+
+/// How much less than others the threads of merges and scrubs are worth to the scheduler (nice(2)).
+const PATIENT_NICE: i32 = 10;
 
 #[derive(Default)]
 struct Queue {
@@ -40,18 +51,27 @@ struct Queue {
     urgent: VecDeque<Job>,
     /// Compaction.
     patient: VecDeque<Job>,
-    /// Scrubs: when nothing else is to be done.
+    /// Scrubs: when no merge waits.
     idle: VecDeque<Job>,
-    /// Compactions and scrubs that run now.
-    compactions: usize,
     closed: bool,
 }
 
+impl Queue {
+    fn next(&mut self, is_patient: bool) -> Option<Job> {
+        if is_patient {
+            self.patient.pop_front().or_else(|| self.idle.pop_front())
+        } else {
+            self.urgent.pop_front()
+        }
+    }
+}
+
+#[derive(Default)]
 struct Pool {
     queue: Mutex<Queue>,
-    wake: Condvar,
-    /// Compactions and scrubs that may run at once: one thread always remains for flushes when there is more than one.
-    compactions_max: usize,
+    wake_urgent: Condvar,
+    wake_patient: Condvar,
+    closing: Condvar,
 }
 
 /// A fixed number of threads. Dropping it finishes the jobs that run and drops those that wait.
@@ -67,22 +87,30 @@ impl fmt::Debug for ThreadJobs {
 }
 
 impl ThreadJobs {
-    /// Starts `threads` (at least one) threads.
-    pub fn start(threads: usize) -> io::Result<Self> {
-        let threads = threads.max(1);
-        let pool = Arc::new(Pool {
-            queue: Mutex::new(Queue::default()),
-            wake: Condvar::new(),
-            compactions_max: (threads - 1).max(1),
-        });
-        let mut this = Self { pool, threads: Vec::with_capacity(threads) };
-        for i in 0..threads {
-            let pool = Arc::clone(&this.pool);
-            let thread =
-                std::thread::Builder::new().name(format!("storage-{i}")).spawn(move || work(&pool))?;
-            this.threads.push(thread);
+    /// Starts threads for the cores (at least one) that there are: as many for what is urgent, and one less, but at
+    /// least one, for merges and scrubs.
+    pub fn start(cores: usize) -> io::Result<Self> {
+        let mut this = Self { pool: Arc::default(), threads: Vec::new() };
+        for i in 0..cores.max(1) {
+            this.spawn(format!("storage-{i}"), false)?;
+        }
+        for i in 0..cores.saturating_sub(1).max(1) {
+            this.spawn(format!("storage-merge-{i}"), true)?;
         }
         Ok(this)
+    }
+
+    fn spawn(&mut self, name: String, is_patient: bool) -> io::Result<()> {
+        let pool = Arc::clone(&self.pool);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            // Of the calling thread alone. Where it is refused, merges are as urgent as all else.
+            if is_patient && let Err(error) = rustix::process::setpriority_process(None, PATIENT_NICE) {
+                tracing::warn!(%error, "cannot lower the priority of merges");
+            }
+            work(&pool, is_patient);
+        })?;
+        self.threads.push(thread);
+        Ok(())
     }
 }
 
@@ -95,7 +123,9 @@ impl Drop for ThreadJobs {
             queue.patient.clear();
             queue.idle.clear();
         }
-        self.pool.wake.notify_all();
+        for condition in [&self.pool.wake_urgent, &self.pool.wake_patient, &self.pool.closing] {
+            condition.notify_all();
+        }
         let me = std::thread::current().id();
         for thread in self.threads.drain(..) {
             // The last owner may be a job itself: a thread cannot wait for its own end.
@@ -112,36 +142,42 @@ impl Jobs for ThreadJobs {
         if queue.closed {
             return;
         }
-        match class {
-            JobClass::Flush | JobClass::Removal => queue.urgent.push_back(job),
-            JobClass::Compaction => queue.patient.push_back(job),
-            JobClass::Scrub => queue.idle.push_back(job),
-        }
+        let wake = match class {
+            JobClass::Flush | JobClass::Removal => {
+                queue.urgent.push_back(job);
+                &self.pool.wake_urgent
+            }
+            JobClass::Compaction => {
+                queue.patient.push_back(job);
+                &self.pool.wake_patient
+            }
+            JobClass::Scrub => {
+                queue.idle.push_back(job);
+                &self.pool.wake_patient
+            }
+        };
         drop(queue);
-        self.pool.wake.notify_one();
+        wake.notify_one();
+    }
+
+    fn rest(&self, duration: Duration) {
+        let mut queue = self.pool.queue.lock();
+        self.pool.closing.wait_while_for(&mut queue, |queue| !queue.closed, duration);
     }
 }
 
-fn work(pool: &Pool) {
+fn work(pool: &Pool, is_patient: bool) {
     let mut queue = pool.queue.lock();
     loop {
-        if let Some(job) = queue.urgent.pop_front() {
+        if let Some(job) = queue.next(is_patient) {
             drop(queue);
             job();
             queue = pool.queue.lock();
-        } else if queue.compactions < pool.compactions_max
-            && let Some(job) = queue.patient.pop_front().or_else(|| queue.idle.pop_front())
-        {
-            queue.compactions += 1;
-            drop(queue);
-            job();
-            queue = pool.queue.lock();
-            queue.compactions -= 1;
-            pool.wake.notify_one();
         } else if queue.closed {
             return;
         } else {
-            pool.wake.wait(&mut queue);
+            let wake = if is_patient { &pool.wake_patient } else { &pool.wake_urgent };
+            wake.wait(&mut queue);
         }
     }
 }
@@ -204,4 +240,6 @@ impl Jobs for StepJobs {
     fn submit(&self, class: JobClass, job: Job) {
         self.queue.lock().push((class, job));
     }
+
+    fn rest(&self, _duration: Duration) {}
 }
