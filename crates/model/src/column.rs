@@ -331,6 +331,19 @@ impl Values {
         }
     }
 
+    /// An empty column of a type with room for `count` values.
+    pub fn with_capacity(column_type: ColumnType, count: usize) -> Self {
+        let mut empty = Self::empty(column_type);
+        match &mut empty {
+            Self::Float(v) => v.reserve(count),
+            Self::Integer(v) | Self::Time(v) => v.reserve(count),
+            Self::Unsigned(v) => v.reserve(count),
+            Self::String(v) => v.offsets.reserve(count),
+            Self::Boolean(v) => v.words.reserve(count.div_ceil(64)),
+        }
+        empty
+    }
+
     /// The type.
     pub const fn column_type(&self) -> ColumnType {
         match self {

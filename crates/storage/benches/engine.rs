@@ -1,5 +1,6 @@
 //! What a row costs: applied to the memtable, flushed, merged, scanned.
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
+#![expect(clippy::cast_possible_truncation, reason = "walks stay between 0 and 100")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +40,21 @@ fn batch(series: usize, rows: usize, step: usize) -> PartitionOp {
     });
     let at = |row: usize| i64::try_from(step * rows + row).unwrap() * 10_000_000_000;
     let total = series * rows;
-    let values = |f: usize| (0..total).map(|i| i64::try_from((i * 7 + f * 13) % 11 + 40).unwrap()).collect();
+    // Walks of normal steps, cut off to integers, as TSBS has them.
+    let mut state = step as u64;
+    let mut values = |_field: usize| -> Vec<i64> {
+        let mut at = 50.0_f64;
+        let next = |_row: usize| {
+            let mut normal = -6.0;
+            for _ in 0..12 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                normal += (state >> 40) as f64 / (1_u64 << 24) as f64;
+            }
+            at = (at + normal).clamp(0.0, 100.0);
+            at as i64
+        };
+        (0..total).map(next).collect()
+    };
     PartitionOp::Write(Batch {
         bucket: bucket(),
         shard_duration_ns: 7 * model::time::DAY_NS,
@@ -97,6 +112,23 @@ fn flush_and_scan(c: &mut Criterion) {
             || filled(100, 864, 10),
             |engine| {
                 engine.flush_now().unwrap();
+                engine
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("merge 4 files of 100 series x 2160 rows", |b| {
+        b.iter_batched(
+            || {
+                let engine = open();
+                for step in 0..4 {
+                    engine.apply(position(step), &batch(100, 2160, step)).unwrap();
+                    engine.flush_now().unwrap();
+                }
+                engine
+            },
+            |engine| {
+                engine.compact_now().unwrap();
                 engine
             },
             BatchSize::PerIteration,

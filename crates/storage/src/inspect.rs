@@ -5,11 +5,10 @@ use std::path::Path;
 use disk::Vfs;
 use model::{BucketId, FieldDef, SeriesKey, TimeRange};
 
-use crate::codec;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::manifest::FileEntry;
 use crate::tsm::format::{Density, VERSION};
-use crate::tsm::{TsmFile, check, reader};
+use crate::tsm::{TsmFile, check, page, reader};
 
 /// What a file says of itself.
 #[derive(Debug, Clone)]
@@ -199,8 +198,7 @@ impl Inspection {
 
     /// The codec that a page names behind its checksum.
     fn codec(&self, offset: u64, bytes: u64) -> Option<&'static str> {
-        let head = self.file.read(offset, bytes.min(5)).ok()?;
-        codec::name(*head.get(4)?)
+        page::codec_name(&self.file.read(offset, bytes.min(page::CODEC_BYTES)).ok()?)
     }
 
     /// Looks at every byte; hands over what is damaged, and returns the number of pages.

@@ -17,7 +17,7 @@
 //! earlier ones, field by field. Files never change after their manifest record; the set of live files changes
 //! only by a manifest append. Everything is plain threads behind [`Jobs`], and all I/O goes through [`disk::Vfs`].
 
-mod codec;
+pub mod codec;
 mod compact;
 mod engine;
 mod error;

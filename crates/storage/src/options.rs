@@ -18,9 +18,7 @@ pub struct Options {
     pub compaction_bytes_max: u64,
     /// A shard whose time is over and that got no file for this long is rewritten densely, once.
     pub cold_after_ms: u64,
-    /// pco level of flushed files (0 to 12).
-    pub flush_compression_level: usize,
-    /// pco level of the dense rewrite and of merges (0 to 12).
+    /// pco level of the dense rewrite (0 to 12). All other files do without pco.
     pub dense_compression_level: usize,
     /// Free bytes that a compaction must leave on the disk beyond its own output.
     pub disk_reserve_bytes: u64,
@@ -50,8 +48,7 @@ impl Options {
         compaction_bytes_min: 4 << 20,
         compaction_bytes_max: 2 << 30,
         cold_after_ms: 600_000,
-        flush_compression_level: 4,
-        dense_compression_level: 8,
+        dense_compression_level: 4,
         disk_reserve_bytes: 256 << 20,
         purge_after_ms: 600_000,
         purge_tombstones_min: 64,

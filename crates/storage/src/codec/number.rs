@@ -1,215 +1,292 @@
-//! Numbers: constant steps, pco, or raw bits.
+//! Numbers and times: which of step, frame, pco, decimal and raw a column gets.
+//!
+//! ```text
+//!  floats --decimals?--> integers \
+//!         \--else: bits in order --> words --> frame per page (step when it is one)
+//!  integers, times ------------------/            | dense files only: pco instead, where it saves a tenth
+//!                                                 v
+//!                                          raw where a page saves too little
+//! ```
 
 use std::fmt::Debug;
 use std::ops::Range;
 
 use model::varint;
 use pco::data_types::Number;
-use pco::wrapped::{ChunkDecompressor, FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
-use super::{EMPTY, Effort, Encoded, EncodedPage, PCO, RAW, STEP};
+use super::decimal::{self, Scaled};
+use super::entropy::{self, Hints};
+use super::frame::{self, Framed, Plan, Step};
+use super::{DECIMAL, EMPTY, Effort, Encoded, EncodedPage, FRAME, PCO, RAW, STEP};
 use crate::error::Damage;
 
-/// pco must save at least one part in this many of the raw size.
-const SAVING_PARTS: usize = 32;
+/// A page is raw unless it saves at least one part in this many.
+const SAVING_PARTS: usize = 20;
+/// pco takes two or three times as long to decode: it must save at least one part in this many of frames' bytes.
+const PCO_SAVING_PARTS: usize = 10;
+/// Pages of frames of so few bytes each leave nothing to save.
+const SMALL_PAGE_BYTES: usize = 24;
 
 /// A number with a fixed width of 8 bytes.
 pub(crate) trait Word: Number + Copy + Debug {
-    /// Whether the numbers may be multiples of a power of ten, which is worth finding out.
-    const MAY_BE_DECIMAL: bool;
+    /// Its bits.
     fn to_bits(self) -> u64;
     fn from_bits(bits: u64) -> Self;
+    /// Bits whose order, taken as a signed or an unsigned number, is that of the numbers: neighbours are close.
+    fn to_word(self) -> u64;
+    fn from_word(word: u64) -> Self;
 }
 
 impl Word for i64 {
-    const MAY_BE_DECIMAL: bool = false;
     fn to_bits(self) -> u64 {
         self.cast_unsigned()
     }
     fn from_bits(bits: u64) -> Self {
         bits.cast_signed()
     }
+    fn to_word(self) -> u64 {
+        self.cast_unsigned()
+    }
+    fn from_word(word: u64) -> Self {
+        word.cast_signed()
+    }
 }
 
 impl Word for u64 {
-    const MAY_BE_DECIMAL: bool = false;
     fn to_bits(self) -> u64 {
         self
     }
     fn from_bits(bits: u64) -> Self {
         bits
     }
+    fn to_word(self) -> u64 {
+        self
+    }
+    fn from_word(word: u64) -> Self {
+        word
+    }
 }
 
 impl Word for f64 {
-    const MAY_BE_DECIMAL: bool = true;
     fn to_bits(self) -> u64 {
         self.to_bits()
     }
     fn from_bits(bits: u64) -> Self {
         Self::from_bits(bits)
     }
+    /// The magnitude of a double grows with its bits: those of negative ones are turned round.
+    fn to_word(self) -> u64 {
+        let bits = self.to_bits();
+        bits ^ ((bits.cast_signed() >> 63).cast_unsigned() >> 1)
+    }
+    fn from_word(word: u64) -> Self {
+        Self::from_bits(word ^ ((word.cast_signed() >> 63).cast_unsigned() >> 1))
+    }
 }
 
-/// Times share a clock's resolution, which pco's automatic mode finds as a common factor.
-pub(super) fn encode_times(times: &[i64], pages: &[Range<usize>], effort: Effort) -> Encoded {
-    let (Effort::Fast(level) | Effort::Dense(level)) = effort;
-    let config = ChunkConfig::default()
-        .with_compression_level(level)
-        .with_mode_spec(ModeSpec::Auto)
-        .with_delta_spec(DeltaSpec::TryConsecutive(1));
-    encode_with(times, pages, config)
-}
-
+/// Encodes integers or times.
 pub(super) fn encode<T: Word>(values: &[T], pages: &[Range<usize>], effort: Effort) -> Encoded {
-    let config = match effort {
-        Effort::Fast(level) => ChunkConfig::default()
-            .with_compression_level(level)
-            .with_mode_spec(if T::MAY_BE_DECIMAL { ModeSpec::Auto } else { ModeSpec::Classic })
-            .with_delta_spec(DeltaSpec::TryConsecutive(1)),
-        Effort::Dense(level) => ChunkConfig::default().with_compression_level(level),
+    let words: Vec<u64> = values.iter().map(|v| v.to_word()).collect();
+    encode_words(values, &words, pages, effort)
+}
+
+/// Encodes floats.
+pub(super) fn encode_floats(values: &[f64], pages: &[Range<usize>], effort: Effort) -> Encoded {
+    let Some(scaled) = Scaled::new(values) else { return encode(values, pages, effort) };
+    let integers: Vec<i64> = scaled.words.iter().map(|w| w.cast_signed()).collect();
+    let Encoded { shared, pages: of_integers } = encode_words(&integers, &scaled.words, pages, effort);
+    Encoded { shared, pages: scaled.wrap(values, pages, of_integers) }
+}
+
+fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], effort: Effort) -> Encoded {
+    let plan = Plan::of(words);
+    let mut divisor = 0;
+    let mut scratch = frame::Scratch::default();
+    let frames: Vec<EncodedPage> = pages
+        .iter()
+        .map(|range| {
+            let mut payload = Vec::new();
+            match frame::encode(&words[range.clone()], &plan, &mut scratch, &mut payload) {
+                _ if range.is_empty() => EncodedPage::empty(),
+                Framed::Step(step) => {
+                    divisor = frame::gcd(divisor, step.step);
+                    step_page(step)
+                }
+                Framed::Frame { divisor: of_page } => {
+                    divisor = frame::gcd(divisor, of_page);
+                    EncodedPage { codec: FRAME, payload }
+                }
+            }
+        })
+        .collect();
+    let frames = Encoded { shared: Vec::new(), pages: frames };
+    if let Effort::Dense(level) = effort
+        && frames.bytes() > SMALL_PAGE_BYTES * pages.len()
+        && plan.leaves_room(words)
+        && let Some(dense) = entropy::encode(values, pages, Hints { level, order: plan.order, divisor })
+        && dense.bytes() * PCO_SAVING_PARTS < frames.bytes() * (PCO_SAVING_PARTS - 1)
+        && saves_enough(dense.bytes(), values.len())
+    {
+        return dense;
+    }
+    let raw_where_better = |(page, range): (EncodedPage, &Range<usize>)| {
+        if page.codec == EMPTY || saves_enough(page.payload.len(), range.len()) {
+            page
+        } else {
+            raw_page(&values[range.clone()])
+        }
     };
-    encode_with(values, pages, config)
+    Encoded { shared: Vec::new(), pages: frames.pages.into_iter().zip(pages).map(raw_where_better).collect() }
 }
 
-fn encode_with<T: Word>(values: &[T], pages: &[Range<usize>], config: ChunkConfig) -> Encoded {
-    if let Some(pages) = step_pages(values, pages) {
-        return Encoded { shared: Vec::new(), pages };
-    }
-    match pco_pages(values, pages, config) {
-        Ok(encoded) if saves_enough(&encoded, values.len()) => encoded,
-        // pco refuses no finite input; were it to, raw is always right.
-        _ => Encoded {
-            shared: Vec::new(),
-            pages: pages.iter().map(|range| raw_page(&values[range.clone()])).collect(),
-        },
-    }
+fn saves_enough(bytes: usize, values: usize) -> bool {
+    bytes * SAVING_PARTS < values * 8 * (SAVING_PARTS - 1)
 }
 
-fn saves_enough(encoded: &Encoded, values: usize) -> bool {
-    let raw = values * 8;
-    let size = encoded.shared.len() + encoded.pages.iter().map(|p| p.payload.len()).sum::<usize>();
-    size + raw / SAVING_PARTS < raw
+fn step_page(step: Step) -> EncodedPage {
+    let mut payload = Vec::with_capacity(12);
+    varint::put(&mut payload, varint::zigzag(step.first.cast_signed()));
+    varint::put(&mut payload, varint::zigzag(step.step.cast_signed()));
+    EncodedPage { codec: STEP, payload }
 }
 
 fn raw_page<T: Word>(values: &[T]) -> EncodedPage {
-    if values.is_empty() {
-        return EncodedPage::empty();
-    }
     EncodedPage { codec: RAW, payload: values.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect() }
 }
 
-/// All pages by first value and step, if each page has one.
-fn step_pages<T: Word>(values: &[T], pages: &[Range<usize>]) -> Option<Vec<EncodedPage>> {
-    let page = |range: &Range<usize>| {
-        let page = &values[range.clone()];
-        let Some(first) = page.first().map(|v| v.to_bits()) else { return Some(EncodedPage::empty()) };
-        let step = page.get(1).map_or(0, |second| second.to_bits().wrapping_sub(first));
-        let mut expected = first;
-        for value in page {
-            if value.to_bits() != expected {
-                return None;
-            }
-            expected = expected.wrapping_add(step);
-        }
-        let mut payload = Vec::with_capacity(12);
-        varint::put(&mut payload, varint::zigzag(first.cast_signed()));
-        varint::put(&mut payload, varint::zigzag(step.cast_signed()));
-        Some(EncodedPage { codec: STEP, payload })
-    };
-    pages.iter().map(page).collect()
-}
-
-fn pco_pages<T: Word>(
-    values: &[T],
-    pages: &[Range<usize>],
-    config: ChunkConfig,
-) -> Result<Encoded, pco::errors::PcoError> {
-    let counts: Vec<usize> = pages.iter().map(Range::len).filter(|&n| n > 0).collect();
-    let file = FileCompressor::default();
-    let mut chunk = file.chunk_compressor(values, &config.with_paging_spec(PagingSpec::Exact(counts)))?;
-    let shared = chunk.write_meta(file.write_header(Vec::new())?)?;
-    let mut out = Vec::with_capacity(pages.len());
-    let mut next = 0;
-    for range in pages {
-        if range.is_empty() {
-            out.push(EncodedPage::empty());
-        } else {
-            out.push(EncodedPage { codec: PCO, payload: chunk.write_page(next, Vec::new())? });
-            next += 1;
-        }
-    }
-    Ok(Encoded { shared, pages: out })
-}
-
-/// Decodes pages of numbers.
+/// Decodes pages of integers or times, or of floats that are no decimals.
+#[derive(Debug)]
 pub(crate) struct Decoder<T: Word> {
-    pco: Option<ChunkDecompressor<T>>,
-}
-
-impl<T: Word> Debug for Decoder<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("pco", &self.pco.is_some()).finish()
-    }
+    pco: Option<entropy::Decoder<T>>,
+    memory: frame::Memory,
 }
 
 impl<T: Word> Decoder<T> {
+    /// A decoder for pages that share these bytes.
     pub(super) fn new(shared: &[u8]) -> Result<Self, Damage> {
-        if shared.is_empty() {
-            return Ok(Self { pco: None });
-        }
-        let broken = |_why: pco::errors::PcoError| Damage::Malformed("pco metadata");
-        let (file, rest) = FileDecompressor::new(shared).map_err(broken)?;
-        let (chunk, rest) = file.chunk_decompressor::<T, _>(rest).map_err(broken)?;
-        if rest.is_empty() { Ok(Self { pco: Some(chunk) }) } else { Err(Damage::Malformed("pco metadata")) }
+        let pco = if shared.is_empty() { None } else { Some(entropy::Decoder::new(shared)?) };
+        Ok(Self { pco, memory: frame::Memory::default() })
     }
 
-    pub(super) fn decode(&mut self, codec: u8, payload: &[u8], count: usize) -> Result<Vec<T>, Damage> {
+    /// Appends exactly `count` values.
+    pub(super) fn decode(
+        &mut self,
+        codec: u8,
+        payload: &[u8],
+        count: usize,
+        out: &mut Vec<T>,
+    ) -> Result<(), Damage> {
         match codec {
-            EMPTY if count == 0 && payload.is_empty() => Ok(Vec::new()),
-            STEP => decode_step(payload, count),
-            RAW => decode_raw(payload, count),
-            PCO => self.decode_pco(payload, count),
-            _ => Err(Damage::Malformed("codec")),
+            PCO => {
+                let pco = self.pco.as_mut().ok_or(Damage::Malformed("pco page without metadata"))?;
+                let start = out.len();
+                out.resize(start + count, T::from_bits(0));
+                pco.decode(payload, &mut out[start..])
+            }
+            RAW => decode_raw(payload, count).map(|values| out.extend(values.map(T::from_bits))),
+            _ => self.decode_words(codec, payload, count, |words| {
+                out.extend(words.iter().map(|word| T::from_word(*word)));
+            }),
         }
     }
 
-    fn decode_pco(&mut self, payload: &[u8], count: usize) -> Result<Vec<T>, Damage> {
-        let broken = |_why: pco::errors::PcoError| Damage::Malformed("pco page");
-        let chunk = self.pco.as_mut().ok_or(Damage::Malformed("pco page without metadata"))?;
-        let mut page = chunk.page_decompressor(payload, count).map_err(broken)?;
-        let mut values = vec![T::from_bits(0); count];
-        let progress = page.read(&mut values).map_err(broken)?;
-        if progress.finished && progress.n_processed == count && page.into_src().is_empty() {
-            Ok(values)
-        } else {
-            Err(Damage::Malformed("pco page"))
+    /// Decodes the codecs of words.
+    fn decode_words(
+        &mut self,
+        codec: u8,
+        payload: &[u8],
+        count: usize,
+        emit: impl FnMut(&[u64]),
+    ) -> Result<(), Damage> {
+        match codec {
+            EMPTY if count == 0 && payload.is_empty() => Ok(()),
+            STEP => decode_step(payload, count, emit),
+            FRAME => frame::decode(payload, count, &mut self.memory, emit),
+            _ => Err(Damage::Malformed("codec")),
         }
     }
 }
 
-fn decode_step<T: Word>(mut payload: &[u8], count: usize) -> Result<Vec<T>, Damage> {
+/// Decodes pages of floats. A column is decimals or not, as a whole: what its pages share belongs to one kind.
+#[derive(Debug)]
+pub(crate) struct FloatDecoder<'a> {
+    shared: &'a [u8],
+    plain: Option<Decoder<f64>>,
+    decimal: Option<Decoder<i64>>,
+    integers: Vec<i64>,
+}
+
+impl<'a> FloatDecoder<'a> {
+    /// A decoder for pages that share these bytes.
+    pub(super) fn new(shared: &'a [u8]) -> Self {
+        Self { shared, plain: None, decimal: None, integers: Vec::new() }
+    }
+
+    /// Appends exactly `count` values.
+    pub(super) fn decode(
+        &mut self,
+        codec: u8,
+        payload: &[u8],
+        count: usize,
+        out: &mut Vec<f64>,
+    ) -> Result<(), Damage> {
+        if codec != DECIMAL {
+            return get_or_try(&mut self.plain, self.shared)?.decode(codec, payload, count, out);
+        }
+        let head = decimal::Head::take(payload, count)?;
+        let decoder = get_or_try(&mut self.decimal, self.shared)?;
+        let start = out.len();
+        match head.codec {
+            STEP | FRAME => {
+                decoder.decode_words(head.codec, head.payload, count, |words| head.extend(out, words))?;
+            }
+            codec => {
+                self.integers.clear();
+                decoder.decode(codec, head.payload, count, &mut self.integers)?;
+                head.extend_signed(out, &self.integers);
+            }
+        }
+        head.patch(&mut out[start..]);
+        Ok(())
+    }
+}
+
+fn get_or_try<'d, T: Word>(
+    decoder: &'d mut Option<Decoder<T>>,
+    shared: &[u8],
+) -> Result<&'d mut Decoder<T>, Damage> {
+    match decoder {
+        Some(decoder) => Ok(decoder),
+        none => Ok(none.insert(Decoder::new(shared)?)),
+    }
+}
+
+fn decode_step(mut payload: &[u8], count: usize, mut emit: impl FnMut(&[u64])) -> Result<(), Damage> {
     let first = varint::take(&mut payload).ok_or(Damage::Truncated)?;
     let step = varint::take(&mut payload).ok_or(Damage::Truncated)?;
     if !payload.is_empty() || count == 0 {
         return Err(Damage::Malformed("step page"));
     }
     let step = varint::unzigzag(step).cast_unsigned();
-    let mut bits = varint::unzigzag(first).cast_unsigned();
-    Ok((0..count)
-        .map(|_| {
-            let value = T::from_bits(bits);
-            bits = bits.wrapping_add(step);
-            value
-        })
-        .collect())
+    let mut word = varint::unzigzag(first).cast_unsigned();
+    let mut group = [0; super::pack::GROUP];
+    let mut left = count;
+    while left > 0 {
+        for slot in &mut group {
+            *slot = word;
+            word = word.wrapping_add(step);
+        }
+        let part = &group[..left.min(group.len())];
+        emit(part);
+        left -= part.len();
+    }
+    Ok(())
 }
 
-fn decode_raw<T: Word>(payload: &[u8], count: usize) -> Result<Vec<T>, Damage> {
+fn decode_raw(payload: &[u8], count: usize) -> Result<impl Iterator<Item = u64>, Damage> {
     let (words, rest) = payload.as_chunks::<8>();
     if words.len() != count || !rest.is_empty() {
         return Err(Damage::Malformed("raw page"));
     }
-    Ok(words.iter().map(|w| T::from_bits(u64::from_le_bytes(*w))).collect())
+    Ok(words.iter().map(|w| u64::from_le_bytes(*w)))
 }

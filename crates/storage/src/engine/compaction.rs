@@ -202,7 +202,7 @@ impl Inner {
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
         let effort = match plan.density {
-            Density::Fast => Effort::Fast(self.options.flush_compression_level),
+            Density::Fast => Effort::Fast,
             Density::Dense => Effort::Dense(self.options.dense_compression_level),
         };
         let sources = Inputs { files: &inputs, keys: &keys, masks: &masks };

@@ -438,12 +438,12 @@ impl Inner {
         number: u64,
         path: &Path,
     ) -> Result<Option<TsmFile>, FlushError> {
-        let effort = Effort::Fast(self.options.flush_compression_level);
         let ids = shard.buffer.ids();
         let mut series: Vec<(SeriesId, SeriesId)> =
             ids.filter_map(|id| Some((names.stored(id)?, id))).collect();
         series.sort_unstable_by_key(|(stored, _)| *stored);
-        let mut writer = Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, effort)?;
+        let mut writer =
+            Writer::create(&*self.vfs, path, shard.bucket, shard.range, Density::Fast, Effort::Fast)?;
         for (stored, id) in series {
             let key = names.keys.get(stored).expect("a series with rows is in the index");
             let mask = names.masks.of_series(id, &key);

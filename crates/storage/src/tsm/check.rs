@@ -160,7 +160,8 @@ fn check_field(
         if decoded.len() - decoded.null_count() != said.values {
             return Err(Damage::Differs("number of values"));
         }
-        let found = if has_stats { Stats::of(&page::dense(decoded)) } else { Stats::None };
+        let dense = page::dense(decoded);
+        let found = if has_stats { Stats::of(&dense, 0..dense.len()) } else { Stats::None };
         // By their bytes: a NaN is not equal to itself, and 0.0 to -0.0.
         let bytes = |stats: &Stats| {
             let mut out = Vec::new();
@@ -185,7 +186,10 @@ fn each_page(
     for (i, ((offset, len), &rows)) in pages.zip(&chunk.page_rows).enumerate() {
         let decoded = file.read(offset, len).and_then(|bytes| {
             let decoder = decoder.as_mut().map_err(|damage| file.damaged(offset, *damage))?;
-            page::decode(&bytes, rows, decoder).map_err(|damage| file.damaged(offset, damage))
+            let mut column = Column::empty(column_type);
+            page::decode(&bytes, rows, decoder, &mut column)
+                .map_err(|damage| file.damaged(offset, damage))?;
+            Ok(column)
         });
         let visited = decoded.and_then(|c| visit(i, &c).map_err(|damage| file.damaged(offset, damage)));
         if let Err(error) = visited {

@@ -7,11 +7,11 @@ use model::{BucketId, FieldDef, FieldType, TimeRange, Timestamp, varint};
 use crate::error::Damage;
 
 /// First bytes of a file.
-pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x02";
+pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x03";
 /// Last bytes of a file.
 pub(crate) const MAGIC: [u8; 8] = *b"TIDETSMf";
 /// The version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 /// Bytes of the trailer.
 pub(crate) const TRAILER_BYTES: usize = 32;
 

@@ -1,30 +1,31 @@
 //! A page: up to 1,024 rows of one column.
 //!
 //! ```text
-//! | crc32 of the rest (4, little endian) | codec (1) | rows (varint) | values (varint) | null bitmap | payload |
+//! | crc32 of the rest (4, little endian) | codec (1) | rows (varint) | payload |
+//! | crc32 of the rest                    | codec + 128 | rows | values (varint) | null bitmap | payload |
 //! ```
-//! `values` is the number of rows that hold one. The bitmap, one bit per row, lowest first, is there only when
-//! `values < rows`. The payload holds the values densely.
+//! The second form is that of a page with nulls: `values` is the number of rows that hold one, and the bitmap has
+//! one bit per row, lowest first. The payload holds the values densely.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use model::{Bitmap, Column, Values, varint};
 
 use super::format::{PAGE_ROWS_MAX, checksum, take_array, take_len};
-use crate::codec::{self, Effort};
+use crate::codec::{self, Effort, EncodedPage};
 use crate::error::Damage;
 
+/// Bytes of the checksum before a page.
+const CHECKSUM_BYTES: usize = 4;
+/// The bit of the codec's byte that marks nulls.
+const HAS_NULLS: u8 = 0x80;
+
 /// The column's values without the places of nulls.
-pub(crate) fn dense(column: &Column) -> Values {
+pub(crate) fn dense(column: &Column) -> Cow<'_, Values> {
     match &column.valid {
-        None => column.values.clone(),
-        Some(valid) => {
-            let rows: Vec<u32> = (0..valid.len())
-                .filter(|&i| valid.get(i))
-                .map(|i| u32::try_from(i).expect("a chunk has few rows"))
-                .collect();
-            column.values.gather(&rows)
-        }
+        None => Cow::Borrowed(&column.values),
+        Some(valid) => Cow::Owned(column.values.gather(&valid.ones())),
     }
 }
 
@@ -44,43 +45,53 @@ pub(crate) fn dense_ranges(column: &Column, pages: &[Range<usize>]) -> Vec<Range
 
 /// An encoded column: the bytes that its pages share, and the pages.
 #[derive(Debug)]
-pub(crate) struct EncodedColumn {
+pub(crate) struct EncodedColumn<'a> {
     pub(crate) shared: Vec<u8>,
     pub(crate) pages: Vec<Vec<u8>>,
     /// The dense values of each page.
     pub(crate) ranges: Vec<Range<usize>>,
-    pub(crate) values: Values,
+    pub(crate) values: Cow<'a, Values>,
 }
 
 /// Encodes a column in pages of these rows.
-pub(crate) fn encode(column: &Column, pages: &[Range<usize>], effort: Effort) -> EncodedColumn {
+pub(crate) fn encode<'a>(column: &'a Column, pages: &[Range<usize>], effort: Effort) -> EncodedColumn<'a> {
     let values = dense(column);
     let ranges = dense_ranges(column, pages);
     let encoded = codec::encode(&values, &ranges, effort);
-    let pages = encoded
-        .pages
-        .iter()
-        .zip(pages.iter().zip(&ranges))
-        .map(|(page, (rows, dense))| {
-            let mut body = vec![page.codec];
-            varint::put(&mut body, rows.len() as u64);
-            varint::put(&mut body, dense.len() as u64);
-            if let Some(valid) = &column.valid
-                && dense.len() < rows.len()
-            {
-                codec::put_bits(&mut body, rows.clone().map(|i| valid.get(i)));
-            }
-            body.extend(&page.payload);
-            let mut out = checksum(&body).to_le_bytes().to_vec();
-            out.extend(body);
-            out
-        })
-        .collect();
+    let page = |(page, (rows, dense)): (&EncodedPage, (&Range<usize>, &Range<usize>))| {
+        let mut out = Vec::with_capacity(page.payload.len() + 16 + rows.len() / 8);
+        out.extend([0; CHECKSUM_BYTES]);
+        let nulls = column.valid.as_ref().filter(|_| dense.len() < rows.len());
+        out.push(page.codec | if nulls.is_some() { HAS_NULLS } else { 0 });
+        varint::put(&mut out, rows.len() as u64);
+        if let Some(valid) = nulls {
+            varint::put(&mut out, dense.len() as u64);
+            codec::put_bits(&mut out, valid, rows);
+        }
+        out.extend_from_slice(&page.payload);
+        let sum = checksum(&out[CHECKSUM_BYTES..]);
+        out[..CHECKSUM_BYTES].copy_from_slice(&sum.to_le_bytes());
+        out
+    };
+    let pages = encoded.pages.iter().zip(pages.iter().zip(&ranges)).map(page).collect();
     EncodedColumn { shared: encoded.shared, pages, ranges, values }
 }
 
-/// Checks and decodes a page of `rows` rows.
-pub(crate) fn decode(bytes: &[u8], rows: usize, decoder: &mut codec::Decoder) -> Result<Column, Damage> {
+/// Bytes of a page that say what its codec is.
+pub(crate) const CODEC_BYTES: u64 = 5;
+
+/// What people call the codec of a page with these first bytes.
+pub(crate) fn codec_name(head: &[u8]) -> Option<&'static str> {
+    codec::name(head.get(CHECKSUM_BYTES)? & !HAS_NULLS)
+}
+
+/// Checks a page of `rows` rows and appends it to a column. After a failure the column is not to be used.
+pub(crate) fn decode(
+    bytes: &[u8],
+    rows: usize,
+    decoder: &mut codec::Decoder<'_>,
+    out: &mut Column,
+) -> Result<(), Damage> {
     let mut input = bytes;
     let expected = u32::from_le_bytes(take_array(&mut input)?);
     if checksum(input) != expected {
@@ -90,33 +101,68 @@ pub(crate) fn decode(bytes: &[u8], rows: usize, decoder: &mut codec::Decoder) ->
     if take_len(&mut input)? != rows || rows > PAGE_ROWS_MAX {
         return Err(Damage::Malformed("number of rows"));
     }
-    let count = take_len(&mut input)?;
-    if count > rows {
-        return Err(Damage::Malformed("number of values"));
+    let before = out.values.len();
+    if codec & HAS_NULLS == 0 {
+        decoder.decode(codec, input, rows, &mut out.values)?;
+        if let Some(valid) = &mut out.valid {
+            valid.push_n(true, rows);
+        }
+        return Ok(());
     }
-    if count == rows {
-        return Ok(Column::new(decoder.decode(codec, input, count)?));
+    let count = take_len(&mut input)?;
+    if count >= rows {
+        return Err(Damage::Malformed("number of values"));
     }
     let (bitmap, payload) = input.split_at_checked(rows.div_ceil(8)).ok_or(Damage::Truncated)?;
     let valid = codec::take_bits(bitmap, rows).ok_or(Damage::Malformed("null bitmap"))?;
     if valid.count_ones() != count {
         return Err(Damage::Malformed("null bitmap"));
     }
-    let values = decoder.decode(codec, payload, count)?;
-    Ok(Column { values: spread(&values, &valid), valid: Some(valid) })
+    let codec = codec & !HAS_NULLS;
+    match &mut out.values {
+        Values::Float(_) | Values::Integer(_) | Values::Unsigned(_) | Values::Time(_) => {
+            decoder.decode(codec, payload, count, &mut out.values)?;
+        }
+        Values::String(_) | Values::Boolean(_) => {
+            let mut dense = Values::empty(out.values.column_type());
+            decoder.decode(codec, payload, count, &mut dense)?;
+            append_spread(&mut out.values, &dense, &valid);
+        }
+    }
+    match &mut out.values {
+        Values::Float(v) => spread(v, before, &valid),
+        Values::Integer(v) | Values::Time(v) => spread(v, before, &valid),
+        Values::Unsigned(v) => spread(v, before, &valid),
+        Values::String(_) | Values::Boolean(_) => {}
+    }
+    out.valid.get_or_insert_with(|| Bitmap::filled(true, before)).extend_from(&valid, 0, rows);
+    Ok(())
 }
 
-/// Puts dense values into their rows, and zeros between.
-fn spread(values: &Values, valid: &Bitmap) -> Values {
-    let mut out = Values::empty(values.column_type());
+/// Moves the dense values behind `start` into their rows, and puts zeros between.
+fn spread<T: Copy + Default>(values: &mut Vec<T>, start: usize, valid: &Bitmap) {
+    let mut next = values.len();
+    values.resize(start + valid.len(), T::default());
+    // From the back, a value never lands on one that has not moved yet.
+    for row in (0..valid.len()).rev() {
+        values[start + row] = if valid.get(row) {
+            next -= 1;
+            values[next]
+        } else {
+            T::default()
+        };
+    }
+}
+
+/// Appends dense values in their rows, and zeros between.
+fn append_spread(out: &mut Values, dense: &Values, valid: &Bitmap) {
     let mut next = 0;
     for is_valid in valid.iter() {
         if is_valid {
-            out.extend_from(values, next, next + 1);
+            out.extend_from(dense, next, next + 1);
             next += 1;
         } else {
             out.push_default();
         }
     }
-    out
 }

@@ -238,38 +238,31 @@ impl TsmFile {
         pages: &[(u64, u64)],
         rows: &[usize],
     ) -> Result<Column, ReadError> {
-        let mut column: Option<Column> = None;
-        self.each_page(column_type, shared, pages, rows, |_, decoded| {
-            match &mut column {
-                None => column = Some(decoded),
-                Some(column) => column.extend_from(&decoded, 0, decoded.len()),
-            }
-            Ok(())
-        })?;
-        Ok(column.unwrap_or_else(|| Column::empty(column_type)))
+        let mut column = Column::new(Values::with_capacity(column_type, rows.iter().sum()));
+        self.each_page(shared, pages, rows, &mut column, |_, _| Ok(()))?;
+        Ok(column)
     }
 
-    /// Reads pages of one column and hands them on one by one, with their places among `pages`.
+    /// Appends pages of one column to `out`, and hands it on after each with the page's place among `pages`.
     fn each_page(
         &self,
-        column_type: ColumnType,
         shared: &[u8],
         pages: &[(u64, u64)],
         rows: &[usize],
-        mut visit: impl FnMut(usize, Column) -> Result<(), ReadError>,
+        out: &mut Column,
+        mut visit: impl FnMut(usize, &mut Column) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return Ok(()) };
         let bytes = self.read(first.0, last.0 + last.1 - first.0)?;
         let mut decoder =
-            Decoder::new(column_type, shared).map_err(|damage| self.damaged(first.0, damage))?;
+            Decoder::new(out.column_type(), shared).map_err(|damage| self.damaged(first.0, damage))?;
         let mut rest = &bytes[..];
         for (place, (&(offset, len), &rows)) in pages.iter().zip(rows).enumerate() {
             let page = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
             let (page, after) = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
             rest = after;
-            let decoded =
-                page::decode(page, rows, &mut decoder).map_err(|damage| self.damaged(offset, damage))?;
-            visit(place, decoded)?;
+            page::decode(page, rows, &mut decoder, out).map_err(|damage| self.damaged(offset, damage))?;
+            visit(place, out)?;
         }
         Ok(())
     }
@@ -385,11 +378,13 @@ impl ChunkPiece {
         let rows = self.chunk.page_rows.get(pages).unwrap_or(&[]);
         let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
         let mut out = Vec::with_capacity(entries.len());
-        self.file.each_page(ColumnType::Time, &self.chunk.time.shared, &places, rows, |place, column| {
+        let mut page = Column::empty(ColumnType::Time);
+        self.file.each_page(&self.chunk.time.shared, &places, rows, &mut page, |place, page| {
             let entry = &entries[place];
-            let Values::Time(times) = column.values else { unreachable!("a time column was asked for") };
+            let page = std::mem::replace(page, Column::empty(ColumnType::Time));
+            let Values::Time(times) = page.values else { unreachable!("a time column was asked for") };
             let ends = times.first().copied().zip(times.last().copied());
-            if column.valid.is_some() || ends != Some(entry.times) || !times.is_sorted_by(|a, b| a < b) {
+            if page.valid.is_some() || ends != Some(entry.times) || !times.is_sorted_by(|a, b| a < b) {
                 return Err(self.file.damaged(entry.offset, Damage::Malformed("times")));
             }
             out.push(times);
@@ -410,12 +405,14 @@ impl ChunkPiece {
         let rows = self.chunk.page_rows.get(pages.clone()).unwrap_or(&[]);
         let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
         let column_type = ColumnType::Field(field.field_type);
-        self.file.each_page(column_type, &column.shared, &places, rows, |place, column| {
+        let mut page = Column::empty(column_type);
+        self.file.each_page(&column.shared, &places, rows, &mut page, |place, page| {
             let entry = &entries[place];
-            if column.len() - column.null_count() != entry.values {
+            let page = std::mem::replace(page, Column::empty(column_type));
+            if page.len() - page.null_count() != entry.values {
                 return Err(self.file.damaged(entry.offset, Damage::Malformed("number of values")));
             }
-            visit(pages.start + place, column);
+            visit(pages.start + place, page);
             Ok(())
         })
     }

@@ -3,18 +3,24 @@
 //! ```text
 //! | kind | ...                                    nulls are not counted
 //!   0  none: no values, strings, or floats with a NaN among them
-//!   1  integer   min, max - min, first, last (zigzag varints), sum (zigzag varint of 128 bits)
-//!   2  unsigned  min, max - min, first, last (varints), sum (varint of 128 bits)
-//!   3  float     min, max, first, last, sum (8 bytes each; sum in row order)
+//!   1  integer   min (zigzag), max - min, first - min, last - min (varints), sum (zigzag varint of 128 bits)
+//!   2  unsigned  min, max - min, first - min, last - min (varints), sum (varint of 128 bits)
+//!   3  float     min, max, first, last, sum (8 bytes each)
 //!   4  boolean   number of trues (varint), first, last (a byte each)
+//!   5  decimal   exponent (a byte), then as integers: min (zigzag), max - min, first - min, last - min (varints),
+//!                sum (8 bytes, or zigzag varint as integer when 128 is added to the exponent)
 //! ```
+//! The sum of floats is that of adding them in row order. Decimal is another form of float, taken when all four
+//! values come back from it bit for bit (see `codec::decimal`).
 
 use std::fmt;
+use std::ops::Range;
 
 use model::summary::{Part, Point, Sum};
 use model::{FieldType, FieldValue, Values, Wanted, varint};
 
 use super::format::{put_i64, take_array, take_i64, take_u64};
+use crate::codec::decimal;
 use crate::error::Damage;
 
 /// See the module.
@@ -45,15 +51,16 @@ impl fmt::Display for Stats {
 }
 
 impl Stats {
-    /// The statistics of dense values.
-    pub(crate) fn of(values: &Values) -> Self {
+    /// The statistics of some of dense values.
+    pub(crate) fn of(values: &Values, range: Range<usize>) -> Self {
         match values {
-            Values::Integer(v) => Self::of_integers(v),
-            Values::Unsigned(v) => Self::of_unsigned(v),
-            Values::Float(v) => Self::of_floats(v),
+            Values::Integer(v) => Self::of_integers(&v[range]),
+            Values::Unsigned(v) => Self::of_unsigned(&v[range]),
+            Values::Float(v) => Self::of_floats(&v[range]),
             Values::Boolean(v) => {
-                let Some(last) = v.len().checked_sub(1) else { return Self::None };
-                Self::Boolean { trues: v.count_ones() as u64, first: v.get(0), last: v.get(last) }
+                let Some(last) = range.clone().next_back() else { return Self::None };
+                let (first, last) = (v.get(range.start), v.get(last));
+                Self::Boolean { trues: range.filter(|&i| v.get(i)).count() as u64, first, last }
             }
             Values::String(_) | Values::Time(_) => Self::None,
         }
@@ -185,23 +192,30 @@ impl Stats {
             Self::None => out.push(0),
             Self::Integer { min, max, first, last, sum } => {
                 out.push(1);
-                put_i64(out, min);
-                varint::put(out, max.cast_unsigned().wrapping_sub(min.cast_unsigned()));
-                put_i64(out, first);
-                put_i64(out, last);
+                put_integers(out, [min, max, first, last]);
                 put_u128(out, ((sum << 1) ^ (sum >> 127)).cast_unsigned());
             }
             Self::Unsigned { min, max, first, last, sum } => {
                 out.push(2);
-                for n in [min, max - min, first, last] {
+                for n in [min, max - min, first - min, last - min] {
                     varint::put(out, n);
                 }
                 put_u128(out, sum);
             }
             Self::Float { min, max, first, last, sum } => {
-                out.push(3);
-                for x in [min, max, first, last, sum] {
-                    out.extend(x.to_bits().to_le_bytes());
+                if let Some((exponent, integers)) = as_integers([min, max, first, last]) {
+                    let sum_integer = decimal::to_integer(sum, exponent);
+                    out.extend([5, exponent | if sum_integer.is_some() { SUM_IS_INTEGER } else { 0 }]);
+                    put_integers(out, integers);
+                    match sum_integer {
+                        Some(integer) => put_i64(out, integer),
+                        None => out.extend(sum.to_bits().to_le_bytes()),
+                    }
+                } else {
+                    out.push(3);
+                    for x in [min, max, first, last, sum] {
+                        out.extend(x.to_bits().to_le_bytes());
+                    }
                 }
             }
             Self::Boolean { trues, first, last } => {
@@ -218,26 +232,19 @@ impl Stats {
         Ok(match kind {
             0 => Self::None,
             1 => {
-                let min = take_i64(input)?;
-                let max = min.wrapping_add(take_u64(input)?.cast_signed());
-                let (first, last) = (take_i64(input)?, take_i64(input)?);
+                let [min, max, first, last] = take_integers(input)?;
                 let sum = take_u128(input)?;
-                Self::Integer {
-                    min,
-                    max,
-                    first,
-                    last,
-                    sum: (sum >> 1).cast_signed() ^ -((sum & 1).cast_signed()),
-                }
+                let sum = (sum >> 1).cast_signed() ^ -((sum & 1).cast_signed());
+                Self::Integer { min, max, first, last, sum }
             }
             2 => {
                 let min = take_u64(input)?;
-                let max = min.checked_add(take_u64(input)?).ok_or(bad)?;
-                let (first, last) = (take_u64(input)?, take_u64(input)?);
+                let mut above = || min.checked_add(take_u64(input)?).ok_or(bad);
+                let (max, first, last) = (above()?, above()?, above()?);
                 Self::Unsigned { min, max, first, last, sum: take_u128(input)? }
             }
             3 => {
-                let mut next = || Ok::<_, Damage>(f64::from_bits(u64::from_le_bytes(take_array(input)?)));
+                let mut next = || take_f64(input);
                 Self::Float { min: next()?, max: next()?, first: next()?, last: next()?, sum: next()? }
             }
             4 => {
@@ -249,9 +256,55 @@ impl Stats {
                     _ => return Err(bad),
                 }
             }
+            5 => {
+                let [head] = take_array(input)?;
+                let exponent = head & !SUM_IS_INTEGER;
+                let value = |integer| decimal::from_integer(integer, exponent).ok_or(bad);
+                let [min, max, first, last] = take_integers(input)?;
+                let sum = if head == exponent { take_f64(input)? } else { value(take_i64(input)?)? };
+                Self::Float {
+                    min: value(min)?,
+                    max: value(max)?,
+                    first: value(first)?,
+                    last: value(last)?,
+                    sum,
+                }
+            }
             _ => return Err(bad),
         })
     }
+}
+
+/// The bit of the exponent that says that the sum is an integer too.
+const SUM_IS_INTEGER: u8 = 0x80;
+
+/// All values as integers of one exponent.
+fn as_integers(values: [f64; 4]) -> Option<(u8, [i64; 4])> {
+    let mut exponent = 0;
+    for value in values {
+        exponent = exponent.max(decimal::exponent_of(value)?);
+    }
+    let mut integers = [0; 4];
+    for (integer, value) in integers.iter_mut().zip(values) {
+        *integer = decimal::to_integer(value, exponent)?;
+    }
+    Some((exponent, integers))
+}
+
+/// The least as it is, the others by how far they lie above it.
+fn put_integers(out: &mut Vec<u8>, [min, others @ ..]: [i64; 4]) {
+    put_i64(out, min);
+    others.iter().for_each(|n| varint::put(out, n.wrapping_sub(min).cast_unsigned()));
+}
+
+fn take_integers(input: &mut &[u8]) -> Result<[i64; 4], Damage> {
+    let min = take_i64(input)?;
+    let mut above = || Ok::<_, Damage>(min.wrapping_add(take_u64(input)?.cast_signed()));
+    Ok([min, above()?, above()?, above()?])
+}
+
+fn take_f64(input: &mut &[u8]) -> Result<f64, Damage> {
+    take_array(input).map(|bytes| f64::from_bits(u64::from_le_bytes(bytes)))
 }
 
 /// LEB128 over 128 bits.

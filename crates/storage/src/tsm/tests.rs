@@ -15,6 +15,8 @@ use crate::codec::Effort;
 use crate::manifest::FileEntry;
 use crate::merge::{Piece as _, Rows};
 
+mod density;
+
 fn field(name: &str, field_type: FieldType) -> FieldDef {
     FieldDef { name: name.into(), field_type }
 }
@@ -22,8 +24,7 @@ fn field(name: &str, field_type: FieldType) -> FieldDef {
 fn written(vfs: &SimVfs, path: &Path, rows: &[Rows], fields: &[FieldDef]) -> TsmFile {
     vfs.create_dir_all(path.parent().unwrap()).unwrap();
     let bucket = BucketId::new(1).unwrap();
-    let mut writer =
-        Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast(4)).unwrap();
+    let mut writer = Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast).unwrap();
     writer.begin_series(0, SeriesKey::new("m", &[("a", "b")]).unwrap());
     for rows in rows {
         writer.write_rows(rows.clone(), fields).unwrap();
@@ -103,8 +104,7 @@ fn packed(vfs: &SimVfs, lengths: &[usize]) -> (Arc<TsmFile>, Vec<Rows>) {
     vfs.create_dir_all(path.parent().unwrap()).unwrap();
     let bucket = BucketId::new(1).unwrap();
     let fields = [field("i", FieldType::Integer), field("f", FieldType::Float)];
-    let mut writer =
-        Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast(4)).unwrap();
+    let mut writer = Writer::create(vfs, path, bucket, TimeRange::ALL, Density::Fast, Effort::Fast).unwrap();
     let mut written = Vec::new();
     for (id, &len) in (0_u32..).step_by(3).zip(lengths) {
         let times: Vec<i64> = (0..len).map(|i| i64::try_from(i * 10).unwrap() + i64::from(id)).collect();
@@ -268,11 +268,18 @@ proptest! {
     fn statistics_round_trip(values in prop::collection::vec(any::<i64>(), 0..50)) {
         let unsigned = values.iter().map(|v| v.cast_unsigned()).collect();
         let floats = values.iter().map(|v| f64::from_bits(v.cast_unsigned() >> 2)).collect();
-        let (count, integer) = (values.len(), Values::Integer(values));
-        let types = [FieldType::Integer, FieldType::Unsigned, FieldType::Float];
-        for (values, field_type) in [integer, Values::Unsigned(unsigned), Values::Float(floats)].iter().zip(types) {
-            let stats = Stats::of(values);
-            for claimed in types {
+        let decimals = values.iter().map(|v| (v >> 30) as f64 / 1000.0).collect();
+        let whole = values.iter().map(|v| (v >> 30) as f64).collect();
+        let count = values.len();
+        for (values, field_type) in [
+            (Values::Integer(values), FieldType::Integer),
+            (Values::Unsigned(unsigned), FieldType::Unsigned),
+            (Values::Float(floats), FieldType::Float),
+            (Values::Float(decimals), FieldType::Float),
+            (Values::Float(whole), FieldType::Float),
+        ] {
+            let stats = Stats::of(&values, 0..count);
+            for claimed in [FieldType::Integer, FieldType::Unsigned, FieldType::Float] {
                 let fits = claimed == field_type || stats == Stats::None;
                 prop_assert_eq!(stats.may_be_of(claimed, count), fits);
             }

@@ -415,13 +415,7 @@ fn encode_chunk(
         let encoded = page::encode(column, pages, effort);
         let mut entry = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
         for (page, dense) in encoded.pages.iter().zip(&encoded.ranges) {
-            let stats = if with_stats {
-                let mut values = Values::empty(column.column_type());
-                values.extend_from(&encoded.values, dense.start, dense.end);
-                Stats::of(&values)
-            } else {
-                Stats::None
-            };
+            let stats = if with_stats { Stats::of(&encoded.values, dense.clone()) } else { Stats::None };
             let offset = offset + bytes.len() as u64;
             entry.pages.push(FieldPage { offset, len: page.len() as u64, values: dense.len(), stats });
             bytes.extend(page);
