@@ -12,9 +12,9 @@ use rocksdb::{BlockBasedOptions, Cache, DB, DBRecoveryMode, IteratorMode, Option
 use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
 /// RocksDB reserves about as much for its write-ahead log.
-const WRITE_BUFFER_BYTES: usize = 256 << 10;
+const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// How much RocksDB reserves for its MANIFEST at a time.
-const MANIFEST_STEP_BYTES: usize = 64 << 10;
+const MANIFEST_STEP_BYTES: usize = 4 << 10;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
 const WAL_BYTES_MAX: u64 = 8 << 20;
 const OPEN_FILES_MAX: i32 = 64;
