@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::ports::{CatalogPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort};
-use crate::stream::QuerySlots;
+use crate::slots::QuerySlots;
 
 /// Barriers of the catalog at once; more wait.
 const BARRIERS_MAX: usize = 64;

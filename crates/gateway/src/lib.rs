@@ -27,6 +27,7 @@ mod probes;
 mod random;
 mod router;
 mod serve;
+mod slots;
 mod stream;
 mod v1;
 mod v2;

@@ -3,14 +3,15 @@
 //! ```text
 //! query thread: rows -> encoder -> ChunkWriter (gzip) -> channel of 4 chunks -> body -> client
 //! ```
-//! The client's going closes the channel and sets the cancel token. Until the first chunk leaves, an error is an
+//! A client that does not read keeps the query waiting, outside of its turn, and at last ends it. The client's going
+//! closes the channel and sets the cancel token. Until the first chunk leaves, an error is an
 //! HTTP error; after it, the encoder ends the text in the format's own way.
 
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
 use crate::csv::CHUNK_BYTES;
@@ -27,57 +29,10 @@ use crate::error::{ApiError, Code};
 use crate::gateway::Shared;
 use crate::metrics::{Count, InGauge, add};
 use crate::ports::{CancelToken, QueryError, SinkClosed};
+use crate::slots::Turn;
 
 /// Chunks that wait for a slow client.
 const CHUNKS_WAITING: usize = 4;
-
-/// Queries that run at once, and those that wait.
-#[derive(Debug)]
-pub(crate) struct QuerySlots {
-    running: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    waiting_max: usize,
-}
-
-impl QuerySlots {
-    pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
-        Self { running: Arc::new(Semaphore::new(running_max)), waiting: AtomicUsize::new(0), waiting_max }
-    }
-
-    async fn acquire(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _place = Place::take(&self.waiting, self.waiting_max).ok_or_else(|| {
-            ApiError::new(
-                Code::TooManyRequests,
-                format!(
-                    "queue length exceeded: {} queries wait already (query-concurrency)",
-                    self.waiting_max
-                ),
-            )
-        })?;
-        Arc::clone(&self.running).acquire_owned().await.map_err(|closed| ApiError::internal(&closed))
-    }
-}
-
-/// A place in a queue.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    pub(crate) fn take(queue: &'a AtomicUsize, max: usize) -> Option<Self> {
-        queue
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
-            .ok()
-            .map(|_before| Self(queue))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Whether the client takes gzip.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -105,6 +60,11 @@ pub(crate) struct ChunkWriter {
     plain: Vec<u8>,
     sent: bool,
     bytes: Count,
+    turn: Turn,
+    /// Longest that the client may take no chunk.
+    stall_max: Duration,
+    /// Set when it did: what was sent is then not the whole answer.
+    stalled: Arc<AtomicBool>,
 }
 
 impl ChunkWriter {
@@ -129,7 +89,8 @@ impl ChunkWriter {
     }
 
     fn check(&self) -> Result<(), SinkClosed> {
-        if self.sender.is_closed() { Err(SinkClosed) } else { Ok(()) }
+        let closed = self.sender.is_closed() || self.stalled.load(Ordering::Relaxed);
+        if closed { Err(SinkClosed) } else { Ok(()) }
     }
 
     fn pending(&self) -> usize {
@@ -163,10 +124,29 @@ impl ChunkWriter {
         if chunk.is_empty() {
             return self.check();
         }
+        self.check()?;
         add(&self.bytes, chunk.len());
-        self.sender.blocking_send(Ok(chunk.into())).map_err(|_closed| SinkClosed)?;
+        match self.sender.try_send(Ok(chunk.into())) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_chunk)) => return Err(SinkClosed),
+            Err(TrySendError::Full(chunk)) => self.wait_for_client(chunk)?,
+        }
         self.sent = true;
         Ok(())
+    }
+
+    fn wait_for_client(&mut self, chunk: Result<Bytes, QueryError>) -> Result<(), SinkClosed> {
+        let Self { sender, turn, stall_max, stalled, .. } = self;
+        turn.step_aside(async {
+            match tokio::time::timeout(*stall_max, sender.send(chunk)).await {
+                Ok(sent) => sent.map_err(|_closed| SinkClosed),
+                Err(_elapsed) => {
+                    tracing::info!(?stall_max, "a client does not read its answer: the query ends");
+                    stalled.store(true, Ordering::Relaxed);
+                    Err(SinkClosed)
+                }
+            }
+        })
     }
 
     fn end(mut self) {
@@ -174,7 +154,7 @@ impl ChunkWriter {
             Packing::Plain => std::mem::take(&mut self.plain),
             Packing::Gzip(encoder) => encoder.finish().unwrap_or_default(),
         };
-        // A closed channel is a client that went away with the last bytes on their way: nobody is left to tell.
+        // A client that went away with the last bytes on their way: nobody is left to tell.
         let _gone = self.send_chunk(last);
     }
 
@@ -191,6 +171,7 @@ struct QueryBody {
     first: Option<Bytes>,
     chunks: mpsc::Receiver<Result<Bytes, QueryError>>,
     cancel: CancelToken,
+    stalled: Arc<AtomicBool>,
 }
 
 impl Drop for QueryBody {
@@ -206,7 +187,13 @@ impl futures::Stream for QueryBody {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        self.chunks.poll_recv(cx)
+        match self.chunks.poll_recv(cx) {
+            // The end of what was sent is not the end of the answer: the client must see that.
+            Poll::Ready(None) if self.stalled.swap(false, Ordering::Relaxed) => {
+                Poll::Ready(Some(Err(QueryError::Cancelled)))
+            }
+            other => other,
+        }
     }
 }
 
@@ -248,18 +235,17 @@ pub(crate) async fn run(
 ) -> Result<Body, ApiError> {
     let duration_max = app.options.limits.query_duration_max;
     let deadline = tokio::time::Instant::now() + duration_max;
-    let permit =
-        tokio::time::timeout_at(deadline, app.query_slots.acquire()).await.map_err(|_elapsed| {
-            ApiError::new(
-                Code::TooManyRequests,
-                "the query waited for its turn for too long (query-concurrency)",
-            )
-        })??;
+    let gauge = app.metrics.queries_running.clone();
+    let turn = app.query_slots.acquire(move || InGauge::new(&gauge));
+    let turn = tokio::time::timeout_at(deadline, turn).await.map_err(|_elapsed| {
+        ApiError::new(Code::TooManyRequests, "the query waited for its turn for too long (query-concurrency)")
+    })??;
     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
     let packing =
         if gzip { Packing::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Packing::Plain };
     let cancel = CancelToken::default();
-    let mut body = QueryBody { first: None, chunks, cancel: cancel.clone() };
+    let stalled = Arc::new(AtomicBool::new(false));
+    let mut body = QueryBody { first: None, chunks, cancel: cancel.clone(), stalled: Arc::clone(&stalled) };
     let timed_out = Arc::new(AtomicBool::new(false));
     let mut job = Job {
         cancel: cancel.clone(),
@@ -269,6 +255,9 @@ pub(crate) async fn run(
             plain: Vec::new(),
             sent: false,
             bytes: app.metrics.query_bytes.clone(),
+            turn,
+            stall_max: app.options.limits.body_idle_max,
+            stalled,
         },
         timed_out: Arc::clone(&timed_out),
         duration_max,
@@ -283,11 +272,10 @@ pub(crate) async fn run(
             }
         }
     });
-    let running = InGauge::new(&app.metrics.queries_running);
     let panics = app.metrics.panics.clone();
     let span = tracing::debug_span!("query");
     app.tasks.spawn_blocking(move || {
-        let _held = (permit, running, done.drop_guard());
+        let _held = done.drop_guard();
         let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
         let result = result.unwrap_or_else(|_panic| {
             panics.inc();
@@ -295,6 +283,7 @@ pub(crate) async fn run(
         });
         match result {
             Ok(()) => job.writer.end(),
+            Err(_stopped) if job.writer.check().is_err() => {}
             Err(error) if job.writer.sent() => {
                 // The text is broken off in the middle: the client must see a broken body, not a short one.
                 tracing::error!(%error, "a query failed while its answer was being sent");

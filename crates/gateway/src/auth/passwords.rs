@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{ApiError, Code};
 use crate::gateway::Shared;
-use crate::stream::Place;
+use crate::slots::Place;
 
 /// How long a verified password is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);

@@ -201,7 +201,12 @@ async fn only_readable_buckets_are_handed_on() {
 
 /// Sends without reading the answer's body.
 async fn begin(server: &Server) -> http::Response<Body> {
-    let ask = server.ask(Method::POST, URI).body(Body::from(r#"{"query":"x"}"#)).unwrap();
+    begin_with(server, "x").await
+}
+
+async fn begin_with(server: &Server, script: &str) -> http::Response<Body> {
+    let body = json!({ "query": script }).to_string();
+    let ask = server.ask(Method::POST, URI).body(Body::from(body)).unwrap();
     server.gateway.router().oneshot(ask).await.unwrap()
 }
 
@@ -228,6 +233,59 @@ async fn a_client_that_goes_away_stops_the_query() {
     let (sent, _closed, cancelled) = wait.await.unwrap().expect("the query was told to stop");
     assert!(cancelled);
     assert!(sent < 100, "a slow client holds back the query: {sent} tables were made");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_keeps_nobody_from_his_turn() {
+    let server = Server::with(|options| {
+        options.limits.query_concurrency = 1;
+        options.limits.query_queue_max = 1;
+    })
+    .await;
+    let (told, ended) = std::sync::mpsc::channel();
+    server.query.on_flux(move |request, sink| {
+        let many = request.script.contains("many");
+        for _ in 0..if many { 1000 } else { 1 } {
+            sink(table(0, (0..1000).collect())).map_err(|_closed| QueryError::Cancelled)?;
+        }
+        told.send(many).unwrap();
+        Ok(())
+    });
+    let mut slow = begin_with(&server, "many").await;
+    // It has filled what waits for the client and stands aside.
+    let quick = tokio::time::timeout(Duration::from_secs(30), begin_with(&server, "few")).await.unwrap();
+    assert_eq!(quick.status(), 200);
+    assert_eq!(ended.recv(), Ok(false));
+    drop(quick);
+    // The slow one goes on as soon as its client reads.
+    let mut bytes = 0;
+    while let Some(frame) = slow.body_mut().frame().await {
+        bytes += frame.unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(ended.recv(), Ok(true));
+    assert!(bytes > 1_000_000, "{bytes}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_on_gets_a_broken_answer_not_a_short_one() {
+    let server = Server::with(|options| options.limits.body_idle_max = Duration::from_millis(50)).await;
+    let (told, ended) = std::sync::mpsc::channel();
+    server.query.on_flux(move |_, sink| {
+        while sink(table(0, (0..1000).collect())).is_ok() {}
+        told.send(()).unwrap();
+        Err(QueryError::Cancelled)
+    });
+    let mut response = begin(&server).await;
+    let wait = tokio::task::spawn_blocking(move || ended.recv_timeout(Duration::from_secs(30)));
+    wait.await.unwrap().expect("the query ends without the client");
+    let broken = loop {
+        match response.body_mut().frame().await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    assert!(broken);
 }
 
 #[tokio::test]
