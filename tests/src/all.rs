@@ -8,5 +8,6 @@ mod damage;
 mod deletes;
 mod durability;
 mod first_minutes;
+mod memory;
 mod official_clients;
 mod tidy;

@@ -17,8 +17,13 @@ struct Rule {
 /// The crate table of ARCHITECTURE.md.
 const RULES: &[Rule] = &[
     Rule { name: "model", ours: &[], never: &["tokio", "serde", "arrow", "tonic"] },
+    Rule { name: "memory", ours: &[], never: &["tokio"] },
     Rule { name: "disk", ours: &[], never: &["tokio"] },
-    Rule { name: "storage", ours: &["model", "disk"], never: &["tokio", "datafusion", "openraft", "tonic"] },
+    Rule {
+        name: "storage",
+        ours: &["model", "memory", "disk"],
+        never: &["tokio", "datafusion", "openraft", "tonic"],
+    },
     Rule { name: "catalog", ours: &["model"], never: &["tokio", "openraft"] },
     Rule { name: "proto", ours: &["model"], never: &["storage", "cluster", "query"] },
     Rule {
@@ -27,17 +32,22 @@ const RULES: &[Rule] = &[
         never: &["storage", "query", "axum"],
     },
     Rule { name: "influxql", ours: &["model"], never: &["tokio", "datafusion", "flux"] },
-    Rule { name: "flux", ours: &["model"], never: &["tokio", "datafusion", "influxql"] },
+    Rule { name: "flux", ours: &["model", "memory"], never: &["tokio", "datafusion", "influxql"] },
     Rule {
         name: "query",
-        ours: &["model", "catalog", "influxql", "flux"],
+        ours: &["model", "memory", "catalog", "influxql", "flux"],
         never: &["storage", "cluster", "tonic", "axum"],
     },
-    Rule { name: "gateway", ours: &["model", "catalog", "proto"], never: &["query", "storage", "cluster"] },
+    Rule {
+        name: "gateway",
+        ours: &["model", "memory", "catalog", "proto"],
+        never: &["query", "storage", "cluster"],
+    },
     Rule {
         name: "server",
         ours: &[
-            "model", "disk", "storage", "catalog", "proto", "cluster", "influxql", "flux", "query", "gateway",
+            "model", "memory", "disk", "storage", "catalog", "proto", "cluster", "influxql", "flux", "query",
+            "gateway",
         ],
         never: &["cli"],
     },

@@ -9,4 +9,4 @@ pub mod frame;
 pub mod seglog;
 pub mod vfs;
 
-pub use vfs::{File, PooledVfs, RealVfs, SimVfs, Vfs};
+pub use vfs::{File, PooledVfs, RealVfs, SimVfs, Space, Vfs};

@@ -40,8 +40,17 @@ pub trait Vfs: Send + Sync + Debug + 'static {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Bytes free for us on the file system of `path`.
-    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// How large the file system of `path` is, and how much of it is free for us.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Free for us.
+    pub free_bytes: u64,
+    /// Free or not.
+    pub total_bytes: u64,
 }
 
 /// An open file.

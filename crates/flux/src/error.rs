@@ -12,6 +12,8 @@ pub enum Class {
     NotFound,
     /// A limit was reached.
     LimitReached,
+    /// All queries together hold as much memory as they may: later it may succeed.
+    Busy,
     /// The source failed, or we did.
     Internal,
     /// The caller stopped it.
@@ -52,6 +54,9 @@ pub enum FluxError {
         /// Its value.
         limit: u64,
     },
+    /// All queries together hold as much memory as they may.
+    #[error("{0}; the query can be tried again")]
+    Memory(#[from] memory::Exhausted),
     /// The data could not be read.
     #[error("{0}")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -68,6 +73,7 @@ impl FluxError {
             Self::Call { cause, .. } => cause.class(),
             Self::BucketNotFound(_) => Class::NotFound,
             Self::Limit { .. } => Class::LimitReached,
+            Self::Memory(_) => Class::Busy,
             Self::Source(_) => Class::Internal,
             Self::Cancelled => Class::Cancelled,
         }
@@ -91,6 +97,7 @@ impl From<SourceError> for FluxError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Cancelled => Self::Cancelled,
+            SourceError::Memory(full) => Self::Memory(full),
             SourceError::Failed(cause) => Self::Source(cause),
         }
     }

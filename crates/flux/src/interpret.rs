@@ -7,6 +7,9 @@ mod operators;
 mod row;
 mod scope;
 
+use std::sync::Arc;
+
+use memory::Account;
 use model::{Frame, Timestamp};
 
 pub(crate) use call::{Function, invoke};
@@ -39,6 +42,8 @@ pub struct Environment<'a> {
     pub now: Timestamp,
     /// What it may use up.
     pub limits: Limits,
+    /// The memory of all queries.
+    pub memory: &'a Arc<Account>,
     /// Asked often; true stops the script.
     pub cancel: &'a dyn Fn() -> bool,
 }

@@ -31,6 +31,9 @@ pub enum SourceError {
     /// The caller cancelled the query.
     #[error("query cancelled")]
     Cancelled,
+    /// All queries together hold as much memory as they may.
+    #[error(transparent)]
+    Memory(memory::Exhausted),
     /// The data could not be read.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

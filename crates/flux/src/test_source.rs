@@ -150,7 +150,9 @@ pub(crate) fn try_run(
     limits: Limits,
     each: &mut dyn FnMut(&str, i64, Frame),
 ) -> Result<(), FluxError> {
-    let environment = Environment { now: Timestamp(3600 * 1_000_000_000), limits, cancel: &|| false };
+    let memory = memory::Account::new("queries", usize::MAX, 0);
+    let now = Timestamp(3600 * 1_000_000_000);
+    let environment = Environment { now, limits, memory: &memory, cancel: &|| false };
     run(script, &environment, source, &mut |name, number, frame| {
         each(name, number, frame);
         Ok(())

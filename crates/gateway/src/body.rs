@@ -1,82 +1,50 @@
-//! Bodies in: read with limits on bytes and pauses, counted against one budget, decompressed without ever
+//! Bodies in: read with limits on bytes, pauses and slowness, counted against one account, decompressed without ever
 //! holding more than the limit. `Content-Length` is judged before a byte is read.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
+use memory::{Account, Reservation};
+use tokio::time::Instant;
 
 use crate::error::{ApiError, Code};
 
-/// The setting of [`Budget`], as refusals name it.
+/// The setting of the memory of all writes, as refusals name it.
 const IN_FLIGHT_MAX: &str = "max-in-flight-write-size";
 
-/// Bytes that all requests together may hold.
+/// What one write holds of the memory of all writes, given back when dropped. Bytes count from when they have come:
+/// a client that announces much and sends little holds little.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    max: usize,
+pub(crate) struct Held {
+    account: Arc<Account>,
+    reservation: Reservation,
 }
 
-impl Budget {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), max })
-    }
-
-    /// Bytes held now.
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.max)
-            })
-            .is_ok()
-    }
-}
-
-/// A share of a [`Budget`], given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Reservation {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Reservation {
-    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
-        Self { budget: Arc::clone(budget), bytes: 0 }
+impl Held {
+    pub(crate) fn new(account: &Arc<Account>) -> Self {
+        Self { account: Arc::clone(account), reservation: Reservation::empty(account) }
     }
 
     /// Makes the share at least `bytes`.
     pub(crate) fn cover(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let more = bytes.saturating_sub(self.bytes);
-        if more > 0 {
-            if bytes > self.budget.max {
-                // However often it is sent again, it will never fit.
-                return Err(too_large((self.budget.max, IN_FLIGHT_MAX)));
-            }
-            if !self.budget.take(more) {
-                return Err(ApiError::new(
-                    Code::TooManyRequests,
-                    format!("too many bytes in flight: the limit {IN_FLIGHT_MAX} is {}", self.budget.max),
-                ));
-            }
-            self.bytes = bytes;
+        if bytes > self.account.bytes_max() {
+            // However often it is sent again, it will never fit.
+            return Err(too_large((self.account.bytes_max(), IN_FLIGHT_MAX)));
         }
-        Ok(())
+        self.reservation.cover(bytes).map_err(|full| {
+            let message = format!("too many bytes in flight: the limit {IN_FLIGHT_MAX} is {}", full.limit);
+            ApiError::new(Code::TooManyRequests, message)
+        })
     }
-}
 
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    /// Makes the share what is there now.
+    pub(crate) fn settle(&mut self, bytes: usize) {
+        self.reservation.set(bytes);
     }
 }
 
@@ -129,6 +97,9 @@ pub(crate) fn check_length(headers: &HeaderMap, limit: (usize, &str)) -> Result<
     usize::try_from(length).ok().filter(|length| *length <= limit.0).ok_or_else(|| too_large(limit))
 }
 
+/// A body may take as long as one pause may, and a second more for so many bytes of it: what has come holds memory
+/// until the rest is there.
+const BYTES_PER_SECOND_MIN: usize = 64 << 10;
 /// Bytes of a refused body that are still taken, and thrown away.
 const DRAIN_BYTES_MAX: usize = 64 << 20;
 /// How long they are waited for.
@@ -139,7 +110,7 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limits: BodyLimits,
-    held: &mut Reservation,
+    held: &mut Held,
 ) -> Result<Bytes, ApiError> {
     let result = read_within(headers, &mut body, limits, held).await;
     if result.as_ref().is_err_and(|error| matches!(error.code, Code::TooLarge | Code::TooManyRequests)) {
@@ -169,23 +140,35 @@ async fn read_within(
     headers: &HeaderMap,
     body: &mut Body,
     limits: BodyLimits,
-    held: &mut Reservation,
+    held: &mut Held,
 ) -> Result<Bytes, ApiError> {
-    held.cover(check_length(headers, limits.bytes_max)?)?;
+    let announced = check_length(headers, limits.bytes_max)?;
+    if announced > held.account.bytes_max() {
+        return Err(too_large((held.account.bytes_max(), IN_FLIGHT_MAX)));
+    }
+    let begun = Instant::now();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
-        let frame = match tokio::time::timeout(limits.idle_max, body.frame()).await {
+        let received = first.len() + rest.len();
+        let until = begun + limits.idle_max + Duration::from_secs((received / BYTES_PER_SECOND_MIN) as u64);
+        let until = until.min(Instant::now() + limits.idle_max);
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => {
                 return Err(ApiError::invalid(format!("the request body broke off: {error}")));
             }
             Err(_elapsed) => {
-                return Err(ApiError::new(
-                    Code::Timeout,
-                    format!("no byte of the request body came for {:?} (http-idle-timeout)", limits.idle_max),
-                ));
+                let idle_max = limits.idle_max;
+                let message = if received == 0 {
+                    format!("no byte of the request body came for {idle_max:?} (http-idle-timeout)")
+                } else {
+                    format!(
+                        "the request body came too slowly: {received} bytes (http-idle-timeout is {idle_max:?})"
+                    )
+                };
+                return Err(ApiError::new(Code::Timeout, message));
             }
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -211,7 +194,7 @@ pub(crate) fn unpack(
     packed: Bytes,
     encoding: Encoding,
     bytes_max: (usize, &'static str),
-    held: &mut Reservation,
+    held: &mut Held,
 ) -> Result<Bytes, ApiError> {
     if packed.is_empty() {
         return Ok(packed);
@@ -258,7 +241,7 @@ struct Limited<'a> {
     bytes: Vec<u8>,
     max: usize,
     packed: usize,
-    held: &'a mut Reservation,
+    held: &'a mut Held,
     refusal: Option<Unpack>,
 }
 

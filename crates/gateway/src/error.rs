@@ -275,7 +275,7 @@ impl From<WriteError> for ApiError {
             WriteError::Invalid(message) => Self::invalid(message),
             WriteError::Unavailable(unavailable) => unavailable.into(),
             WriteError::Overloaded { message, retry_after } => {
-                Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable, message) }
+                Self { retry_after: Some(retry_after), ..Self::new(Code::TooManyRequests, message) }
             }
             WriteError::Catalog(refusal) => refusal.into(),
         }

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::passwords::Passwords;
 use crate::auth::sessions::Sessions;
-use crate::body::{Budget, Reservation};
+use crate::body::Held;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -51,7 +51,6 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
-    pub(crate) write_budget: Arc<Budget>,
     pub(crate) query_slots: QuerySlots,
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
@@ -71,7 +70,6 @@ impl Gateway {
         let limits = &options.limits;
         let shared = Shared {
             metrics: Metrics::new(),
-            write_budget: Budget::new(limits.in_flight_bytes_max),
             query_slots: QuerySlots::new(limits.query_concurrency, limits.query_queue_max),
             sessions: Sessions::new(limits.sessions_max, limits.session_idle_max),
             passwords: Passwords::new(limits.password_checks_max, limits.password_queue_max),
@@ -122,9 +120,9 @@ impl Shared {
         propose(&*self.ports.catalog, command).await
     }
 
-    /// A reservation in the budget of write bodies, still empty.
-    pub(crate) fn reserve(&self) -> Reservation {
-        Reservation::new(&self.write_budget)
+    /// A share of the memory of writes, still empty.
+    pub(crate) fn reserve(&self) -> Held {
+        Held::new(&self.options.write_memory)
     }
 
     /// Runs work that only computes: here when it is small, else on a thread that may block.

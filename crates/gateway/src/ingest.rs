@@ -8,7 +8,7 @@ use http::HeaderMap;
 use model::lineprotocol::{self, LineError, LineErrorKind, Parsed};
 use model::{Batch, Precision};
 
-use crate::body::{self, BodyLimits, Encoding, Reservation};
+use crate::body::{self, BodyLimits, Encoding, Held};
 use crate::error::{ApiError, Code};
 use crate::gateway::App;
 use crate::metrics::add;
@@ -28,7 +28,7 @@ pub(crate) struct Received {
     pub(crate) parsed: Parsed,
     /// Whether the body held no byte.
     pub(crate) empty: bool,
-    held: Reservation,
+    held: Held,
 }
 
 /// Reads, unpacks and parses a body.
@@ -62,17 +62,21 @@ pub(crate) async fn receive(
         let _entered = span.enter();
         let text = body::unpack(packed, encoding, unpacked_max, &mut held)?;
         span.record("bytes", text.len());
+        // The points take about as much as their text.
+        held.cover(text.len().saturating_mul(2))?;
         let parsed = lineprotocol::parse(&text, &options);
         if let Some(error) = parsed.errors.iter().find(|e| e.kind == LineErrorKind::RequestTooLarge) {
             return Err(ApiError::new(Code::TooLarge, format!("request too large: {}", error.reason)));
         }
+        // From here on there are the points, and what the log is given of them.
+        held.settle(parsed.batch.bytes().saturating_mul(2));
         Ok(Received { parsed, empty: text.is_empty(), held })
     };
     app.compute(large, work).await?
 }
 
 /// Writes a batch; the points of an empty one are all written already.
-pub(crate) async fn store(app: &App, batch: Batch, held: Reservation) -> Result<(), WriteError> {
+pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<(), WriteError> {
     use tracing::Instrument as _;
     let points = batch.rows();
     let result = if points == 0 {
@@ -94,7 +98,7 @@ pub(crate) async fn store(app: &App, batch: Batch, held: Reservation) -> Result<
 
 impl Received {
     /// Takes the points out, with their share of the budget.
-    pub(crate) fn into_batch(self) -> (Batch, Reservation) {
+    pub(crate) fn into_batch(self) -> (Batch, Held) {
         (self.parsed.batch, self.held)
     }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use memory::Account;
+
 /// Called with the span of a request before it is handled, so that the server can join it to the caller's trace.
 pub type RequestSpanHook = Arc<dyn Fn(&tracing::Span, &http::HeaderMap) + Send + Sync>;
 
@@ -16,6 +18,8 @@ pub struct Options {
     pub setup_allowed: bool,
     /// Whether `/metrics` answers; else it is 403.
     pub metrics_enabled: bool,
+    /// The memory of the writes that are being worked on; beyond it they are answered 429.
+    pub write_memory: Arc<Account>,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`RequestSpanHook`].
@@ -28,6 +32,7 @@ impl std::fmt::Debug for Options {
             .field("auth_enabled", &self.auth_enabled)
             .field("setup_allowed", &self.setup_allowed)
             .field("metrics_enabled", &self.metrics_enabled)
+            .field("write_memory", &self.write_memory)
             .field("limits", &self.limits)
             .field("on_request_span", &self.on_request_span.is_some())
             .finish()
@@ -41,8 +46,6 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Longest body of a write after decompression, in bytes (413).
     pub decompressed_bytes_max: usize,
-    /// Bytes of all write bodies being held at once (429).
-    pub in_flight_bytes_max: usize,
     /// Longest line of line protocol, in bytes (400).
     pub line_bytes_max: usize,
     /// Longest string field, in bytes (400).
@@ -84,7 +87,6 @@ impl Limits {
     pub const STANDARD: Self = Self {
         body_bytes_max: 64 << 20,
         decompressed_bytes_max: 256 << 20,
-        in_flight_bytes_max: 1 << 30,
         line_bytes_max: 4 << 20,
         string_bytes_max: 1 << 20,
         json_bytes_max: 1 << 20,

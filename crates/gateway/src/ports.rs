@@ -53,7 +53,7 @@ pub enum WriteError {
     /// See [`Unavailable`].
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// Memory or disk is short (429 or 503 with Retry-After).
+    /// Too much is on its way or in memory (429 with Retry-After).
     #[error("{message}")]
     Overloaded {
         /// What is short.

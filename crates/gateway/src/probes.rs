@@ -61,7 +61,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     if !app.options.metrics_enabled {
         return Err(ApiError::forbidden("metrics disabled"));
     }
-    app.metrics.write_bytes_held.set(i64::try_from(app.write_budget.used()).unwrap_or(i64::MAX));
+    app.metrics.write_bytes_held.set(i64::try_from(app.options.write_memory.used()).unwrap_or(i64::MAX));
     let text = app.metrics.encode(|out| app.ports.status.metrics(out));
     let mut response = Response::new(Body::from(text.map_err(|failure| ApiError::internal(&failure))?));
     response.headers_mut().insert(

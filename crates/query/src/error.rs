@@ -25,6 +25,9 @@ pub enum Error {
         /// Its value.
         limit: String,
     },
+    /// All queries together hold as much memory as they may; the same query may succeed later.
+    #[error("{0}; the query can be tried again")]
+    Memory(#[from] memory::Exhausted),
     /// A Flux script is wrong or failed; [`flux::FluxError::class`] tells whose fault it is.
     #[error(transparent)]
     Flux(flux::FluxError),

@@ -1,7 +1,10 @@
 //! Flux over [`ScanSource`] and the catalog: which buckets a script sees, and from when their points have not
 //! expired. The language itself is the crate `flux`.
 
+use std::sync::Arc;
+
 use flux::{BucketInfo, BucketRef, Environment, FluxError, Source, SourceError};
+use memory::Account;
 use model::{
     BucketId, Clock, Frame, Groups, OrgId, ScanRequest, SchemaRequest, SummaryRequest, TimeRange, Timestamp,
 };
@@ -27,6 +30,8 @@ pub struct FluxContext<'a> {
     pub readable: Option<&'a [BucketId]>,
     /// Limits of the query.
     pub limits: Limits,
+    /// The memory of all queries.
+    pub memory: &'a Arc<Account>,
     /// Asked often whether to stop.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
 }
@@ -46,7 +51,7 @@ pub fn run_flux(
     context: &FluxContext<'_>,
     sink: &mut dyn FnMut(&str, i64, Frame) -> Result<(), Stopped>,
 ) -> Result<(), Error> {
-    let budget = Budget::new(context.limits, context.clock, context.cancelled);
+    let budget = Budget::new(context.limits, context.memory, context.clock, context.cancelled);
     let view = Buckets { context, budget: &budget, expiry_now: context.clock.now() };
     let cancel = || budget.check().is_err();
     let environment = Environment {
@@ -56,6 +61,7 @@ pub fn run_flux(
             memory_bytes_max: context.limits.memory_bytes_max as u64,
             rows_max: context.limits.points_max,
         },
+        memory: context.memory,
         cancel: &cancel,
     };
     let mut answered = Ok(());
@@ -105,6 +111,7 @@ const CELL_BYTES: usize = 96;
 fn failed(error: ScanError) -> SourceError {
     match error {
         ScanError::Cancelled => SourceError::Cancelled,
+        ScanError::Memory(full) => SourceError::Memory(full),
         other => SourceError::Failed(Box::new(other)),
     }
 }

@@ -1,8 +1,11 @@
-//! What one query may use, and the account of what it uses. Every refusal names its limit.
+//! What one query may use, and the account of what it uses. Every refusal names its limit. What it holds in memory
+//! counts against its own limit and against what all queries together may hold.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Duration;
 
+use memory::{Account, Allowance};
 use model::{Clock, TooLarge};
 
 use crate::error::Error;
@@ -30,7 +33,7 @@ pub struct Budget<'a> {
     clock: &'a dyn Clock,
     started: Duration,
     cancelled: &'a (dyn Fn() -> bool + Sync),
-    memory: Cell<usize>,
+    memory: RefCell<Allowance>,
     rows: Cell<u64>,
     points: Cell<u64>,
     windows: Cell<usize>,
@@ -46,14 +49,19 @@ impl std::fmt::Debug for Budget<'_> {
 }
 
 impl<'a> Budget<'a> {
-    /// Opens an account; its time runs from now on.
-    pub fn new(limits: Limits, clock: &'a dyn Clock, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
+    /// Opens an account; its time runs from now on. `memory` is that of all queries.
+    pub fn new(
+        limits: Limits,
+        memory: &Arc<Account>,
+        clock: &'a dyn Clock,
+        cancelled: &'a (dyn Fn() -> bool + Sync),
+    ) -> Self {
         Self {
             limits,
             clock,
             started: clock.monotonic(),
             cancelled,
-            memory: Cell::new(0),
+            memory: RefCell::new(Allowance::new(memory)),
             rows: Cell::new(0),
             points: Cell::new(0),
             windows: Cell::new(0),
@@ -83,7 +91,7 @@ impl<'a> Budget<'a> {
     /// How many windows of `bytes` each there is room for.
     pub fn windows_left(&self, bytes: usize) -> usize {
         let windows = self.limits.windows_max.saturating_sub(self.windows.get());
-        windows.min(self.limits.memory_bytes_max.saturating_sub(self.memory.get()) / bytes.max(1))
+        windows.min(self.limits.memory_bytes_max.saturating_sub(self.held()) / bytes.max(1))
     }
 
     /// How many points may still be read.
@@ -105,29 +113,32 @@ impl<'a> Budget<'a> {
 
     /// Adds bytes of state.
     pub fn hold(&self, bytes: usize) -> Result<(), Error> {
-        let held = self.memory.get().saturating_add(bytes);
-        self.memory.set(held);
-        within(held <= self.limits.memory_bytes_max, "query-memory-bytes", self.limits.memory_bytes_max)
+        let mut memory = self.memory.borrow_mut();
+        let held = memory.held().saturating_add(bytes);
+        within(held <= self.limits.memory_bytes_max, "query-memory-bytes", self.limits.memory_bytes_max)?;
+        Ok(memory.hold(held)?)
     }
 
     /// Gives back bytes of state.
     pub fn release(&self, bytes: usize) {
-        self.memory.set(self.memory.get().saturating_sub(bytes));
+        self.release_to(self.held().saturating_sub(bytes));
     }
 
     /// The bytes held now, for [`Self::release_to`].
     pub fn held(&self) -> usize {
-        self.memory.get()
+        self.memory.borrow().held()
     }
 
     /// Gives back what was held since `held` bytes were.
     pub fn release_to(&self, held: usize) {
-        self.memory.set(self.memory.get().min(held));
+        let mut memory = self.memory.borrow_mut();
+        let less = memory.held().min(held);
+        memory.hold(less).expect("less than before is always there");
     }
 
     /// Gives all bytes back, at the end of a statement.
     pub fn release_all(&self) {
-        self.memory.set(0);
+        self.release_to(0);
         self.windows.set(0);
     }
 

@@ -20,6 +20,9 @@ pub enum ScanError {
     /// A summary is larger than it may be.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// All queries together hold as much memory as they may; the same query may succeed later.
+    #[error("{0}; the query can be tried again")]
+    Memory(#[from] memory::Exhausted),
     /// The query was cancelled.
     #[error("query cancelled")]
     Cancelled,

@@ -1,15 +1,19 @@
 //! A source of data for tests: points in maps, scanned in the plainest way that obeys the contract.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use catalog::{Bucket, BucketKind, Command, Dbrp, FieldSpec, Org, Response, State};
+use memory::Account;
 use model::{
     BucketId, Column, ColumnType, DbrpId, FieldType, FieldValue, OrgId, ScanRequest, SchemaQuestion,
     SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
 };
 
 use crate::source::{ScanError, ScanSource, ScanStream};
+
+/// Memory that no test uses up.
+pub(crate) static MEMORY: LazyLock<Arc<Account>> = LazyLock::new(|| Account::new("queries", usize::MAX, 0));
 
 pub(crate) fn org() -> OrgId {
     OrgId::new(1).unwrap()

@@ -11,8 +11,9 @@ use cluster::{Cluster, Router};
 use gateway::ports::WriteError;
 use model::{BucketId, Deletion, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange};
 
+use crate::admission::FLUSH_SOON;
 use crate::partitions::Partitions;
-use crate::ports::{FLUSH_SOON, unavailable, write_error};
+use crate::ports::{unavailable, write_error};
 
 /// Deletes of a bucket that may wait in a partition to be applied to its files; beyond that no more are taken.
 const PENDING_MAX: usize = 1024;

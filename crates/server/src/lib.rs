@@ -3,10 +3,12 @@
 //! Nothing is decided here that a part could decide itself. Each adapter turns one part's words into another's; data
 //! flows from the gateway inwards, and no part knows who calls it.
 
+mod admission;
 pub mod config;
 mod deletes;
 mod error;
 mod lock;
+mod machine;
 mod maintenance;
 mod metrics;
 mod offline;

@@ -1,5 +1,5 @@
-//! What happens by itself: free space watched, memory and log kept within their budgets by flushes, cold shards merged, expired shards
-//! and the data of deleted buckets dropped through the log.
+//! What happens by itself: free space watched, the log kept within its budget by flushes, cold shards merged, expired
+//! shards and the data of deleted buckets dropped through the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,45 +17,27 @@ pub(crate) struct Maintenance {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) router: Arc<Router>,
     pub(crate) partitions: Arc<Partitions>,
-    /// Bytes of points in memory above which the largest memtables are flushed.
-    pub(crate) memtable_bytes_soft: usize,
     pub(crate) retention_check_interval: Duration,
 }
 
-const MEMORY_EVERY: Duration = Duration::from_millis(100);
+const SPACE_EVERY: Duration = Duration::from_millis(100);
 const TICK_EVERY: Duration = Duration::from_secs(1);
 
 impl Maintenance {
     /// Starts the tasks in a set; dropping the set ends them.
     pub(crate) fn start(self, tasks: &mut JoinSet<()>) {
         let this = Arc::new(self);
-        tasks.spawn(Arc::clone(&this).watch_memory());
+        tasks.spawn(Arc::clone(&this).watch_space());
         tasks.spawn(Arc::clone(&this).tick());
         tasks.spawn(this.retain());
     }
 
-    /// Flushes the largest memtables while all of them together are too large.
-    async fn watch_memory(self: Arc<Self>) {
-        let mut timer = interval(MEMORY_EVERY);
+    async fn watch_space(self: Arc<Self>) {
+        let mut timer = interval(SPACE_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             timer.tick().await;
             self.partitions.measure_space();
-            let mut held: Vec<_> = self
-                .partitions
-                .engines()
-                .into_iter()
-                .map(|(_, engine)| (engine.memtable_bytes(), engine))
-                .collect();
-            let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
-            held.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-            for (bytes, engine) in held {
-                if total <= self.memtable_bytes_soft {
-                    break;
-                }
-                engine.request_flush();
-                total -= bytes;
-            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cluster::{Cluster, Router};
 
+use crate::admission::Admission;
 use crate::partitions::Partitions;
 use crate::ports::get;
 
@@ -14,6 +15,7 @@ pub(crate) fn write(
     cluster: &Cluster,
     partitions: &Partitions,
     router: &Arc<Router>,
+    admission: &Admission,
     zone: &str,
 ) {
     let identity = cluster.identity();
@@ -61,11 +63,16 @@ pub(crate) fn write(
     head(out, name, "counter", "Points refused.");
     sample(out, name, "{reason=\"retention\"}", get(&written.points_beyond_retention));
     sample(out, name, "{reason=\"field\"}", get(&written.points_refused_fields));
+    sample(out, name, "{reason=\"series\"}", get(&admission.metrics.series_points_refused));
     let name = "tidemark_field_registrations_total";
     one(out, name, "counter", "Registrations of new fields.", "", get(&written.registrations));
 
+    memory(out, admission);
+
     let name = "tidemark_storage_free_bytes";
     one(out, name, "gauge", "Bytes free in the file system of the data.", "", partitions.free_bytes());
+    let read_only = u8::from(partitions.no_room().is_some());
+    one(out, "tidemark_storage_read_only", "gauge", "Whether the disk takes no points.", "", read_only);
     let stats: Vec<_> = partitions.engines().into_iter().map(|(_, engine)| engine.stats()).collect();
     let sum = |figure: fn(&storage::Stats) -> u64| stats.iter().map(figure).sum::<u64>();
     one(out, "tidemark_storage_rows_total", "counter", "Rows applied.", "", sum(|s| s.rows_applied));
@@ -97,6 +104,15 @@ pub(crate) fn write(
     one(out, "tidemark_storage_compactions_total", "counter", "Compactions.", "", sum(|s| s.compactions));
     let name = "tidemark_storage_compactions_failed_total";
     one(out, name, "counter", "Compactions that failed.", "", sum(|s| s.compactions_failed));
+    let name = "tidemark_storage_compactions_put_off_total";
+    one(
+        out,
+        name,
+        "counter",
+        "Compactions put off for want of space or memory.",
+        "",
+        sum(|s| s.compactions_put_off),
+    );
     let name = "tidemark_storage_compaction_bytes_total";
     one(out, name, "counter", "Bytes written by compactions.", "", sum(|s| s.compaction_bytes));
     let name = "tidemark_storage_scrubs_total";
@@ -105,6 +121,33 @@ pub(crate) fn write(
     one(out, name, "counter", "Bytes read by the search for damage.", "", sum(|s| s.scrub_bytes));
     let name = "tidemark_storage_damaged_places";
     one(out, name, "gauge", "Places of live files that are damaged.", "", sum(|s| s.damaged as u64));
+}
+
+/// The accounts of the memory, and the writes that had to wait for one.
+fn memory(out: &mut String, admission: &Admission) {
+    let accounts = admission.commons.memory().accounts().map(|account| account.figures());
+    let mut each = |name: &str, kind: &str, help: &str, figure: fn(&memory::Figures) -> u64| {
+        head(out, name, kind, help);
+        for account in &accounts {
+            sample(out, name, &format!("{{account=\"{}\"}}", account.name), figure(account));
+        }
+    };
+    each("tidemark_memory_bytes", "gauge", "Memory held by each account.", |a| a.used as u64);
+    each("tidemark_memory_limit_bytes", "gauge", "Share of each account.", |a| a.limit as u64);
+    each("tidemark_memory_peak_bytes", "gauge", "Most memory each account held.", |a| a.peak as u64);
+    each("tidemark_memory_refused_total", "counter", "Reservations refused.", |a| a.refused);
+    let cache = admission.commons.cache_stats();
+    one(out, "tidemark_cache_blocks", "gauge", "Blocks in the block cache.", "", cache.blocks);
+    one(out, "tidemark_cache_bytes", "gauge", "Bytes in the block cache.", "", cache.bytes);
+    one(out, "tidemark_cache_hits_total", "counter", "Blocks found in the cache.", "", cache.hits);
+    one(out, "tidemark_cache_misses_total", "counter", "Blocks not found in the cache.", "", cache.misses);
+    one(out, "tidemark_cache_evictions_total", "counter", "Blocks that made way.", "", cache.evictions);
+    let of = &admission.metrics;
+    one(out, "tidemark_write_stalls_total", "counter", "Writes that waited for memory.", "", get(&of.stalls));
+    let stalled = std::time::Duration::from_nanos(get(&of.stall_ns)).as_secs_f64();
+    one(out, "tidemark_write_stall_seconds_total", "counter", "Time that they waited.", "", stalled);
+    let name = "tidemark_write_stalls_refused_total";
+    one(out, name, "counter", "Writes that waited for memory in vain.", "", get(&of.refused));
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

@@ -9,9 +9,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use cluster::{Cluster, Durable, Machine, MachineError, MachineFactory};
 use disk::Vfs;
-use model::{Clock, LogPosition, PartitionId, PartitionOp, ReplicaId};
+use model::{BucketId, Clock, LogPosition, PartitionId, PartitionOp, ReplicaId, SeriesKey, series};
 use parking_lot::RwLock;
-use storage::{Engine, Jobs};
+use storage::{Commons, Engine, Jobs};
 
 /// Free bytes below which no points are taken: room for a segment of the log and for the flushes, merges and drops
 /// that make room.
@@ -25,6 +25,7 @@ pub(crate) struct Ground {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) jobs: Arc<dyn Jobs>,
+    pub(crate) commons: Arc<Commons>,
     pub(crate) options: storage::Options,
 }
 
@@ -48,7 +49,10 @@ impl Partitions {
     /// Opens an engine whenever the cluster opens a partition's replica.
     pub(crate) fn factory(self: &Arc<Self>) -> MachineFactory {
         let this = Arc::clone(self);
-        Arc::new(move |partition, replica| Ok(Arc::new(EngineMachine(this.open(partition, replica)?))))
+        Arc::new(move |partition, replica| {
+            let engine = this.open(partition, replica)?;
+            Ok(Arc::new(EngineMachine { engine, commons: Arc::clone(&this.ground.commons) }))
+        })
     }
 
     fn open(
@@ -56,7 +60,7 @@ impl Partitions {
         partition: PartitionId,
         replica: ReplicaId,
     ) -> Result<Arc<Engine>, storage::OpenError> {
-        let Ground { dir, vfs, clock, jobs, options } = self.ground.clone();
+        let Ground { dir, vfs, clock, jobs, commons, options } = self.ground.clone();
         let dir = dir.join(partition.to_string()).join(replica.to_string());
         let this = Arc::downgrade(self);
         let flushed = Arc::new(move |position| {
@@ -66,7 +70,7 @@ impl Partitions {
                 cluster.flushed(partition, position);
             }
         });
-        let engine = Arc::new(Engine::open(vfs, dir, clock, jobs, options, flushed)?);
+        let engine = Arc::new(Engine::open(vfs, dir, clock, jobs, commons, options, flushed)?);
         self.engines.write().insert(partition, Arc::clone(&engine));
         Ok(engine)
     }
@@ -88,15 +92,32 @@ impl Partitions {
         self.engines.read().get(&partition).cloned()
     }
 
-    /// Memory held by points that are not yet in files.
-    pub(crate) fn memtable_bytes(&self) -> usize {
-        self.engines.read().values().map(|engine| engine.memtable_bytes()).sum()
+    /// Which of some series, each with its hash, a bucket does not have.
+    pub(crate) fn are_new<'a>(
+        &self,
+        bucket: BucketId,
+        series: impl Iterator<Item = (&'a SeriesKey, u64)>,
+    ) -> Vec<bool> {
+        let engines = self.engines.read();
+        let partitions = self.cluster.get().and_then(Weak::upgrade).map(|cluster| cluster.partitions());
+        let is_new = |(key, hash)| {
+            let partition = partitions.map(|partitions| series::partition_of_hash(hash, partitions));
+            let engine = partition.and_then(|partition| engines.get(&partition));
+            engine.is_some_and(|engine| !engine.has_series(bucket, key, hash))
+        };
+        series.map(is_new).collect()
+    }
+
+    /// Number of a bucket's series.
+    pub(crate) fn series_of(&self, bucket: BucketId) -> u64 {
+        self.engines.read().values().map(|engine| engine.series_of(bucket)).sum()
     }
 
     /// Asks how much space is free. To be called a few times a second.
     pub(crate) fn measure_space(&self) {
-        match self.ground.vfs.free_bytes(&self.ground.dir) {
-            Ok(bytes) => {
+        match self.ground.vfs.space(&self.ground.dir) {
+            Ok(space) => {
+                let bytes = space.free_bytes;
                 let before = self.free_bytes.swap(bytes, Ordering::Relaxed);
                 match (before < RESERVE_BYTES, bytes < RESERVE_BYTES) {
                     (false, true) => {
@@ -145,7 +166,10 @@ impl Partitions {
 }
 
 /// An engine as the state machine of its group.
-struct EngineMachine(Arc<Engine>);
+struct EngineMachine {
+    engine: Arc<Engine>,
+    commons: Arc<Commons>,
+}
 
 fn fatal(error: storage::FatalError) -> MachineError {
     MachineError(Box::new(error))
@@ -153,19 +177,29 @@ fn fatal(error: storage::FatalError) -> MachineError {
 
 impl Machine for EngineMachine {
     fn durable(&self) -> io::Result<Durable> {
-        let (position, membership) = self.0.durable();
+        let (position, membership) = self.engine.durable();
         Ok(Durable { position, membership })
     }
 
     fn apply(&self, position: LogPosition, op: PartitionOp) -> Result<(), MachineError> {
-        self.0.apply(position, &op).map_err(fatal)
+        self.engine.apply(position, &op).map_err(fatal)?;
+        // Clients are kept waiting before that; what comes from the log at a start is not.
+        if self.commons.is_full()
+            && self.commons.is_worth_flushing(self.engine.memtable_bytes())
+            && self.engine.stalled().is_none()
+            && let Err(error) = tokio::task::block_in_place(|| self.engine.flush_now())
+        {
+            // The rows stay in memory: they are committed, and must be applied.
+            tracing::debug!(%error, "a flush that was waited for did not succeed");
+        }
+        Ok(())
     }
 
     fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError> {
-        self.0.apply_blank(position).map_err(fatal)
+        self.engine.apply_blank(position).map_err(fatal)
     }
 
     fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError> {
-        self.0.apply_membership(position, membership).map_err(fatal)
+        self.engine.apply_membership(position, membership).map_err(fatal)
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use catalog::{Command, Response};
 use cluster::{Cluster, ProposeError, RouteError, Router};
@@ -12,6 +11,7 @@ use gateway::ports::{
 };
 use model::{Batch, Deletion};
 
+use crate::admission::{Admission, FLUSH_SOON};
 use crate::deletes::Deletes;
 use crate::error::with_causes;
 use crate::metrics;
@@ -43,36 +43,32 @@ pub(crate) fn unavailable(error: ProposeError) -> Unavailable {
     }
 }
 
-/// Writes, by way of the router; refuses while too much waits in memory.
+/// Writes, by way of the router, as far as they are admitted.
 #[derive(Debug)]
 pub(crate) struct WriteAdapter {
     pub(crate) router: Arc<Router>,
-    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) deletes: Deletes,
-    /// Bytes of points in memory above which writes are refused.
-    pub(crate) memtable_bytes_hard: usize,
 }
 
-/// When to come again after a refusal for want of memory: flushes take about this long.
-pub(crate) const FLUSH_SOON: Duration = Duration::from_secs(1);
-
 impl WritePort for WriteAdapter {
-    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
-        Box::pin(async {
-            if self.partitions.is_space_short()
-                && let Some(reason) = self.partitions.no_room()
-            {
-                return Err(Unavailable::TryLater(reason).into());
-            }
-            if self.partitions.memtable_bytes() > self.memtable_bytes_hard {
-                if let Some(reason) = self.partitions.no_room() {
-                    return Err(Unavailable::TryLater(reason).into());
+    fn write(&self, mut batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(async move {
+            self.admission.room().await?;
+            let refused = self.admission.series(&mut batch);
+            let written =
+                if batch.is_empty() { Ok(()) } else { self.router.write(batch).await.map_err(write_error) };
+            match (refused, written) {
+                (None, written) => written,
+                (Some(refused), Ok(())) => {
+                    Err(WriteError::Partial { message: refused.message, dropped: refused.points })
                 }
-                let message =
-                    format!("memtable-size: more than {} bytes wait to be flushed", self.memtable_bytes_hard);
-                return Err(WriteError::Overloaded { message, retry_after: FLUSH_SOON });
+                // A conflict is told of rather than a limit, as InfluxDB does.
+                (Some(refused), Err(WriteError::Partial { message, dropped })) => {
+                    Err(WriteError::Partial { message, dropped: dropped + refused.points })
+                }
+                (Some(_), Err(error)) => Err(error),
             }
-            self.router.write(batch).await.map_err(write_error)
         })
     }
 
@@ -99,6 +95,7 @@ pub(crate) struct StatusAdapter {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) router: Arc<Router>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) zone: String,
 }
 
@@ -127,7 +124,7 @@ impl StatusPort for StatusAdapter {
     }
 
     fn metrics(&self, out: &mut String) {
-        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.zone);
+        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.admission, &self.zone);
     }
 }
 

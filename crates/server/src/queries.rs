@@ -11,6 +11,7 @@ use gateway::ports::{
     QueryPort, SinkClosed,
 };
 use influxql::ast::CreateDatabase;
+use memory::Memory;
 use model::{BucketId, Clock, DbrpId, Deletion, OrgId};
 use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
 use query::{CatalogView, Limits, Stopped};
@@ -28,6 +29,7 @@ pub(crate) struct QueryAdapter {
     pub(crate) deletes: Deletes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) memory: Arc<Memory>,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
 }
@@ -70,6 +72,7 @@ impl QueryPort for QueryAdapter {
             clock: self.clock.as_ref(),
             readable: request.readable.as_deref(),
             limits: self.limits,
+            memory: &self.memory.queries,
             cancelled: &cancelled,
         };
         let result = query::flux::run_flux(&request.script, &context, &mut |result, table, frame| {
@@ -102,6 +105,7 @@ impl QueryPort for QueryAdapter {
             writable: request.writable.as_deref(),
             read_only: request.read_only,
             limits: self.limits,
+            memory: &self.memory.queries,
             cancelled: &cancelled,
             effects: &effects,
         };
@@ -267,8 +271,9 @@ fn query_error(error: query::Error) -> QueryError {
         Error::NotFound(_) => QueryError::NotFound(error.to_string()),
         Error::Forbidden(_) => QueryError::Forbidden(error.to_string()),
         Error::Limit { .. } => QueryError::LimitReached(error.to_string()),
-        Error::Scan(query::ScanError::Unavailable { .. }) => {
-            QueryError::Unavailable(gateway::ports::Unavailable::TryLater(error.to_string()))
+        Error::Memory(_) => busy(error.to_string()),
+        Error::Scan(query::ScanError::Unavailable { .. } | query::ScanError::Memory(_)) => {
+            busy(error.to_string())
         }
         Error::Scan(query::ScanError::TooLarge(_)) => QueryError::LimitReached(error.to_string()),
         Error::Scan(query::ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
@@ -279,6 +284,10 @@ fn query_error(error: query::Error) -> QueryError {
     }
 }
 
+fn busy(message: String) -> QueryError {
+    QueryError::Unavailable(gateway::ports::Unavailable::TryLater(message))
+}
+
 fn flux_error(error: &flux::FluxError) -> QueryError {
     use flux::Class;
     let text = error.to_string();
@@ -286,6 +295,7 @@ fn flux_error(error: &flux::FluxError) -> QueryError {
         Class::Invalid => QueryError::Invalid(text),
         Class::NotFound => QueryError::NotFound(text),
         Class::LimitReached => QueryError::LimitReached(text),
+        Class::Busy => busy(text),
         Class::Cancelled => QueryError::Cancelled,
         Class::Internal => {
             tracing::error!(error = text, "a script could not read stored data");

@@ -10,19 +10,22 @@ use catalog::{Catalog, RocksStore};
 use cluster::{Cluster, Fatal, Router};
 use disk::{PooledVfs, RealVfs, Vfs};
 use gateway::{Gateway, Ports, SetupRequest};
+use memory::{Account, Memory};
 use model::{Clock, SystemClock};
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use storage::{Jobs, ThreadJobs};
+use storage::{Commons, Jobs, ThreadJobs};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::admission::{Admission, AdmissionMetrics};
 use crate::config::{Config, LogLane, Resolved};
 use crate::deletes::Deletes;
 use crate::error::ServeError;
 use crate::lock::DirectoryLock;
+use crate::machine;
 use crate::maintenance::Maintenance;
 use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
@@ -36,8 +39,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 const FLUSH_AT_STOP_MAX: Duration = Duration::from_secs(5);
 /// Flushes at once when the node stops; they wait for the disk, not for processors.
 const FLUSHES_AT_STOP: usize = 8;
-/// Memory of points at which writes are refused, as a multiple of the budget at which flushing begins.
-const HARD_OVER_SOFT: usize = 2;
 
 /// Data files that are kept open; the others are opened when they are read.
 const DATA_FILES_OPEN_MAX: usize = 16 << 10;
@@ -99,6 +100,7 @@ async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
 
 /// A node that has taken up its part in the cluster.
 struct Node {
+    commons: Arc<Commons>,
     cluster: Arc<Cluster>,
     router: Arc<Router>,
     partitions: Arc<Partitions>,
@@ -120,11 +122,13 @@ impl Node {
         let catalog = Arc::new(catalog.await.map_err(ServeError::Panicked)?.map_err(ServeError::Catalog)?);
         let jobs: Arc<dyn Jobs> =
             Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
+        let commons = commons(config);
         let partitions = Partitions::new(Ground {
             dir: config.data_dir.join("partitions"),
             vfs: Arc::clone(&vfs),
             clock: Arc::clone(&clock),
             jobs,
+            commons: Arc::clone(&commons),
             options: storage::Options {
                 memtable_bytes_max: config.memtable_bytes_max,
                 memtable_age_ms_max: millis(config.memtable_age_max),
@@ -160,11 +164,10 @@ impl Node {
             cluster: Arc::clone(&cluster),
             router: Arc::clone(&router),
             partitions: Arc::clone(&partitions),
-            memtable_bytes_soft: config.memtable_bytes_max,
             retention_check_interval: config.retention_check_interval,
         }
         .start(&mut tasks);
-        Ok(Self { cluster, router, partitions, clock, fatal, tasks })
+        Ok(Self { commons, cluster, router, partitions, clock, fatal, tasks })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
@@ -199,9 +202,22 @@ impl Node {
     }
 
     fn gateway(&self, config: &Config) -> Gateway {
+        let memory = self.commons.memory();
         let runtime = Handle::current();
-        let source =
-            LocalSource::new(Arc::clone(&self.partitions), Arc::clone(&self.cluster), runtime.clone());
+        let source = LocalSource::new(
+            Arc::clone(&self.partitions),
+            Arc::clone(&self.cluster),
+            Arc::clone(&memory.queries),
+            runtime.clone(),
+        );
+        let admission = Arc::new(Admission {
+            partitions: Arc::clone(&self.partitions),
+            commons: Arc::clone(&self.commons),
+            clock: Arc::clone(&self.clock),
+            wait_max: config.write_timeout,
+            series_max: config.series_per_bucket_max,
+            metrics: AdmissionMetrics::default(),
+        });
         let deletes = Deletes {
             cluster: Arc::clone(&self.cluster),
             router: Arc::clone(&self.router),
@@ -211,9 +227,8 @@ impl Node {
             catalog: Arc::new(CatalogAdapter(Arc::clone(&self.cluster))),
             write: Arc::new(WriteAdapter {
                 router: Arc::clone(&self.router),
-                partitions: Arc::clone(&self.partitions),
+                admission: Arc::clone(&admission),
                 deletes: deletes.clone(),
-                memtable_bytes_hard: config.memtable_bytes_max.saturating_mul(HARD_OVER_SOFT).max(16 << 20),
             }),
             query: Arc::new(QueryAdapter {
                 cluster: Arc::clone(&self.cluster),
@@ -225,18 +240,20 @@ impl Node {
                     config.influxql_max_select_buckets,
                     config.query_timeout,
                 ),
+                memory: Arc::clone(memory),
                 runtime,
             }),
             status: Arc::new(StatusAdapter {
                 cluster: Arc::clone(&self.cluster),
                 partitions: Arc::clone(&self.partitions),
                 router: Arc::clone(&self.router),
+                admission,
                 zone: config.zone.clone(),
             }),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
             clock: Arc::clone(&self.clock),
         };
-        Gateway::new(ports, gateway_options(config))
+        Gateway::new(ports, gateway_options(config, &memory.writes))
     }
 
     /// The set-up that the configuration asks for, once for the whole cluster.
@@ -328,17 +345,29 @@ impl Node {
     }
 }
 
-fn gateway_options(config: &Config) -> gateway::Options {
+/// The memory of the node, divided.
+fn commons(config: &Config) -> Arc<Commons> {
+    let chosen = machine::memory_to_divide(config.memory_bytes, |path| std::fs::read_to_string(path).ok());
+    if let Some(warning) = chosen.warning {
+        tracing::warn!("{warning}");
+    }
+    let memory = Memory::new(chosen.bytes, config.memory_shares, config.in_flight_write_bytes_max);
+    tracing::info!(bytes = chosen.bytes, shares = ?config.memory_shares, "memory to divide");
+    let soft = config.memtable_bytes_max.min(memory.memtables_soft());
+    Commons::new(memory, soft)
+}
+
+fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Options {
     // Of the queries that are let in, as many run as threads and memory are there for; the others wait.
     let queries_running = config.query_concurrency.min(gateway::Limits::STANDARD.query_concurrency);
     gateway::Options {
         auth_enabled: config.http_auth_enabled,
         setup_allowed: config.http_bind_address.is_loopback(),
         metrics_enabled: !config.metrics_disabled,
+        write_memory: Arc::clone(write_memory),
         limits: gateway::Limits {
             body_bytes_max: config.body_bytes_max,
             decompressed_bytes_max: config.decompressed_bytes_max,
-            in_flight_bytes_max: config.in_flight_write_bytes_max,
             line_bytes_max: config.line_bytes_max,
             string_bytes_max: config.string_field_bytes_max,
             query_concurrency: queries_running,

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cluster::Cluster;
+use memory::{Account, Allowance};
 use model::{Ends, GroupId, Groups, PartitionId, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest};
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError};
@@ -20,13 +21,20 @@ use crate::partitions::Partitions;
 pub(crate) struct LocalSource {
     partitions: Arc<Partitions>,
     cluster: Arc<Cluster>,
+    /// The memory of all queries.
+    memory: Arc<Account>,
     /// For waiting from a thread that may block.
     runtime: Handle,
 }
 
 impl LocalSource {
-    pub(crate) const fn new(partitions: Arc<Partitions>, cluster: Arc<Cluster>, runtime: Handle) -> Self {
-        Self { partitions, cluster, runtime }
+    pub(crate) const fn new(
+        partitions: Arc<Partitions>,
+        cluster: Arc<Cluster>,
+        memory: Arc<Account>,
+        runtime: Handle,
+    ) -> Self {
+        Self { partitions, cluster, memory, runtime }
     }
 
     /// The engines, after everything acknowledged is applied to them.
@@ -60,11 +68,13 @@ fn storage_error(error: ReadError) -> ScanError {
 
 impl ScanSource for LocalSource {
     fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError> {
-        merged(self.engines()?.into_iter().map(|(_, engine)| engine.scan(request)))
+        let engines = self.engines()?;
+        merged(&self.memory, engines.into_iter().map(|(_, engine)| engine.scan(request)))
     }
 
     fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<ScanStream, ScanError> {
-        merged(self.engines()?.into_iter().map(|(_, engine)| Ok(engine.scan_ends(request, ends))))
+        let engines = self.engines()?;
+        merged(&self.memory, engines.into_iter().map(|(_, engine)| Ok(engine.scan_ends(request, ends))))
     }
 
     fn summarize(
@@ -87,15 +97,19 @@ impl ScanSource for LocalSource {
 }
 
 /// The scans of all partitions as one.
-fn merged<S>(scans: impl Iterator<Item = Result<S, ReadError>>) -> Result<ScanStream, ScanError>
+fn merged<S>(
+    memory: &Arc<Account>,
+    scans: impl Iterator<Item = Result<S, ReadError>>,
+) -> Result<ScanStream, ScanError>
 where
     S: Iterator<Item = Result<SeriesBlock, ReadError>> + Send + 'static,
 {
-    let mut merged = Merged { scans: Vec::new() };
+    let mut merged = Merged { scans: Vec::new(), held: Allowance::new(memory) };
     for scan in scans {
         let scan = scan.map_err(storage_error)?;
         let mut scan: ScanStream = Box::new(scan.map(|block| block.map_err(storage_error)));
         if let Some(head) = scan.next().transpose()? {
+            merged.held.hold(merged.held.held() + bytes_of(&head))?;
             merged.scans.push((head, scan));
         }
     }
@@ -106,20 +120,36 @@ where
 struct Merged {
     /// Scans that are not at their end, each with its next block.
     scans: Vec<(SeriesBlock, ScanStream)>,
+    /// The memory of those blocks.
+    held: Allowance,
+}
+
+fn bytes_of(block: &SeriesBlock) -> usize {
+    let columns: usize = block.fields.iter().map(|(_, column)| column.bytes()).sum();
+    size_of::<SeriesBlock>() + block.times.len() * size_of::<i64>() + columns
 }
 
 impl Iterator for Merged {
     type Item = Result<SeriesBlock, ScanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let least = (0..self.scans.len()).min_by(|a, b| self.scans[*a].0.key.cmp(&self.scans[*b].0.key))?;
-        match self.scans[least].1.next() {
-            Some(Ok(next)) => Some(Ok(std::mem::replace(&mut self.scans[least].0, next))),
-            None => Some(Ok(self.scans.swap_remove(least).0)),
-            Some(Err(error)) => {
-                self.scans.clear();
-                Some(Err(error))
+        let Self { scans, held } = self;
+        let least = (0..scans.len()).min_by(|a, b| scans[*a].0.key.cmp(&scans[*b].0.key))?;
+        let (head, scan) = &mut scans[least];
+        let block = match scan.next() {
+            None => Ok(scans.swap_remove(least).0),
+            Some(next) => next.and_then(|next| {
+                held.hold(held.held() + bytes_of(&next))?;
+                Ok(std::mem::replace(head, next))
+            }),
+        };
+        match &block {
+            Ok(block) => {
+                let less = held.held().saturating_sub(bytes_of(block));
+                held.hold(less).expect("less than before is always there");
             }
+            Err(_) => scans.clear(),
         }
+        Some(block)
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use disk::SimVfs;
+use disk::{RealVfs, SimVfs, Vfs};
+use memory::{Memory, Shares};
 use model::summary::Windows;
 use model::time::HOUR_NS;
 use model::{
@@ -14,7 +15,7 @@ use model::{
     PartitionOp, Predicate, ReplicaId, ScanRequest, SeriesKey, SeriesRows, Subject, SummaryRequest,
     SystemClock, Table, Test, TimeRange, Timestamp, Values, Wanted,
 };
-use storage::{Engine, Options, StepJobs};
+use storage::{Commons, Engine, Options, StepJobs};
 
 const FIELDS: usize = 10;
 
@@ -23,11 +24,13 @@ fn bucket() -> BucketId {
 }
 
 fn open() -> Engine {
+    open_in(Arc::new(SimVfs::new()), PathBuf::from("/bench"), Commons::unlimited())
+}
+
+fn open_in(vfs: Arc<dyn Vfs>, dir: PathBuf, commons: Arc<Commons>) -> Engine {
     let options = Options { memtable_bytes_max: usize::MAX, ..Options::STANDARD };
-    let clock = Arc::new(SystemClock::new());
-    let dir = PathBuf::from("/bench");
-    Engine::open(Arc::new(SimVfs::new()), dir, clock, Arc::new(StepJobs::new()), options, Arc::new(|_| {}))
-        .unwrap()
+    let (clock, jobs) = (Arc::new(SystemClock::new()), Arc::new(StepJobs::new()));
+    Engine::open(vfs, dir, clock, jobs, commons, options, Arc::new(|_| {})).unwrap()
 }
 
 /// A batch of `rows` rows for each of `series` series, ten integer fields.
@@ -76,10 +79,14 @@ fn position(index: usize) -> LogPosition {
 
 fn filled(series: usize, rows: usize, batches: usize) -> Engine {
     let engine = open();
+    fill(&engine, series, rows, batches);
+    engine
+}
+
+fn fill(engine: &Engine, series: usize, rows: usize, batches: usize) {
     for step in 0..batches {
         engine.apply(position(step), &batch(series, rows, step)).unwrap();
     }
-    engine
 }
 
 fn apply(c: &mut Criterion) {
@@ -134,18 +141,36 @@ fn flush_and_scan(c: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    let engine = filled(100, 864, 10);
-    engine.flush_now().unwrap();
-    engine.compact_now().unwrap();
-    for (name, fields) in [
-        ("scan all fields", FieldSelection::All),
-        ("scan one field", FieldSelection::Names(vec!["usage_3".into()])),
-    ] {
-        let request =
-            ScanRequest { bucket: bucket(), range: TimeRange::ALL, predicate: Predicate::TRUE, fields };
-        group.bench_function(name, |b| {
-            b.iter(|| engine.scan(&request).unwrap().map(|block| block.unwrap().times.len()).sum::<usize>());
-        });
+    // Blocks in the cache; bytes in memory, decoded each time; bytes in the system's page cache, read and decoded.
+    let dir = tempfile::tempdir().unwrap();
+    let uncached = || Commons::new(Memory::new(1000, Shares::STANDARD, 0), usize::MAX);
+    let places: [(&str, Engine); 3] = [
+        ("cached", open()),
+        ("in memory", open_in(Arc::new(SimVfs::new()), PathBuf::from("/bench"), uncached())),
+        ("on disk", open_in(Arc::new(RealVfs), dir.path().join("bench"), uncached())),
+    ];
+    for (place, engine) in &places {
+        fill(engine, 100, 864, 10);
+        engine.flush_now().unwrap();
+        for density in ["flushed", "merged"] {
+            for (what, fields) in [
+                ("all fields", FieldSelection::All),
+                ("one field", FieldSelection::Names(vec!["usage_3".into()])),
+            ] {
+                let request = ScanRequest {
+                    bucket: bucket(),
+                    range: TimeRange::ALL,
+                    predicate: Predicate::TRUE,
+                    fields,
+                };
+                group.bench_function(format!("scan {what}, {density}, {place}"), |b| {
+                    b.iter(|| {
+                        engine.scan(&request).unwrap().map(|block| block.unwrap().times.len()).sum::<usize>()
+                    });
+                });
+            }
+            engine.compact_now().unwrap();
+        }
     }
 }
 

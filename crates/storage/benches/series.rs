@@ -13,7 +13,7 @@ use model::{
     Batch, BucketId, Column, FieldDef, FieldSelection, FieldType, LogPosition, PartitionOp, Predicate,
     ReplicaId, ScanRequest, SeriesKey, SeriesRows, Subject, SystemClock, Table, Test, TimeRange, Values,
 };
-use storage::{Engine, Options, ThreadJobs};
+use storage::{Commons, Engine, Options, ThreadJobs};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -78,7 +78,7 @@ fn open(vfs: &Arc<dyn Vfs>, dir: &Path, jobs: &Arc<ThreadJobs>) -> Vec<Engine> {
         let dir = dir.join(partition.to_string());
         let clock = Arc::new(SystemClock::new());
         let (vfs, jobs) = (Arc::clone(vfs), Arc::clone(jobs) as _);
-        Engine::open(vfs, dir, clock, jobs, options.clone(), Arc::new(|_| {})).unwrap()
+        Engine::open(vfs, dir, clock, jobs, Commons::unlimited(), options.clone(), Arc::new(|_| {})).unwrap()
     };
     (0..PARTITIONS).map(engine).collect()
 }

@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use disk::Vfs;
-use model::{BucketId, Clock, LogPosition, PartitionOp, TimeRange};
+use memory::Reservation;
+use model::{BucketId, Clock, LogPosition, PartitionOp, SeriesKey, TimeRange};
 use parking_lot::{Mutex, RwLock};
 
+use crate::commons::Commons;
 use crate::error::{FatalError, FlushError, OpenError, ReadError};
 use crate::jobs::Jobs;
 use crate::manifest::{Durable, Manifest};
@@ -26,6 +28,7 @@ mod flush;
 mod indexing;
 mod recover;
 mod removal;
+mod room;
 mod scan;
 mod schema;
 mod scrub;
@@ -75,6 +78,8 @@ pub struct Stats {
     pub compactions: u64,
     /// Merges that failed.
     pub compactions_failed: u64,
+    /// Merges that were put off for want of space or memory.
+    pub compactions_put_off: u64,
     /// Bytes written by merges.
     pub compaction_bytes: u64,
     /// Passes of the scrub over all files.
@@ -111,6 +116,7 @@ pub(crate) struct Counters {
     flush_bytes: AtomicU64,
     compactions: AtomicU64,
     compactions_failed: AtomicU64,
+    compactions_put_off: AtomicU64,
     compaction_bytes: AtomicU64,
     scrubs: AtomicU64,
     scrub_bytes: AtomicU64,
@@ -134,9 +140,16 @@ pub(crate) struct Inner {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     jobs: Arc<dyn Jobs>,
+    commons: Arc<Commons>,
     options: Options,
     notify: Flushed,
     state: RwLock<State>,
+    /// As in `state`, for those who compare engines.
+    active_bytes: AtomicUsize,
+    /// What the memtables hold, as charged to the memory of the process.
+    charged: Mutex<Reservation>,
+    /// As `charged`, of series and the tables of files.
+    index_charged: Mutex<Reservation>,
     manifest: Mutex<Manifest>,
     /// Held during a flush: one at a time. Holds what a flush for which there was no room has left to write.
     flushing: Mutex<Option<flush::Frozen>>,
@@ -159,6 +172,7 @@ impl Engine {
         dir: PathBuf,
         clock: Arc<dyn Clock>,
         jobs: Arc<dyn Jobs>,
+        commons: Arc<Commons>,
         options: Options,
         notify: Flushed,
     ) -> Result<Self, OpenError> {
@@ -173,9 +187,13 @@ impl Engine {
             dir,
             clock,
             jobs,
+            commons: Arc::clone(&commons),
             options,
             notify,
             state: RwLock::new(state),
+            active_bytes: AtomicUsize::new(0),
+            charged: Mutex::new(Reservation::empty(&commons.memory().memtables)),
+            index_charged: Mutex::new(Reservation::empty(&commons.memory().index)),
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(None),
             stall: Mutex::new(None),
@@ -188,6 +206,8 @@ impl Engine {
             fatal: OnceLock::new(),
             counters: Counters::default(),
         });
+        commons.join(&inner);
+        inner.settle_index();
         Inner::consider_compaction(&inner);
         Ok(Self { inner })
     }
@@ -214,6 +234,7 @@ impl Engine {
         if wants_flush {
             Inner::submit_flush(&self.inner);
         }
+        self.inner.commons.relieve();
         Ok(())
     }
 
@@ -265,6 +286,8 @@ impl Engine {
         Inner::consider_compaction(&self.inner);
         Inner::submit_removal(&self.inner);
         Inner::consider_scrub(&self.inner);
+        self.inner.settle_index();
+        self.inner.commons.cache().settle();
     }
 
     /// Memory held by rows that are not yet in files, those being flushed included.
@@ -287,6 +310,7 @@ impl Engine {
             flush_bytes: get(&counters.flush_bytes),
             compactions: get(&counters.compactions),
             compactions_failed: get(&counters.compactions_failed),
+            compactions_put_off: get(&counters.compactions_put_off),
             compaction_bytes: get(&counters.compaction_bytes),
             scrubs: get(&counters.scrubs),
             scrub_bytes: get(&counters.scrub_bytes),
@@ -341,6 +365,17 @@ impl Engine {
         self.inner.damage()
     }
 
+    /// Number of series of a bucket.
+    pub fn series_of(&self, bucket: BucketId) -> u64 {
+        self.inner.state.read().buckets.get(&bucket).map_or(0, |bucket| bucket.index.len())
+    }
+
+    /// Whether a bucket has a series, in files or memory. `hash` is [`SeriesKey::hash`] of the key in the bucket.
+    pub fn has_series(&self, bucket: BucketId, key: &SeriesKey, hash: u64) -> bool {
+        let state = self.inner.state.read();
+        state.buckets.get(&bucket).is_some_and(|bucket| bucket.index.find(key, hash).is_some())
+    }
+
     /// Why the engine has stopped, if it has.
     pub fn fatal(&self) -> Option<FatalError> {
         self.inner.fatal.get().cloned()
@@ -383,6 +418,30 @@ impl Inner {
     fn poison(&self, error: FatalError) -> FatalError {
         tracing::error!(dir = %self.dir.display(), %error, "the storage engine stops: it must be opened anew");
         self.fatal.get_or_init(|| error).clone()
+    }
+
+    /// Charges what the memtables hold. To be called whenever it has changed, before the state is let go.
+    fn settle(&self, state: &State) {
+        self.charged.lock().set(state.memtable_bytes());
+        self.active_bytes.store(state.active_bytes, Ordering::Relaxed);
+    }
+
+    /// Charges what the segments of the index and the tables of open files hold; series that are in no segment yet are
+    /// charged with the memtable, whose flush makes segments of them. To be called now and then: it grows slowly.
+    fn settle_index(&self) {
+        let bytes = {
+            let state = self.state.read();
+            let series: usize = state.buckets.values().map(|bucket| bucket.index.heap_bytes()).sum();
+            let presence: usize = state.shards().map(|(_, shard)| shard.presence.serialized_size()).sum();
+            let files: usize = state.shards().flat_map(|(_, shard)| &shard.files).map(|f| f.memory()).sum();
+            series + presence + files
+        };
+        self.index_charged.lock().set(bytes);
+    }
+
+    /// Memory of the rows that no flush has taken yet.
+    pub(crate) fn active_bytes(&self) -> usize {
+        self.active_bytes.load(Ordering::Relaxed)
     }
 
     fn next_file_number(&self) -> u64 {

@@ -134,6 +134,32 @@ pub enum FlushError {
     Fatal(#[from] FatalError),
 }
 
+/// Why a merge is put off: there is no room for it now. No data is in doubt, and it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoRoom {
+    /// Too little of the disk is free.
+    #[error("{free} bytes of the disk are free, {promised} are promised to merges and {reserve} stay free")]
+    Disk {
+        /// Bytes promised to merges, this one included.
+        promised: u64,
+        /// Bytes that stay free beyond that.
+        reserve: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The disk does not say how much of it is free.
+    #[error("cannot ask for the free space of {}: {source}", path.display())]
+    Unknown {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Other merges hold the memory of merges.
+    #[error(transparent)]
+    Memory(#[from] memory::Exhausted),
+}
+
 /// Whether an operation failed only for want of room, and may succeed later.
 pub(crate) fn is_no_room(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;

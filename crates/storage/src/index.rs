@@ -78,7 +78,8 @@ impl SeriesIndex {
         id
     }
 
-    fn find(&self, key: &SeriesKey, hash: u64) -> Option<SeriesId> {
+    /// The id of a key with its hash.
+    pub(crate) fn find(&self, key: &SeriesKey, hash: u64) -> Option<SeriesId> {
         let is_live = |id| self.live.contains(id);
         let in_heads = || {
             let frozen = || self.frozen.as_ref().and_then(|head| head.find(key, hash, is_live));
@@ -90,6 +91,11 @@ impl SeriesIndex {
     /// Number of live series.
     pub(crate) fn len(&self) -> u64 {
         self.live.len()
+    }
+
+    /// Memory held by series that are in segments, about.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.segments.iter().map(|segment| segment.memory()).sum::<usize>() + self.live.serialized_size()
     }
 
     /// Memory held by series that are in no segment yet, without those that a flush writes.

@@ -17,7 +17,9 @@
 //! earlier ones, field by field. Files never change after their manifest record; the set of live files changes
 //! only by a manifest append. Everything is plain threads behind [`Jobs`], and all I/O goes through [`disk::Vfs`].
 
+mod cache;
 pub mod codec;
+mod commons;
 mod compact;
 mod engine;
 mod error;
@@ -33,6 +35,8 @@ mod tombstone;
 mod tsm;
 mod verify;
 
+pub use cache::CacheStats;
+pub use commons::Commons;
 pub use engine::{EndScan, Engine, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError};
 pub use error::{Damage, FatalError, FlushError, OpenError, ReadError};
 pub use inspect::{FileSummary, Inspection, PageSummary, SeriesSummary};

@@ -20,7 +20,8 @@ pub struct Options {
     pub cold_after_ms: u64,
     /// pco level of the dense rewrite (0 to 12). All other files do without pco.
     pub dense_compression_level: usize,
-    /// Free bytes that a compaction must leave on the disk beyond its own output.
+    /// Most free bytes that a compaction must leave on the disk beyond its own output; small ones, and those on small
+    /// disks, leave less.
     pub disk_reserve_bytes: u64,
     /// A file with deleted rows is rewritten without them after this long.
     pub purge_after_ms: u64,

@@ -22,6 +22,7 @@ pub(crate) mod table;
 mod tests;
 pub(crate) mod writer;
 
+pub(crate) use directory::ChunkEntry;
 pub(crate) use pack::{FilePiece, Packs};
 pub(crate) use reader::{ChunkPiece, FileSeries, TsmFile};
 pub(crate) use writer::{Finished, Writer};

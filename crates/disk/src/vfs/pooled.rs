@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{File, Vfs};
+use super::{File, Space, Vfs};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -164,8 +164,8 @@ impl Vfs for PooledVfs {
         self.inner.sync_dir(path)
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.inner.free_bytes(path)
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.inner.space(path)
     }
 }
 

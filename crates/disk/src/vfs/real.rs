@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use super::{File, Vfs, sync_failed_before};
+use super::{File, Space, Vfs, sync_failed_before};
 
 /// The machine's own file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -115,9 +115,10 @@ impl Vfs for RealVfs {
         fs::File::open(path)?.sync_all()
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let figures = rustix::fs::statvfs(path)?;
-        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(figures.f_frsize);
+        Ok(Space { free_bytes: bytes(figures.f_bavail), total_bytes: bytes(figures.f_blocks) })
     }
 }
 

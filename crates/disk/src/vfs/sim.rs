@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 pub use fault::{Failure, Fault, Op, OpKind};
 
-use super::{File, Vfs, sync_failed_before};
+use super::{File, Space, Vfs, sync_failed_before};
 use fault::{Faults, eio, enospc};
 use tree::{SharedContent, Tree};
 
@@ -111,7 +111,11 @@ impl State {
     }
 
     fn free_bytes(&self) -> u64 {
-        self.capacity_bytes.unwrap_or(UNLIMITED_BYTES).saturating_sub(self.tree.used_bytes())
+        self.total_bytes().saturating_sub(self.tree.used_bytes())
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.capacity_bytes.unwrap_or(UNLIMITED_BYTES)
     }
 
     /// How far a file of `len` bytes may grow.
@@ -318,9 +322,10 @@ impl Vfs for SimVfs {
         self.act(OpKind::SyncDir, path, (), |tree| tree.sync_dir(path))
     }
 
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         self.act(OpKind::List, path, (), |tree| tree.dir_exists(path))?;
-        Ok(self.state.lock().free_bytes())
+        let state = self.state.lock();
+        Ok(Space { free_bytes: state.free_bytes(), total_bytes: state.total_bytes() })
     }
 }
 

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use memory::Allowance;
+
 use super::{Environment, Function};
 use crate::error::{FluxError, Result};
 use crate::source::Source;
@@ -29,18 +31,20 @@ pub(crate) struct Context<'a> {
     steps: Cell<u64>,
     depth: Cell<u32>,
     rows: Cell<u64>,
-    held: Cell<u64>,
+    held: RefCell<Allowance>,
 }
 
 /// Bytes charged to a query; given back when dropped.
 pub(crate) struct Held<'a> {
-    held: &'a Cell<u64>,
-    bytes: u64,
+    held: &'a RefCell<Allowance>,
+    bytes: usize,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.held.set(self.held.get().saturating_sub(self.bytes));
+        let mut held = self.held.borrow_mut();
+        let less = held.held().saturating_sub(self.bytes);
+        held.hold(less).expect("less than before is always there");
     }
 }
 
@@ -55,7 +59,7 @@ impl<'a> Context<'a> {
             steps: Cell::new(0),
             depth: Cell::new(0),
             rows: Cell::new(0),
-            held: Cell::new(0),
+            held: RefCell::new(Allowance::new(environment.memory)),
         }
     }
 
@@ -96,13 +100,14 @@ impl<'a> Context<'a> {
 
     /// Charges memory until the guard is dropped.
     pub(crate) fn hold(&self, bytes: usize) -> Result<Held<'_>> {
-        let total = self.held.get().saturating_add(bytes as u64);
+        let mut held = self.held.borrow_mut();
+        let total = held.held().saturating_add(bytes);
         let limit = self.environment.limits.memory_bytes_max;
-        if total > limit {
+        if total as u64 > limit {
             return Err(FluxError::Limit { name: "query-memory-bytes", limit });
         }
-        self.held.set(total);
-        Ok(Held { held: &self.held, bytes: bytes as u64 })
+        held.hold(total)?;
+        Ok(Held { held: &self.held, bytes })
     }
 
     /// Checks that so many bytes more could be held, for work that needs them for a moment.

@@ -117,5 +117,5 @@ async fn failures_say_whether_to_come_again() {
     let full =
         WriteError::Overloaded { message: "many".into(), retry_after: std::time::Duration::from_secs(7) };
     let answer = failing(full).await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "7"));
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "7"));
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use catalog::{Catalog, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use memory::Account;
 use model::{Batch, Clock, Deletion, LogPosition, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -268,6 +269,7 @@ impl Server {
             auth_enabled: true,
             setup_allowed: true,
             metrics_enabled: true,
+            write_memory: Account::new("writes", 1 << 30, 0),
             limits: Limits::STANDARD,
             on_request_span: None,
         };

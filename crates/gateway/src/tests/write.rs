@@ -7,7 +7,9 @@ use axum::body::Body;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Method;
+use memory::Account;
 use serde_json::json;
+use tokio::time::interval;
 
 use super::support::{Answer, NOW, Server, request};
 use crate::ports::{Unavailable, WriteError};
@@ -165,7 +167,7 @@ async fn partial_writes_in_both_families() {
 }
 
 #[tokio::test]
-async fn faults_of_ours_are_503_with_retry_after() {
+async fn faults_of_ours_are_503_or_429_with_retry_after() {
     let server = Server::new().await;
     for uri in [V2, V1] {
         let unknown = Unavailable::OutcomeUnknown("no answer within 10 s".into());
@@ -177,7 +179,7 @@ async fn faults_of_ours_are_503_with_retry_after() {
         let overloaded = WriteError::Overloaded { message: "memory".into(), retry_after };
         *server.write.failure.lock() = Some(overloaded);
         let answer = server.post(uri, "m f=1").await;
-        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "3"));
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "3"));
     }
 }
 
@@ -271,7 +273,7 @@ async fn a_stated_length_is_judged_before_the_body_is_read() {
 
 #[tokio::test]
 async fn bytes_in_flight_have_a_limit() {
-    let server = Server::with(|options| options.limits.in_flight_bytes_max = 100).await;
+    let server = Server::with(|options| options.write_memory = Account::new("writes", 100, 0)).await;
     let mut held = server.gateway.0.reserve();
     held.cover(60).unwrap();
     let answer = server.post(V2, vec![b'x'; 41]).await;
@@ -282,8 +284,33 @@ async fn bytes_in_flight_have_a_limit() {
 }
 
 #[tokio::test]
+async fn announced_bytes_take_no_memory_before_they_come() {
+    let server = Server::with(|options| options.write_memory = Account::new("writes", 400, 0)).await;
+    let ask = || server.ask(Method::POST, V2).header("content-length", "350");
+    let sluggard = server.send(ask().body(silence()).unwrap());
+    tokio::select! {
+        biased;
+        answer = sluggard => panic!("{answer:?}"),
+        answer = server.post(V2, "m f=1") => assert_eq!(answer.status, 204),
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut() {
+    let server = Server::with(|options| options.limits.body_idle_max = Duration::from_millis(50)).await;
+    let trickle = futures::stream::unfold(interval(Duration::from_millis(5)), |mut timer| async {
+        timer.tick().await;
+        Some((Ok::<_, std::io::Error>("x"), timer))
+    });
+    let answer = server.post(V2, Body::from_stream(trickle)).await;
+    assert_eq!(answer.status, 408);
+    assert!(answer.text().contains("came too slowly"), "{}", answer.text());
+    assert_eq!(server.gateway.0.options.write_memory.used(), 0);
+}
+
+#[tokio::test]
 async fn a_body_that_will_never_fit_is_not_asked_for_again() {
-    let server = Server::with(|options| options.limits.in_flight_bytes_max = 1000).await;
+    let server = Server::with(|options| options.write_memory = Account::new("writes", 1000, 0)).await;
     let message = "request too large: the limit max-in-flight-write-size is 1000 bytes";
     server.post(V2, vec![b'x'; 1001]).await.is_v2(413, "request too large", message);
     let bomb = encoded(&server, V2, "gzip", gzip(&vec![b'x'; 200_000])).await;

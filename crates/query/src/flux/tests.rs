@@ -5,7 +5,7 @@ use model::{BucketId, FieldValue, Frame, Timestamp};
 use super::{FluxContext, run_flux};
 use crate::error::{Error, Stopped};
 use crate::limits::Limits;
-use crate::testing::{Points, bucket_id, org};
+use crate::testing::{MEMORY, Points, bucket_id, org};
 
 const LIMITS: Limits = Limits {
     memory_bytes_max: 16 << 20,
@@ -46,6 +46,7 @@ fn run(script: &str, limits: Limits, readable: Option<&[BucketId]>) -> Result<Ve
         clock: &FixedClock(8_000_000_000_000),
         readable,
         limits,
+        memory: &MEMORY,
         cancelled: &|| false,
     };
     let mut frames = Vec::new();
@@ -100,8 +101,18 @@ fn limits_and_receivers_stop_a_script() {
         clock: &FixedClock(10),
         readable: None,
         limits: LIMITS,
+        memory: &MEMORY,
         cancelled: &|| false,
     };
+    let full = memory::Account::new("queries", 10, 0);
+    let busy = FluxContext { memory: &full, ..context };
+    let sorted = r#"from(bucket: "kept") |> range(start: 0) |> sort()"#;
+    match run_flux(sorted, &busy, &mut |_, _, _| Ok(())) {
+        Err(Error::Flux(error)) => assert_eq!(error.class(), flux::Class::Busy, "{error}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(full.used(), 0);
+    let context = FluxContext { memory: &MEMORY, ..busy };
     let stopped = run_flux(script, &context, &mut |_, _, _| Err(Stopped));
     assert!(matches!(stopped, Err(Error::Stopped)));
     let cancelled = FluxContext { cancelled: &|| true, ..context };

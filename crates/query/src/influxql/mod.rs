@@ -24,8 +24,11 @@ mod validate;
 mod value;
 mod window;
 
+use std::sync::Arc;
+
 use influxql::Param;
 use influxql::ast::{CreateDatabase, DropKind, GlobalList, Select, Statement};
+use memory::Account;
 use model::{BucketId, Clock, Deletion, OrgId, Timestamp};
 
 pub use execute::Series;
@@ -62,6 +65,8 @@ pub struct InfluxqlContext<'a> {
     pub read_only: bool,
     /// Limits of the whole request.
     pub limits: Limits,
+    /// The memory of all queries.
+    pub memory: &'a Arc<Account>,
     /// Asked at every block whether to stop.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// What statements change.
@@ -109,7 +114,7 @@ pub fn run_influxql(
     sink: &mut dyn FnMut(Item) -> Result<(), Stopped>,
 ) -> Result<(), Error> {
     let statements = influxql::parse(text, context.params)?;
-    let budget = Budget::new(context.limits, context.clock, context.cancelled);
+    let budget = Budget::new(context.limits, context.memory, context.clock, context.cancelled);
     let resolver = resolver(context);
     statements.iter().try_for_each(|statement| delete::authorize(statement, &resolver, context))?;
     let mut failed = false;

@@ -6,16 +6,17 @@ mod model_based;
 mod show;
 
 use std::fmt::Write as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use catalog::State;
 use influxql::ast::CreateDatabase;
+use memory::Account;
 use model::{BucketId, ColumnType, Deletion, FieldValue, SystemClock, TimeRange, Timestamp};
 
 use super::{Effects, InfluxqlContext, Item, run_influxql};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::testing::{Points, bucket_id, org};
+use crate::testing::{MEMORY, Points, bucket_id, org};
 
 pub(super) const LIMITS: Limits = Limits {
     memory_bytes_max: 64 << 20,
@@ -34,6 +35,7 @@ pub(super) struct Fixture {
     pub(super) limits: Limits,
     pub(super) writable: Option<Vec<BucketId>>,
     pub(super) changes: Changes,
+    pub(super) memory: Arc<Account>,
 }
 
 /// What statements asked to be changed.
@@ -70,7 +72,8 @@ impl Fixture {
     }
 
     pub(super) fn over(points: Points, catalog: State, now: i64) -> Self {
-        Self { points, catalog, now, limits: LIMITS, writable: None, changes: Changes::default() }
+        let (changes, memory) = (Changes::default(), Arc::clone(&MEMORY));
+        Self { points, catalog, now, limits: LIMITS, writable: None, changes, memory }
     }
 
     pub(super) fn run(&self, text: &str) -> Result<Vec<Item>, Error> {
@@ -88,6 +91,7 @@ impl Fixture {
             writable: self.writable.as_deref(),
             read_only: false,
             limits: self.limits,
+            memory: &self.memory,
             cancelled: &|| false,
             effects: &self.changes,
         };

@@ -23,6 +23,8 @@ mod units;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use memory::Shares;
+
 pub use address::{BindAddress, Peer};
 pub use error::{ConfigError, Expected};
 pub use init::Init;
@@ -69,6 +71,8 @@ pub struct Config {
     pub string_field_bytes_max: usize,
     /// Bytes of all writes that are being worked on.
     pub in_flight_write_bytes_max: usize,
+    /// Series of a bucket beyond which new ones are refused.
+    pub series_per_bucket_max: Option<u64>,
     /// How long a write may wait to be committed.
     pub write_timeout: Duration,
     /// Queries that may run or wait at once.
@@ -79,7 +83,11 @@ pub struct Config {
     pub query_memory_bytes: usize,
     /// Windows that one InfluxQL statement may make, over all its series.
     pub influxql_max_select_buckets: usize,
-    /// Memory of the points that are not yet in files, over all partitions.
+    /// Memory that the node divides among its parts; `None` for half of what there is.
+    pub memory_bytes: Option<usize>,
+    /// How it is divided.
+    pub memory_shares: Shares,
+    /// Memory of the points that are not yet in files, over all partitions, above which they are flushed.
     pub memtable_bytes_max: usize,
     /// How long points may wait in memory.
     pub memtable_age_max: Duration,

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use memory::Shares;
+
 use super::address::BindAddress;
 use super::error::{ConfigError, Expected};
 use super::influxd::{self, Meaning, Opt, Taken};
@@ -12,6 +14,7 @@ use super::init::Given;
 use super::origin::Origin;
 use super::settings::{Setting, setting, settings};
 use super::{Config, LogFormat, LogLane, file, influxd_file, suggest};
+use crate::machine::MEMORY_BYTES_MIN;
 
 /// A configuration with its history.
 #[derive(Debug)]
@@ -138,11 +141,14 @@ impl Config {
             line_bytes_max: 0,
             string_field_bytes_max: 0,
             in_flight_write_bytes_max: 0,
+            series_per_bucket_max: None,
             write_timeout: Duration::ZERO,
             query_concurrency: 0,
             query_timeout: Duration::ZERO,
             query_memory_bytes: 0,
             influxql_max_select_buckets: 0,
+            memory_bytes: None,
+            memory_shares: Shares::STANDARD,
             memtable_bytes_max: 0,
             memtable_age_max: Duration::ZERO,
             retention_check_interval: Duration::ZERO,
@@ -163,7 +169,8 @@ impl Resolved {
     /// Checks what several settings must agree on, and warns of what is allowed but unsafe.
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
-        let ordered: [(&'static str, bool, &'static str); 4] = [
+        let ordered: [(&'static str, bool, &'static str); 5] = [
+            ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 512MiB"),
             ("max-decompressed-size", c.decompressed_bytes_max >= c.body_bytes_max, "at least max-body-size"),
             ("max-line-size", c.line_bytes_max <= c.decompressed_bytes_max, "at most max-decompressed-size"),
             ("max-string-field-size", c.string_field_bytes_max <= c.line_bytes_max, "at most max-line-size"),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use memory::Shares;
+
 use super::address::{BindAddress, Peer};
 use super::error::Expected;
 use super::{Config, LogFormat, LogLane, init, units};
@@ -119,6 +121,7 @@ const NODE: &str = "Node and cluster";
 const HTTP: &str = "HTTP";
 const LIMITS: &str = "Limits of writes";
 const QUERIES: &str = "Queries";
+const MEMORY: &str = "Memory";
 const STORAGE: &str = "Storage";
 const TELEMETRY: &str = "Logs and traces";
 const INIT: &str = "First set-up";
@@ -199,10 +202,20 @@ static SETTINGS: &[Setting] = &[
     }, "Longest value of a string field").group(LIMITS),
     row("max-in-flight-write-size", "TIDEMARK_MAX_IN_FLIGHT_WRITE_SIZE", "SIZE", "256MiB", |c, t| {
         units::memory(t).map(|b| c.in_flight_write_bytes_max = b)
-    }, "Bytes of all writes that are being worked on; beyond it writes are answered 429").group(LIMITS),
+    }, "Bytes of all writes that are being worked on, at most a quarter of the memtables' share; beyond it writes are answered 429")
+    .group(LIMITS),
+    row("max-series-per-bucket", "TIDEMARK_MAX_SERIES_PER_BUCKET", "COUNT", "", |c, t| {
+        c.series_per_bucket_max = match t {
+            "" => None,
+            t => Some(units::count(t)? as u64),
+        };
+        Ok(())
+    }, "Series of a bucket beyond which points of new ones are refused, and those of known ones written; empty for no limit")
+    .group(LIMITS),
     row("write-timeout", "TIDEMARK_WRITE_TIMEOUT", "DURATION", "10s", |c, t| {
         units::positive_duration(t).map(|d| c.write_timeout = d)
-    }, "How long a write may wait to be committed before it is answered 503").group(LIMITS),
+    }, "How long a write may wait for memory before it is answered 429, and how long to be committed before it is answered 503")
+    .group(LIMITS),
 
     row("query-concurrency", "TIDEMARK_QUERY_CONCURRENCY", "COUNT", "1024", |c, t| {
         units::count(t).map(|n| c.query_concurrency = n)
@@ -212,14 +225,30 @@ static SETTINGS: &[Setting] = &[
     }, "How long a query may run").group(QUERIES),
     row("query-memory-bytes", "TIDEMARK_QUERY_MEMORY_BYTES", "SIZE", "512MiB", |c, t| {
         units::memory(t).map(|b| c.query_memory_bytes = b)
-    }, "Memory that one query may use").group(QUERIES),
+    }, "Memory that one query may use, of what all queries together have").group(QUERIES),
     row("influxql-max-select-buckets", "TIDEMARK_INFLUXQL_MAX_SELECT_BUCKETS", "COUNT", "10000000", |c, t| {
         units::count(t).map(|n| c.influxql_max_select_buckets = n)
     }, "Windows of GROUP BY time, over all series, that one InfluxQL statement may make").group(QUERIES),
 
+    row("memory-bytes", "TIDEMARK_MEMORY_BYTES", "SIZE", "", |c, t| {
+        c.memory_bytes = match t {
+            "" => None,
+            t => Some(units::memory(t)?),
+        };
+        Ok(())
+    }, "Memory that the node divides among its parts, at least 512MiB; empty for half of the control group's limit or of the machine")
+    .group(MEMORY),
+    row("memory-shares", "TIDEMARK_MEMORY_SHARES", "SHARES", "memtables=25,cache=35,index=20,queries=15,compaction=5", |c, t| {
+        let shares = Shares::parse(t).map_err(|_wrong| Expected(
+            "shares in per cent that sum to at most 100, such as memtables=25,cache=35,index=20,queries=15,compaction=5",
+        ))?;
+        c.memory_shares = shares;
+        Ok(())
+    }, "How it is divided, in per cent; what is left out keeps its default").group(MEMORY),
+
     row("memtable-size", "TIDEMARK_MEMTABLE_SIZE", "SIZE", "256MiB", |c, t| {
         units::memory(t).map(|b| c.memtable_bytes_max = b)
-    }, "Memory of the points that are not yet in files, over all partitions of the node; the largest are written first")
+    }, "Memory of the points that are not yet in files, over all partitions of the node, above which the largest are written; at most half of the memtables' share")
     .group(STORAGE),
     row("memtable-age", "TIDEMARK_MEMTABLE_AGE", "DURATION", "10m", |c, t| {
         units::positive_duration(t).map(|d| c.memtable_age_max = d)

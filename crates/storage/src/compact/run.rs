@@ -9,8 +9,9 @@ use std::sync::Arc;
 use disk::Vfs;
 use model::{FieldDef, TimeRange};
 
+use crate::cache::Reads;
 use crate::codec::Effort;
-use crate::error::{ReadError, WriteError};
+use crate::error::{NoRoom, ReadError, WriteError};
 use crate::index::{Keys, SeriesId};
 use crate::layout::same_field;
 use crate::merge::{Merge, Piece, without_empty_rows};
@@ -27,10 +28,10 @@ pub(crate) enum MergeError {
     Write(#[from] WriteError),
     #[error("the output cannot be opened")]
     Open(#[from] crate::error::OpenError),
-    #[error("the merge needs {needed} bytes beside a reserve of {reserve}, and {free} are free")]
-    DiskFull { needed: u64, reserve: u64, free: u64 },
     #[error("an input has series {id}, which the index does not know")]
     UnknownSeries { id: SeriesId },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error("the engine closes")]
     Closing,
 }
@@ -61,7 +62,7 @@ pub(crate) fn run(
     let first = inputs.files.first().expect("a plan has inputs");
     let mut writer = Writer::create(vfs, output, first.entry.bucket, first.entry.shard, density, effort)?;
     let mut heads: Vec<_> = inputs.files.iter().map(|file| (file, file.series().peekable())).collect();
-    let mut packs = Packs::default();
+    let mut packs = Packs::new(Reads::bypass());
     loop {
         if is_closing() {
             return Err(MergeError::Closing);
@@ -122,7 +123,7 @@ fn merge_series(
                 let bytes = file.chunk_bytes(chunk)?;
                 writer.copy_chunk(chunk, &bytes, &file.footer.fields)?;
             }
-            _ if alone => waiting.push(piece),
+            file if alone && !file.has_long_texts() => waiting.push(piece),
             _ => waiting.extend(piece.split(|piece| piece.split().into_iter())),
         }
     }

@@ -20,7 +20,7 @@ impl Inner {
         if !state.advance(position, now) {
             return false;
         }
-        match op {
+        let wants_flush = match op {
             PartitionOp::Write(batch) => {
                 state.write(position.index, batch, now);
                 self.counters.rows_applied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
@@ -33,7 +33,9 @@ impl Inner {
                 state.drop_shards(position.index, *bucket, *ending_by)
             }
             PartitionOp::DropBucket { bucket } => state.drop_bucket(position.index, *bucket),
-        }
+        };
+        self.settle(&state);
+        wants_flush
     }
 }
 

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use model::BucketId;
 use parking_lot::Mutex;
 
+use super::room::buffers_of;
 use super::state::{Bucket, Shard, ShardId, file_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
@@ -28,10 +29,15 @@ use crate::tombstone::Masks;
 use crate::tsm::TsmFile;
 use crate::tsm::format::Density;
 
+/// When a merge that found no room is tried again.
+const ROOM_AGAIN: Duration = Duration::from_secs(2);
+
 /// What the scheduling remembers.
 #[derive(Debug, Default)]
 pub(super) struct Compactions {
     submitted: AtomicBool,
+    /// Whether the last merge that was tried found no room.
+    pub(super) is_put_off: AtomicBool,
     /// Held while a merge runs.
     running: Mutex<()>,
     quarantine: Mutex<HashMap<ShardId, Quarantine>>,
@@ -53,6 +59,11 @@ impl Quarantine {
         let wait = options.quarantine_ms_min.saturating_mul(1 << (failures - 1).min(30));
         let wait = Duration::from_millis(wait.min(options.quarantine_ms_max));
         Self { failures, until: now.saturating_add(wait) }
+    }
+
+    /// The wait for room, which is no failure.
+    pub(super) fn put_off(before: Option<Self>, now: Duration) -> Self {
+        Self { failures: before.map_or(0, |q| q.failures), until: now.saturating_add(ROOM_AGAIN) }
     }
 }
 
@@ -170,6 +181,12 @@ impl Inner {
                 self.compactions.quarantine.lock().remove(&shard);
             }
             Err(MergeError::Closing) => {}
+            Err(MergeError::NoRoom(why)) => {
+                self.put_off(&why);
+                let mut quarantine = self.compactions.quarantine.lock();
+                let wait = Quarantine::put_off(quarantine.get(&shard).copied(), self.clock.monotonic());
+                quarantine.insert(shard, wait);
+            }
             Err(error) => {
                 self.counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
                 let mut quarantine = self.compactions.quarantine.lock();
@@ -193,12 +210,8 @@ impl Inner {
         let order = inputs.iter().map(|f| f.entry.order).max().unwrap_or(0);
         let masked_from = inputs.iter().map(|f| f.entry.masked_from).max().unwrap_or(0).max(masks.end());
         let dir = shard_dir(&self.dir, bucket, range);
-        let needed = inputs.iter().map(|f| f.entry.bytes).sum::<u64>();
-        let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
-        if free < needed.saturating_add(self.options.disk_reserve_bytes) {
-            let reserve = self.options.disk_reserve_bytes;
-            return Err(MergeError::DiskFull { needed, reserve, free });
-        }
+        let bytes = inputs.iter().map(|f| f.entry.bytes).sum();
+        let _room = self.room(&dir, bytes, buffers_of(&inputs))?;
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
         let effort = match plan.density {

@@ -31,13 +31,9 @@ impl Engine {
     /// Reads the outermost rows of each series, as they are at this moment. Rows without a value of the wanted fields
     /// do not count.
     pub fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> EndScan {
-        EndScan {
-            reading: self.reading(request),
-            ends,
-            packs: Packs::default(),
-            has_failed: false,
-            ready: VecDeque::new(),
-        }
+        let reading = self.reading(request);
+        let packs = reading.packs();
+        EndScan { reading, ends, packs, has_failed: false, ready: VecDeque::new() }
     }
 }
 

@@ -130,7 +130,7 @@ type NewFile = (BucketId, ShardId, Arc<TsmFile>);
 
 impl Inner {
     /// Queues a flush unless one waits already.
-    pub(super) fn submit_flush(this: &Arc<Self>) {
+    pub(crate) fn submit_flush(this: &Arc<Self>) {
         if this.is_closing() || this.fatal.get().is_some() {
             return;
         }
@@ -225,6 +225,7 @@ impl Inner {
             }
         }
         state.frozen_bytes = std::mem::take(&mut state.active_bytes);
+        self.settle(state);
         let durable = Durable { position, membership: state.membership.clone() };
         state.is_flushing = true;
         let tombstones = state.buckets.iter().map(|(id, bucket)| (*id, bucket.tombstones.clone()));
@@ -354,6 +355,7 @@ impl Inner {
             }
         }
         state.frozen_bytes = 0;
+        self.settle(state);
         state.is_flushing = false;
         state.durable = Some(position.index);
         new.indexes.iter().for_each(|index| state.install_index(index));

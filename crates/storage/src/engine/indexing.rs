@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use super::Inner;
 use super::compaction::Quarantine;
 use super::state::{State, index_dir};
-use crate::error::{FlushError, WriteError};
+use crate::error::{FlushError, NoRoom, WriteError};
 use crate::index::plan::{Size, plan};
 use crate::index::{Segment, merge};
 use crate::manifest::{AppendError, Edit};
@@ -34,8 +34,8 @@ enum Failure {
     Write(#[from] FlushError),
     #[error("the manifest has no room")]
     Manifest(#[from] WriteError),
-    #[error("the merge needs {needed} bytes beside a reserve of {reserve}, and {free} are free")]
-    DiskFull { needed: u64, reserve: u64, free: u64 },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
 }
 
 impl State {
@@ -81,6 +81,10 @@ impl Inner {
         let mut quarantine = self.compactions.segments.lock();
         match done {
             Ok(()) => *quarantine = None,
+            Err(Failure::NoRoom(why)) => {
+                self.put_off(&why);
+                *quarantine = Some(Quarantine::put_off(*quarantine, self.clock.monotonic()));
+            }
             Err(error) => {
                 self.counters.compactions_failed.fetch_add(1, Ordering::Relaxed);
                 let now = self.clock.monotonic();
@@ -94,11 +98,9 @@ impl Inner {
     fn merge_and_install_segments(&self, task: &Task) -> Result<(), Failure> {
         let dir = index_dir(&self.dir, task.bucket);
         let needed = task.inputs.iter().map(|segment| segment.entry.bytes).sum::<u64>();
-        let free = self.vfs.free_bytes(&dir).map_err(WriteError::new("ask for the free space of", &dir))?;
-        let reserve = self.options.disk_reserve_bytes;
-        if free < needed.saturating_add(reserve) {
-            return Err(Failure::DiskFull { needed, reserve, free });
-        }
+        // The series of all inputs are in memory at once, and so is the output.
+        let buffers = usize::try_from(needed.saturating_mul(2)).unwrap_or(usize::MAX);
+        let _room = self.room(&dir, needed, buffers)?;
         let encoded = merge(&task.inputs, &task.keep, task.bucket).ok_or(Failure::Damaged)?;
         let merged = encoded.map(|encoded| self.write_segment(task.bucket, encoded)).transpose()?;
         if let Some(segment) = &merged

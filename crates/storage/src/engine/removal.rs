@@ -34,6 +34,7 @@ impl Inner {
             let unused: Vec<_> = unused;
             (unused, std::mem::take(&mut state.dead_segments))
         };
+        self.commons.cache().forget(&dead.iter().map(|file| file.id).collect::<Vec<_>>());
         for path in dead.iter().map(|file| &file.path).chain(&dead_segments) {
             if let Err(error) = self.vfs.remove_file(path) {
                 // Opening the engine removes what no manifest record names.

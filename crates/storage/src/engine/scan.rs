@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use super::Engine;
 use super::flush::MemoryPiece;
 use super::state::Bucket;
+use crate::cache::Reads;
 use crate::compact::run::stand_alone;
 use crate::error::ReadError;
 use crate::index::{Selection, SeriesId, Walk};
@@ -119,6 +120,7 @@ pub(super) struct Reading {
     predicate: Predicate,
     fields: FieldSelection,
     pub(super) snapshot: Snapshot,
+    reads: Arc<Reads>,
 }
 
 /// The blocks of a scan, in series key order; those of a series ascending in time. After an error it ends.
@@ -163,6 +165,10 @@ pub(super) enum SeriesPiece {
 }
 
 impl SeriesPiece {
+    fn has_long_texts(&self) -> bool {
+        matches!(self, Self::File(file) if file.has_long_texts())
+    }
+
     /// The same page by page.
     pub(super) fn split(self) -> impl Iterator<Item = Self> {
         let (file, memory) = match self {
@@ -204,7 +210,8 @@ impl Engine {
     /// reads. Blocks have at most 8,192 rows.
     pub fn scan(&self, request: &ScanRequest) -> Result<Scan, ReadError> {
         let reading = self.reading(request);
-        Ok(Scan { reading, packs: Packs::default(), has_failed: false, current: None })
+        let packs = reading.packs();
+        Ok(Scan { reading, packs, has_failed: false, current: None })
     }
 
     pub(super) fn reading(&self, request: &ScanRequest) -> Reading {
@@ -216,7 +223,8 @@ impl Engine {
             }
         };
         let (predicate, fields) = (request.predicate.clone(), request.fields.clone());
-        Reading { range: request.range, predicate, fields, snapshot }
+        let reads = Reads::of_scan(self.inner.commons.cache());
+        Reading { range: request.range, predicate, fields, snapshot, reads }
     }
 }
 
@@ -266,6 +274,11 @@ impl Scan {
 }
 
 impl Reading {
+    /// What its reader keeps while it goes from series to series.
+    pub(super) fn packs(&self) -> Packs {
+        Packs::new(Arc::clone(&self.reads))
+    }
+
     /// The fields that a series has in a shard, of those that are asked for and still `needed`, and the pieces that
     /// may hold rows of them; `None` when there is no such field.
     pub(super) fn pieces_of(
@@ -322,13 +335,14 @@ impl Reading {
     }
 }
 
-/// Chunks that overlap something are merged page by page, so that a merge holds pages and not chunks.
+/// Chunks that overlap something, and those of long texts, are merged page by page, so that a merge holds pages and not
+/// chunks.
 pub(super) fn split_where_overlapping(mut pieces: Vec<Masked<SeriesPiece>>) -> Vec<Masked<SeriesPiece>> {
     pieces.sort_by_key(|p| (p.times().0, p.rank()));
     let alone = stand_alone(&pieces);
     let mut out = Vec::with_capacity(pieces.len());
     for (piece, alone) in pieces.into_iter().zip(alone) {
-        if alone {
+        if alone && !piece.piece.has_long_texts() {
             out.push(piece);
         } else {
             out.extend(piece.split(SeriesPiece::split));

@@ -79,7 +79,7 @@ impl Summarize<'_> {
             runs: Vec::new(),
             stop,
         };
-        let mut packs = Packs::default();
+        let mut packs = self.reading.packs();
         let newest = outermost(self.request);
         while let Some((id, key)) = self.reading.snapshot.series.next()? {
             fold.may_go_on()?;

@@ -1,11 +1,13 @@
 //! The engine as a whole: against a model, through crashes, with faults.
 
+mod caching;
 mod crash;
 mod deletes;
 mod faults;
 mod flips;
 mod model;
 mod oracle;
+mod pressure;
 mod queries;
 mod scrub;
 mod summaries;

@@ -78,6 +78,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Memory held, about: its bytes are used in place.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len() + self.tags.len() * size_of::<Tag>() + self.series.serialized_size()
+    }
+
     /// Reads a segment that the manifest names, and compares all its checksums.
     pub(crate) fn open(vfs: &dyn Vfs, path: &Path, entry: &IndexEntry) -> Result<Self, OpenError> {
         let wrong = |found| OpenError::WrongFile { path: path.to_owned(), expected: entry.bytes, found };

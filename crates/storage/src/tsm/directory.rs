@@ -57,6 +57,17 @@ impl ChunkEntry {
         self.page_rows.iter().sum()
     }
 
+    /// Memory that it takes, about.
+    pub(crate) fn memory(&self) -> usize {
+        let column = |shared: &Vec<u8>, pages: usize| {
+            size_of::<(u32, ColumnEntry<FieldPage>)>() + shared.len() + pages
+        };
+        let time = column(&self.time.shared, self.time.pages.len() * size_of::<TimePage>());
+        let fields =
+            self.fields.iter().map(|(_, c)| column(&c.shared, c.pages.len() * size_of::<FieldPage>()));
+        size_of::<Self>() + self.page_rows.len() * size_of::<usize>() + time + fields.sum::<usize>()
+    }
+
     /// First and last time, both inclusive. A chunk has at least one page.
     pub(crate) fn times(&self) -> (i64, i64) {
         let first = self.time.pages.first().map_or(i64::MAX, |p| p.times.0);

@@ -11,8 +11,10 @@ use std::sync::{Arc, OnceLock};
 use model::{Column, ColumnType, FieldDef, TimeRange, Values};
 
 use super::directory::ChunkEntry;
+use super::format::{CHUNK_ROWS_MAX, PAGE_ROWS_MAX};
 use super::reader::{ChunkPiece, FileSeries, TsmFile};
 use super::table::Unit;
+use crate::cache::Reads;
 use crate::error::{Damage, ReadError};
 use crate::layout::same_field;
 use crate::merge::{Piece, Rows};
@@ -20,13 +22,19 @@ use crate::merge::{Piece, Rows};
 /// Packs that are kept: enough for a few files whose series take turns. Each holds at most 1,024 rows.
 const PACKS_MAX: usize = 32;
 
-/// The packs that were read last.
-#[derive(Debug, Default)]
+/// The packs that a reader read last, and how it uses the cache.
+#[derive(Debug)]
 pub(crate) struct Packs {
     recent: VecDeque<Arc<Pack>>,
+    reads: Arc<Reads>,
 }
 
 impl Packs {
+    /// None yet.
+    pub(crate) fn new(reads: Arc<Reads>) -> Self {
+        Self { recent: VecDeque::new(), reads }
+    }
+
     fn get(&mut self, file: &Arc<TsmFile>, unit: &Unit) -> Result<Arc<Pack>, ReadError> {
         let is_it = |pack: &Arc<Pack>| pack.offset == unit.offset && Arc::ptr_eq(&pack.file, file);
         if let Some(at) = self.recent.iter().rposition(is_it) {
@@ -34,7 +42,7 @@ impl Packs {
             self.recent.push_back(Arc::clone(&pack));
             return Ok(pack);
         }
-        let pack = Arc::new(Pack::open(file, unit)?);
+        let pack = Arc::new(Pack::open(file, unit, &self.reads)?);
         if self.recent.len() == PACKS_MAX {
             self.recent.pop_front();
         }
@@ -47,6 +55,7 @@ impl Packs {
 #[derive(Debug)]
 struct Pack {
     file: Arc<TsmFile>,
+    reads: Arc<Reads>,
     offset: u64,
     /// Where the rows of each series end.
     ends: Vec<usize>,
@@ -57,11 +66,12 @@ struct Pack {
 }
 
 impl Pack {
-    fn open(file: &Arc<TsmFile>, unit: &Unit) -> Result<Self, ReadError> {
+    fn open(file: &Arc<TsmFile>, unit: &Unit, reads: &Arc<Reads>) -> Result<Self, ReadError> {
         let (ends, chunks) = file.directory(unit)?;
         let Ok([chunk]) = <[ChunkEntry; 1]>::try_from(chunks) else { unreachable!("a pack is one chunk") };
         let pages: Vec<_> = chunk.time.pages.iter().map(|p| (p.offset, p.len)).collect();
-        let time = file.read_column(ColumnType::Time, &chunk.time.shared, &pages, &chunk.page_rows)?;
+        let shared = &chunk.time.shared;
+        let time = file.read_column(ColumnType::Time, shared, &pages, &chunk.page_rows, reads)?;
         let Values::Time(times) = time.values else { unreachable!("a time column was asked for") };
         let starts = [0].into_iter().chain(ends.iter().copied());
         let ascend = starts
@@ -72,7 +82,8 @@ impl Pack {
             return Err(file.damaged(unit.offset, Damage::Malformed("times")));
         }
         let columns = chunk.fields.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { file: Arc::clone(file), offset: unit.offset, ends, chunk, times, columns })
+        let (file, reads) = (Arc::clone(file), Arc::clone(reads));
+        Ok(Self { file, reads, offset: unit.offset, ends, chunk, times, columns })
     }
 
     /// The values of a field of all series; `None` when none has the field.
@@ -83,7 +94,8 @@ impl Pack {
         if let Some(column) = self.columns[at].get() {
             return Ok(Some(column));
         }
-        let column = self.file.read_field(field, &self.chunk.fields[at].1, &(0..1), &self.chunk.page_rows)?;
+        let ChunkEntry { fields, page_rows, .. } = &self.chunk;
+        let column = self.file.read_field(field, &fields[at].1, &(0..1), page_rows, &self.reads)?;
         Ok(column.map(|column| self.columns[at].get_or_init(|| column)))
     }
 }
@@ -140,14 +152,24 @@ impl FilePiece {
         packs: &mut Packs,
     ) -> Result<Vec<Self>, ReadError> {
         if !series.unit.is_pack() {
-            let chunks = file.chunks(series)?;
-            return Ok(chunks.iter().map(|chunk| Self::Chunk(ChunkPiece::whole(file, chunk))).collect());
+            let reads = &packs.reads;
+            let chunks = file.chunks(series, reads)?;
+            return Ok(chunks
+                .iter()
+                .map(|chunk| Self::Chunk(ChunkPiece::whole(file, chunk, reads)))
+                .collect());
         }
         let pack = packs.get(file, &series.unit)?;
         let slot = usize::try_from(series.slot()).unwrap_or(usize::MAX);
         let start = slot.checked_sub(1).and_then(|before| pack.ends.get(before)).copied().unwrap_or(0);
         let end = pack.ends.get(slot).copied().unwrap_or(start);
         Ok(vec![Self::Packed(PackPiece { pack, rows: start..end })])
+    }
+
+    /// Whether it has more pages than rows alone make necessary, because its texts are long: a reader with little memory
+    /// takes it page by page.
+    pub(crate) fn has_long_texts(&self) -> bool {
+        matches!(self, Self::Chunk(piece) if piece.pages.len() > CHUNK_ROWS_MAX / PAGE_ROWS_MAX)
     }
 
     /// The pages of it that overlap a range; `None` when none does.

@@ -14,6 +14,7 @@ use super::flaws::Flaws;
 use super::format::{Footer, HEADER, MAGIC, PART_BYTES_MAX, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
 use super::page;
 use super::table::{Table, Unit};
+use crate::cache::{Directory, FileId, Place, Reads};
 use crate::codec::Decoder;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::index::SeriesId;
@@ -41,6 +42,8 @@ impl FileSeries {
 #[derive(Debug)]
 pub(crate) struct TsmFile {
     pub(crate) entry: FileEntry,
+    /// In the cache.
+    pub(crate) id: FileId,
     pub(crate) path: PathBuf,
     pub(crate) footer: Footer,
     /// The ids of its series.
@@ -86,16 +89,9 @@ impl TsmFile {
             .ok_or(Damage::Malformed("set of series"))
             .map_err(OpenError::damaged(path, footer.presence.offset))?;
         let clear_before = AtomicU64::new(entry.masked_from);
-        Ok(Self {
-            entry: entry.clone(),
-            path: path.to_owned(),
-            footer,
-            presence,
-            table,
-            file,
-            clear_before,
-            flaws: Flaws::default(),
-        })
+        let (entry, id, path) = (entry.clone(), FileId::next(), path.to_owned());
+        let flaws = Flaws::default();
+        Ok(Self { entry, id, path, footer, presence, table, file, clear_before, flaws })
     }
 
     /// A series of the file.
@@ -176,10 +172,17 @@ impl TsmFile {
         decoded.map_err(|damage| self.damaged(at, damage))
     }
 
-    /// Reads the directory of a series that is a unit of its own.
-    pub(super) fn chunks(&self, series: &FileSeries) -> Result<Vec<Arc<ChunkEntry>>, ReadError> {
-        let (_, chunks) = self.directory(&series.unit)?;
-        Ok(chunks.into_iter().map(Arc::new).collect())
+    /// The directory of a series that is a unit of its own.
+    pub(super) fn chunks(&self, series: &FileSeries, reads: &Reads) -> Result<Directory, ReadError> {
+        let unit = &series.unit;
+        let place = Place { file: self.id, offset: unit.offset + unit.pages_len };
+        if let Some(held) = reads.directory(place) {
+            return Ok(held);
+        }
+        let (_, chunks) = self.directory(unit)?;
+        let directory: Directory = chunks.into_iter().map(Arc::new).collect();
+        reads.keep_directory(place, &directory);
+        Ok(directory)
     }
 
     /// Reads all pages of a chunk as they are, after comparing their checksums.
@@ -230,16 +233,17 @@ impl TsmFile {
         self.flaws.note(offset, ReadError::Damaged { path: self.path.clone(), offset, source })
     }
 
-    /// Reads pages of one column; they lie one after another.
+    /// Reads pages of one column; they lie one after another. Only those that are not in the cache are read from disk.
     pub(super) fn read_column(
         &self,
         column_type: ColumnType,
         shared: &[u8],
         pages: &[(u64, u64)],
         rows: &[usize],
+        reads: &Reads,
     ) -> Result<Column, ReadError> {
         let mut column = Column::new(Values::with_capacity(column_type, rows.iter().sum()));
-        self.each_page(shared, pages, rows, &mut column, |_, _| Ok(()))?;
+        self.each_page(shared, pages, rows, reads, &mut column, |_, _| Ok(()))?;
         Ok(column)
     }
 
@@ -249,20 +253,43 @@ impl TsmFile {
         shared: &[u8],
         pages: &[(u64, u64)],
         rows: &[usize],
+        reads: &Reads,
         out: &mut Column,
         mut visit: impl FnMut(usize, &mut Column) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return Ok(()) };
-        let bytes = self.read(first.0, last.0 + last.1 - first.0)?;
-        let mut decoder =
-            Decoder::new(out.column_type(), shared).map_err(|damage| self.damaged(first.0, damage))?;
-        let mut rest = &bytes[..];
-        for (place, (&(offset, len), &rows)) in pages.iter().zip(rows).enumerate() {
-            let page = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
-            let (page, after) = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
-            rest = after;
-            page::decode(page, rows, &mut decoder, out).map_err(|damage| self.damaged(offset, damage))?;
-            visit(place, out)?;
+        let column_type = out.column_type();
+        let place = |offset| Place { file: self.id, offset };
+        let held = |(&(offset, _), &rows): (&(u64, u64), &usize)| {
+            let fits = |page: &Arc<Column>| page.len() == rows && page.values.column_type() == column_type;
+            reads.page(place(offset)).filter(fits)
+        };
+        let held: Vec<_> = pages.iter().zip(rows).map(held).collect();
+        let is_missing = |page: &Option<Arc<Column>>| page.is_none();
+        let missing = held.iter().position(is_missing).zip(held.iter().rposition(is_missing));
+        let ends = missing.and_then(|(first, last)| pages.get(first).zip(pages.get(last)));
+        let (start, end) = ends.map_or((0, 0), |(first, last)| (first.0, last.0 + last.1));
+        let (bytes, mut decoder) = match ends {
+            None => (Vec::new(), None),
+            Some(_) => {
+                let decoder =
+                    Decoder::new(column_type, shared).map_err(|damage| self.damaged(start, damage))?;
+                (self.read(start, end - start)?, Some(decoder))
+            }
+        };
+        for (at, ((&(offset, len), &rows), held)) in pages.iter().zip(rows).zip(&held).enumerate() {
+            match (held, &mut decoder) {
+                (Some(held), _) => out.extend_from(held, 0, held.len()),
+                (None, None) => unreachable!("a page is missing, so there is a decoder"),
+                (None, Some(decoder)) => {
+                    let page = usize::try_from(offset - start).ok().zip(usize::try_from(len).ok());
+                    let page = page.and_then(|(at, len)| bytes.get(at..)?.get(..len));
+                    let page = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
+                    let before = out.len();
+                    page::decode(page, rows, decoder, out).map_err(|damage| self.damaged(offset, damage))?;
+                    reads.keep_page(place(offset), out, before);
+                }
+            }
+            visit(at, out)?;
         }
         Ok(())
     }
@@ -274,6 +301,7 @@ impl TsmFile {
         column: &ColumnEntry<FieldPage>,
         pages: &Range<usize>,
         page_rows: &[usize],
+        reads: &Reads,
     ) -> Result<Option<Column>, ReadError> {
         let (Some(pages), Some(rows)) = (column.pages.get(pages.clone()), page_rows.get(pages.clone()))
         else {
@@ -284,7 +312,7 @@ impl TsmFile {
         }
         let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
         let column_type = ColumnType::Field(field.field_type);
-        let read = self.read_column(column_type, &column.shared, &places, rows)?;
+        let read = self.read_column(column_type, &column.shared, &places, rows, reads)?;
         let expected: usize = pages.iter().map(|p| p.values).sum();
         if read.len() - read.null_count() == expected {
             Ok(Some(read))
@@ -352,12 +380,14 @@ pub(crate) struct ChunkPiece {
     pub(crate) chunk: Arc<ChunkEntry>,
     /// Which pages; not empty.
     pub(crate) pages: Range<usize>,
+    pub(crate) reads: Arc<Reads>,
 }
 
 impl ChunkPiece {
     /// All pages of a chunk.
-    pub(crate) fn whole(file: &Arc<TsmFile>, chunk: &Arc<ChunkEntry>) -> Self {
-        Self { file: Arc::clone(file), chunk: Arc::clone(chunk), pages: 0..chunk.page_rows.len() }
+    pub(crate) fn whole(file: &Arc<TsmFile>, chunk: &Arc<ChunkEntry>, reads: &Arc<Reads>) -> Self {
+        let pages = 0..chunk.page_rows.len();
+        Self { file: Arc::clone(file), chunk: Arc::clone(chunk), pages, reads: Arc::clone(reads) }
     }
 
     /// The same page by page, so that a merge holds less at a time.
@@ -379,7 +409,8 @@ impl ChunkPiece {
         let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
         let mut out = Vec::with_capacity(entries.len());
         let mut page = Column::empty(ColumnType::Time);
-        self.file.each_page(&self.chunk.time.shared, &places, rows, &mut page, |place, page| {
+        let shared = &self.chunk.time.shared;
+        self.file.each_page(shared, &places, rows, &self.reads, &mut page, |place, page| {
             let entry = &entries[place];
             let page = std::mem::replace(page, Column::empty(ColumnType::Time));
             let Values::Time(times) = page.values else { unreachable!("a time column was asked for") };
@@ -406,7 +437,7 @@ impl ChunkPiece {
         let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
         let column_type = ColumnType::Field(field.field_type);
         let mut page = Column::empty(column_type);
-        self.file.each_page(&column.shared, &places, rows, &mut page, |place, page| {
+        self.file.each_page(&column.shared, &places, rows, &self.reads, &mut page, |place, page| {
             let entry = &entries[place];
             let page = std::mem::replace(page, Column::empty(column_type));
             if page.len() - page.null_count() != entry.values {
@@ -419,7 +450,7 @@ impl ChunkPiece {
 
     fn load_field(&self, field: &FieldDef) -> Result<Option<Column>, ReadError> {
         let Some(column) = self.column(field) else { return Ok(None) };
-        self.file.read_field(field, column, &self.pages, &self.chunk.page_rows)
+        self.file.read_field(field, column, &self.pages, &self.chunk.page_rows, &self.reads)
     }
 }
 
@@ -440,7 +471,8 @@ impl Piece for ChunkPiece {
         let pages = self.chunk.time.pages.get(self.pages.clone()).unwrap_or(&[]);
         let rows = self.chunk.page_rows.get(self.pages.clone()).unwrap_or(&[]);
         let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
-        let time = self.file.read_column(ColumnType::Time, &self.chunk.time.shared, &places, rows)?;
+        let shared = &self.chunk.time.shared;
+        let time = self.file.read_column(ColumnType::Time, shared, &places, rows, &self.reads)?;
         let Values::Time(times) = time.values else { unreachable!("a time column was asked for") };
         let ends = times.first().copied().zip(times.last().copied());
         if time.valid.is_some() || ends != Some(self.times()) || !times.is_sorted_by(|a, b| a < b) {

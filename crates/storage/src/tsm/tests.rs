@@ -11,6 +11,7 @@ use super::format::{Density, Footer, MAGIC, Part, TRAILER_BYTES, Trailer, VERSIO
 use super::stats::Stats;
 use super::table::Table;
 use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, check, directory};
+use crate::cache::Reads;
 use crate::codec::Effort;
 use crate::manifest::FileEntry;
 use crate::merge::{Piece as _, Rows};
@@ -71,7 +72,7 @@ fn statistics_are_those_of_each_page() {
         ],
     };
     let file = written(&vfs, Path::new("/d/1.tsm"), &[rows], &fields);
-    let chunks = file.chunks(&file.find(0).unwrap()).unwrap();
+    let chunks = file.chunks(&file.find(0).unwrap(), &Reads::bypass()).unwrap();
     let [chunk] = &chunks[..] else { panic!("one chunk") };
     assert_eq!(chunk.page_rows, [1024, 976]);
     assert_eq!(chunk.time.pages[1].times, (1024, 1999));
@@ -93,9 +94,9 @@ fn pages_of_long_texts_stay_small() {
     let values: StringColumn = (0..10).map(|_| text.as_str()).collect();
     let rows = Rows { times: (0..10).collect(), columns: vec![Some(Column::new(Values::String(values)))] };
     let file = Arc::new(written(&vfs, Path::new("/d/1.tsm"), std::slice::from_ref(&rows), &fields));
-    let chunks = file.chunks(&file.find(0).unwrap()).unwrap();
+    let chunks = file.chunks(&file.find(0).unwrap(), &Reads::bypass()).unwrap();
     assert_eq!(chunks[0].page_rows, [3, 3, 3, 1]);
-    assert_eq!(ChunkPiece::whole(&file, &chunks[0]).load(&fields).unwrap(), rows);
+    assert_eq!(ChunkPiece::whole(&file, &chunks[0], &Reads::bypass()).load(&fields).unwrap(), rows);
 }
 
 /// A file of short series, each with the fields that its number says.
@@ -137,7 +138,7 @@ fn short_series_share_pages_and_read_back_alone() {
     let lengths: Vec<usize> =
         (0..2000).map(|i| if i % 301 == 300 { 257 } else { 1 + i % 6 }).chain([9000, 256, 255, 1]).collect();
     let (file, written) = packed(&SimVfs::new(), &lengths);
-    let mut packs = Packs::default();
+    let mut packs = Packs::new(Reads::bypass());
     let all: Vec<_> = file.series().collect();
     assert_eq!(all.len(), written.len());
     for (series, rows) in all.iter().zip(&written) {

@@ -18,7 +18,7 @@ pub enum OpKind {
     Remove,
     /// `Vfs::create_dir_all`
     CreateDir,
-    /// `Vfs::list`, `Vfs::exists` and `Vfs::free_bytes`
+    /// `Vfs::list`, `Vfs::exists` and `Vfs::space`
     List,
     /// `Vfs::sync_dir`
     SyncDir,

@@ -184,7 +184,7 @@ fn space_runs_out_and_comes_back() {
     vfs.set_free_bytes(10);
     let file = vfs.create(&path("a")).unwrap();
     file.write_all_at(&[1; 8], 0).unwrap();
-    assert_eq!(vfs.free_bytes(Path::new("/data")).unwrap(), 2);
+    assert_eq!(vfs.space(Path::new("/data")).unwrap().free_bytes, 2);
     assert_eq!(file.write_all_at(&[2; 8], 4).unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert_eq!(content(&vfs, "a"), [1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
     assert_eq!(file.allocate(11).unwrap_err().kind(), io::ErrorKind::StorageFull);
@@ -192,7 +192,7 @@ fn space_runs_out_and_comes_back() {
     file.allocate(3).unwrap();
     assert_eq!(file.len().unwrap(), 4);
     vfs.remove_file(&path("a")).unwrap();
-    assert_eq!(vfs.free_bytes(Path::new("/data")).unwrap(), 10);
+    assert_eq!(vfs.space(Path::new("/data")).unwrap().free_bytes, 10);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Every limit stops a query with an error that names it; cancellation and a gone receiver stop it too.
 
+use std::sync::Arc;
+
+use memory::{Account, Reservation};
+
 use super::{Fixture, InfluxqlContext, LIMITS, run_influxql};
 use crate::error::{Error, Stopped};
 use crate::limits::Limits;
-use crate::testing::org;
+use crate::testing::{MEMORY, org};
 
 fn fixture() -> Fixture {
     let lines: String = (0..200)
@@ -57,6 +61,19 @@ fn windows_are_counted_before_points_are_read() {
 }
 
 #[test]
+fn all_queries_together_have_a_limit_and_those_that_hold_something_live() {
+    let memory = Account::new("queries", 300_000, 0);
+    let fixture = Fixture { memory: Arc::clone(&memory), ..fixture() };
+    let other = Reservation::of(&memory, 299_000).unwrap();
+    let body = fixture.body("SELECT * FROM m");
+    assert!(body.contains("the memory of queries is used up"), "{body}");
+    assert_eq!(memory.used(), 299_000, "what failed holds nothing");
+    drop(other);
+    assert!(!fixture.body("SELECT * FROM m").contains("error"));
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
 fn limit_lets_memory_go() {
     let fixture = Fixture { limits: Limits { rows_max: 3, ..LIMITS }, ..fixture() };
     assert!(!fixture.body("SELECT f FROM m LIMIT 3").contains("error"));
@@ -95,6 +112,7 @@ fn cancelled_and_stopped_queries_end() {
         writable: None,
         read_only: false,
         limits: LIMITS,
+        memory: &MEMORY,
         cancelled: &|| true,
         effects: &super::Changes::default(),
     };

@@ -1,7 +1,7 @@
 //! Databases and policies as mappings of buckets, rights, and statements that change things.
 
 use super::{Fixture, Item, body};
-use crate::testing::{Points, bucket_id, org};
+use crate::testing::{MEMORY, Points, bucket_id, org};
 
 #[test]
 fn databases_are_mappings_and_names_of_buckets_without_system_ones() {
@@ -47,6 +47,7 @@ fn names_that_are_missing_have_influxdbs_errors() {
         writable: None,
         read_only: true,
         limits: super::LIMITS,
+        memory: &MEMORY,
         cancelled: &|| false,
         effects: &super::Changes::default(),
     };

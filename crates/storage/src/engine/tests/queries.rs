@@ -211,6 +211,7 @@ fn threads_apply_flush_merge_and_scan_at_once() {
         World::dir(),
         std::sync::Arc::clone(&world.clock) as _,
         std::sync::Arc::clone(&jobs) as _,
+        crate::Commons::unlimited(),
         world.options.clone(),
         std::sync::Arc::new(|_| {}),
     )

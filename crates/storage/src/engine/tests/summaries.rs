@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use disk::Vfs as _;
+use memory::{Memory, Shares};
 use model::summary::{Point, Sums, Windows};
 use model::{
     Cells, Column, Ends, FieldSelection, FieldValue, GroupSummary, Grouping, Predicate, ScanRequest,
@@ -13,7 +14,7 @@ use model::{
 
 use super::oracle::Exact;
 use super::support::{Chance, World, bucket, integers, key, position, scan_all, write};
-use crate::{Engine, ReadError};
+use crate::{Commons, Engine, ReadError};
 
 /// The values of a field of a series, by time.
 type Values = BTreeMap<(SeriesKey, Arc<str>), Vec<(i64, FieldValue)>>;
@@ -318,6 +319,8 @@ fn request(start: i64, end: i64, windows: Windows, wanted: Wanted) -> SummaryReq
 fn ten_pages() -> (World, Engine) {
     let mut world = World::new();
     world.options.memtable_bytes_max = usize::MAX;
+    // Without a cache, so that what is read is read from the file.
+    world.commons = Commons::new(Memory::new(0, Shares::STANDARD, 0), usize::MAX);
     let engine = world.open();
     let points = integers(0..10_240, |t| (t * 7) % 1000 - 300);
     engine.apply(position(0), &write(1, 1_000_000, &[(key("m", &[]), points)])).unwrap();

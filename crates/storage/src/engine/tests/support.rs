@@ -11,7 +11,7 @@ use model::{
 };
 use parking_lot::Mutex;
 
-use crate::{Engine, Options, StepJobs};
+use crate::{Commons, Engine, Options, StepJobs};
 
 /// splitmix64.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub(super) struct World {
     pub(super) vfs: SimVfs,
     pub(super) jobs: Arc<StepJobs>,
     pub(super) clock: Arc<TestClock>,
+    pub(super) commons: Arc<Commons>,
     pub(super) options: Options,
     pub(super) notified: Arc<Mutex<Vec<LogPosition>>>,
 }
@@ -89,6 +90,7 @@ impl World {
             vfs,
             jobs: Arc::new(StepJobs::new()),
             clock: Arc::new(TestClock::default()),
+            commons: Commons::unlimited(),
             options: OPTIONS,
             notified: Arc::default(),
         }
@@ -105,6 +107,7 @@ impl World {
             Self::dir(),
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             Arc::clone(&self.jobs) as Arc<dyn crate::Jobs>,
+            Arc::clone(&self.commons),
             self.options.clone(),
             Arc::new(move |position| notified.lock().push(position)),
         )

@@ -1,0 +1,151 @@
+//! Limits of memory and of series, and that a full disk stops its writes and nothing else.
+
+use std::path::Path;
+use std::process::Command;
+
+use testkit::{Node, NodeOptions};
+
+const START_NS: u64 = 1_700_000_000_000_000_000;
+
+fn node(memory: &str, more: &[&str]) -> Node {
+    let first = ["--partitions", "4", "--memory-bytes", memory];
+    let args = first.iter().chain(more);
+    let mut node =
+        Node::start(NodeOptions { args: args.map(ToString::to_string).collect(), ..NodeOptions::default() });
+    node.set_up();
+    node
+}
+
+/// About four kilobytes of a writer's point, hardly compressible within a page.
+fn line(writer: u64, n: u64) -> String {
+    let mut text = String::with_capacity(4096);
+    let mut random = (writer << 32 | n) + 1;
+    while text.len() < 4000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(&format!("{random:016x}"));
+    }
+    format!("m,writer={writer} n={n}i,text=\"{text}\" {}\n", START_NS + n * 1_000_000)
+}
+
+/// The value of a metric, summed over its labels.
+fn metric(node: &Node, name: &str) -> f64 {
+    let text = node.get("/metrics").send().expect_status(200).text();
+    let samples = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    let values: Vec<f64> = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
+    assert!(!values.is_empty(), "{name}: {text}");
+    values.iter().sum()
+}
+
+#[test]
+fn new_series_beyond_the_limit_are_refused_and_known_ones_written() {
+    let node = node("512MiB", &["--max-series-per-bucket", "10"]);
+    let points = |hosts: std::ops::Range<u32>, time: u32| -> String {
+        hosts.map(|host| format!("m,host=h{host} v=1 {time}\n")).collect()
+    };
+    node.write("metrics", points(0..8, 1)).expect_status(204);
+    // Two of four new ones have room.
+    let reply = node.write("metrics", points(6..12, 2)).expect_status(422);
+    let message = reply.json()["message"].as_str().expect("a message").to_owned();
+    assert!(
+        message.contains("partial write: max-series-per-bucket limit exceeded: (10) dropped=2"),
+        "{message}"
+    );
+    node.write("metrics", points(0..10, 3)).expect_status(204);
+    let count = node.influxql("metrics", "SELECT count(v) FROM m").expect_status(200).json();
+    assert_eq!(count["results"][0]["series"][0]["values"][0][1].as_u64(), Some(8 + 4 + 10));
+    assert!(metric(&node, "tidemark_write_refused_points_total{reason=\"series\"}") >= 2.0);
+}
+
+#[test]
+fn too_little_memory_is_refused_at_the_start() {
+    let output = Command::new(testkit::binary::tidemark_binary())
+        .args(["serve", "--memory-bytes", "100MiB", "--http-bind-address", "127.0.0.1:0"])
+        .output()
+        .expect("the binary starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("memory-bytes") && text.contains("at least 512MiB"), "{text}");
+}
+
+/// A file system of its own, if the machine lets us have one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = format!("size={size}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir.path()).output();
+        mounted.is_ok_and(|done| done.status.success()).then(|| Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "umount {}", self.path().display());
+    }
+}
+
+#[test]
+fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
+    let Some(disk) = SmallDisk::new("384m") else {
+        // Whoever may not mount still has the engine's own tests on a simulated disk.
+        println!("no file system can be mounted here");
+        return;
+    };
+    let mut node = Node::start(NodeOptions {
+        data_dir: Some(disk.path().join("data")),
+        args: ["--partitions", "2", "--memory-bytes", "512MiB"].map(String::from).to_vec(),
+        ..NodeOptions::default()
+    });
+    node.set_up();
+    node.write("metrics", line(0, 0)).expect_status(204);
+    let ballast = disk.path().join("ballast");
+    let filled = Command::new("sh")
+        .args(["-c", "head -c 1G /dev/zero > \"$0\" 2>/dev/null; true"])
+        .arg(&ballast)
+        .status();
+    assert!(filled.is_ok_and(|status| status.success()));
+    let refusal = testkit::wait_for("writes to be refused", || {
+        let reply = node.write("metrics", line(0, 1));
+        if reply.status == 503 { Ok(reply) } else { Err(reply.status) }
+    });
+    assert!(refusal.text().contains("the disk is full"), "{}", refusal.text());
+    assert!(refusal.header("retry-after").is_some());
+    assert_eq!(refusal.json()["code"], "unavailable");
+    let v1 = node.post("/write?db=metrics").token(node.token()).body(line(0, 2)).send().expect_status(503);
+    assert!(
+        v1.json()["error"].as_str().is_some_and(|text| text.contains("the disk is full")),
+        "{}",
+        v1.text()
+    );
+
+    // Reads go on, and everyone who looks can see it.
+    let read = node.influxql("metrics", "SELECT count(n) FROM m").expect_status(200).json();
+    assert!(read["results"][0]["series"][0]["values"][0][1].as_u64().is_some_and(|count| count > 0));
+    let health = node.get("/health").send().expect_status(503);
+    assert_eq!(health.json()["status"], "fail");
+    assert!(health.text().contains("the disk is full"), "{}", health.text());
+    node.get("/ready").send().expect_status(200);
+    assert!(metric(&node, "tidemark_storage_read_only") > 0.0);
+
+    // It recovers by itself.
+    std::fs::remove_file(&ballast).expect("the ballast");
+    testkit::wait_for("writes to be taken again", || {
+        let reply = node.write("metrics", line(0, 3));
+        if reply.status == 204 { Ok(()) } else { Err(reply.text()) }
+    });
+    node.get("/health").send().expect_status(200);
+    assert!(metric(&node, "tidemark_storage_read_only") < 1.0);
+    let node = node.kill_and_restart();
+    let read = node.influxql("metrics", "SELECT n FROM m").expect_status(200).json();
+    let values = read["results"][0]["series"][0]["values"].as_array().expect("rows").clone();
+    let held: Vec<u64> = values.iter().filter_map(|row| row[1].as_u64()).collect();
+    assert!(held.contains(&0) && held.contains(&3), "{held:?}");
+    drop(node);
+}
