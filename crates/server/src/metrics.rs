@@ -104,6 +104,15 @@ pub(crate) fn write(
     one(out, "tidemark_storage_compactions_total", "counter", "Compactions.", "", sum(|s| s.compactions));
     let name = "tidemark_storage_compactions_failed_total";
     one(out, name, "counter", "Compactions that failed.", "", sum(|s| s.compactions_failed));
+    let name = "tidemark_storage_compaction_rests_total";
+    one(
+        out,
+        name,
+        "counter",
+        "Rests of compactions for the sake of queries.",
+        "",
+        sum(|s| s.compaction_rests),
+    );
     let name = "tidemark_storage_compactions_put_off_total";
     one(
         out,

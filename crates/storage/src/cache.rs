@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memory::{Memory, Reservation};
-use model::Column;
+use model::{Clock, Column};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
+use crate::pace::Pace;
 use crate::tsm::ChunkEntry;
 
 #[cfg(test)]
@@ -181,10 +182,14 @@ impl BlockCache {
     }
 }
 
-/// How one reader uses the cache.
+/// Where and by which clock the time of reads goes.
+pub(crate) type Timing = (Arc<Pace>, Arc<dyn Clock>);
+
+/// How one reader uses the cache, and the clock by which its reads from the disk are timed.
 #[derive(Debug)]
 pub(crate) struct Reads {
     cache: Option<Arc<BlockCache>>,
+    timing: Option<Timing>,
     /// Bytes that the reader may still bring in.
     left: AtomicUsize,
 }
@@ -192,13 +197,23 @@ pub(crate) struct Reads {
 impl Reads {
     /// Of a reader that does not use the cache, and leaves it to those who read the same again.
     pub(crate) fn bypass() -> Arc<Self> {
-        Arc::new(Self { cache: None, left: AtomicUsize::new(0) })
+        Arc::new(Self { cache: None, timing: None, left: AtomicUsize::new(0) })
     }
 
-    /// Of a scan.
-    pub(crate) fn of_scan(cache: &Arc<BlockCache>) -> Arc<Self> {
+    /// Of a query, for which merges make way.
+    pub(crate) fn of_query(cache: &Arc<BlockCache>, timing: Option<Timing>) -> Arc<Self> {
         let left = cache.capacity.load(Ordering::Relaxed) / SCAN_PARTS;
-        Arc::new(Self { cache: Some(Arc::clone(cache)), left: AtomicUsize::new(left) })
+        Arc::new(Self { cache: Some(Arc::clone(cache)), timing, left: AtomicUsize::new(left) })
+    }
+
+    /// Does a read from the disk.
+    pub(crate) fn timed<T>(&self, read: impl FnOnce() -> T) -> T {
+        let Some((pace, clock)) = &self.timing else { return read() };
+        let begun = clock.monotonic();
+        let done = read();
+        let now = clock.monotonic();
+        pace.read_took(now.saturating_sub(begun), now);
+        done
     }
 
     fn get(&self, place: Place) -> Option<Block> {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{BlockCache, CacheStats};
 use crate::engine::Inner;
+use crate::pace::Pace;
 
 /// An engine holds little when it has less than one part in so many of what each would have if all had the same.
 const SMALL_PARTS: usize = 4;
@@ -23,6 +24,7 @@ pub struct Commons {
     cache: Arc<BlockCache>,
     /// Bytes of the disk that are promised to merges.
     disk: Arc<Account>,
+    pace: Arc<Pace>,
     memtable_bytes_soft: usize,
     engines: Mutex<Vec<Weak<Inner>>>,
 }
@@ -33,7 +35,14 @@ impl Commons {
     pub fn new(memory: Arc<Memory>, memtable_bytes_soft: usize) -> Arc<Self> {
         let cache = BlockCache::new(&memory);
         let disk = Account::new("disk", usize::MAX, 0);
-        Arc::new(Self { memory, cache, disk, memtable_bytes_soft, engines: Mutex::default() })
+        Arc::new(Self {
+            memory,
+            cache,
+            disk,
+            pace: Arc::default(),
+            memtable_bytes_soft,
+            engines: Mutex::default(),
+        })
     }
 
     /// For tools and tests: no limit on anything.
@@ -70,6 +79,11 @@ impl Commons {
 
     pub(crate) fn cache(&self) -> &Arc<BlockCache> {
         &self.cache
+    }
+
+    /// How long the reads of queries take.
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
     }
 
     pub(crate) fn disk(&self) -> &Arc<Account> {

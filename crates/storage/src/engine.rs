@@ -78,6 +78,8 @@ pub struct Stats {
     pub compactions: u64,
     /// Merges that failed.
     pub compactions_failed: u64,
+    /// How often a merge rested for the sake of queries.
+    pub compaction_rests: u64,
     /// Merges that were put off for want of space or memory.
     pub compactions_put_off: u64,
     /// Bytes written by merges.
@@ -116,6 +118,7 @@ pub(crate) struct Counters {
     flush_bytes: AtomicU64,
     compactions: AtomicU64,
     compactions_failed: AtomicU64,
+    compaction_rests: AtomicU64,
     compactions_put_off: AtomicU64,
     compaction_bytes: AtomicU64,
     scrubs: AtomicU64,
@@ -310,6 +313,7 @@ impl Engine {
             flush_bytes: get(&counters.flush_bytes),
             compactions: get(&counters.compactions),
             compactions_failed: get(&counters.compactions_failed),
+            compaction_rests: get(&counters.compaction_rests),
             compactions_put_off: get(&counters.compactions_put_off),
             compaction_bytes: get(&counters.compaction_bytes),
             scrubs: get(&counters.scrubs),

@@ -31,6 +31,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod options;
+mod pace;
 mod tombstone;
 mod tsm;
 mod verify;

@@ -18,12 +18,12 @@ fn page(values: i64) -> Column {
 
 fn keep(cache: &Arc<BlockCache>, file: FileId, offsets: std::ops::Range<u64>) {
     for offset in offsets {
-        Reads::of_scan(cache).keep_page(Place { file, offset }, &page(1000), 0);
+        Reads::of_query(cache, None).keep_page(Place { file, offset }, &page(1000), 0);
     }
 }
 
 fn held(cache: &Arc<BlockCache>, file: FileId, offsets: std::ops::Range<u64>) -> usize {
-    let reads = Reads::of_scan(cache);
+    let reads = Reads::of_query(cache, None);
     offsets.filter(|&offset| reads.page(Place { file, offset }).is_some()).count()
 }
 
@@ -32,7 +32,7 @@ fn a_block_is_found_where_it_was_put_and_nowhere_else() {
     let cache = BlockCache::new(&memory(1 << 20));
     let (one, other) = (FileId::next(), FileId::next());
     keep(&cache, one, 5..6);
-    let reads = Reads::of_scan(&cache);
+    let reads = Reads::of_query(&cache, None);
     assert_eq!(reads.page(Place { file: one, offset: 5 }).as_deref(), Some(&page(1000)));
     assert!(reads.page(Place { file: one, offset: 6 }).is_none());
     assert!(reads.page(Place { file: other, offset: 5 }).is_none());
@@ -65,7 +65,7 @@ fn what_is_read_again_outlives_what_is_read_once() {
 #[test]
 fn one_scan_brings_in_no_more_than_its_part() {
     let cache = BlockCache::new(&memory(4 << 20));
-    let (file, reads) = (FileId::next(), Reads::of_scan(&cache));
+    let (file, reads) = (FileId::next(), Reads::of_query(&cache, None));
     for offset in 0..1000 {
         reads.keep_page(Place { file, offset }, &page(1000), 0);
     }

@@ -50,21 +50,22 @@ pub(crate) struct Inputs<'a> {
 }
 
 /// Merges files (oldest first) of one shard into a new one, without what `masks` hide. `None` when nothing is left;
-/// the output is to be discarded. `is_closing` is asked between series.
+/// the output is to be discarded. `should_stop` is asked between series, and
+/// may take its time.
 pub(crate) fn run(
     vfs: &dyn Vfs,
     inputs: &Inputs<'_>,
     output: &Path,
     density: Density,
     effort: Effort,
-    is_closing: impl Fn() -> bool,
+    mut should_stop: impl FnMut() -> bool,
 ) -> Result<Option<Finished>, MergeError> {
     let first = inputs.files.first().expect("a plan has inputs");
     let mut writer = Writer::create(vfs, output, first.entry.bucket, first.entry.shard, density, effort)?;
     let mut heads: Vec<_> = inputs.files.iter().map(|file| (file, file.series().peekable())).collect();
     let mut packs = Packs::new(Reads::bypass());
     loop {
-        if is_closing() {
+        if should_stop() {
             return Err(MergeError::Closing);
         }
         let Some(id) = heads.iter_mut().filter_map(|(_, head)| head.peek().map(|s| s.id)).min() else {

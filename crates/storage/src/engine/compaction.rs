@@ -25,6 +25,7 @@ use crate::index::Keys;
 use crate::jobs::JobClass;
 use crate::manifest::{AppendError, Edit, FileEntry};
 use crate::options::Options;
+use crate::pace::ASK_AFTER;
 use crate::tombstone::Masks;
 use crate::tsm::TsmFile;
 use crate::tsm::format::Density;
@@ -219,7 +220,9 @@ impl Inner {
             Density::Dense => Effort::Dense(self.options.dense_compression_level),
         };
         let sources = Inputs { files: &inputs, keys: &keys, masks: &masks };
+        let mut awake = self.clock.monotonic();
         let written = run(&*self.vfs, &sources, &path, plan.density, effort, || {
+            self.make_way(&mut awake);
             self.is_closing() || self.fatal.get().is_some()
         })
         .and_then(|finished| {
@@ -306,6 +309,22 @@ impl Inner {
         self.counters.compactions.fetch_add(1, Ordering::Relaxed);
         self.counters.compaction_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Rests, if queries need it, after some work since the moment `awake`, which is set anew.
+    fn make_way(&self, awake: &mut Duration) {
+        let now = self.clock.monotonic();
+        let work = now.saturating_sub(*awake);
+        if work < ASK_AFTER {
+            return;
+        }
+        let rest = self.commons.pace().rest_after(work, now);
+        *awake = now;
+        if !rest.is_zero() {
+            self.counters.compaction_rests.fetch_add(1, Ordering::Relaxed);
+            self.jobs.rest(rest);
+            *awake = self.clock.monotonic();
+        }
     }
 
     /// The durable tombstones of a bucket that hide no row of any file once `output` has replaced `inputs`.

@@ -223,7 +223,9 @@ impl Engine {
             }
         };
         let (predicate, fields) = (request.predicate.clone(), request.fields.clone());
-        let reads = Reads::of_scan(self.inner.commons.cache());
+        let commons = &self.inner.commons;
+        let timing = (Arc::clone(commons.pace()), Arc::clone(&self.inner.clock));
+        let reads = Reads::of_query(commons.cache(), Some(timing));
         Reading { range: request.range, predicate, fields, snapshot, reads }
     }
 }

@@ -273,7 +273,7 @@ impl TsmFile {
             Some(_) => {
                 let decoder =
                     Decoder::new(column_type, shared).map_err(|damage| self.damaged(start, damage))?;
-                (self.read(start, end - start)?, Some(decoder))
+                (reads.timed(|| self.read(start, end - start))?, Some(decoder))
             }
         };
         for (at, ((&(offset, len), &rows), held)) in pages.iter().zip(rows).zip(&held).enumerate() {

@@ -67,3 +67,25 @@ fn blocks_of_long_texts_stay_small() {
     assert_eq!(rows.clone().sum::<usize>(), 2000);
     assert!(rows.max().unwrap() * text.len() < 6 << 20, "a block is not a whole chunk of 16 MB");
 }
+
+#[test]
+fn merges_rest_while_reads_of_queries_are_slow() {
+    for (step_ms, is_slow) in [(1, false), (20, true)] {
+        let world = World::new();
+        let engine = world.open();
+        for index in 0..3 {
+            let series: Vec<_> = (0..200)
+                .map(|host| (key("m", &[("host", &format!("{host}"))]), integers(0..300, |t| t + host)))
+                .collect();
+            engine.apply(position(index), &write(1, 1000, &series)).unwrap();
+            engine.flush_now().unwrap();
+        }
+        // Each read takes one look at the clock, and so much time.
+        *world.clock.step_ms.lock() = step_ms;
+        assert_eq!(scanned(&engine, &scan_all(1)).len(), 200 * 300);
+        assert_eq!(engine.stats().compaction_rests, 0);
+        engine.compact_now().unwrap();
+        assert_eq!(engine.stats().compaction_rests > 0, is_slow);
+        assert_eq!(scanned(&engine, &scan_all(1)).len(), 200 * 300);
+    }
+}

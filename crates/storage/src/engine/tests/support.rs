@@ -42,6 +42,8 @@ impl Chance {
 #[derive(Debug, Default)]
 pub(super) struct TestClock {
     pub(super) monotonic_ms: Mutex<u64>,
+    /// How far it goes on with each look.
+    pub(super) step_ms: Mutex<u64>,
 }
 
 impl TestClock {
@@ -56,7 +58,9 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(*self.monotonic_ms.lock())
+        let mut now = self.monotonic_ms.lock();
+        *now += *self.step_ms.lock();
+        Duration::from_millis(*now)
     }
 }
 
