@@ -461,23 +461,29 @@ impl SegmentedLog {
         self.sync()?;
         let needed = SEGMENT_HEADER_BYTES + total + RESERVE_BYTES;
         assert!(needed <= self.capacity_max, "a batch within batch_bytes_max fits in an empty segment");
-        let capacity = capacity.max(needed).min(self.capacity_max);
-        let next =
-            SegmentHeader { segment: self.active.segment + 1, previous_end: self.active.end, capacity };
-        let active = match create_segment(self.vfs.as_ref(), &self.dir, next) {
-            Ok(active) => active,
-            Err(CreateError::Full(source)) => {
-                return Err(LogError::Full { path: segment_path(&self.dir, next.segment), source });
+        let mut capacity = capacity.max(needed).min(self.capacity_max);
+        let least = needed.max(SMALL_BYTES);
+        let active = loop {
+            let next =
+                SegmentHeader { segment: self.active.segment + 1, previous_end: self.active.end, capacity };
+            match create_segment(self.vfs.as_ref(), &self.dir, next) {
+                Ok(active) => break active,
+                // Where there is no room for a large one there may be for a small one.
+                Err(CreateError::Full(_)) if capacity > least => capacity = least.max(capacity / GROWTH),
+                Err(CreateError::Full(source)) => {
+                    return Err(LogError::Full { path: segment_path(&self.dir, next.segment), source });
+                }
+                Err(CreateError::Io(source)) => return Err(self.poison("create", next.segment, source)),
             }
-            Err(CreateError::Io(source)) => return Err(self.poison("create", next.segment, source)),
         };
+        let segment = active.segment;
         let sealed = std::mem::replace(&mut self.active, active);
         {
             let mut files = self.segments.files.write();
             let bytes = u64::from(sealed.end + BATCH_HEADER_BYTES);
             files.insert(sealed.segment, Segment { file: Arc::clone(&sealed.file), bytes });
             let file = Arc::clone(&self.active.file);
-            files.insert(next.segment, Segment { file, bytes: u64::from(capacity) });
+            files.insert(segment, Segment { file, bytes: u64::from(capacity) });
         }
         self.declared = self.synced;
         self.synced = self.active.end();

@@ -13,9 +13,11 @@ use model::{BucketId, Clock, LogPosition, PartitionId, PartitionOp, ReplicaId, S
 use parking_lot::RwLock;
 use storage::{Commons, Engine, Jobs};
 
-/// Free bytes below which no points are taken: room for a segment of the log and for the flushes, merges and drops
-/// that make room.
-const RESERVE_BYTES: u64 = 96 << 20;
+/// Free bytes below which no points are taken, at most: room for a segment of the log and for the flushes, merges and
+/// drops that make room.
+const RESERVE_BYTES_MAX: u64 = 96 << 20;
+/// On a small file system one part in so many of it.
+const RESERVE_PARTS: u64 = 8;
 
 /// What every engine of the node is opened with.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(crate) struct Partitions {
     engines: RwLock<BTreeMap<PartitionId, Arc<Engine>>>,
     /// Bytes free in the file system when it was last asked.
     free_bytes: AtomicU64,
+    /// Of them, those below which no points are taken.
+    reserve_bytes: AtomicU64,
     /// Who is told of flushes; set when all engines are open.
     cluster: OnceLock<Weak<Cluster>>,
 }
@@ -43,7 +47,14 @@ pub(crate) struct Partitions {
 impl Partitions {
     pub(crate) fn new(ground: Ground) -> Arc<Self> {
         let free_bytes = AtomicU64::new(u64::MAX);
-        Arc::new(Self { ground, engines: RwLock::default(), free_bytes, cluster: OnceLock::new() })
+        let reserve_bytes = AtomicU64::new(RESERVE_BYTES_MAX);
+        Arc::new(Self {
+            ground,
+            engines: RwLock::default(),
+            free_bytes,
+            reserve_bytes,
+            cluster: OnceLock::new(),
+        })
     }
 
     /// Opens an engine whenever the cluster opens a partition's replica.
@@ -117,15 +128,13 @@ impl Partitions {
     pub(crate) fn measure_space(&self) {
         match self.ground.vfs.space(&self.ground.dir) {
             Ok(space) => {
-                let bytes = space.free_bytes;
-                let before = self.free_bytes.swap(bytes, Ordering::Relaxed);
-                match (before < RESERVE_BYTES, bytes < RESERVE_BYTES) {
+                let (bytes, reserve) = (space.free_bytes, reserve(space.total_bytes));
+                let was_short = self.is_space_short();
+                self.reserve_bytes.store(reserve, Ordering::Relaxed);
+                self.free_bytes.store(bytes, Ordering::Relaxed);
+                match (was_short, bytes < reserve) {
                     (false, true) => {
-                        tracing::error!(
-                            free = bytes,
-                            reserve = RESERVE_BYTES,
-                            "the disk is full: writes are refused"
-                        );
+                        tracing::error!(free = bytes, reserve, "the disk is full: writes are refused");
                     }
                     (true, false) => tracing::info!(free = bytes, "there is space again: writes are taken"),
                     _ => {}
@@ -142,16 +151,17 @@ impl Partitions {
 
     /// Whether what is free is needed to make more free.
     pub(crate) fn is_space_short(&self) -> bool {
-        self.free_bytes() < RESERVE_BYTES
+        self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed)
     }
 
     /// Why points cannot be taken or cannot be written to files, when so.
     pub(crate) fn no_room(&self) -> Option<String> {
         if self.is_space_short() {
             return Some(format!(
-                "the disk is full: {} bytes are free and {RESERVE_BYTES} are kept in reserve; writes are refused, queries \
-                 and deletes go on",
-                self.free_bytes()
+                "the disk is full: {} bytes are free and {} are kept in reserve; writes are refused, queries and deletes \
+                 go on",
+                self.free_bytes(),
+                self.reserve_bytes.load(Ordering::Relaxed)
             ));
         }
         let stalled =
@@ -163,6 +173,11 @@ impl Partitions {
     pub(crate) fn close(&self) {
         self.engines.write().clear();
     }
+}
+
+/// Free bytes of a file system of so many below which no points are taken.
+fn reserve(total: u64) -> u64 {
+    RESERVE_BYTES_MAX.min(total / RESERVE_PARTS)
 }
 
 /// An engine as the state machine of its group.

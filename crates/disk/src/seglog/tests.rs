@@ -448,3 +448,20 @@ fn a_refused_record_stops_the_opening() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_small_disk_gets_small_segments() {
+    let vfs = SimVfs::new();
+    let (mut log, _) = open_long(&vfs).unwrap();
+    // Segments of their usual size would take more than there is before half of it is written.
+    let space = 3 << 20;
+    vfs.set_free_bytes(space);
+    let payload = record(1, 50 << 10);
+    let written = (0..1000).take_while(|_| log.append(&[&payload]).is_ok()).count();
+    assert!(written * payload.len() > 2 << 20, "{written}");
+    assert!(matches!(log.append(&[&payload]), Err(LogError::Full { .. })));
+    vfs.set_free_bytes(100 << 20);
+    log.append(&[&payload]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(open_long(&vfs.crash(PowerCut::Lost)).unwrap().1.records, written as u64 + 1);
+}
