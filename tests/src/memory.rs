@@ -1,10 +1,22 @@
-//! Limits of memory and of series, and that a full disk stops its writes and nothing else.
+//! A node lives within the memory that it was given, and a full disk stops its writes and nothing else.
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use testkit::{Node, NodeOptions};
+use testkit::{Node, NodeOptions, Reply};
 
+const MIB: u64 = 1 << 20;
+/// The least that a node takes.
+const BUDGET: u64 = 512 * MIB;
+/// What the process needs beside the memory that it divides: code, stacks, log, catalog, connections, and what the
+/// allocator has not given back yet.
+const BESIDE: u64 = 256 * MIB;
+/// Writers at once; together they send more than writes on their way may hold.
+const WRITERS: u64 = 24;
+/// Bytes of points that are sent, a multiple of the memory.
+const SENT: u64 = 3 * BUDGET;
+const POINTS_PER_REQUEST: u64 = 256;
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
 fn node(memory: &str, more: &[&str]) -> Node {
@@ -27,6 +39,14 @@ fn line(writer: u64, n: u64) -> String {
     format!("m,writer={writer} n={n}i,text=\"{text}\" {}\n", START_NS + n * 1_000_000)
 }
 
+/// Most memory that a process ever held.
+fn peak_rss(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a figure");
+    let kib = line.trim_start_matches("VmHWM:").trim_end_matches("kB").trim();
+    kib.parse::<u64>().expect("a number") * 1024
+}
+
 /// The value of a metric, summed over its labels.
 fn metric(node: &Node, name: &str) -> f64 {
     let text = node.get("/metrics").send().expect_status(200).text();
@@ -34,6 +54,87 @@ fn metric(node: &Node, name: &str) -> f64 {
     let values: Vec<f64> = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
     assert!(!values.is_empty(), "{name}: {text}");
     values.iter().sum()
+}
+
+/// A refusal that tells the client to come again.
+fn is_put_off(reply: &Reply) -> bool {
+    let may_come_again = matches!(reply.status, 429 | 503);
+    assert!(!may_come_again || reply.header("retry-after").is_some(), "{} {}", reply.status, reply.text());
+    may_come_again
+}
+
+#[test]
+fn a_node_under_more_load_than_its_memory_stays_within_it_and_loses_nothing() {
+    let node = node("512MiB", &[]);
+    let (stop, refused, answered) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let body_bytes = POINTS_PER_REQUEST * 4096;
+    let requests = SENT / body_bytes / WRITERS;
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (node, refused) = (&node, &refused);
+                scope.spawn(move || {
+                    for request in 0..requests {
+                        let points = request * POINTS_PER_REQUEST..(request + 1) * POINTS_PER_REQUEST;
+                        let body: String = points.map(|n| line(writer, n)).collect();
+                        loop {
+                            let reply = node.write("metrics", body.clone());
+                            if reply.status == 204 {
+                                break;
+                            }
+                            assert!(is_put_off(&reply), "{} {}", reply.status, reply.text());
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for query in ["SELECT text FROM m", "SELECT * FROM m ORDER BY time DESC", "SELECT mode(text) FROM m"]
+        {
+            let (node, stop, answered) = (&node, &stop, &answered);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // An answer, or an error that says what is short; never silence.
+                    let reply = node.influxql("metrics", query);
+                    assert!(reply.status == 200 || is_put_off(&reply), "{} {}", reply.status, reply.text());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let outcomes: Vec<_> = writers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        stop.store(true, Ordering::Relaxed);
+        outcomes.into_iter().for_each(|outcome| outcome.expect("no writer fails"));
+    });
+    let peak = peak_rss(node.pid());
+    let limits = metric(&node, "tidemark_memory_limit_bytes");
+    println!(
+        "peak {} MiB of {} MiB, {} writes put off, {} queries answered, stalls {}",
+        peak / MIB,
+        BUDGET / MIB,
+        refused.load(Ordering::Relaxed),
+        answered.load(Ordering::Relaxed),
+        metric(&node, "tidemark_write_stalls_total"),
+    );
+    assert!(limits <= BUDGET as f64, "{limits}");
+    assert!(peak <= BUDGET + BESIDE, "the node held {} MiB", peak / MIB);
+    assert!(refused.load(Ordering::Relaxed) > 0, "the load was no load");
+    assert!(answered.load(Ordering::Relaxed) > 0);
+
+    // What was acknowledged is there, also after the memory is gone.
+    let node = node.kill_and_restart();
+    let expected = requests * POINTS_PER_REQUEST;
+    for writer in 0..WRITERS {
+        let reply =
+            node.influxql("metrics", &format!("SELECT count(n), max(n) FROM m WHERE writer = '{writer}'"));
+        let row = &reply.expect_status(200).json()["results"][0]["series"][0]["values"][0];
+        assert_eq!(
+            (row[1].as_u64(), row[2].as_u64()),
+            (Some(expected), Some(expected - 1)),
+            "writer {writer}"
+        );
+    }
+    let peak = peak_rss(node.pid());
+    assert!(peak <= BUDGET + BESIDE, "after the restart the node held {} MiB", peak / MIB);
 }
 
 #[test]
@@ -93,7 +194,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
-    let Some(disk) = SmallDisk::new("384m") else {
+    let Some(disk) = SmallDisk::new("64m") else {
         // Whoever may not mount still has the engine's own tests on a simulated disk.
         println!("no file system can be mounted here");
         return;

@@ -3,6 +3,7 @@
 //! Data goes to standard output and talk to standard error. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not
 //! found, 4 refused in part, 5 unavailable or out of time, 130 interrupted.
 
+mod allocator;
 mod api;
 mod config;
 mod error;
@@ -20,9 +21,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::CliError;
-
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A clustered time-series database that speaks InfluxDB.
 #[derive(Debug, Parser)]

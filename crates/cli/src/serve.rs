@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::error::CliError;
-use crate::output;
+use crate::{allocator, output};
 
 /// Arguments of `tidemark serve`.
 #[derive(Debug, clap::Args)]
@@ -69,5 +69,6 @@ impl Settings {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
     let resolved = arguments.settings.resolve()?;
-    Ok(server::serve(resolved, &mut |line| output::print_line(line).map_err(|e| e.to_string()))?)
+    let print = &mut |line: &str| output::print_line(line).map_err(|e| e.to_string());
+    Ok(server::serve(resolved, allocator::be_frugal, print)?)
 }

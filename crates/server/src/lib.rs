@@ -7,6 +7,7 @@ mod admission;
 pub mod config;
 mod deletes;
 mod error;
+mod frugality;
 mod lock;
 mod machine;
 mod maintenance;
@@ -21,6 +22,7 @@ mod source;
 pub mod telemetry;
 
 pub use error::ServeError;
+pub use frugality::BeFrugal;
 pub use offline::{Verified, inspect_tsm, verify};
 pub use serve::{Print, serve};
 pub use storage::Inspection;

@@ -50,15 +50,20 @@ pub(crate) fn memory_to_divide(configured: Option<usize>, read: impl Fn(&Path) -
 
 /// Bytes of memory that the process may use.
 fn memory(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
-    let machine = read(Path::new("/proc/meminfo")).and_then(|text| total(&text));
+    let machine = read(Path::new("/proc/meminfo")).and_then(|text| kib(&text, "MemTotal:"));
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().flat_map(limit_files).filter_map(|path| read(&path)?.trim().parse().ok());
     machine.into_iter().chain(limits).min()
 }
 
-/// `MemTotal:       16384 kB`
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// Bytes of memory that the process holds.
+pub(crate) fn held(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+    kib(&read(Path::new("/proc/self/status"))?, "VmRSS:")
+}
+
+/// The bytes of a line such as `MemTotal:       16384 kB`.
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 

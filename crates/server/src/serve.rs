@@ -24,6 +24,7 @@ use crate::admission::{Admission, AdmissionMetrics};
 use crate::config::{Config, LogLane, Resolved};
 use crate::deletes::Deletes;
 use crate::error::ServeError;
+use crate::frugality::{self, BeFrugal};
 use crate::lock::DirectoryLock;
 use crate::machine;
 use crate::maintenance::Maintenance;
@@ -50,7 +51,7 @@ pub type Print<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
 ///
 /// # Errors
 /// See [`ServeError`].
-pub fn serve(resolved: Resolved, print: Print<'_>) -> Result<(), ServeError> {
+pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Result<(), ServeError> {
     let config = resolved.config;
     if !config.initial_peers.is_empty() {
         return Err(ServeError::PeersNotYet(config.initial_peers.len()));
@@ -62,7 +63,7 @@ pub fn serve(resolved: Resolved, print: Print<'_>) -> Result<(), ServeError> {
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        let outcome = run(&config, print).await;
+        let outcome = run(&config, be_frugal, print).await;
         if tokio::task::spawn_blocking(|| telemetry.shutdown()).await.is_err() {
             tracing::error!("sending the last spans panicked");
         }
@@ -73,14 +74,14 @@ pub fn serve(resolved: Resolved, print: Print<'_>) -> Result<(), ServeError> {
     outcome
 }
 
-async fn run(config: &Config, print: Print<'_>) -> Result<(), ServeError> {
+async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(), ServeError> {
     let _lock = DirectoryLock::take(&config.data_dir).map_err(|source| match source.kind() {
         std::io::ErrorKind::WouldBlock => ServeError::InUse(config.data_dir.clone()),
         _ => ServeError::DataDir { path: config.data_dir.clone(), source },
     })?;
     // The address is taken first: a second node on it ends before it has touched anything.
     let listener = bind(config).await?;
-    let node = Node::open(config).await?;
+    let node = Node::open(config, be_frugal).await?;
     let result = node.serve(config, listener, print).await;
     node.stop(result.is_ok()).await;
     result
@@ -110,7 +111,7 @@ struct Node {
 }
 
 impl Node {
-    async fn open(config: &Config) -> Result<Self, ServeError> {
+    async fn open(config: &Config, be_frugal: BeFrugal) -> Result<Self, ServeError> {
         let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
@@ -123,6 +124,9 @@ impl Node {
         let jobs: Arc<dyn Jobs> =
             Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
         let commons = commons(config);
+        let mut tasks = JoinSet::new();
+        let divided = commons.memory().accounts().map(|account| account.limit()).iter().sum();
+        tasks.spawn(frugality::watch(divided, be_frugal, |path| std::fs::read_to_string(path).ok()));
         let partitions = Partitions::new(Ground {
             dir: config.data_dir.join("partitions"),
             vfs: Arc::clone(&vfs),
@@ -159,7 +163,6 @@ impl Node {
                 .await?;
         partitions.tell(&cluster);
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
-        let mut tasks = JoinSet::new();
         Maintenance {
             cluster: Arc::clone(&cluster),
             router: Arc::clone(&router),

@@ -64,3 +64,10 @@ fn less_than_the_least_and_more_than_there_is_are_warned_of() {
     assert!(bold.warning.is_some());
     assert_eq!(chosen(Some(1 << 30), &[MACHINE]), Chosen { bytes: 1 << 30, warning: None });
 }
+
+#[test]
+fn what_the_process_holds_is_read_from_its_status() {
+    let status = "VmHWM:\t 100 kB\nVmRSS:\t   12 kB\n";
+    assert_eq!(held(|_| Some(status.to_owned())), Some(12 << 10));
+    assert_eq!(held(|_| None), None);
+}
