@@ -249,6 +249,14 @@ impl<'a> SeriesFold<'a> {
     }
 }
 
+/// Memory of a group without its names, about: with its place in the index, and as much again because both grow by
+/// doubling.
+const GROUP_BYTES: usize = 2 * (size_of::<GroupSummary>() + size_of::<(Vec<u8>, usize)>() + 16);
+/// Memory of a field without its cells, about: each of their vectors has an allocation of its own.
+const FIELD_BYTES: usize = size_of::<FieldSummary>() + 128;
+/// Memory of a window, about.
+pub const CELL_BYTES: usize = 96;
+
 /// Groups while series come in.
 #[derive(Debug)]
 pub struct Groups {
@@ -257,6 +265,7 @@ pub struct Groups {
     cells_max: usize,
     rows_max: u64,
     cells: usize,
+    bytes: usize,
     rows: u64,
     /// By the values of the tags, each with its length before it.
     index: HashMap<Vec<u8>, usize>,
@@ -273,6 +282,7 @@ impl Groups {
             cells_max: request.cells_max,
             rows_max: request.rows_max,
             cells: 0,
+            bytes: 0,
             rows: 0,
             index: HashMap::new(),
             groups: Vec::new(),
@@ -297,10 +307,19 @@ impl Groups {
         self.push(GroupSummary { key: key.clone(), tags, fields })
     }
 
-    fn push(&mut self, group: GroupSummary) -> Result<(), TooLarge> {
+    fn push(&mut self, mut group: GroupSummary) -> Result<(), TooLarge> {
+        // As a rule there is one field, and room for four.
+        group.fields.shrink_to_fit();
         let more = group.fields.iter().map(|f| f.cells.len()).sum();
+        let tags: usize = group.tags.iter().map(|tag| size_of::<String>() + tag.len()).sum();
+        self.bytes += GROUP_BYTES + group.key.as_bytes().len() + 2 * tags + group.fields.len() * FIELD_BYTES;
         self.groups.push(group);
         self.count(more)
+    }
+
+    /// Memory that it takes, about.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The rows that were summarized, at least.
@@ -315,6 +334,7 @@ impl Groups {
 
     fn count(&mut self, more: usize) -> Result<(), TooLarge> {
         self.cells = self.cells.saturating_add(more);
+        self.bytes = self.bytes.saturating_add(more.saturating_mul(CELL_BYTES));
         if self.cells > self.cells_max { Err(TooLarge::Cells(self.cells_max)) } else { Ok(()) }
     }
 
@@ -331,6 +351,7 @@ impl Groups {
                 more += known.cells.len() - before;
             } else {
                 more += field.cells.len();
+                self.bytes += FIELD_BYTES;
                 mine.push(field);
             }
         }

@@ -105,9 +105,6 @@ impl Buckets<'_> {
     }
 }
 
-/// What a window of a summary takes, roughly.
-const CELL_BYTES: usize = 96;
-
 fn failed(error: ScanError) -> SourceError {
     match error {
         ScanError::Cancelled => SourceError::Cancelled,
@@ -159,7 +156,7 @@ impl Source for Buckets<'_> {
 
     fn summarize(&self, request: &SummaryRequest) -> Result<Groups, SourceError> {
         let range = self.alive(request.scan.bucket, request.scan.range);
-        let cells_max = request.cells_max.min(self.budget.windows_left(CELL_BYTES));
+        let cells_max = request.cells_max.min(self.budget.windows_left(model::summary::CELL_BYTES));
         let rows_max = self.budget.points_left();
         let scan = ScanRequest { range, ..request.scan.clone() };
         let request = SummaryRequest { scan, cells_max, rows_max, ..request.clone() };

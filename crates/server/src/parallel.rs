@@ -4,9 +4,10 @@
 //! have equal answers to the last bit.
 
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use memory::{Account, Allowance};
 use model::{Groups, SummaryRequest};
 use parking_lot::Mutex;
 use query::source::ScanError;
@@ -21,14 +22,22 @@ const THREADS_MAX: usize = 16;
 pub(crate) fn summarize(
     request: &SummaryRequest,
     parts: Vec<Summarize<'_>>,
+    memory: &Arc<Account>,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Groups, ScanError> {
     let series: u64 = parts.iter().map(Summarize::series).sum();
     let mut groups = Groups::new(request);
+    let mut held = Allowance::new(memory);
+    let mut merge = |part: Groups, part_held: Allowance| -> Result<(), ScanError> {
+        groups.merge(part)?;
+        drop(part_held);
+        Ok(held.hold(groups.bytes())?)
+    };
     let threads = threads().min(parts.len());
     if threads <= 1 || series <= SERIES_ALONE_MAX {
         for part in parts {
-            groups.merge(part.run(&stop).map_err(error)?)?;
+            let mut held = Allowance::new(memory);
+            merge(part.run(&mut held, &stop).map_err(error)?, held)?;
         }
         return Ok(groups);
     }
@@ -36,13 +45,15 @@ pub(crate) fn summarize(
     let waiting = Mutex::new(parts.into_iter().enumerate());
     let failed = AtomicBool::new(false);
     let stop = || failed.load(Ordering::Relaxed) || stop();
-    let done: Vec<OnceLock<Result<Groups, SummarizeError>>> = (0..count).map(|_| OnceLock::new()).collect();
+    let done: Vec<OnceLock<Result<(Groups, Allowance), SummarizeError>>> =
+        (0..count).map(|_| OnceLock::new()).collect();
     let work = || {
         loop {
             // The lock is gone before the work begins.
             let next = waiting.lock().next();
             let Some((at, part)) = next else { return };
-            let result = part.run(&stop);
+            let mut held = Allowance::new(memory);
+            let result = part.run(&mut held, &stop).map(|groups| (groups, held));
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             done[at].get_or_init(|| result);
         }
@@ -66,8 +77,8 @@ pub(crate) fn summarize(
     if stopped {
         return Err(ScanError::Cancelled);
     }
-    for part in results {
-        groups.merge(part)?;
+    for (part, held) in results {
+        merge(part, held)?;
     }
     Ok(groups)
 }
@@ -80,6 +91,7 @@ fn error(error: SummarizeError) -> ScanError {
     match error {
         SummarizeError::Read(error) => ScanError::Storage(Box::new(error)),
         SummarizeError::TooLarge(refused) => ScanError::TooLarge(refused),
+        SummarizeError::Memory(full) => ScanError::Memory(full),
         SummarizeError::Stopped => ScanError::Cancelled,
     }
 }

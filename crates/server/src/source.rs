@@ -84,7 +84,8 @@ impl ScanSource for LocalSource {
     ) -> Result<Groups, ScanError> {
         let engines = self.engines()?;
         let summaries = engines.iter().map(|(_, engine)| engine.summarize(request));
-        parallel::summarize(request, summaries.filter(|summary| summary.series() > 0).collect(), stop)
+        let parts = summaries.filter(|summary| summary.series() > 0).collect();
+        parallel::summarize(request, parts, &self.memory, stop)
     }
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {

@@ -261,7 +261,14 @@ fn summaries(c: &mut Criterion) {
         ("last of all fields", request(100, 10, 24, Windows::One, last)),
     ] {
         group.bench_function(name, |b| {
-            b.iter(|| engine.summarize(&request).run(&|| false).unwrap().finish().len());
+            b.iter(|| {
+                engine
+                    .summarize(&request)
+                    .run(&mut memory::Allowance::new(&Memory::unlimited().queries), &|| false)
+                    .unwrap()
+                    .finish()
+                    .len()
+            });
         });
     }
 }

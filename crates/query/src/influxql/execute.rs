@@ -290,6 +290,8 @@ impl<'a> Groups<'a> {
         let ask = |request: &SummaryRequest| match resolver.source.summarize(request, &budget.stop()) {
             Ok(summary) => {
                 budget.read_points(usize::try_from(summary.rows()).unwrap_or(usize::MAX))?;
+                // What becomes of it takes no more: the cells stay as they are.
+                budget.hold(summary.bytes())?;
                 Ok(summary)
             }
             Err(ScanError::TooLarge(refused)) => Err(budget.too_large(refused)),
@@ -321,7 +323,6 @@ impl<'a> Groups<'a> {
         first: Option<&GroupSummary>,
     ) -> Result<(), Error> {
         self.budget.check()?;
-        self.budget.hold(group.tags.iter().map(String::len).sum::<usize>() + 128)?;
         self.budget.series(self.states.len() + 1)?;
         let fields: Vec<_> = group.fields.into_iter().map(|f| (f.name, Rc::new(f.cells))).collect();
         let mut states = Vec::with_capacity(self.calls.len());
@@ -330,7 +331,6 @@ impl<'a> Groups<'a> {
             let cells = found.map(|(_, cells)| Rc::clone(cells));
             let windows = cells.as_ref().map_or(0, |c| c.len());
             self.budget.windows(windows)?;
-            self.budget.hold(windows * summary::CELL_BYTES)?;
             let first = first.and_then(|g| g.fields.iter().find(|f| f.name == call.input.name));
             states.push(CallState::Cells(cells, first.and_then(|f| f.cells.first.first()).map(|p| p.time)));
         }

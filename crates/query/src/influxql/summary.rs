@@ -18,9 +18,6 @@ use super::value::to_f64;
 use crate::error::Error;
 use crate::limits::Budget;
 
-/// What a window of a call takes, roughly.
-pub(crate) const CELL_BYTES: usize = 96;
-
 /// The summary that answers a plan's calls over one of its tables; `None` when the rows are needed.
 pub(crate) fn request(
     plan: &Plan,
@@ -56,7 +53,7 @@ pub(crate) fn request(
         windows,
         wanted,
         grouping: Grouping::Tags(plan.dimensions.clone()),
-        cells_max: budget.windows_left(CELL_BYTES),
+        cells_max: budget.windows_left(model::summary::CELL_BYTES),
         rows_max: budget.points_left(),
     })
 }

@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use memory::{Allowance, Exhausted};
 use model::summary::{Run, Windows};
 use model::{
     ColumnType, FieldDef, Groups, SeriesFold, SeriesKey, SummaryRequest, TimeRange, TooLarge, Wanted,
@@ -36,6 +37,9 @@ pub enum SummarizeError {
     /// The answer is larger than the request allows.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// All queries together hold as much memory as they may.
+    #[error(transparent)]
+    Memory(#[from] Exhausted),
     /// The caller asked to stop.
     #[error("the summary was stopped")]
     Stopped,
@@ -69,8 +73,9 @@ impl Summarize<'_> {
         self.reading.snapshot.found
     }
 
-    /// Computes it; `stop` is asked before each series, chunk and block of merged rows.
-    pub fn run(mut self, stop: &dyn Fn() -> bool) -> Result<Groups, SummarizeError> {
+    /// Computes it; `stop` is asked before each series, chunk and block of merged rows. Afterwards `memory` holds what
+    /// the answer takes.
+    pub fn run(mut self, memory: &mut Allowance, stop: &dyn Fn() -> bool) -> Result<Groups, SummarizeError> {
         let mut groups = Groups::new(self.request);
         let mut fold = Fold {
             range: self.reading.range,
@@ -88,6 +93,7 @@ impl Summarize<'_> {
                 None => self.all(id, &key, &mut packs, &mut fold)?,
             }
             fold.series.finish(&key, &mut groups)?;
+            memory.hold(groups.bytes())?;
         }
         Ok(groups)
     }
