@@ -235,6 +235,12 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
     node.get("/ready").send().expect_status(200);
     assert!(metric(&node, "tidemark_storage_read_only") > 0.0);
 
+    // It also comes up again, with all that it had.
+    let node = node.kill_and_restart();
+    let read = node.influxql("metrics", "SELECT count(n) FROM m").expect_status(200).json();
+    assert!(read["results"][0]["series"][0]["values"][0][1].as_u64().is_some_and(|count| count > 0));
+    assert_eq!(node.write("metrics", line(0, 4)).status, 503);
+
     // It recovers by itself.
     std::fs::remove_file(&ballast).expect("the ballast");
     testkit::wait_for("writes to be taken again", || {

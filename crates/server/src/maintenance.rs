@@ -9,6 +9,7 @@ use model::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::ballast::Ballast;
 use crate::partitions::Partitions;
 
 /// What the tasks look after.
@@ -17,6 +18,7 @@ pub(crate) struct Maintenance {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) router: Arc<Router>,
     pub(crate) partitions: Arc<Partitions>,
+    pub(crate) ballast: Arc<Ballast>,
     pub(crate) retention_check_interval: Duration,
 }
 
@@ -38,6 +40,9 @@ impl Maintenance {
         loop {
             timer.tick().await;
             self.partitions.measure_space();
+            if !self.partitions.is_space_short() {
+                self.ballast.take();
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::admission::{Admission, AdmissionMetrics};
+use crate::ballast::Ballast;
 use crate::config::{Config, LogLane, Resolved};
 use crate::deletes::Deletes;
 use crate::error::ServeError;
@@ -115,6 +116,9 @@ impl Node {
         let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
+        let ballast = Ballast::let_go(Arc::clone(&vfs), &config.data_dir);
+        let ballast =
+            ballast.map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
         let catalog_dir = config.data_dir.join("catalog");
         let catalog = tokio::task::spawn_blocking(move || {
             let store = RocksStore::open(&catalog_dir)?;
@@ -167,6 +171,7 @@ impl Node {
             cluster: Arc::clone(&cluster),
             router: Arc::clone(&router),
             partitions: Arc::clone(&partitions),
+            ballast: Arc::new(ballast),
             retention_check_interval: config.retention_check_interval,
         }
         .start(&mut tasks);
