@@ -127,6 +127,11 @@ fn escape<'a>(after: &'a str, out: &mut String, in_class: bool) -> Result<&'a st
         return Err(PatternError::new("trailing backslash at end of expression", ""));
     };
     let rest = &after[ch.len_utf8()..];
+    if matches!(ch, 'p' | 'P' | 'x')
+        && let Some(inside) = rest.strip_prefix('{')
+    {
+        return braced(ch, inside, out);
+    }
     let set = match ch {
         'd' => Some("0-9"),
         'w' => Some("0-9A-Za-z_"),
@@ -154,6 +159,23 @@ fn escape<'a>(after: &'a str, out: &mut String, in_class: bool) -> Result<&'a st
         }
         _ => out.extend(['\\', ch]),
     }
+    Ok(rest)
+}
+
+/// Translates the braces after `\p`, `\P` or `\x`; answers what is left. Go also denies inside the braces.
+fn braced<'a>(escape: char, inside: &'a str, out: &mut String) -> Result<&'a str, PatternError> {
+    let Some((name, rest)) = inside.split_once('}') else {
+        let reason = if escape == 'x' { "invalid escape sequence" } else { "invalid character class range" };
+        return Err(PatternError::new(reason, format!("\\{escape}{{{inside}")));
+    };
+    let (escape, name) = match (escape, name.strip_prefix('^')) {
+        ('p', Some(denied)) => ('P', denied),
+        ('P', Some(denied)) => ('p', denied),
+        _ => (escape, name),
+    };
+    out.extend(['\\', escape, '{']);
+    out.push_str(name);
+    out.push('}');
     Ok(rest)
 }
 

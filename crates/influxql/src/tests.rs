@@ -216,6 +216,13 @@ fn go_patterns_keep_their_meaning() {
     assert!(matches(r"^\Qa.b\E$", "a.b") && !matches(r"^\Qa.b\E$", "axb"));
     assert!(matches(r"(?i)^SERVER-\w+[\d-]$", "server-a1-"));
     assert!(matches(r"^[[:alpha:]_]+$", "ab_"));
+    assert!(matches(r"^\p{L}\p{Lu}\p{Greek}$", "éÉγ") && !matches(r"^\p{Lu}$", "a"));
+    assert!(matches(r"^\p{^L}[\p{^L}]\P{^L}$", "12a") && !matches(r"^\p{^L}$", "a"));
+    assert!(matches(r"^\x{e9}\x{7f}\x{80}[\x{e9}]{2}\pL$", "é\u{7f}\u{80}ééa"));
+    assert!(matches(r"^\\{x$", r"\{x") && matches(r"^\{L}$", "{L}"));
+    for unfinished in [r"\p{L", r"[\p{L]", r"\x{e9", r"\x{}", r"\p{}", r"\p{Nowhere}"] {
+        assert!(Pattern::new(unfinished).is_err(), "{unfinished}");
+    }
     assert_eq!(
         Pattern::new("a(b").unwrap_err().to_string(),
         "error parsing regexp: missing closing ): `a(b`"
