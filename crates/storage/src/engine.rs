@@ -167,9 +167,12 @@ pub(crate) struct Inner {
     counters: Counters,
 }
 
+/// A record that a crash tore names fewer files than this.
+const TORN_NUMBERS: u64 = 1_000_000;
+
 impl Engine {
     /// Opens the engine of a directory, which is created when it does not exist. Files that no manifest record
-    /// names are removed. `notify` is called from background threads.
+    /// names are removed, unless the last record is torn. `notify` is called from background threads.
     pub fn open(
         vfs: Arc<dyn Vfs>,
         dir: PathBuf,
@@ -181,10 +184,14 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         vfs.create_dir_all(&dir).map_err(OpenError::io("create", &dir))?;
         let manifest = Manifest::open(&*vfs, &dir, options.manifest_bytes_max)?;
-        recover::remove_orphans(&*vfs, &dir, manifest.live())?;
+        if !manifest.is_torn() {
+            recover::remove_orphans(&*vfs, &dir, manifest.live())?;
+        }
         let now = clock.monotonic();
         let state = recover::load(&*vfs, &dir, manifest.live(), now)?;
-        let next_file = manifest.live().next_number.max(1);
+        // Files of a torn record have numbers, too.
+        let skipped = if manifest.is_torn() { TORN_NUMBERS } else { 0 };
+        let next_file = manifest.live().next_number.max(1) + skipped;
         let inner = Arc::new(Inner {
             vfs,
             dir,

@@ -12,7 +12,8 @@
 //! Each frame is written twice in one append, then synced. So a damaged frame that has a sound twin is read from
 //! the twin; a record that is missing altogether can only be the last append, which a crash tore before it was
 //! acknowledged: it is cut, when it looks like that. A disk writes sectors as a whole, so what a crash tore is short,
-//! or has a sector that was never written and reads as zeros. Anything else that is missing refuses to open.
+//! or has a sector that was never written and reads as zeros. Anything else that is missing refuses to open. Until the
+//! next record is written, nothing is removed: when the log does not reach back to what is left, it was no torn append.
 
 use std::path::{Path, PathBuf};
 
@@ -56,6 +57,9 @@ pub(crate) struct Manifest {
     next_sequence: u64,
     bytes_max: u64,
     live: Live,
+    /// Whether a crash has torn the last record. It stays as it is until the next takes its place: only the log can tell
+    /// whether the record was ever needed.
+    is_torn: bool,
 }
 
 impl Manifest {
@@ -75,7 +79,10 @@ impl Manifest {
             return Ok(Self::write_new(vfs, dir, 1, Live::default(), bytes_max)?);
         }
         let (number, path, read) = read_current(vfs, dir)?;
-        if read.flaw.is_none() {
+        if read.flaw.is_none() || read.has_lost {
+            if read.has_lost {
+                tracing::warn!(manifest = %path.display(), "the last record of a manifest is torn");
+            }
             let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
             return Ok(Self {
                 dir: dir.to_owned(),
@@ -87,12 +94,18 @@ impl Manifest {
                 next_sequence: read.next_sequence,
                 bytes_max,
                 live: read.live,
+                is_torn: read.has_lost,
             });
         }
         tracing::warn!(manifest = %path.display(), "a torn or damaged manifest is written anew from its records");
         let manifest = Self::write_new(vfs, dir, number + 1, read.live, bytes_max)?;
         remove_old(vfs, dir, manifest.number);
         Ok(manifest)
+    }
+
+    /// Whether a record is torn, so that files which no record names may be needed to understand what happened.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// What is live.
@@ -102,6 +115,9 @@ impl Manifest {
 
     /// Makes a change durable.
     pub(crate) fn append(&mut self, vfs: &dyn Vfs, edit: &Edit) -> Result<(), AppendError> {
+        if self.is_torn {
+            return self.replace_torn(vfs, edit);
+        }
         let mut payload = Vec::new();
         edit.encode(&mut payload);
         let bytes = frames(self.next_sequence, &payload);
@@ -120,6 +136,20 @@ impl Manifest {
         if self.len > self.bytes_max.max(self.len_at_rewrite.saturating_mul(4)) {
             self.rewrite(vfs).map_err(AppendError::Unknown)?;
         }
+        Ok(())
+    }
+
+    /// Makes a change durable in a new manifest, in the place of one whose last record is torn.
+    fn replace_torn(&mut self, vfs: &dyn Vfs, edit: &Edit) -> Result<(), AppendError> {
+        let mut live = self.live.clone();
+        live.apply(edit);
+        let number = self.number + 1;
+        let written = write_file(vfs, &self.dir, number, &live).map_err(|error| {
+            if is_no_room(&error.source) { AppendError::NotDone(error) } else { AppendError::Unknown(error) }
+        })?;
+        make_current(vfs, &self.dir).map_err(AppendError::Unknown)?;
+        *self = written.into_manifest(&self.dir, number, live, self.bytes_max);
+        remove_old(vfs, &self.dir, self.number);
         Ok(())
     }
 
@@ -167,7 +197,8 @@ impl Written {
     fn into_manifest(self, dir: &Path, number: u64, live: Live, bytes_max: u64) -> Manifest {
         let Self { path, file, len } = self;
         let dir = dir.to_owned();
-        Manifest { dir, number, path, file, len, len_at_rewrite: len, next_sequence: 1, bytes_max, live }
+        let (len_at_rewrite, next_sequence, is_torn) = (len, 1, false);
+        Manifest { dir, number, path, file, len, len_at_rewrite, next_sequence, bytes_max, live, is_torn }
     }
 }
 
@@ -339,12 +370,15 @@ struct ReadBack {
     len: u64,
     /// The first flaw.
     flaw: Option<Flaw>,
+    /// Whether a record is torn of which neither frame is left.
+    has_lost: bool,
 }
 
 fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
     let mut live = Live::default();
     let (mut at, mut next, mut twins, mut began) = (0, 0_u64, 0_u64, 0);
     let mut flaw = None;
+    let mut has_lost = false;
     while at < bytes.len() {
         let rest = &bytes[at..];
         let Some((sequence, payload, len)) = sound_frame(rest) else {
@@ -354,6 +388,7 @@ fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
                 if twins != 1 && !is_torn(rest, at, next) {
                     return Err((at as u64, Damage::Checksum));
                 }
+                has_lost = twins != 1;
                 flaw = flaw.or(Some(Flaw::Torn(at as u64)));
                 break;
             };
@@ -382,5 +417,5 @@ fn read_frames(bytes: &[u8]) -> Result<ReadBack, (u64, Damage)> {
     if next == 0 {
         return Err((0, Damage::Truncated));
     }
-    Ok(ReadBack { live, next_sequence: next, len: bytes.len() as u64, flaw })
+    Ok(ReadBack { live, next_sequence: next, len: bytes.len() as u64, flaw, has_lost })
 }

@@ -19,8 +19,7 @@ struct Body {
     start: String,
     #[serde(default)]
     stop: String,
-    #[serde(default)]
-    predicate: String,
+    predicate: Option<String>,
 }
 
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
@@ -45,7 +44,8 @@ fn read(text: &[u8]) -> Result<(TimeRange, model::Predicate), String> {
     let body: Body = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let start = time(&body.start, "start", "2009-01-02T23:00:00Z")?;
     let stop = time(&body.stop, "stop", "2009-01-01T23:00:00Z")?;
-    let predicate = predicate::parse(&body.predicate).map_err(|error| error.to_string())?;
+    let predicate =
+        predicate::parse(body.predicate.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
     // As in InfluxDB, a point at the very stop goes too.
     Ok((TimeRange::new(start, Timestamp(stop.0.saturating_add(1))), predicate))
 }

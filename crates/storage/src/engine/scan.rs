@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::{FieldDef, FieldSelection, Predicate, ScanRequest, SeriesBlock, SeriesKey, TimeRange};
+use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use super::Engine;
@@ -39,6 +40,8 @@ pub(super) struct Snapshot {
     pub(super) shards: Vec<ShardSnapshot>,
     /// What is deleted of it.
     pub(super) masks: Masks,
+    /// Those that were looked at last for the times of single series.
+    packs: Mutex<Packs>,
 }
 
 impl Snapshot {
@@ -62,17 +65,29 @@ impl Snapshot {
                 active: shard.active.snapshot(&wanted),
             })
             .collect();
-        Self { selection, series: bucket.index.walk(&wanted), found: wanted.len(), shards, masks }
+        let packs = Mutex::new(Packs::new(Reads::bypass()));
+        Self { selection, series: bucket.index.walk(&wanted), found: wanted.len(), shards, masks, packs }
     }
 
     /// Visits the fields of which a series has values in the snapshot's shards; some more than once.
-    pub(super) fn each_field(&self, id: SeriesId, key: &SeriesKey, mut visit: impl FnMut(&str)) {
+    pub(super) fn each_field(
+        &self,
+        id: SeriesId,
+        key: &SeriesKey,
+        mut visit: impl FnMut(&str),
+    ) -> Result<(), ReadError> {
         let mask = self.masks.of_series(id, key);
         for shard in &self.shards {
             for file in &shard.files {
                 if let Some(series) = file.find(id) {
-                    let times = series.unit.times;
-                    let hidden = mask.hidden(file.entry.masked_from, times);
+                    let mut times = series.unit.times;
+                    let mut hidden = mask.hidden(file.entry.masked_from, times);
+                    if !hidden.is_empty() && series.unit.is_pack() {
+                        // The times are those of all series of the pack.
+                        let pieces = FilePiece::of(file, &series, &mut self.packs.lock())?;
+                        times = pieces.first().map_or(times, Piece::times);
+                        hidden = mask.hidden(file.entry.masked_from, times);
+                    }
                     let left = |f: &&FieldDef| !hides_all(&hidden, times, Some(&f.name));
                     file.fields_of(&series).filter(left).for_each(|f| visit(&f.name));
                 }
@@ -83,20 +98,26 @@ impl Snapshot {
                 chunk.layout().fields.iter().filter(left).for_each(|f| visit(&f.name));
             }
         }
+        Ok(())
     }
 
     /// The next series that has a field left.
     pub(super) fn next_series(&mut self) -> Result<Option<(SeriesId, SeriesKey)>, ReadError> {
         while let Some((id, key)) = self.series.next()? {
-            let mut any = !self.masks.touched().contains(id);
-            if !any {
-                self.each_field(id, &key, |_| any = true);
-            }
-            if any {
+            if self.has_fields(id, &key)? {
                 return Ok(Some((id, key)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a series has a field left.
+    pub(super) fn has_fields(&self, id: SeriesId, key: &SeriesKey) -> Result<bool, ReadError> {
+        let mut any = !self.masks.touched().contains(id);
+        if !any {
+            self.each_field(id, key, |_| any = true)?;
+        }
+        Ok(any)
     }
 
     /// Whether a field of a series passes.

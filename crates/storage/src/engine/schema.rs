@@ -1,6 +1,7 @@
-//! Questions about which names exist, answered from the index and the layouts, without reading pages.
+//! Questions about which names exist, answered from the index and the layouts. Pages are read only where a delete has hit
+//! some of the times that series share a page for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use model::{SchemaQuestion, SchemaRequest, SeriesKey};
 use roaring::RoaringBitmap;
@@ -8,7 +9,7 @@ use roaring::RoaringBitmap;
 use super::Engine;
 use super::scan::Snapshot;
 use crate::error::ReadError;
-use crate::index::{Selection, SeriesId};
+use crate::index::Selection;
 
 impl Engine {
     /// The answer to a question about the schema: sorted, distinct. Time counts by shard: what has rows in a
@@ -41,7 +42,7 @@ impl Engine {
                             names.insert(field.to_owned());
                         }
                     }
-                });
+                })?;
                 if !any {
                     continue;
                 }
@@ -54,44 +55,46 @@ impl Engine {
     /// The measurements, or the values of a tag, of which something is left, looking at the series of those only that
     /// deletes have touched. `None` when the predicate asks for fields.
     fn values(&self, request: &SchemaRequest, tag: Option<&str>) -> Result<Option<Vec<String>>, ReadError> {
-        let state = self.inner.state.read();
-        let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Some(Vec::new())) };
-        let selection = bucket.index.select(&request.predicate);
-        if selection.all != selection.some {
-            return Ok(None);
-        }
-        let mut wanted = RoaringBitmap::new();
-        let shards = bucket.shards.iter().filter(|s| s.range.overlaps(&request.range));
-        shards.for_each(|shard| wanted |= &shard.presence);
-        wanted &= &selection.all;
-        let masks = bucket.tombstones.masks(request.range, u64::MAX, &bucket.index);
         let mut names = BTreeSet::new();
-        let mut touched: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
-        bucket.index.each_value(tag, &wanted, |name, series| {
-            if names.contains(name) {
-            } else if !series.is_subset(masks.touched()) {
-                names.insert(name.to_owned());
-            } else {
-                *touched.entry(name.to_owned()).or_default() |= series;
+        let mut pending = BTreeSet::new();
+        let mut snapshot = {
+            let state = self.inner.state.read();
+            let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Some(Vec::new())) };
+            let selection = bucket.index.select(&request.predicate);
+            if selection.all != selection.some {
+                return Ok(None);
             }
-        });
-        touched.retain(|name, _| !names.contains(name));
-        for (name, series) in touched {
-            let ids: Vec<SeriesId> = series.iter().collect();
-            for some in ids.chunks(SERIES_AT_ONCE) {
-                let some = Selection::decided(some.iter().copied().collect());
-                if Snapshot::of_selection(bucket, request.range, some).next_series()?.is_some() {
-                    names.insert(name);
-                    break;
+            let mut wanted = RoaringBitmap::new();
+            let shards = bucket.shards.iter().filter(|s| s.range.overlaps(&request.range));
+            shards.for_each(|shard| wanted |= &shard.presence);
+            wanted &= &selection.all;
+            let masks = bucket.tombstones.masks(request.range, u64::MAX, &bucket.index);
+            bucket.index.each_value(tag, &wanted, |name, series| {
+                if names.contains(name) {
+                } else if !series.is_subset(masks.touched()) {
+                    pending.remove(name);
+                    names.insert(name.to_owned());
+                } else if !pending.contains(name) {
+                    pending.insert(name.to_owned());
                 }
+            });
+            let touched = if pending.is_empty() { RoaringBitmap::new() } else { wanted & masks.touched() };
+            Snapshot::of_selection(bucket, request.range, Selection::decided(touched))
+        };
+        while !pending.is_empty()
+            && let Some((id, key)) = snapshot.series.next()?
+        {
+            let name = tag.map_or_else(|| Some(key.measurement()), |tag| key.tag(tag));
+            if let Some(name) = name.filter(|name| pending.contains(*name))
+                && snapshot.has_fields(id, &key)?
+            {
+                pending.remove(name);
+                names.insert(name.to_owned());
             }
         }
         Ok(Some(names.into_iter().collect()))
     }
 }
-
-/// Series of a measurement or value that are looked at before the next ones.
-const SERIES_AT_ONCE: usize = 64;
 
 fn add_names(names: &mut BTreeSet<String>, question: &SchemaQuestion, key: &SeriesKey) {
     let mut add = |name: &str| {

@@ -214,3 +214,28 @@ fn a_scan_keeps_what_was_deleted_after_it_began() {
     assert_eq!(super::oracle::collect(scan).unwrap(), expected);
     assert!(scanned(&pair.engine, &scan_all(1)).is_empty());
 }
+
+#[test]
+fn a_series_that_has_lost_all_its_rows_is_gone_though_others_of_its_page_go_on() {
+    let world = World::new();
+    let engine = world.open();
+    let point = |times: &[i64]| integers(times.iter().copied(), |t| t);
+    let series = [
+        (key("c", &[("t", "x")]), point(&[10])),
+        (key("c", &[("t", "y")]), point(&[20])),
+        (key("d", &[("t", "x")]), point(&[10])),
+        (key("d", &[("t", "z")]), point(&[10, 900])),
+    ];
+    engine.apply(position(0), &write(1, 1000, &series)).unwrap();
+    engine.flush_now().unwrap();
+    let range = TimeRange::new(Timestamp(5), Timestamp(101));
+    let deletion = Deletion { bucket: bucket(1), range, predicate: Predicate::TRUE };
+    engine.apply(position(1), &PartitionOp::Delete(deletion)).unwrap();
+    let asked = |question| {
+        let (range, predicate) = (TimeRange::ALL, Predicate::TRUE);
+        engine.schema(&SchemaRequest { bucket: bucket(1), range, predicate, question }).unwrap()
+    };
+    assert_eq!(asked(SchemaQuestion::Series), ["d,t=z"]);
+    assert_eq!(asked(SchemaQuestion::Measurements), ["d"]);
+    assert_eq!(asked(SchemaQuestion::TagValues("t".into())), ["z"]);
+}

@@ -429,3 +429,35 @@ fn series_are_found_again_under_the_ids_that_a_flush_gave_them() {
     assert_eq!(scanned(&engine, &scan_all(1)), oracle.scan(&scan_all(1)));
     assert_eq!(engine.stats().series, 45);
 }
+
+#[test]
+fn what_a_lost_record_named_stays_until_another_is_written() {
+    let world = World::new();
+    let engine = filled(&world);
+    let path = World::dir().join("MANIFEST-00000001");
+    let before = world.vfs.open_read(&path).unwrap().len().unwrap();
+    engine.apply(position(1), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    drop(engine);
+    let held = (tsm_files(&world).len(), files(&world, "idx").len());
+    let len = world.vfs.open_read(&path).unwrap().len().unwrap();
+    let zeros = vec![0; usize::try_from(len - before).unwrap()];
+    let manifest = world.vfs.open(&path).unwrap();
+    manifest.write_all_at(&zeros, before).unwrap();
+    manifest.sync_data().unwrap();
+    // Whoever opens it learns that the log must bring what came after the first record, and finds it or not.
+    for _ in 0..2 {
+        let engine = world.open();
+        assert_eq!(engine.durable().0, Some(position(0)));
+        drop(engine);
+        assert_eq!((tsm_files(&world).len(), files(&world, "idx").len()), held);
+    }
+    let engine = world.open();
+    engine.apply(position(1), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    let expected = scanned(&engine, &scan_all(1));
+    drop(engine);
+    let engine = world.open();
+    assert_eq!(scanned(&engine, &scan_all(1)), expected);
+    assert_eq!(engine.stats().files, tsm_files(&world).len(), "the manifest is whole again");
+}
