@@ -82,7 +82,7 @@ impl Snapshot {
                 if let Some(series) = file.find(id) {
                     let mut times = series.unit.times;
                     let mut hidden = mask.hidden(file.entry.masked_from, times);
-                    if !hidden.is_empty() && series.unit.is_pack() {
+                    if !hidden.is_empty() && series.unit.is_pack() && !hides_all(&hidden, times, None) {
                         // The times are those of all series of the pack.
                         let pieces = FilePiece::of(file, &series, &mut self.packs.lock())?;
                         times = pieces.first().map_or(times, Piece::times);
