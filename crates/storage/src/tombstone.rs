@@ -257,6 +257,14 @@ impl Masks {
         cuts.map(|cut| cut.sequence + 1).max().unwrap_or(0)
     }
 
+    /// Whether one delete hides all that a file has of some series.
+    pub(crate) fn hide_all_of(&self, file: &TsmFile, series: &RoaringBitmap) -> bool {
+        let (held, times) = (&file.presence & series, inclusive(file.entry.times));
+        let hides = |cut: &Cut| cut.sequence >= file.entry.masked_from && cut.range.covers(&times);
+        let of_all = |part: &Part| part.group.selection.get().is_some_and(|s| held.is_subset(&s.all));
+        held.is_empty() || self.parts.iter().any(|part| part.cuts.iter().any(hides) && of_all(part))
+    }
+
     /// What hides rows of a series.
     pub(crate) fn of_series<'a>(&'a self, id: SeriesId, key: &SeriesKey) -> SeriesMask<'a> {
         let mut parts = Vec::new();

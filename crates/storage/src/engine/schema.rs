@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::Engine;
 use super::scan::Snapshot;
+use super::state::Shard;
 use crate::error::ReadError;
 use crate::index::Selection;
 
@@ -79,6 +80,16 @@ impl Engine {
                 }
             });
             let touched = if pending.is_empty() { RoaringBitmap::new() } else { wanted & masks.touched() };
+            let shards = bucket.shards.iter().filter(|s| s.range.overlaps(&request.range));
+            let is_gone = |shard: &Shard| {
+                let memory = shard.frozen.iter().flat_map(|frozen| frozen.ids()).chain(shard.active.ids());
+                shard.files.iter().all(|file| masks.hide_all_of(file, &touched))
+                    && !memory.into_iter().any(|id| touched.contains(id))
+            };
+            if shards.into_iter().all(is_gone) {
+                // As after a measurement was dropped: no need to look at its series one by one.
+                return Ok(Some(names.into_iter().collect()));
+            }
             Snapshot::of_selection(bucket, request.range, Selection::decided(touched))
         };
         while !pending.is_empty()
