@@ -1,7 +1,7 @@
 //! Entropy coding by pco, for dense files: a chunk is one pco chunk, its pages are pco's pages.
 //!
-//! The bytes that the pages share are pco's header and chunk metadata (its bins). Mode and order are told, never
-//! searched for: the frames of the same values have found them already.
+//! The bytes that the pages share are pco's header and chunk metadata (its bins). For integers, mode and order are told:
+//! the frames of the same values have found them already. For floats pco searches for them.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -17,24 +17,43 @@ use crate::error::Damage;
 
 /// What pco is told about a column.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hints {
-    /// 0 to 12.
-    pub(super) level: usize,
-    pub(super) order: Order,
-    /// What the differences of all values are multiples of, or 1.
-    pub(super) divisor: u64,
+pub(super) enum Hints {
+    /// What the frames of the same numbers have found.
+    Known {
+        order: Order,
+        /// What the differences of all values are multiples of, or 1.
+        divisor: u64,
+    },
+    /// Nothing: pco searches for a common factor, for bits that are never set and for the order of differences.
+    Unknown,
 }
 
-/// Encodes a column; `None` when pco refuses, which it does for no input that we know of.
-pub(super) fn encode<T: Number>(values: &[T], pages: &[Range<usize>], hints: Hints) -> Option<Encoded> {
-    let mode = if hints.divisor > 1 { ModeSpec::TryIntMult(hints.divisor) } else { ModeSpec::Classic };
-    let delta = match hints.order {
-        Order::Values => DeltaSpec::NoOp,
-        Order::Differences => DeltaSpec::TryConsecutive(1),
-    };
+impl Hints {
+    fn specs(self) -> (ModeSpec, DeltaSpec) {
+        match self {
+            Self::Known { order, divisor } => (
+                if divisor > 1 { ModeSpec::TryIntMult(divisor) } else { ModeSpec::Classic },
+                match order {
+                    Order::Values => DeltaSpec::NoOp,
+                    Order::Differences => DeltaSpec::TryConsecutive(1),
+                },
+            ),
+            Self::Unknown => (ModeSpec::Auto, DeltaSpec::Auto),
+        }
+    }
+}
+
+/// Encodes a column at a level of 0 to 12; `None` when pco refuses, which it does for no input that we know of but none.
+pub(super) fn encode<T: Number>(
+    values: &[T],
+    pages: &[Range<usize>],
+    level: usize,
+    hints: Hints,
+) -> Option<Encoded> {
+    let (mode, delta) = hints.specs();
     let counts: Vec<usize> = pages.iter().map(Range::len).filter(|&n| n > 0).collect();
     let config = ChunkConfig::default()
-        .with_compression_level(hints.level)
+        .with_compression_level(level)
         .with_mode_spec(mode)
         .with_delta_spec(delta)
         .with_paging_spec(PagingSpec::Exact(counts));

@@ -24,11 +24,15 @@ use crate::error::Damage;
 const SAVING_PARTS: usize = 20;
 /// pco takes two or three times as long to decode: it must save at least one part in this many of frames' bytes.
 const PCO_SAVING_PARTS: usize = 10;
+/// So many floats tell whether pco is worth it for the others of a column.
+const SAMPLE: usize = 1024;
 /// Pages of frames of so few bytes each leave nothing to save.
 const SMALL_PAGE_BYTES: usize = 24;
 
 /// A number with a fixed width of 8 bytes.
 pub(crate) trait Word: Number + Copy + Debug {
+    /// Whether it has a mantissa and an exponent.
+    const IS_FLOAT: bool = false;
     /// Its bits.
     fn to_bits(self) -> u64;
     fn from_bits(bits: u64) -> Self;
@@ -68,6 +72,7 @@ impl Word for u64 {
 }
 
 impl Word for f64 {
+    const IS_FLOAT: bool = true;
     fn to_bits(self) -> u64 {
         self.to_bits()
     }
@@ -119,16 +124,6 @@ fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], ef
             }
         })
         .collect();
-    let frames = Encoded { shared: Vec::new(), pages: frames };
-    if let Effort::Dense(level) = effort
-        && frames.bytes() > SMALL_PAGE_BYTES * pages.len()
-        && plan.leaves_room(words)
-        && let Some(dense) = entropy::encode(values, pages, Hints { level, order: plan.order, divisor })
-        && dense.bytes() * PCO_SAVING_PARTS < frames.bytes() * (PCO_SAVING_PARTS - 1)
-        && saves_enough(dense.bytes(), values.len())
-    {
-        return dense;
-    }
     let raw_where_better = |(page, range): (EncodedPage, &Range<usize>)| {
         if page.codec == EMPTY || saves_enough(page.payload.len(), range.len()) {
             page
@@ -136,7 +131,57 @@ fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], ef
             raw_page(&values[range.clone()])
         }
     };
-    Encoded { shared: Vec::new(), pages: frames.pages.into_iter().zip(pages).map(raw_where_better).collect() }
+    let frames = frames.into_iter().zip(pages).map(raw_where_better).collect();
+    let frames = Encoded { shared: Vec::new(), pages: frames };
+    if let Effort::Dense(level) = effort
+        && frames.bytes() > SMALL_PAGE_BYTES * pages.len()
+        && let Some(hints) = hints_for(values, words, pages, &frames, level, (&plan, divisor))
+        && let Some(dense) = entropy::encode(values, pages, level, hints)
+        && saves_a_tenth(dense.bytes(), frames.bytes())
+    {
+        return dense;
+    }
+    frames
+}
+
+/// What pco is told about a column, when it promises to save a tenth.
+fn hints_for<T: Word>(
+    values: &[T],
+    words: &[u64],
+    pages: &[Range<usize>],
+    frames: &Encoded,
+    level: usize,
+    (plan, divisor): (&Plan, u64),
+) -> Option<Hints> {
+    if !T::IS_FLOAT {
+        return plan.leaves_room(words).then_some(Hints::Known { order: plan.order, divisor });
+    }
+    // What floats are multiples of, how many of their bits are set and how smooth their curve is no count of widths
+    // tells. So pages from the middle on are encoded, and the choice for the column is compared by them.
+    let mut sampled = 0;
+    let (of_frames, sample): (Vec<_>, Vec<_>) = frames
+        .pages
+        .iter()
+        .zip(pages)
+        .skip(pages.len() / 2)
+        .take_while(|(_, range)| {
+            let is_wanted = sampled < SAMPLE;
+            sampled += range.len();
+            is_wanted
+        })
+        .map(|(page, range)| (page.payload.len(), range.clone()))
+        .unzip();
+    let (first, last) = (sample.first()?.start, sample.last()?.end);
+    let sample: Vec<_> = sample.iter().map(|range| range.start - first..range.end - first).collect();
+    let dense = entropy::encode(&values[first..last], &sample, level, Hints::Unknown)?;
+    // All pages of the column share what the sample has for itself.
+    let shared = dense.shared.len() * (last - first) / values.len();
+    let promised = dense.bytes() - dense.shared.len() + shared;
+    saves_a_tenth(promised, of_frames.iter().sum()).then_some(Hints::Unknown)
+}
+
+fn saves_a_tenth(bytes: usize, of: usize) -> bool {
+    bytes * PCO_SAVING_PARTS < of * (PCO_SAVING_PARTS - 1)
 }
 
 fn saves_enough(bytes: usize, values: usize) -> bool {

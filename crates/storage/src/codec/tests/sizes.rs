@@ -117,6 +117,39 @@ fn few_numbers_far_apart_are_left_to_pco_by_merges() {
     check(&Values::Integer(values), Effort::Fast, FRAME, 8192 * 22 / 8);
 }
 
+/// Merges make these floats about as small as pco alone does, with all values in one page; frames do not.
+#[test]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers are what a device with floats of 32 bits sends"
+)]
+fn floats_with_a_structure_that_frames_miss_are_left_to_pco_by_merges() {
+    let unit = || noise().zip(noise().skip(9_999)).map(|(a, b)| ((a << 10) + b) as f64 / f64::from(1 << 20));
+    let single = |v: f64| f64::from(v as f32);
+    let mut units = unit();
+    let mut normal = || (0..12).map(|_| units.next().unwrap()).sum::<f64>() - 6.0;
+    let columns: [(&str, usize, Vec<f64>); 4] = [
+        ("normal, 32 bits", 1024, (0..8192).map(|_| single(normal() * 3.0)).collect()),
+        ("sine", 1024, (0..8192).map(|i| (f64::from(i) / 1000.0).sin()).collect()),
+        ("multiples", 1024, noise().map(|n| n as f64 * std::f64::consts::PI).take(8192).collect()),
+        ("sparse, 32 bits", 410, unit().map(|v| single(v / 3.0)).take(3277).collect()),
+    ];
+    for (name, page, values) in columns {
+        let config = pco::ChunkConfig::default().with_compression_level(4);
+        let alone = pco::standalone::simple_compress(&values, &config).unwrap().len();
+        let values = Values::Float(values);
+        let fast = round_trip(&values, page, Effort::Fast).bytes();
+        let dense = round_trip(&values, page, Effort::Dense(4));
+        println!("{name}: frames {fast}, dense {}, pco alone {alone}", dense.bytes());
+        assert!(dense.bytes() * 100 <= alone * 115, "{name}: {} of {alone} bytes", dense.bytes());
+        assert!(
+            dense.bytes() * 10 < fast * 9 || dense.bytes() == fast,
+            "{name}: {} of {fast}",
+            dense.bytes()
+        );
+    }
+}
+
 #[test]
 fn states_are_indices_or_runs() {
     let states = ["running", "stopped", "failed"];
