@@ -43,7 +43,7 @@ impl Hints {
     }
 }
 
-/// Encodes a column at a level of 0 to 12; `None` when pco refuses, which it does for no input that we know of but none.
+/// Encodes a column at a level of 0 to 12; `None` when pco refuses, which it does for no input that we know of.
 pub(super) fn encode<T: Number>(
     values: &[T],
     pages: &[Range<usize>],
