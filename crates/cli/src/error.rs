@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::output;
+
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -62,7 +64,7 @@ pub(crate) enum CliError {
     #[error("{}", with_causes(.0.as_ref()))]
     Unreadable(Box<dyn std::error::Error + Send + Sync>),
     /// A look found damage, which was printed.
-    #[error("{0} findings")]
+    #[error("{}", output::findings(*.0))]
     Damaged(u64),
     /// Whoever read our output has closed it: nothing is wrong.
     #[error("output closed")]

@@ -6,7 +6,7 @@ use model::Timestamp;
 use serde_json::Value;
 
 use crate::error::CliError;
-use crate::output::{self, Format, Rows};
+use crate::output::{self, Format, Rows, Stream};
 
 /// Verbs of `tidemark inspect`.
 #[derive(Debug, clap::Subcommand)]
@@ -48,14 +48,14 @@ pub(crate) fn run(verb: Verb) -> Result<(), CliError> {
     if arguments.verify {
         return verify_file(&file, &arguments);
     }
-    let rows = if arguments.pages {
-        pages(&file)?
+    let format = Format::or_default(arguments.output);
+    if arguments.pages {
+        pages(&file, format)
     } else if arguments.series {
-        series(&file)?
+        series(&file, format)
     } else {
-        summary(&file)
-    };
-    output::print(Format::or_default(arguments.output), rows)
+        output::print(format, summary(&file))
+    }
 }
 
 /// `tidemark verify`: findings to standard output, one a line; the summary to standard error.
@@ -82,7 +82,7 @@ fn verify_file(file: &server::Inspection, arguments: &TsmArguments) -> Result<()
     });
     failure.map_or(Ok(()), Err)?;
     let pages = pages.map_err(damaged)?;
-    output::say(&format!("{findings} findings in {pages} pages"));
+    output::say(&format!("{} in {pages} pages", output::findings(findings)));
     if findings == 0 { Ok(()) } else { Err(CliError::Damaged(findings)) }
 }
 
@@ -116,26 +116,31 @@ fn summary(file: &server::Inspection) -> Rows {
     }
 }
 
-fn series(file: &server::Inspection) -> Result<Rows, CliError> {
-    let columns = ["id", "series", "offset", "sharing", "first time", "last time", "rows", "page bytes"];
-    let mut rows = Vec::new();
+fn series(file: &server::Inspection, format: Format) -> Result<(), CliError> {
+    let columns = ["id", "series", "unit", "sharing", "first time", "last time", "rows", "bytes of the unit"];
+    let mut out = Stream::new(format, &columns);
+    let mut printed = Ok(());
     let read = file.series(|series| {
-        rows.push(vec![
+        if printed.is_err() {
+            return;
+        }
+        let times = series.extent.map(|extent| extent.times);
+        printed = out.push(vec![
             series.id.into(),
             series.key.to_string().into(),
-            series.offset.into(),
+            series.unit.into(),
             series.sharing.into(),
-            time(series.times.0),
-            time(series.times.1),
-            series.rows.into(),
+            times.map_or(Value::Null, |times| time(times.0)),
+            times.map_or(Value::Null, |times| time(times.1)),
+            series.extent.map(|extent| extent.rows).into(),
             series.page_bytes.into(),
         ]);
     });
-    read.map_err(damaged)?;
-    Ok(Rows { columns: columns.map(String::from).to_vec(), rows, ..Rows::default() })
+    printed.and_then(|()| out.finish())?;
+    read.map_err(damaged)
 }
 
-fn pages(file: &server::Inspection) -> Result<Rows, CliError> {
+fn pages(file: &server::Inspection, format: Format) -> Result<(), CliError> {
     let columns = [
         "offset",
         "bytes",
@@ -149,27 +154,29 @@ fn pages(file: &server::Inspection) -> Result<Rows, CliError> {
         "last time",
         "statistics",
     ];
-    let (mut rows, mut failure) = (Vec::new(), None);
+    let mut out = Stream::new(format, &columns);
+    let (mut printed, mut failure) = (Ok(()), None);
     file.pages(|page| match page {
-        Ok(page) => rows.push(vec![
-            page.offset.into(),
-            page.bytes.into(),
-            page.unit.into(),
-            page.chunk.into(),
-            page.field.map_or_else(|| "time".into(), |field| field.name.to_string().into()),
-            page.codec.unwrap_or("unknown").into(),
-            page.rows.into(),
-            page.values.into(),
-            time(page.times.0),
-            time(page.times.1),
-            page.statistics.into(),
-        ]),
+        Ok(page) if printed.is_ok() => {
+            printed = out.push(vec![
+                page.offset.into(),
+                page.bytes.into(),
+                page.unit.into(),
+                page.chunk.into(),
+                page.field.map_or_else(|| "time".into(), |field| field.name.to_string().into()),
+                page.codec.unwrap_or("unknown").into(),
+                page.rows.into(),
+                page.values.into(),
+                time(page.times.0),
+                time(page.times.1),
+                page.statistics.into(),
+            ]);
+        }
+        Ok(_unprinted) => {}
         Err(error) => failure = failure.take().or(Some(error)),
     });
-    match failure {
-        None => Ok(Rows { columns: columns.map(String::from).to_vec(), rows, ..Rows::default() }),
-        Some(error) => Err(damaged(error)),
-    }
+    printed.and_then(|()| out.finish())?;
+    failure.map_or(Ok(()), |error| Err(damaged(error)))
 }
 
 fn time(nanoseconds: i64) -> Value {

@@ -1,5 +1,8 @@
 //! Standard output for data, standard error for talk; tables, JSON and CSV from the same rows.
 
+mod stream;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::io::{IsTerminal as _, Read, Write as _};
@@ -8,6 +11,8 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde_json::Value;
 
 use crate::error::CliError;
+
+pub(crate) use stream::Stream;
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,9 +34,12 @@ impl Format {
 
 /// Prints one line of data.
 pub(crate) fn print_line(line: &str) -> Result<(), CliError> {
+    print_text(&format!("{line}\n"))
+}
+
+fn print_text(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    out.write_all(b"\n")?;
+    out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -62,14 +70,19 @@ pub(crate) fn copy_answer(mut from: impl Read) -> Result<(), CliError> {
 }
 
 /// Says something to the person.
-#[expect(clippy::print_stderr, reason = "talk of a command-line program goes to standard error")]
 pub(crate) fn say(line: &str) {
-    eprintln!("{line}");
+    // Where nobody can be told, there is nobody to tell.
+    let _unheard: std::io::Result<()> = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Says what went wrong.
 pub(crate) fn complain(error: &CliError) {
     say(&format!("error: {error}"));
+}
+
+/// A number of findings.
+pub(crate) fn findings(number: u64) -> String {
+    if number == 1 { "1 finding".to_owned() } else { format!("{number} findings") }
 }
 
 /// Rows under the same columns.
@@ -89,16 +102,30 @@ pub(crate) struct Rows {
 pub(crate) fn print_tables(sections: &[Rows]) -> Result<(), CliError> {
     for section in sections {
         if !section.title.is_empty() {
-            print_line(&section.title)?;
+            print_line(&harmless(section.title.clone()))?;
         }
         let mut table = comfy_table::Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(&section.columns);
+        let header = section.columns.iter().cloned().map(harmless);
+        table.load_style(UTF8_FULL_CONDENSED).set_header(header);
         for row in &section.rows {
-            table.add_row(row.iter().map(plain));
+            table.add_row(row.iter().map(plain).map(harmless));
         }
         print_line(&table.to_string())?;
     }
     Ok(())
+}
+
+/// A text for a terminal: data must not steer it, so control characters are escaped, all but the end of a line.
+fn harmless(text: String) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 /// Prints rows in a format.
@@ -112,16 +139,16 @@ pub(crate) fn print(format: Format, rows: Rows) -> Result<(), CliError> {
 
 /// Prints rows as one JSON array of objects. Columns win over what rows have in common.
 pub(crate) fn print_json(sections: &[Rows]) -> Result<(), CliError> {
-    let objects: Vec<Value> = sections
-        .iter()
-        .flat_map(|section| {
-            section.rows.iter().map(|row| {
-                let cells = section.columns.iter().cloned().zip(row.iter().cloned());
-                Value::Object(section.common.iter().cloned().chain(cells).collect())
-            })
-        })
-        .collect();
+    let objects: Vec<Value> = sections.iter().flat_map(objects).collect();
     print_line(&Value::Array(objects).to_string())
+}
+
+/// Each row as an object.
+fn objects(rows: &Rows) -> impl Iterator<Item = Value> {
+    rows.rows.iter().map(|row| {
+        let cells = rows.columns.iter().cloned().zip(row.iter().cloned());
+        Value::Object(rows.common.iter().cloned().chain(cells).collect())
+    })
 }
 
 /// A cell as text: strings bare, null empty.
@@ -135,10 +162,14 @@ pub(crate) fn plain(value: &Value) -> String {
 
 /// Prints rows as CSV with a header.
 pub(crate) fn print_csv(rows: &Rows) -> Result<(), CliError> {
+    print_csv_part(rows, true)
+}
+
+fn print_csv_part(rows: &Rows, with_header: bool) -> Result<(), CliError> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    let written = csv
-        .write_record(&rows.columns)
-        .and_then(|()| rows.rows.iter().try_for_each(|row| csv.write_record(row.iter().map(plain))));
+    let header = if with_header { csv.write_record(&rows.columns) } else { Ok(()) };
+    let written =
+        header.and_then(|()| rows.rows.iter().try_for_each(|row| csv.write_record(row.iter().map(plain))));
     written.map_err(|e| CliError::Answer(e.to_string()))?;
     let bytes = csv.into_inner().map_err(|e| CliError::Answer(e.to_string()))?;
     let mut out = std::io::stdout().lock();

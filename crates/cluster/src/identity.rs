@@ -48,8 +48,12 @@ pub enum IdentityError {
         /// The field.
         field: &'static str,
     },
-    /// Written by a later version.
-    #[error("{} has format {format}; this version reads up to {FORMAT}", path.display())]
+    /// Another version wrote it.
+    #[error(
+        "{} was written by {} version (format {format}, this version reads {FORMAT})",
+        path.display(),
+        if *format > FORMAT { "a newer" } else { "an older" }
+    )]
     Format {
         /// The file.
         path: PathBuf,

@@ -88,7 +88,7 @@ pub struct Stats {
     pub scrubs: u64,
     /// Bytes read by the scrub.
     pub scrub_bytes: u64,
-    /// Places of live files that are known to be damaged.
+    /// Places of live files and index segments that are known to be damaged.
     pub damaged: usize,
     /// Merges of index segments that were installed.
     pub index_merges: u64,
@@ -309,6 +309,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         let counters = &self.inner.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let damaged = self.inner.damage().len();
         let state = self.inner.state.read();
         let segments = || state.buckets.values().flat_map(|bucket| bucket.index.segments());
         let files = || state.shards().flat_map(|(_, shard)| shard.files.iter());
@@ -325,7 +326,7 @@ impl Engine {
             compaction_bytes: get(&counters.compaction_bytes),
             scrubs: get(&counters.scrubs),
             scrub_bytes: get(&counters.scrub_bytes),
-            damaged: files().map(|f| f.flaws().len()).sum(),
+            damaged,
             index_merges: get(&counters.index_merges),
             index_segments: segments().count(),
             index_bytes: segments().map(|segment| segment.entry.bytes).sum(),

@@ -7,6 +7,7 @@
 //! - [`FlushError`]: `NoRoom` yes, and the engine does by itself; the disk's; none.
 //! - [`ReadError`]: `Io` perhaps, `Damaged` no; the disk's; only the bytes named are in doubt.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,28 @@ pub enum Damage {
     /// Written by a newer version of this program.
     #[error("format version {0} is not one that this program reads")]
     Version(u16),
+    /// Nothing is wrong with the bytes: another version of this program wrote them.
+    #[error("{0}")]
+    OtherVersion(OtherVersion),
+}
+
+/// The format of a file that another version of this program wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// What kind of file it is.
+    pub kind: &'static str,
+    /// The version of its format.
+    pub found: u16,
+    /// The version that this program reads.
+    pub reads: u16,
+}
+
+impl fmt::Display for OtherVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, found, reads } = self;
+        let age = if found > reads { "a newer" } else { "an older" };
+        write!(f, "written by {age} version ({kind} format {found}, this version reads {reads})")
+    }
 }
 
 /// Why an engine does not open.
@@ -57,8 +80,16 @@ pub enum OpenError {
         /// What it is.
         source: Damage,
     },
+    /// Another version of this program wrote the file. Nothing is wrong with it.
+    #[error("{} was {version}", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        version: OtherVersion,
+    },
     /// A file that the manifest names does not exist or has another length.
-    #[error("{} should have {expected} bytes and has {found:?}", path.display())]
+    #[error("{} {}", path.display(), length_differs(*expected, *found))]
     WrongFile {
         /// The file.
         path: PathBuf,
@@ -81,7 +112,18 @@ impl OpenError {
     }
 
     pub(crate) fn damaged(path: &Path, offset: u64) -> impl FnOnce(Damage) -> Self {
-        move |source| Self::Damaged { path: path.to_owned(), offset, source }
+        move |source| match source {
+            Damage::OtherVersion(version) => Self::OtherVersion { path: path.to_owned(), version },
+            source => Self::Damaged { path: path.to_owned(), offset, source },
+        }
+    }
+}
+
+/// How the length of a file differs from what the manifest says.
+pub(crate) fn length_differs(expected: u64, found: Option<u64>) -> String {
+    match found {
+        Some(found) => format!("should have {expected} bytes and has {found}"),
+        None => format!("should have {expected} bytes and is missing"),
     }
 }
 

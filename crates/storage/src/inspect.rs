@@ -1,14 +1,17 @@
 //! A look into one TSM file without its engine: what it says of itself, its series, its pages, its damage.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use disk::Vfs;
 use model::{BucketId, FieldDef, SeriesKey, TimeRange};
 
+use crate::cache::Reads;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::manifest::FileEntry;
-use crate::tsm::format::{Density, VERSION};
-use crate::tsm::{TsmFile, check, page, reader};
+use crate::merge::Piece as _;
+use crate::tsm::format::{Density, KIND};
+use crate::tsm::{FilePiece, FileSeries, Packs, TsmFile, check, page, reader};
 
 /// What a file says of itself.
 #[derive(Debug, Clone)]
@@ -53,15 +56,22 @@ pub struct SeriesSummary {
     /// Its key.
     pub key: SeriesKey,
     /// First byte of its unit.
-    pub offset: u64,
+    pub unit: u64,
     /// How many series share the unit.
     pub sharing: u64,
-    /// First and last time of the unit, both inclusive.
-    pub times: (i64, i64),
-    /// Rows of the unit.
-    pub rows: u64,
+    /// Its rows, and its first and last time, both inclusive; none when its unit is a pack that is damaged.
+    pub extent: Option<Extent>,
     /// Bytes of the unit's pages.
     pub page_bytes: u64,
+}
+
+/// The rows of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Their number.
+    pub rows: u64,
+    /// First and last time, both inclusive.
+    pub times: (i64, i64),
 }
 
 /// A page of a file.
@@ -92,7 +102,7 @@ pub struct PageSummary {
 /// An open file.
 #[derive(Debug)]
 pub struct Inspection {
-    file: TsmFile,
+    file: Arc<TsmFile>,
 }
 
 impl Inspection {
@@ -118,14 +128,14 @@ impl Inspection {
             times: footer.times,
             masked_from: 0,
         };
-        Ok(Self { file: TsmFile::open(vfs, path, &entry)? })
+        Ok(Self { file: Arc::new(TsmFile::open(vfs, path, &entry)?) })
     }
 
     /// What the file says of itself.
     pub fn summary(&self) -> FileSummary {
         let footer = &self.file.footer;
         FileSummary {
-            version: VERSION,
+            version: KIND.version,
             bucket: footer.bucket,
             shard: footer.shard,
             times: footer.times,
@@ -146,22 +156,45 @@ impl Inspection {
     /// Its series, in the order of their ids.
     ///
     /// # Errors
-    /// When the keys cannot be read.
+    /// When the keys cannot be read, or the pack of a series; its other series are handed over all the same.
     pub fn series(&self, mut visit: impl FnMut(SeriesSummary)) -> Result<(), ReadError> {
         let mut series = self.file.series();
+        let mut packs = Packs::new(Reads::bypass());
+        let mut failure = None;
         self.file.keys(|key| {
             let Some(of) = series.next() else { return };
             let unit = of.unit;
+            let extent = match self.extent(&of, &mut packs) {
+                Ok(extent) => Some(extent),
+                Err(error) => {
+                    failure = failure.take().or(Some(error));
+                    None
+                }
+            };
             visit(SeriesSummary {
                 id: of.id,
                 key,
-                offset: unit.offset,
+                unit: unit.offset,
                 sharing: unit.series,
-                times: unit.times,
-                rows: unit.rows,
+                extent,
                 page_bytes: unit.pages_len,
             });
-        })
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The rows of a series: the table of units has those of one that is alone, a pack is read.
+    fn extent(&self, of: &FileSeries, packs: &mut Packs) -> Result<Extent, ReadError> {
+        if !of.unit.is_pack() {
+            return Ok(Extent { rows: of.unit.rows, times: of.unit.times });
+        }
+        let mut extent = Extent { rows: 0, times: (i64::MAX, i64::MIN) };
+        for piece in FilePiece::of(&self.file, of, packs)? {
+            let (first, last) = piece.times();
+            extent.times = (extent.times.0.min(first), extent.times.1.max(last));
+            extent.rows += piece.rows() as u64;
+        }
+        Ok(extent)
     }
 
     /// Its pages, in the order of the directories. Directories that are damaged are handed over instead of their pages.

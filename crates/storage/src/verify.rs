@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{file_path, orphans, segment_path};
-use crate::error::{Damage, OpenError, ReadError};
+use crate::error::{Damage, OpenError, ReadError, length_differs};
 use crate::index::Segment;
 use crate::manifest::{self, FileEntry, Flaw, IndexEntry, Live};
 use crate::tsm::{TsmFile, check};
@@ -36,7 +36,7 @@ pub enum Problem {
     #[error("{0}")]
     Damage(Damage),
     /// A file that the manifest names does not exist or has another length.
-    #[error("the file should have {expected} bytes and {}", match found { Some(n) => format!("has {n}"), None => "is missing".to_owned() })]
+    #[error("the file {}", length_differs(*expected, *found))]
     WrongFile {
         /// Bytes according to the manifest.
         expected: u64,
@@ -94,6 +94,9 @@ impl From<OpenError> for Finding {
             }
             OpenError::Damaged { path, offset, source } => {
                 Self { path, offset, problem: Problem::Damage(source) }
+            }
+            OpenError::OtherVersion { path, version } => {
+                Self { path, offset: 0, problem: Problem::Damage(Damage::OtherVersion(version)) }
             }
             OpenError::WrongFile { path, expected, found } => {
                 Self { path, offset: 0, problem: Problem::WrongFile { expected, found } }

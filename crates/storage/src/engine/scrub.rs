@@ -8,6 +8,7 @@
 //! Only a number and a checksum are kept between jobs: a file that a merge removes is passed over. A pass looks at the
 //! files in the order of their numbers; after the last the next pass waits.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use disk::File;
 use parking_lot::Mutex;
 
 use super::{Inner, guarded};
-use crate::error::{Damage, ReadError};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::index::Segment;
 use crate::jobs::JobClass;
 use crate::tsm::TsmFile;
@@ -141,10 +142,21 @@ impl Inner {
         }
     }
 
+    /// Whether a file belongs to the state still: a merge may have removed it meanwhile.
+    fn is_live(&self, number: u64) -> bool {
+        self.state.read().shards().flat_map(|(_, shard)| &shard.files).any(|f| f.entry.number == number)
+    }
+
     fn read_on(&self, target: &Target, reading: &mut Reading, bytes: u64) -> Result<Option<u64>, ()> {
         let (len, _) = target.expected();
         match target {
             Target::File(file) => {
+                // The open file outlives its name, and the next start needs the name.
+                let is_gone = reading.read() == 0 && matches!(self.vfs.exists(&file.path), Ok(false));
+                if is_gone && self.is_live(file.entry.number) {
+                    let _noted: ReadError = file.unreadable(0, io::ErrorKind::NotFound.into());
+                    return Err(());
+                }
                 reading.go_on(file.bytes(), len, bytes).map_err(|error| {
                     // It is noted with the file.
                     let _noted: ReadError = file.unreadable(reading.read(), error);
@@ -171,13 +183,23 @@ impl Inner {
                 // The places are noted where they are met.
                 check::check(file, &mut |_noted| {});
                 if file.flaws().len() == 0 {
-                    let _noted: ReadError = file.damaged(0, Damage::Checksum);
+                    // What is in memory already: trailer, footer, table, set. Opening the file anew says where.
+                    let (offset, damage) = match TsmFile::open(&*self.vfs, &file.path, &file.entry) {
+                        Err(OpenError::Damaged { offset, source, .. }) => (offset, source),
+                        _ => (0, Damage::Checksum),
+                    };
+                    let _noted: ReadError = file.damaged(offset, damage);
                 }
             }
             Target::Segment(segment) => {
-                let (path, offset) = (segment.path.clone(), 0);
-                let error = ReadError::Damaged { path, offset, source: Damage::Checksum };
-                self.note_segment(segment, (!is_sound).then_some(error));
+                let error = (!is_sound).then(|| {
+                    let (offset, source) = match Segment::open(&*self.vfs, &segment.path, &segment.entry) {
+                        Err(OpenError::Damaged { offset, source, .. }) => (offset, source),
+                        _ => (0, Damage::Checksum),
+                    };
+                    ReadError::Damaged { path: segment.path.clone(), offset, source }
+                });
+                self.note_segment(segment, error);
             }
         }
     }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use model::{BucketId, FieldDef, FieldType, TimeRange, Timestamp, varint};
 
-use crate::error::Damage;
+use crate::error::{Damage, OtherVersion};
 
 /// First bytes of a file.
 pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x03";
-/// Last bytes of a file.
-pub(crate) const MAGIC: [u8; 8] = *b"TIDETSMf";
-/// The version that this program writes, and the newest that it reads.
-pub(crate) const VERSION: u16 = 3;
+/// A TSM file among the kinds of files.
+pub(crate) const KIND: Kind = Kind { name: "TSM", header: HEADER, magic: *b"TIDETSMf", version: 3 };
 /// Bytes of the trailer.
 pub(crate) const TRAILER_BYTES: usize = 32;
 
@@ -25,6 +23,8 @@ pub(crate) const PAGE_TEXT_BYTES_MAX: usize = 1 << 20;
 pub(crate) const PACKED_ROWS_MAX: usize = 256;
 /// Most rows of such a pack; its columns have one page each.
 pub(crate) const PACK_ROWS_MAX: usize = PAGE_ROWS_MAX;
+/// No unit is smaller: its entry in the table has seven varints and a checksum.
+pub(crate) const UNIT_BYTES_MIN: u64 = 11;
 /// No part of a file that is read at once is larger.
 pub(crate) const PART_BYTES_MAX: u64 = 1 << 30;
 
@@ -83,6 +83,36 @@ pub(crate) fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], D
     Ok(*bytes)
 }
 
+/// A kind of file that ends with a trailer.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// As an operator knows it.
+    pub(crate) name: &'static str,
+    /// First bytes; the last of them is the version.
+    pub(crate) header: [u8; 8],
+    /// Last bytes.
+    pub(crate) magic: [u8; 8],
+    /// The version that this program writes and reads.
+    pub(crate) version: u16,
+}
+
+impl Kind {
+    /// Reads the trailer of a file that begins with `header`. The error says where: in the header, or in the trailer,
+    /// which is at `trailer_at`. The version is that of the trailer, which has a checksum.
+    pub(crate) fn trailer(
+        &self,
+        header: [u8; 8],
+        trailer: &[u8; TRAILER_BYTES],
+        trailer_at: u64,
+    ) -> Result<Trailer, (u64, Damage)> {
+        if header[..7] != self.header[..7] {
+            return Err((0, Damage::Magic));
+        }
+        let trailer = Trailer::decode(trailer, self).map_err(|damage| (trailer_at, damage))?;
+        if header == self.header { Ok(trailer) } else { Err((7, Damage::Differs("version"))) }
+    }
+}
+
 /// Where the footer is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Trailer {
@@ -92,21 +122,21 @@ pub(crate) struct Trailer {
 }
 
 impl Trailer {
-    /// The trailer of a file of a kind, which has its own magic and versions.
-    pub(crate) fn encode(&self, magic: [u8; 8], version: u16) -> [u8; TRAILER_BYTES] {
+    /// The trailer of a file of a kind.
+    pub(crate) fn encode(&self, kind: &Kind) -> [u8; TRAILER_BYTES] {
         let mut out = Vec::with_capacity(TRAILER_BYTES);
         out.extend(self.footer_offset.to_le_bytes());
         out.extend(self.footer_len.to_le_bytes());
         out.extend(self.footer_checksum.to_le_bytes());
-        out.extend(version.to_le_bytes());
+        out.extend(kind.version.to_le_bytes());
         out.extend([0; 2]);
         out.extend(checksum(&out).to_le_bytes());
-        out.extend(magic);
+        out.extend(kind.magic);
         out.try_into().expect("the parts add up to the trailer's size")
     }
 
-    /// Reads the trailer of a file of a kind; `newest` is the newest version that this program understands.
-    pub(crate) fn decode(bytes: &[u8; TRAILER_BYTES], kind: [u8; 8], newest: u16) -> Result<Self, Damage> {
+    /// Reads the trailer of a file of a kind.
+    pub(crate) fn decode(bytes: &[u8; TRAILER_BYTES], kind: &Kind) -> Result<Self, Damage> {
         let mut input = &bytes[..];
         let footer_offset = u64::from_le_bytes(take_array(&mut input)?);
         let footer_len = u32::from_le_bytes(take_array(&mut input)?);
@@ -115,14 +145,15 @@ impl Trailer {
         let _padding: [u8; 2] = take_array(&mut input)?;
         let own = u32::from_le_bytes(take_array(&mut input)?);
         let magic: [u8; 8] = take_array(&mut input)?;
-        if magic != kind {
+        if magic != kind.magic {
             return Err(Damage::Magic);
         }
         if own != checksum(&bytes[..20]) {
             return Err(Damage::Checksum);
         }
-        if version > newest {
-            return Err(Damage::Version(version));
+        if version != kind.version {
+            let version = OtherVersion { kind: kind.name, found: version, reads: kind.version };
+            return Err(Damage::OtherVersion(version));
         }
         Ok(Self { footer_offset, footer_len, footer_checksum })
     }
@@ -192,7 +223,8 @@ impl Footer {
         out
     }
 
-    pub(crate) fn decode(mut input: &[u8]) -> Result<Self, Damage> {
+    /// Reads the footer of a file in which `before` bytes stand before it.
+    pub(crate) fn decode(mut input: &[u8], before: u64) -> Result<Self, Damage> {
         let input = &mut input;
         let bucket = BucketId::new(take_u64(input)?).ok_or(Damage::Malformed("bucket"))?;
         let shard = TimeRange::new(Timestamp(take_i64(input)?), Timestamp(take_i64(input)?));
@@ -210,7 +242,12 @@ impl Footer {
             fields.push(FieldDef { name: Arc::from(name), field_type });
         }
         let mut layouts = Vec::new();
-        for _ in 0..take_len(input)? {
+        let count = take_len(input)?;
+        // Each is that of a unit, so there are no more than units have room for.
+        if count as u64 > before / UNIT_BYTES_MIN {
+            return Err(Damage::Malformed("number of layouts"));
+        }
+        for _ in 0..count {
             let mut layout = Vec::new();
             for _ in 0..take_len(input)? {
                 let field = u32::try_from(take_u64(input)?).ok();

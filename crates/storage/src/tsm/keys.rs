@@ -4,8 +4,8 @@
 //! block  | series | bytes before lz4 | bytes | crc32 of all but itself (4) | bytes: lz4 of key, key, ... |
 //! key    | bytes shared with the key before in the block | length of the rest, rest |
 //! ```
-//! Integers are varints; keys are canonical, in the order of the file's series. A block holds up to
-//! [`BLOCK_BYTES`] and at least one key.
+//! Integers are varints; keys are canonical, in the order of the file's series. A block is closed when it holds
+//! [`BLOCK_BYTES`], or keys of [`KEYS_BYTES`] in all, so few bytes never become many keys.
 
 use model::series::KEY_BYTES_MAX;
 use model::{SeriesKey, varint};
@@ -15,6 +15,8 @@ use crate::error::Damage;
 
 /// A block is closed when it holds this many bytes.
 const BLOCK_BYTES: usize = 64 << 10;
+/// And when its keys have this many bytes, those counted too that each shares with the one before.
+const KEYS_BYTES: usize = 1 << 20;
 
 /// Writes keys.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(crate) struct KeysBuilder {
     out: Vec<u8>,
     block: Vec<u8>,
     series: u64,
+    key_bytes: usize,
     last: Vec<u8>,
 }
 
@@ -34,7 +37,8 @@ impl KeysBuilder {
         self.last.clear();
         self.last.extend_from_slice(key);
         self.series += 1;
-        if self.block.len() >= BLOCK_BYTES {
+        self.key_bytes += key.len();
+        if self.block.len() >= BLOCK_BYTES || self.key_bytes >= KEYS_BYTES {
             self.close();
         }
     }
@@ -53,6 +57,7 @@ impl KeysBuilder {
         self.out.extend(sum.to_le_bytes());
         self.out.extend(bytes);
         self.block.clear();
+        self.key_bytes = 0;
         self.last.clear();
     }
 
@@ -95,14 +100,18 @@ fn read_block(input: &mut &[u8], visit: &mut impl FnMut(SeriesKey)) -> Result<()
         return Err(Damage::Malformed("keys"));
     }
     let mut block = &block[..];
-    let mut key = Vec::new();
+    let (mut key, mut key_bytes) = (Vec::new(), 0);
     for _ in 0..series {
+        if key_bytes >= KEYS_BYTES {
+            return Err(Damage::Malformed("keys"));
+        }
         let shared = take_len(&mut block)?;
         if shared > key.len() {
             return Err(Damage::Malformed("series key"));
         }
         key.truncate(shared);
         key.extend(varint::take_bytes(&mut block).ok_or(Damage::Truncated)?);
+        key_bytes += key.len();
         visit(SeriesKey::from_bytes(&key).map_err(|_why| Damage::Malformed("series key"))?);
     }
     if block.is_empty() { Ok(()) } else { Err(Damage::Malformed("keys")) }

@@ -166,6 +166,14 @@ impl FilePiece {
         Ok(vec![Self::Packed(PackPiece { pack, rows: start..end })])
     }
 
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Chunk(piece) => piece.chunk.page_rows.get(piece.pages.clone()).unwrap_or(&[]).iter().sum(),
+            Self::Packed(piece) => piece.rows.len(),
+        }
+    }
+
     /// Whether it has more pages than rows alone make necessary, because its texts are long: a reader with little memory
     /// takes it page by page.
     pub(crate) fn has_long_texts(&self) -> bool {

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::directory::{self, ChunkEntry, ColumnEntry, FieldPage};
 use super::flaws::Flaws;
-use super::format::{Footer, HEADER, MAGIC, PART_BYTES_MAX, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
+use super::format::{Footer, HEADER, KIND, PART_BYTES_MAX, Part, TRAILER_BYTES, checksum};
 use super::page;
 use super::table::{Table, Unit};
 use crate::cache::{Directory, FileId, Place, Reads};
@@ -333,13 +333,12 @@ pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<Foot
     }
     let mut header = [0; HEADER.len()];
     read(0, &mut header)?;
-    if header != HEADER {
-        return Err(OpenError::damaged(path, 0)(Damage::Magic));
-    }
     let trailer_at = len - TRAILER_BYTES as u64;
     let mut trailer = [0; TRAILER_BYTES];
     read(trailer_at, &mut trailer)?;
-    let trailer = Trailer::decode(&trailer, MAGIC, VERSION).map_err(OpenError::damaged(path, trailer_at))?;
+    let trailer = KIND
+        .trailer(header, &trailer, trailer_at)
+        .map_err(|(at, damage)| OpenError::damaged(path, at)(damage))?;
     // The parts must lie where they were said to lie, one behind the other, so no length is believed alone.
     let footer_len =
         trailer_at.checked_sub(trailer.footer_offset).filter(|n| *n == u64::from(trailer.footer_len));
@@ -348,7 +347,8 @@ pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<Foot
     if checksum(&footer) != trailer.footer_checksum {
         return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Checksum));
     }
-    let footer = Footer::decode(&footer).map_err(OpenError::damaged(path, trailer.footer_offset))?;
+    let footer = Footer::decode(&footer, trailer.footer_offset)
+        .map_err(OpenError::damaged(path, trailer.footer_offset))?;
     let keys_at = footer.presence.end();
     if keys_at.and_then(|at| at.checked_add(footer.keys_len)) != Some(trailer.footer_offset) {
         return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Malformed("length")));

@@ -7,7 +7,7 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Column, FieldDef, FieldType, SeriesKey, StringColumn, TimeRange, Values};
 use proptest::prelude::*;
 
-use super::format::{Density, Footer, MAGIC, Part, TRAILER_BYTES, Trailer, VERSION, checksum};
+use super::format::{Density, Footer, KIND, Part, TRAILER_BYTES, Trailer, checksum};
 use super::stats::Stats;
 use super::table::Table;
 use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, check, directory};
@@ -212,15 +212,92 @@ fn a_directory_that_lies_under_sound_checksums_is_told_by_the_values() {
         (usize::try_from(table.offset).unwrap(), usize::try_from(table.end().unwrap()).unwrap());
     let sum = checksum(&bytes[start..end]);
     replace(&mut bytes, table.checksum, sum);
-    let mut trailer = Trailer::decode(bytes.last_chunk().unwrap(), MAGIC, VERSION).unwrap();
+    let mut trailer = Trailer::decode(bytes.last_chunk().unwrap(), &KIND).unwrap();
     let footer_at = usize::try_from(trailer.footer_offset).unwrap();
     let trailer_at = bytes.len() - TRAILER_BYTES;
     trailer.footer_checksum = checksum(&bytes[footer_at..trailer_at]);
-    bytes[trailer_at..].copy_from_slice(&trailer.encode(MAGIC, VERSION));
+    bytes[trailer_at..].copy_from_slice(&trailer.encode(&KIND));
     opened.write_all_at(&bytes, 0).unwrap();
     let file = TsmFile::open(&vfs, path, &file.entry).unwrap();
     let [found] = &damage(&file)[..] else { panic!("one flaw") };
     assert!(found.starts_with("/d/1.tsm is damaged at byte "), "{found}");
+}
+
+#[test]
+fn a_file_of_another_version_is_told_from_a_damaged_one() {
+    let vfs = SimVfs::new();
+    let path = Path::new("/d/1.tsm");
+    let rows = Rows { times: vec![1], columns: vec![Some(Column::new(Values::Integer(vec![1])))] };
+    let file = written(&vfs, path, &[rows], &[field("i", FieldType::Integer)]);
+    let len = usize::try_from(file.entry.bytes).unwrap();
+    let mut bytes = vec![0; len];
+    vfs.open(path).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    let told = |header: u8, version: u8| {
+        let mut bytes = bytes.clone();
+        bytes[7] = header;
+        let trailer = &mut bytes[len - TRAILER_BYTES..];
+        trailer[16] = version;
+        let sum = checksum(&trailer[..20]);
+        trailer[20..24].copy_from_slice(&sum.to_le_bytes());
+        vfs.open(path).unwrap().write_all_at(&bytes, 0).unwrap();
+        TsmFile::open(&vfs, path, &file.entry).map_err(|error| error.to_string())
+    };
+    assert!(told(3, 3).is_ok());
+    assert_eq!(
+        told(4, 4).unwrap_err(),
+        "/d/1.tsm was written by a newer version (TSM format 4, this version reads 3)"
+    );
+    assert_eq!(
+        told(2, 2).unwrap_err(),
+        "/d/1.tsm was written by an older version (TSM format 2, this version reads 3)"
+    );
+    assert_eq!(told(4, 3).unwrap_err(), "/d/1.tsm is damaged at byte 7");
+}
+
+#[test]
+fn few_bytes_do_not_become_many_keys_or_layouts() {
+    let long = "x".repeat(50_000);
+    let mut builder = super::keys::KeysBuilder::default();
+    let keys: Vec<_> = (0..100).map(|i| SeriesKey::new(&format!("{long}{i:02}"), &[]).unwrap()).collect();
+    keys.iter().for_each(|key| builder.push(key));
+    let bytes = builder.finish();
+    let mut read = Vec::new();
+    super::keys::read(&bytes, |key| read.push(key)).unwrap();
+    assert!(read == keys, "all of them, in several blocks");
+
+    // The same in one block, as no writer of ours makes it.
+    let mut block = Vec::new();
+    model::varint::put(&mut block, 0);
+    model::varint::put_bytes(&mut block, keys[0].as_bytes());
+    for _ in 1..100 {
+        model::varint::put(&mut block, keys[0].as_bytes().len() as u64 - 2);
+        model::varint::put_bytes(&mut block, b"00");
+    }
+    let mut bytes = Vec::new();
+    let packed = lz4_flex::block::compress(&block);
+    [100, block.len(), packed.len()].iter().for_each(|&n| model::varint::put(&mut bytes, n as u64));
+    let sum = crc32c::crc32c_append(checksum(&bytes), &packed);
+    bytes.extend(sum.to_le_bytes());
+    bytes.extend(packed);
+    let mut read = 0;
+    super::keys::read(&bytes, |_| read += 1).unwrap_err();
+    assert!(read < 25, "{read}");
+
+    let footer = Footer {
+        bucket: BucketId::new(1).unwrap(),
+        shard: TimeRange::ALL,
+        times: (0, 0),
+        rows: 0,
+        series: 1,
+        density: Density::Fast,
+        fields: Vec::new(),
+        layouts: vec![Vec::new(); 100],
+        table: Part::default(),
+        presence: Part::default(),
+        keys_len: 0,
+    };
+    assert!(Footer::decode(&footer.encode(), 1100).is_ok());
+    Footer::decode(&footer.encode(), 1000).unwrap_err();
 }
 
 proptest! {
@@ -228,7 +305,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_refused_or_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let footer = Footer::decode(&bytes);
+        let footer = Footer::decode(&bytes, 1 << 20);
         if let Ok(footer) = &footer {
             prop_assert!(footer.fields.len() <= bytes.len());
         }
@@ -238,7 +315,7 @@ proptest! {
             prop_assert!(chunks.len() <= bytes.len());
         }
         if let Some(trailer) = bytes.first_chunk() {
-            prop_assert!(Trailer::decode(trailer, MAGIC, VERSION).is_err());
+            prop_assert!(Trailer::decode(trailer, &KIND).is_err());
         }
         let _stats: Result<Stats, _> = Stats::decode(&mut &bytes[..]);
         let footer = Footer {

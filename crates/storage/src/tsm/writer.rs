@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::directory::{ChunkEntry, ColumnEntry, FieldPage, TimePage};
 use super::format::{
-    CHUNK_ROWS_MAX, Density, Footer, HEADER, MAGIC, PACK_ROWS_MAX, PACKED_ROWS_MAX, PAGE_ROWS_MAX,
-    PAGE_TEXT_BYTES_MAX, Part, Trailer, VERSION, checksum,
+    CHUNK_ROWS_MAX, Density, Footer, HEADER, KIND, PACK_ROWS_MAX, PACKED_ROWS_MAX, PAGE_ROWS_MAX,
+    PAGE_TEXT_BYTES_MAX, Part, Trailer, checksum,
 };
 use super::keys::KeysBuilder;
 use super::page;
@@ -351,7 +351,7 @@ impl Writer {
             footer_checksum: checksum(&footer),
         };
         self.put(&footer)?;
-        self.put(&trailer.encode(MAGIC, VERSION))?;
+        self.put(&trailer.encode(&KIND))?;
         self.write_buffer()?;
         self.file.sync_data().map_err(WriteError::new("sync", &self.path))?;
         Ok(Finished {

@@ -133,9 +133,40 @@ fn a_damaged_index_segment_is_told_before_the_next_start_needs_it() {
     pass(&world, &engine);
     let damage = engine.damage();
     let [ReadError::Damaged { path: at, .. }] = &damage[..] else { panic!("{damage:?}") };
-    assert_eq!(at, &path);
+    assert_eq!((at, engine.stats().damaged), (&path, 1));
     assert_eq!(scanned(&engine, &scan_all(1)).len(), usize::try_from(HOSTS * 6000).unwrap());
     world.vfs.corrupt(&path, 20, 1).unwrap();
+    pass_after_interval(&world, &engine);
+    assert!(engine.damage().is_empty());
+}
+
+#[test]
+fn damage_of_what_is_in_memory_is_told_with_its_place_and_so_is_a_name_that_is_gone() {
+    let (world, engine) = filled();
+    let is_tsm = |path: &PathBuf| path.extension().is_some_and(|e| e == "tsm");
+    let path = tsm_files(&world).into_iter().find(is_tsm).unwrap();
+    let trailer = world.vfs.open_read(&path).unwrap().len().unwrap() - 32;
+    world.vfs.corrupt(&path, trailer + 9, 1).unwrap();
+    pass(&world, &engine);
+    let damage = engine.damage();
+    let [ReadError::Damaged { path: at, offset, .. }] = &damage[..] else { panic!("{damage:?}") };
+    assert_eq!((at, *offset), (&path, trailer));
+    world.vfs.corrupt(&path, trailer + 9, 1).unwrap();
+
+    let aside = path.with_extension("aside");
+    world.vfs.rename(&path, &aside).unwrap();
+    pass_after_interval(&world, &engine);
+    let damage = engine.damage();
+    assert!(
+        damage.iter().any(|error| matches!(error, ReadError::Io { path: at, .. } if at == &path)),
+        "{damage:?}"
+    );
+    assert_eq!(
+        scanned(&engine, &scan_all(1)).len(),
+        usize::try_from(HOSTS * 6000).unwrap(),
+        "it is open still"
+    );
+    world.vfs.rename(&aside, &path).unwrap();
     pass_after_interval(&world, &engine);
     assert!(engine.damage().is_empty());
 }

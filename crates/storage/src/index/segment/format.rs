@@ -8,14 +8,12 @@ use roaring::RoaringBitmap;
 use super::super::{SeriesId, packed};
 use super::{BUCKET_SERIES, LIST_MAX, MARK, MARK_ROWS, START};
 use crate::error::Damage;
-use crate::tsm::format::{TRAILER_BYTES, Trailer, checksum, take_array, take_len, take_u64};
+use crate::tsm::format::{Kind, TRAILER_BYTES, checksum, take_array, take_len, take_u64};
 
 /// First bytes of a segment.
 pub(super) const HEADER: [u8; 8] = *b"TIDEIDX\x01";
-/// Last bytes of a segment.
-pub(super) const MAGIC: [u8; 8] = *b"TIDEIDXf";
-/// The version that this program writes, and the newest that it reads.
-pub(super) const VERSION: u16 = 1;
+/// A segment among the kinds of files.
+pub(super) const KIND: Kind = Kind { name: "index", header: HEADER, magic: *b"TIDEIDXf", version: 1 };
 
 /// The parts between header and footer, in their order; those of the tags follow the fixed ones by turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,14 +181,12 @@ impl Footer {
 
 /// Reads the footer and compares the checksums of all parts. The error says where.
 pub(super) fn read_footer(bytes: &[u8]) -> Result<Footer, (u64, Damage)> {
-    if !bytes.starts_with(&HEADER) {
-        return Err((0, if bytes.len() < HEADER.len() { Damage::Truncated } else { Damage::Magic }));
-    }
+    let header = *bytes.first_chunk().ok_or((0, Damage::Truncated))?;
     let trailer_at = bytes.len().saturating_sub(TRAILER_BYTES);
     let at_trailer = |damage| (trailer_at as u64, damage);
     let trailer = bytes.last_chunk::<TRAILER_BYTES>().filter(|_| trailer_at >= HEADER.len());
     let trailer = trailer.ok_or(Damage::Truncated).map_err(at_trailer)?;
-    let trailer = Trailer::decode(trailer, MAGIC, VERSION).map_err(at_trailer)?;
+    let trailer = KIND.trailer(header, trailer, trailer_at as u64)?;
     let footer = usize::try_from(trailer.footer_offset).ok().and_then(|at| bytes.get(at..trailer_at));
     let footer = footer.filter(|footer| footer.len() as u64 == u64::from(trailer.footer_len));
     let footer = footer.ok_or(Damage::Malformed("length")).map_err(at_trailer)?;

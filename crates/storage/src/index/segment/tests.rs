@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use super::super::key::MEASUREMENT;
 use super::super::{Encoded, SeriesIndex, merge};
 use super::Segment;
-use super::format::{Footer, HEADER, MAGIC, VERSION};
+use super::format::{Footer, HEADER, KIND};
 use crate::manifest::IndexEntry;
 use crate::tsm::format::{TRAILER_BYTES, Trailer, checksum};
 
@@ -90,7 +90,7 @@ proptest! {
         let encoded = encoded();
         let entry = entry(&encoded);
         let mut bytes = encoded.bytes;
-        let trailer = Trailer::decode(bytes.last_chunk().unwrap(), MAGIC, VERSION).unwrap();
+        let trailer = Trailer::decode(bytes.last_chunk().unwrap(), &KIND).unwrap();
         let footer_at = usize::try_from(trailer.footer_offset).unwrap();
         let footer_len = bytes.len() - TRAILER_BYTES - footer_at;
         for (at, byte) in flips {
@@ -122,5 +122,5 @@ fn reseal(bytes: &mut [u8], footer_at: usize, is_footer_changed: bool) {
         footer_len: u32::try_from(footer.len()).unwrap(),
         footer_checksum: checksum(footer),
     };
-    bytes[trailer_at..].copy_from_slice(&trailer.encode(MAGIC, VERSION));
+    bytes[trailer_at..].copy_from_slice(&trailer.encode(&KIND));
 }

@@ -4,7 +4,7 @@ use model::BucketId;
 
 use super::super::sorted::Sorted;
 use super::super::{SeriesId, packed};
-use super::format::{Footer, FooterTag, HEADER, MAGIC, VERSION, hash_buckets, hash_place, put_ids, put_set};
+use super::format::{Footer, FooterTag, HEADER, KIND, hash_buckets, hash_place, put_ids, put_set};
 use super::{MARK_ROWS, START};
 use crate::tsm::format::{Trailer, checksum};
 
@@ -70,7 +70,7 @@ pub(in crate::index) fn encode(sorted: &Sorted, bucket: BucketId) -> Vec<u8> {
         footer_checksum: checksum(&footer),
     };
     bytes.extend(footer);
-    bytes.extend(trailer.encode(MAGIC, VERSION));
+    bytes.extend(trailer.encode(&KIND));
     bytes.shrink_to_fit();
     bytes
 }
