@@ -77,6 +77,10 @@ fn damage_is_found_named_and_leaves_the_rest_alone() {
     let summary = String::from_utf8_lossy(&summary.stdout).into_owned();
     assert!(summary.contains("rows,500\n") && summary.contains("fields,v integer\n"), "{summary}");
 
+    let output = tidemark(&["inspect", "tsm", "--series", "-o", "json"], first);
+    let series: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&series[0]["rows"], &series[0]["unit"]), (&500.into(), &8.into()), "{series}");
+
     // Within the first page.
     flip(first, 12);
     let (code, found) = verify(&data_dir);
@@ -107,4 +111,28 @@ fn damage_is_found_named_and_leaves_the_rest_alone() {
         assert!(code == 1 && found.contains(&path.display().to_string()), "{}: {found}", path.display());
         flip(&path, 12);
     }
+}
+
+#[test]
+fn a_look_creates_nothing_and_fails_in_words() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (code, found) = verify(dir.path());
+    assert_eq!((code, found.contains("there is no node.json")), (1, true), "{found}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+
+    let output = tidemark(&["verify", "--data-dir"], &dir.path().join("nosuch"));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("there is no such directory"), "{told}");
+
+    let output = tidemark(&["inspect", "tsm"], Path::new("/dev/zero"));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("not a regular file"), "{told}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_error_that_cannot_be_printed_is_an_error_still() {
+    let script = "\"$0\" inspect tsm nosuch 2>/dev/full";
+    let status = Command::new("sh").args(["-c", script]).arg(tidemark_binary()).status();
+    assert_eq!(status.expect("the binary runs").code(), Some(1));
 }

@@ -43,9 +43,6 @@ pub enum ServeError {
     /// Logging or tracing cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::TelemetryError),
-    /// Standard output is closed.
-    #[error("cannot print: {0}")]
-    Print(String),
     /// More than one node.
     #[error(
         "initial-peers names {0} nodes: clusters of several nodes are not in this version; leave it empty for one node"

@@ -24,4 +24,20 @@ impl DirectoryLock {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { _file: file })
     }
+
+    /// Takes the lock as [`DirectoryLock::take`] does, and creates nothing: `None` where no node has ever run. A lock
+    /// can be taken by who may read its file only.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lock is no data: it must be the kernel's, never simulated"
+    )]
+    pub(crate) fn take_existing(data_dir: &Path) -> io::Result<Option<Self>> {
+        let file = match File::open(data_dir.join("LOCK")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Some(Self { _file: file }))
+    }
 }

@@ -1,7 +1,8 @@
 //! What is asked of a data directory that no node runs on: is every byte of it what was written? Nothing is changed
-//! and nothing is mended; the directory's lock is held meanwhile, so that no node starts on it.
+//! and nothing is mended or created; the directory's lock is held meanwhile, so that no node starts on it.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use catalog::{Catalog, RocksStore};
@@ -32,17 +33,46 @@ pub struct Verified {
     pub log_records: u64,
     /// What a crash left behind, which the next start mends by itself.
     pub leftovers: u64,
+    /// The directory's lock could not be taken, so a node may have run meanwhile.
+    pub is_unlocked: bool,
 }
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { findings, replicas, files, segments, bytes, pages, rows, log_records, leftovers } = self;
+        let Self {
+            findings,
+            replicas,
+            files,
+            segments,
+            bytes,
+            pages,
+            rows,
+            log_records,
+            leftovers,
+            is_unlocked,
+        } = self;
+        let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         write!(
             f,
-            "{findings} findings; looked at {replicas} replicas with {files} files and {segments} index segments \
-             ({bytes} bytes, {pages} pages, {rows} rows) and {log_records} records of the log; {leftovers} leftovers \
-             of a crash, which the next start mends"
-        )
+            "{}; looked at {} with {} and {} ({}, {}, {}) and {} of the log",
+            count(*findings, "finding"),
+            count(*replicas, "replica"),
+            count(*files, "file"),
+            count(*segments, "index segment"),
+            count(*bytes, "byte"),
+            count(*pages, "page"),
+            count(*rows, "row"),
+            count(*log_records, "record"),
+        )?;
+        if *leftovers > 0 {
+            write!(f, "; {} of a crash, which the next start mends", count(*leftovers, "leftover"))?;
+        }
+        if *is_unlocked {
+            f.write_str(
+                "; the directory's lock could not be taken, so a node may have changed files meanwhile",
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -54,13 +84,19 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
     let unusable = |source| ServeError::DataDir { path: data_dir.to_owned(), source };
     let vfs = RealVfs;
     if !vfs.exists(data_dir).map_err(unusable)? {
-        return Err(unusable(std::io::ErrorKind::NotFound.into()));
+        return Err(unusable(io::Error::new(io::ErrorKind::NotFound, "there is no such directory")));
     }
-    let _lock = DirectoryLock::take(data_dir).map_err(|source| match source.kind() {
-        std::io::ErrorKind::WouldBlock => ServeError::InUse(data_dir.to_owned()),
-        _ => unusable(source),
-    })?;
     let mut verified = Verified::default();
+    let _lock = match DirectoryLock::take_existing(data_dir) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(ServeError::InUse(data_dir.to_owned()));
+        }
+        Err(_refused) => {
+            verified.is_unlocked = true;
+            None
+        }
+    };
     let mut findings = 0;
     let mut found = |text: &str| {
         findings += 1;
@@ -104,7 +140,7 @@ fn verify_log(vfs: &dyn Vfs, data_dir: &Path, verified: &mut Verified, found: &m
 }
 
 /// The directories `<partition>/<replica>`, in order.
-fn replicas(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn replicas(vfs: &dyn Vfs, dir: &Path) -> io::Result<Vec<PathBuf>> {
     if !vfs.exists(dir)? {
         return Ok(Vec::new());
     }
@@ -122,5 +158,11 @@ fn replicas(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// # Errors
 /// When it cannot be read, or what stands at its end is damaged.
 pub fn inspect_tsm(path: &Path) -> Result<storage::Inspection, storage::OpenError> {
+    // A pipe would never open, and a device has no end.
+    let is_other = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_other {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(storage::OpenError::Io { doing: "look into", path: path.to_owned(), source });
+    }
     storage::Inspection::open(&RealVfs, path)
 }

@@ -190,7 +190,7 @@ impl Node {
         self.set_up_as_configured(config).await?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
-        self.greet(address, print)?;
+        self.greet(address, print);
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
@@ -290,8 +290,8 @@ impl Node {
         }
     }
 
-    /// Says where the node listens and what to do next.
-    fn greet(&self, address: std::net::SocketAddr, print: Print<'_>) -> Result<(), ServeError> {
+    /// Says where the node listens and what to do next. It serves whether anybody listens to that or not.
+    fn greet(&self, address: std::net::SocketAddr, print: Print<'_>) {
         let reachable = if address.ip().is_unspecified() {
             std::net::SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
         } else {
@@ -313,7 +313,9 @@ impl Node {
             "  curl \"{url}/api/v2/write?org=acme&bucket=metrics\" -H \"Authorization: Token $TOKEN\" \
              --data-binary 'weather,city=Rome temp=30'"
         ));
-        lines.iter().try_for_each(|line| print(line)).map_err(ServeError::Print)
+        if let Err(error) = lines.iter().try_for_each(|line| print(line)) {
+            tracing::warn!(error, url, "cannot print where the node listens");
+        }
     }
 
     /// Flushes all engines, some at once, as far as that goes quickly: what is left is in the log.

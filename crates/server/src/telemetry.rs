@@ -118,7 +118,9 @@ where
     // The Raft library tells of every step of every election, and warns of what is normal in each (a message of the
     // vote before); the operator's own directives come last and win.
     let filter = EnvFilter::try_new(format!("openraft=warn,openraft::core=error,{}", config.log_level))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    // A line that cannot be written is lost: to complain of it on the same standard error would be a panic.
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).log_internal_errors(false);
     let logs: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
