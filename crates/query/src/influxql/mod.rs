@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod block;
+mod cardinality;
 mod condition;
 mod delete;
 mod execute;

@@ -104,6 +104,11 @@ impl Resolver<'_> {
         self.now
     }
 
+    /// A bucket of the organization, if it may be read.
+    pub(crate) fn readable(&self, id: BucketId) -> Option<Readable> {
+        readable_bucket(self, id)
+    }
+
     /// The bucket behind a database and retention policy, either named or the request's defaults.
     pub(crate) fn bucket(&self, database: Option<&str>, policy: Option<&str>) -> Result<Readable, Error> {
         let own = database.is_none();

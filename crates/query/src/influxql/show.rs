@@ -12,6 +12,7 @@ use model::{
     BucketId, FieldValue, FrameColumn, FrameValues, OrgId, Predicate, SchemaQuestion, SchemaRequest,
 };
 
+use super::cardinality::{self, Cardinality};
 use super::condition::{self, Bounds, TimeContext};
 use super::execute::{Series, SeriesSink, text_frame};
 use super::expr::VarKind;
@@ -106,7 +107,9 @@ pub(crate) fn show(
         ShowKind::Series => series(show, &resolver, budget, sink),
         ShowKind::TagKeys { with } => tag_keys(show, with.as_ref(), &resolver, sink),
         ShowKind::TagValues { with } => tag_values(show, with, &resolver, budget, sink),
-        ShowKind::Cardinality { .. } => Error::invalid("not implemented: SHOW CARDINALITY"),
+        ShowKind::Cardinality { of, exact, with } => {
+            Cardinality { of: *of, exact: *exact, with: with.as_ref() }.run(show, &resolver, budget, sink)
+        }
     }
 }
 
@@ -139,26 +142,32 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
 }
 
 /// The condition of a SHOW without its time.
-struct Where<'a> {
-    bounds: Bounds,
-    tags: Option<Expr>,
-    resolver: &'a Resolver<'a>,
+pub(super) struct Where<'a> {
+    pub(super) bounds: Bounds,
+    pub(super) tags: Option<Expr>,
+    /// What is said about fields holds for no series, rather than for all.
+    pub(super) strict: bool,
+    pub(super) resolver: &'a Resolver<'a>,
 }
 
-fn condition_of<'a>(show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>, Error> {
+pub(super) fn condition_of<'a>(
+    show: &Show,
+    resolver: &'a Resolver<'a>,
+    strict: bool,
+) -> Result<Where<'a>, Error> {
     let time = TimeContext { now: resolver.now, zone: None };
     let (tags, bounds) = match &show.condition {
         Some(expr) => condition::split_time(expr, &time)?,
         None => (None, Bounds::ALL),
     };
-    if let Some(tags) = &tags {
+    if let Some(tags) = tags.as_ref().filter(|_| !strict) {
         validate::tags_only(tags)?;
     }
-    Ok(Where { bounds, tags, resolver })
+    Ok(Where { bounds, tags, strict, resolver })
 }
 
 impl Where<'_> {
-    /// The predicate for a table. What is said about fields does not select series.
+    /// The predicate for a table.
     fn predicate(&self, table: &Table) -> Predicate {
         let kind = |var: &VarRef| {
             let tag = var.kind == Some(RefKind::Tag);
@@ -169,7 +178,11 @@ impl Where<'_> {
                 _ => VarKind::Tag,
             }
         };
-        self.tags.as_ref().map_or(Predicate::TRUE, |expr| lenient(expr, &kind))
+        match &self.tags {
+            None => Predicate::TRUE,
+            Some(expr) if self.strict => cardinality::strict(expr, &kind),
+            Some(expr) => lenient(expr, &kind),
+        }
     }
 }
 
@@ -187,7 +200,7 @@ fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
 }
 
 /// The tables of a statement: those of FROM, or all of the default bucket.
-fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
+pub(super) fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
     let all = Source::Measurement(Measurement {
         pattern: Some(influxql::Pattern::new("").expect("the empty pattern compiles")),
         ..Measurement::default()
@@ -204,7 +217,7 @@ fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
     Ok(tables)
 }
 
-fn ask(
+pub(super) fn ask(
     resolver: &Resolver<'_>,
     table: &Table,
     condition: &Where<'_>,
@@ -247,7 +260,7 @@ fn show_measurements(
             Err(Error::NotFound(_)) => return Ok(()),
             tables => tables?,
         };
-        let all = Where { bounds: Bounds::ALL, tags: None, resolver };
+        let all = Where { bounds: Bounds::ALL, tags: None, strict: false, resolver };
         for table in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
@@ -346,7 +359,7 @@ fn series(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver)?;
+    let condition = condition_of(show, resolver, false)?;
     let mut keys = Vec::new();
     for table in tables {
         budget.check()?;
@@ -365,7 +378,7 @@ fn tag_keys(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver)?;
+    let condition = condition_of(show, resolver, false)?;
     // SLIMIT and SOFFSET are read and, as in InfluxDB, mean nothing here.
     for table in tables {
         let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
@@ -384,7 +397,7 @@ fn tag_values(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver)?;
+    let condition = condition_of(show, resolver, false)?;
     for table in tables {
         budget.check()?;
         let mut rows = Vec::new();

@@ -1,5 +1,6 @@
 //! The executor against answers recorded from InfluxDB 1.6.7, and on its own where 1.11 differs or limits are ours.
 
+mod cardinality;
 mod delete;
 mod limits;
 mod model_based;
