@@ -61,10 +61,15 @@ pub(crate) fn request(
 /// Most windows that LIMIT may ask for to be worth looking where they are.
 const LIMIT_WINDOWS_MAX: u64 = 100_000;
 
-/// How many windows of each group are shown, when LIMIT says so, none is left out between them, and they end at a
-/// known time.
+/// How many windows of each group are shown, when LIMIT says so, none is left out between them, none takes its value from
+/// one that is not shown, and they end at a known time.
 pub(crate) fn windows_shown(plan: &Plan) -> Option<i64> {
-    let contiguous = matches!(plan.fill, Fill::Null | Fill::Integer(_) | Fill::Number(_) | Fill::Previous);
+    let contiguous = match plan.fill {
+        Fill::Null | Fill::Integer(_) | Fill::Number(_) => true,
+        // Where the newest come first, the one before in time comes later.
+        Fill::Previous => plan.ascending,
+        Fill::None | Fill::Linear => false,
+    };
     let plain = plan.calls().all(|call| call.transforms.is_empty());
     let shown = plan.limit.checked_add(plan.offset).filter(|n| plan.limit > 0 && *n <= LIMIT_WINDOWS_MAX)?;
     (plan.windows.every > 0 && contiguous && plain && plan.bounds.has_max()).then(|| shown.cast_signed())
