@@ -8,15 +8,14 @@ use testkit::{Node, NodeOptions, Reply};
 
 const MIB: u64 = 1 << 20;
 /// The least that a node takes.
-const BUDGET: u64 = 512 * MIB;
-/// What the process may need beside the memory that it divides: code, stacks, log, catalog, connections, and what the
-/// allocator has not given back yet. By default a node divides half of its control group's limit, so what keeps it from
-/// being killed is to stay within twice of what it divides. Under this load it takes 690 to 790 MiB.
-const BESIDE: u64 = BUDGET;
+const BUDGET: u64 = 256 * MIB;
+/// What the process needs beside the memory that it divides: code, stacks, log, catalog, connections, and what the
+/// allocator has not given back yet.
+const BESIDE: u64 = 256 * MIB;
 /// Writers at once; together they send more than writes on their way may hold.
 const WRITERS: u64 = 24;
 /// Bytes of points that are sent, a multiple of the memory.
-const SENT: u64 = 3 * BUDGET;
+const SENT: u64 = 6 * BUDGET;
 const POINTS_PER_REQUEST: u64 = 256;
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -66,7 +65,7 @@ fn is_put_off(reply: &Reply) -> bool {
 
 #[test]
 fn a_node_under_more_load_than_its_memory_stays_within_it_and_loses_nothing() {
-    let node = node("512MiB", &[]);
+    let node = node("256MiB", &[]);
     let (stop, refused, answered) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let body_bytes = POINTS_PER_REQUEST * 4096;
     let requests = SENT / body_bytes / WRITERS;
@@ -140,7 +139,7 @@ fn a_node_under_more_load_than_its_memory_stays_within_it_and_loses_nothing() {
 
 #[test]
 fn new_series_beyond_the_limit_are_refused_and_known_ones_written() {
-    let node = node("512MiB", &["--max-series-per-bucket", "10"]);
+    let node = node("256MiB", &["--max-series-per-bucket", "10"]);
     let points = |hosts: std::ops::Range<u32>, time: u32| -> String {
         hosts.map(|host| format!("m,host=h{host} v=1 {time}\n")).collect()
     };
@@ -166,7 +165,7 @@ fn too_little_memory_is_refused_at_the_start() {
         .expect("the binary starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("memory-bytes") && text.contains("at least 512MiB"), "{text}");
+    assert!(text.contains("memory-bytes") && text.contains("at least 256MiB"), "{text}");
 }
 
 /// A file system of its own, if the machine lets us have one.
@@ -202,7 +201,7 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
     };
     let mut node = Node::start(NodeOptions {
         data_dir: Some(disk.path().join("data")),
-        args: ["--partitions", "2", "--memory-bytes", "512MiB"].map(String::from).to_vec(),
+        args: ["--partitions", "2", "--memory-bytes", "256MiB"].map(String::from).to_vec(),
         ..NodeOptions::default()
     });
     node.set_up();

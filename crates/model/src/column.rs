@@ -66,6 +66,11 @@ impl Bitmap {
         self.len == 0
     }
 
+    /// Bytes of memory, with the room kept for more.
+    fn bytes(&self) -> usize {
+        self.words.capacity() * 8
+    }
+
     /// The words.
     pub fn words(&self) -> &[u64] {
         &self.words
@@ -245,6 +250,11 @@ impl StringColumn {
         self.len() == 0
     }
 
+    /// Bytes of memory, with the room kept for more.
+    fn bytes(&self) -> usize {
+        self.data.capacity() + self.offsets.capacity() * 4
+    }
+
     /// Bytes of all strings together.
     pub fn data_bytes(&self) -> usize {
         self.data.len()
@@ -254,6 +264,17 @@ impl StringColumn {
     pub fn push(&mut self, text: &str) {
         self.data.push_str(text);
         self.offsets.push(i32::try_from(self.data.len()).expect("a string column stays below 2 GiB"));
+    }
+
+    /// Appends strings `from..to` of another column. Panics past its end, and where [`StringColumn::push`] does.
+    pub fn extend_from(&mut self, other: &Self, from: usize, to: usize) {
+        let ends = &other.offsets[from..=to];
+        let (Some(&first), Some(&last)) = (ends.first(), ends.last()) else { return };
+        let at = |offset: i32| usize::try_from(offset).expect("offsets are never negative");
+        let start = i32::try_from(self.data.len()).expect("a string column stays below 2 GiB");
+        self.data.push_str(&other.data[at(first)..at(last)]);
+        assert!(i32::try_from(self.data.len()).is_ok(), "a string column stays below 2 GiB");
+        self.offsets.extend(ends[1..].iter().map(|end| end - first + start));
     }
 
     /// Appends `count` empty strings.
@@ -405,14 +426,14 @@ impl Values {
         }
     }
 
-    /// Bytes of memory that the values take.
+    /// Bytes of memory that the values take, with the room kept for more.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Float(v) => v.len() * 8,
-            Self::Integer(v) | Self::Time(v) => v.len() * 8,
-            Self::Unsigned(v) => v.len() * 8,
-            Self::String(v) => v.data_bytes() + (v.len() + 1) * 4,
-            Self::Boolean(v) => v.words().len() * 8,
+            Self::Float(v) => v.capacity() * 8,
+            Self::Integer(v) | Self::Time(v) => v.capacity() * 8,
+            Self::Unsigned(v) => v.capacity() * 8,
+            Self::String(v) => v.bytes(),
+            Self::Boolean(v) => v.bytes(),
         }
     }
 
@@ -424,7 +445,7 @@ impl Values {
                 a.extend_from_slice(&b[from..to]);
             }
             (Self::Unsigned(a), Self::Unsigned(b)) => a.extend_from_slice(&b[from..to]),
-            (Self::String(a), Self::String(b)) => (from..to).for_each(|i| a.push(b.get(i))),
+            (Self::String(a), Self::String(b)) => a.extend_from(b, from, to),
             (Self::Boolean(a), Self::Boolean(b)) => a.extend_from(b, from, to),
             (a, b) => unreachable!("{:?} extended by {:?}", a.column_type(), b.column_type()),
         }
@@ -521,9 +542,9 @@ impl Column {
         }
     }
 
-    /// Bytes of memory that the column takes.
+    /// Bytes of memory that the column takes, with the room kept for more.
     pub fn bytes(&self) -> usize {
-        self.values.bytes() + self.valid.as_ref().map_or(0, |v| v.words().len() * 8)
+        self.values.bytes() + self.valid.as_ref().map_or(0, Bitmap::bytes)
     }
 
     /// Appends a field value. Panics when its type is not the column's.

@@ -1,8 +1,8 @@
 //! Keeps what the allocator holds back within bounds.
 //!
 //! Accounts count what is used. What was freed and not yet given back to the system comes on top, and under heavy load
-//! is hundreds of megabytes. While the process is larger than what it divides and a quarter, freed memory is given back
-//! at once; that costs system calls, so it ends when the process is smaller again.
+//! is hundreds of megabytes. While the process is larger than what it divides, freed memory is given back at once; that
+//! costs system calls, so it ends when the process is smaller again.
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub(crate) async fn watch(divided: usize, be_frugal: BeFrugal, read: fn(&Path) -
     }
 }
 
-/// Begins beyond five quarters of what is divided, and ends below nine eighths.
+/// Begins beyond what is divided, and ends below seven eighths of it.
 fn should_be_frugal(is_frugal: bool, held: u64, divided: u64) -> bool {
-    held > divided + if is_frugal { divided / 8 } else { divided / 4 }
+    held > if is_frugal { divided - divided / 8 } else { divided }
 }
 
 #[cfg(test)]
@@ -44,9 +44,9 @@ mod tests {
 
     #[test]
     fn it_ends_lower_than_it_begins() {
-        assert!(!should_be_frugal(false, 1249, 1000));
-        assert!(should_be_frugal(false, 1251, 1000));
-        assert!(should_be_frugal(true, 1130, 1000));
-        assert!(!should_be_frugal(true, 1120, 1000));
+        assert!(!should_be_frugal(false, 1000, 1000));
+        assert!(should_be_frugal(false, 1001, 1000));
+        assert!(should_be_frugal(true, 876, 1000));
+        assert!(!should_be_frugal(true, 875, 1000));
     }
 }

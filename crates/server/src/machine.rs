@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 mod tests;
 
 /// The least memory that a node is given to divide: below it a share does not hold one large write or query.
-pub(crate) const MEMORY_BYTES_MIN: usize = 512 << 20;
+pub(crate) const MEMORY_BYTES_MIN: usize = 256 << 20;
 
 /// The memory to divide, and what the operator should know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

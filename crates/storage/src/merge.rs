@@ -23,7 +23,7 @@ use rows::{Pick, collapse};
 /// Most rows of a block.
 pub(crate) const BLOCK_ROWS_MAX: usize = 8192;
 /// A block with this many bytes of text is complete.
-const BLOCK_TEXT_BYTES_MAX: usize = 4 << 20;
+const BLOCK_TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// Some rows of a series that can be loaded later.
 pub(crate) trait Piece {

@@ -99,6 +99,25 @@ proptest! {
     }
 
     #[test]
+    fn texts_are_appended_as_they_are_and_an_empty_column_takes_no_more_room_than_they_need(
+        first in prop::collection::vec(".{0,8}", 0..20),
+        second in prop::collection::vec(".{0,8}", 0..20),
+        cut in (0..21_usize, 0..21_usize),
+    ) {
+        let (to, from) = (cut.0.min(second.len()), cut.1.min(cut.0).min(second.len()));
+        let other = StringColumn::from_iter(&second);
+        let mut ours = StringColumn::from_iter(&first);
+        ours.extend_from(&other, from, to);
+        let expected: Vec<&str> = first.iter().chain(&second[from..to]).map(String::as_str).collect();
+        prop_assert_eq!(ours.iter().collect::<Vec<_>>(), expected);
+
+        let mut alone = Column::empty(ColumnType::Field(FieldType::String));
+        alone.extend_from(&Column::new(Values::String(other)), from, to);
+        let texts: usize = second[from..to].iter().map(String::len).sum();
+        prop_assert!(alone.bytes() <= texts.max(8) + (to - from + 1).max(4) * 4, "{} bytes", alone.bytes());
+    }
+
+    #[test]
     fn a_column_is_its_values(
         values in prop::collection::vec(any::<Option<i64>>(), 0..150),
         others in prop::collection::vec(any::<Option<i64>>(), 0..150),

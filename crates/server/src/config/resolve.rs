@@ -170,7 +170,7 @@ impl Resolved {
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
         let ordered: [(&'static str, bool, &'static str); 5] = [
-            ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 512MiB"),
+            ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 256MiB"),
             ("max-decompressed-size", c.decompressed_bytes_max >= c.body_bytes_max, "at least max-body-size"),
             ("max-line-size", c.line_bytes_max <= c.decompressed_bytes_max, "at most max-decompressed-size"),
             ("max-string-field-size", c.string_field_bytes_max <= c.line_bytes_max, "at most max-line-size"),

@@ -236,7 +236,7 @@ static SETTINGS: &[Setting] = &[
             t => Some(units::memory(t)?),
         };
         Ok(())
-    }, "Memory that the node divides among its parts, at least 512MiB; empty for half of the control group's limit or of the machine")
+    }, "Memory that the node divides among its parts, at least 256MiB; empty for half of the control group's limit or of the machine")
     .group(MEMORY),
     row("memory-shares", "TIDEMARK_MEMORY_SHARES", "SHARES", "memtables=25,cache=35,index=20,queries=15,compaction=5", |c, t| {
         let shares = Shares::parse(t).map_err(|_wrong| Expected(

@@ -52,10 +52,10 @@ fn the_older_control_groups_too() {
 
 #[test]
 fn less_than_the_least_and_more_than_there_is_are_warned_of() {
-    let small = ("/proc/meminfo", "MemTotal: 786432 kB\n");
+    let small = ("/proc/meminfo", "MemTotal: 393216 kB\n");
     let tight = chosen(None, &[small]);
     assert_eq!(tight.bytes, MEMORY_BYTES_MIN);
-    assert!(tight.warning.unwrap().contains("805306368 bytes of memory"));
+    assert!(tight.warning.unwrap().contains("402653184 bytes of memory"));
     let unknown = chosen(None, &[]);
     assert_eq!(unknown.bytes, MEMORY_BYTES_MIN);
     assert!(unknown.warning.is_some());
