@@ -258,6 +258,26 @@ mod on_disk {
         assert_eq!(open_in(directory.path()).snapshot(), snapshot);
     }
 
+    /// A node that holds little should not pay for a large one: RocksDB reserves nothing in advance and writes no
+    /// report of its own.
+    #[test]
+    fn a_small_catalog_takes_little_of_the_disk() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        for restarts in 0..10 {
+            let catalog = open_in(directory.path());
+            if restarts == 0 {
+                catalog.apply(position(0), &bootstrap()).unwrap();
+                catalog.apply(position(1), &set_up()).unwrap();
+            }
+            let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
+            let files: Vec<_> = files.map(|f| (f.file_name(), f.metadata().unwrap().blocks() * 512)).collect();
+            assert!(files.iter().all(|(name, _)| !name.to_string_lossy().starts_with("LOG")), "{files:?}");
+            let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+            assert!(bytes <= 56 << 10, "after {restarts} restarts {bytes} bytes: {files:?}");
+        }
+    }
+
     /// A copy of the files of a running database is what a crash leaves.
     #[test]
     fn after_a_crash_the_database_is_some_moment_of_its_past() {

@@ -7,18 +7,31 @@
 
 use std::path::Path;
 
-use rocksdb::{BlockBasedOptions, Cache, DB, DBRecoveryMode, IteratorMode, Options, WriteBatch};
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBRecoveryMode, InfoLogger, IteratorMode, LogLevel, Options, WriteBatch,
+};
 
 use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
-/// RocksDB reserves about as much for its write-ahead log.
+/// Records that are in RocksDB's write-ahead log alone; it begins another when they are written to a table.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// How much RocksDB reserves for its MANIFEST at a time.
 const MANIFEST_STEP_BYTES: usize = 4 << 10;
+/// How much it reserves for its write-ahead log at a time. That is all that its option `max_total_wal_size` does for a
+/// database of one column family.
+const WAL_STEP_BYTES: u64 = 4 << 10;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
-const WAL_BYTES_MAX: u64 = 8 << 20;
 const OPEN_FILES_MAX: i32 = 64;
-const LOG_FILES_KEPT: usize = 2;
+
+/// Options under which RocksDB checks what it can, and tells its warnings to our log instead of a file `LOG` of its own.
+fn quiet_options() -> Options {
+    let mut options = Options::default();
+    options.set_paranoid_checks(true);
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |_level, text| {
+        tracing::warn!(text = text.trim_end(), "the catalog's store warns");
+    }));
+    options
+}
 
 /// A store in a directory of its own.
 #[derive(Debug)]
@@ -35,17 +48,15 @@ impl RocksStore {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
-        let mut options = Options::default();
+        let mut options = quiet_options();
         options.create_if_missing(true);
-        options.set_paranoid_checks(true);
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_write_buffer_size(WRITE_BUFFER_BYTES);
         options.set_manifest_preallocation_size(MANIFEST_STEP_BYTES);
         options.set_max_write_buffer_number(2);
-        options.set_max_total_wal_size(WAL_BYTES_MAX);
+        options.set_max_total_wal_size(WAL_STEP_BYTES);
         options.set_max_open_files(OPEN_FILES_MAX);
         options.set_max_background_jobs(2);
-        options.set_keep_log_file_num(LOG_FILES_KEPT);
         options.set_block_based_table_factory(&table);
         let db = DB::open(&options, directory).map_err(backend("open"))?;
         Ok(Self { db })
@@ -59,8 +70,7 @@ impl RocksStore {
     /// # Errors
     /// [`StoreError::Backend`] when the directory holds no store or its files are damaged.
     pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
-        let mut options = Options::default();
-        options.set_paranoid_checks(true);
+        let mut options = quiet_options();
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         let db = DB::open_for_read_only(&options, directory, false).map_err(backend("open"))?;
         Ok(Self { db })
