@@ -1,13 +1,16 @@
 //! The manifest: which files are live, and up to which log position their data reaches.
 //!
 //! ```text
-//! CURRENT       "MANIFEST-00000007\n"
 //! MANIFEST-n    | frame | its twin | frame | its twin | ...
 //! frame         | "TMAN" | sequence (8) | length (4) | crc32 of sequence, length, payload (4) | payload |
 //! ```
 //! The first record of a manifest is the whole state, the others are changes. A flush is ONE record: log position,
 //! membership, files added and removed. That record is the only place where the position becomes durable, in the
 //! same step as the data.
+//!
+//! A new manifest is written under another name, synced, and renamed; then the one before it is removed. So there is one,
+//! or two after a crash, of which the one with the higher number holds all that the other does. A damaged one is never
+//! passed over for an older.
 //!
 //! Each frame is written twice in one append, then synced. So a damaged frame that has a sound twin is read from
 //! the twin; a record that is missing altogether can only be the last append, which a crash tore before it was
@@ -29,9 +32,9 @@ pub(crate) use record::{Durable, Edit, FileEntry, IndexEntry, Live, TombstoneEnt
 
 const FRAME_MAGIC: [u8; 4] = *b"TMAN";
 const FRAME_HEAD: usize = 20;
-const CURRENT: &str = "CURRENT";
-const CURRENT_NEW: &str = "CURRENT.new";
 const PREFIX: &str = "MANIFEST-";
+/// The name of a manifest that is being written.
+const UNFINISHED: &str = "MANIFEST.new";
 /// A manifest is never larger: it is rewritten long before.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 
@@ -65,23 +68,19 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Opens the manifest of a directory, or creates one where there was none.
     pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, bytes_max: u64) -> Result<Self, OpenError> {
-        let current = dir.join(CURRENT);
-        if !vfs.exists(&current).map_err(OpenError::io("look for", &current))? {
+        let Some(number) = newest(vfs, dir)? else {
             let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
-            // A crash while the first manifest was made leaves a manifest without CURRENT, but never data.
             if names.iter().any(|n| is_data_name(n)) {
                 return Err(OpenError::ManifestMissing { path: dir.to_owned() });
             }
-            for name in names.iter().filter(|n| is_manifest_name(n)) {
-                let path = dir.join(name.file_name().unwrap_or_default());
-                vfs.remove_file(&path).map_err(OpenError::io("remove", &path))?;
-            }
             return Ok(Self::write_new(vfs, dir, 1, Live::default(), bytes_max)?);
-        }
-        let (number, path, read) = read_current(vfs, dir)?;
+        };
+        let (path, read) = read_manifest(vfs, dir, number)?;
         if read.flaw.is_none() || read.has_lost {
             if read.has_lost {
                 tracing::warn!(manifest = %path.display(), "the last record of a manifest is torn");
+            } else {
+                remove_old(vfs, dir, number);
             }
             let file = vfs.open(&path).map_err(OpenError::io("open", &path))?;
             return Ok(Self {
@@ -147,8 +146,7 @@ impl Manifest {
         let written = write_file(vfs, &self.dir, number, &live).map_err(|error| {
             if is_no_room(&error.source) { AppendError::NotDone(error) } else { AppendError::Unknown(error) }
         })?;
-        make_current(vfs, &self.dir).map_err(AppendError::Unknown)?;
-        *self = written.into_manifest(&self.dir, number, live, self.bytes_max);
+        *self = written.into_manifest(vfs, live, self.bytes_max).map_err(AppendError::Unknown)?;
         remove_old(vfs, &self.dir, self.number);
         Ok(())
     }
@@ -158,9 +156,7 @@ impl Manifest {
         let number = self.number + 1;
         match write_file(vfs, &self.dir, number, &self.live) {
             Ok(written) => {
-                make_current(vfs, &self.dir)?;
-                let live = std::mem::take(&mut self.live);
-                *self = written.into_manifest(&self.dir, number, live, self.bytes_max);
+                *self = written.into_manifest(vfs, self.live.clone(), self.bytes_max)?;
                 remove_old(vfs, &self.dir, self.number);
             }
             Err(error) if is_no_room(&error.source) => {
@@ -172,7 +168,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Writes the whole state to a new manifest and makes it the current one.
+    /// Writes the whole state to a new manifest.
     fn write_new(
         vfs: &dyn Vfs,
         dir: &Path,
@@ -180,25 +176,27 @@ impl Manifest {
         live: Live,
         bytes_max: u64,
     ) -> Result<Self, WriteError> {
-        let written = write_file(vfs, dir, number, &live)?;
-        make_current(vfs, dir)?;
-        Ok(written.into_manifest(dir, number, live, bytes_max))
+        write_file(vfs, dir, number, &live)?.into_manifest(vfs, live, bytes_max)
     }
 }
 
-/// A manifest that was written and is not current yet.
+/// A manifest that was written, durably, and does not have its name yet.
 struct Written {
-    path: PathBuf,
+    dir: PathBuf,
+    number: u64,
     file: Box<dyn File>,
     len: u64,
 }
 
 impl Written {
-    fn into_manifest(self, dir: &Path, number: u64, live: Live, bytes_max: u64) -> Manifest {
-        let Self { path, file, len } = self;
-        let dir = dir.to_owned();
+    /// Makes it the newest. After an error it or the one before may be.
+    fn into_manifest(self, vfs: &dyn Vfs, live: Live, bytes_max: u64) -> Result<Manifest, WriteError> {
+        let Self { dir, number, file, len } = self;
+        let (unfinished, path) = (dir.join(UNFINISHED), dir.join(name_of(number)));
+        vfs.rename(&unfinished, &path).map_err(WriteError::new("rename", &unfinished))?;
+        vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
         let (len_at_rewrite, next_sequence, is_torn) = (len, 1, false);
-        Manifest { dir, number, path, file, len, len_at_rewrite, next_sequence, bytes_max, live, is_torn }
+        Ok(Manifest { dir, number, path, file, len, len_at_rewrite, next_sequence, bytes_max, live, is_torn })
     }
 }
 
@@ -206,28 +204,28 @@ impl Written {
 /// not leave so. When a sound record follows, that is damage, else what a crash left of an append; either is mended when
 /// the engine opens.
 pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<(Live, PathBuf, Option<Flaw>), OpenError> {
-    if !vfs.exists(&dir.join(CURRENT)).map_err(OpenError::io("look for", dir))? {
-        return Err(OpenError::ManifestMissing { path: dir.to_owned() });
-    }
-    let (_, path, read) = read_current(vfs, dir)?;
+    let number = newest(vfs, dir)?.ok_or_else(|| OpenError::ManifestMissing { path: dir.to_owned() })?;
+    let (path, read) = read_manifest(vfs, dir, number)?;
     Ok((read.live, path, read.flaw))
 }
 
-fn read_current(vfs: &dyn Vfs, dir: &Path) -> Result<(u64, PathBuf, ReadBack), OpenError> {
-    let current = dir.join(CURRENT);
-    let name = read_small(vfs, &current)?;
-    let number = std::str::from_utf8(&name).ok().and_then(|n| number_of(n.trim_end()));
-    let number = number.ok_or_else(|| OpenError::damaged(&current, 0)(Damage::Malformed("manifest name")))?;
+/// The number of the newest manifest of a directory.
+fn newest(vfs: &dyn Vfs, dir: &Path) -> Result<Option<u64>, OpenError> {
+    let names = vfs.list(dir).map_err(OpenError::io("list", dir))?;
+    Ok(names.iter().filter_map(|name| number_of(name)).max())
+}
+
+fn read_manifest(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<(PathBuf, ReadBack), OpenError> {
     let path = dir.join(name_of(number));
     let bytes = read_small(vfs, &path)?;
     let read = read_frames(&bytes).map_err(|(offset, damage)| OpenError::damaged(&path, offset)(damage))?;
-    Ok((number, path, read))
+    Ok((path, read))
 }
 
-/// Writes a new manifest and the pointer to it, durably, under names that are not current.
+/// Writes a new manifest, durably, under a name that is none of a manifest.
 fn write_file(vfs: &dyn Vfs, dir: &Path, number: u64, live: &Live) -> Result<Written, WriteError> {
-    let path = dir.join(name_of(number));
-    // A crash, or an attempt without room, may have left a file of this name that never became current.
+    let path = dir.join(UNFINISHED);
+    // A crash, or an attempt without room, may have left one.
     if vfs.exists(&path).map_err(WriteError::new("look for", &path))? {
         vfs.remove_file(&path).map_err(WriteError::new("remove", &path))?;
     }
@@ -237,38 +235,17 @@ fn write_file(vfs: &dyn Vfs, dir: &Path, number: u64, live: &Live) -> Result<Wri
     let file = vfs.create(&path).map_err(WriteError::new("create", &path))?;
     file.write_all_at(&bytes, 0).map_err(WriteError::new("write", &path))?;
     file.sync_data().map_err(WriteError::new("sync", &path))?;
-
-    let current_new = dir.join(CURRENT_NEW);
-    if vfs.exists(&current_new).map_err(WriteError::new("look for", &current_new))? {
-        vfs.remove_file(&current_new).map_err(WriteError::new("remove", &current_new))?;
-    }
-    let pointer = vfs.create(&current_new).map_err(WriteError::new("create", &current_new))?;
-    let name = format!("{}\n", name_of(number));
-    pointer.write_all_at(name.as_bytes(), 0).map_err(WriteError::new("write", &current_new))?;
-    pointer.sync_data().map_err(WriteError::new("sync", &current_new))?;
-    // The manifest's name must be durable before CURRENT can point to it.
-    vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))?;
-    Ok(Written { path, file, len: bytes.len() as u64 })
-}
-
-/// Makes the manifest current to which the new pointer points. After an error either may be.
-fn make_current(vfs: &dyn Vfs, dir: &Path) -> Result<(), WriteError> {
-    let current_new = dir.join(CURRENT_NEW);
-    vfs.rename(&current_new, &dir.join(CURRENT)).map_err(WriteError::new("rename", &current_new))?;
-    vfs.sync_dir(dir).map_err(WriteError::new("sync", dir))
+    Ok(Written { dir: dir.to_owned(), number, file, len: bytes.len() as u64 })
 }
 
 fn name_of(number: u64) -> String {
     format!("{PREFIX}{number:08}")
 }
 
-fn number_of(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
-}
-
-fn is_manifest_name(path: &Path) -> bool {
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-    number_of(name).is_some() || name == CURRENT_NEW
+/// The number of a manifest with this name.
+fn number_of(name: &Path) -> Option<u64> {
+    let number = name.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+    (name.file_name()? == name_of(number).as_str()).then_some(number)
 }
 
 /// Whether a name in the engine's directory is a bucket's.
@@ -277,8 +254,8 @@ pub(crate) fn is_data_name(path: &Path) -> bool {
     name.parse::<model::BucketId>().is_ok()
 }
 
-/// Removes manifests that are not current. Failing to is harmless: the next rewrite tries again.
-fn remove_old(vfs: &dyn Vfs, dir: &Path, current: u64) {
+/// Removes all manifests but one. Failing to is harmless: the next rewrite or start tries again.
+fn remove_old(vfs: &dyn Vfs, dir: &Path, newest: u64) {
     let names = match vfs.list(dir) {
         Ok(names) => names,
         Err(error) => {
@@ -287,8 +264,8 @@ fn remove_old(vfs: &dyn Vfs, dir: &Path, current: u64) {
         }
     };
     for name in names {
-        let number = name.file_name().and_then(|n| n.to_str()).and_then(number_of);
-        if number.is_some_and(|n| n != current) {
+        let is_unfinished = name.file_name().is_some_and(|name| name == UNFINISHED);
+        if is_unfinished || number_of(&name).is_some_and(|number| number != newest) {
             let path = dir.join(name.file_name().unwrap_or_default());
             if let Err(error) = vfs.remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove an old manifest");

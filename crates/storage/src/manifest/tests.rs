@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{
     Durable, Edit, FileEntry, Flaw, IndexEntry, Live, Manifest, TombstoneEntry, frames, read_frames,
 };
-use crate::error::Damage;
+use crate::error::{Damage, OpenError};
 use crate::tsm::format::Density;
 
 fn entry(number: u64) -> FileEntry {
@@ -74,8 +74,52 @@ fn what_was_appended_is_there_after_any_cut_and_any_number_of_rewrites() {
             assert_eq!(Manifest::open(&vfs.crash(cut), dir, 1500).unwrap().live(), &expected);
         }
     }
-    assert_eq!(vfs.list(dir).unwrap().len(), 2, "old manifests are removed");
+    assert_eq!(vfs.list(dir).unwrap().len(), 1, "old manifests are removed");
     assert!(!vfs.exists(&dir.join("MANIFEST-00000001")).unwrap(), "it was rewritten");
+}
+
+/// A directory with a manifest of the first edits under the number 7, and an older one under 6.
+fn two_manifests(newer: u64, older: u64) -> SimVfs {
+    let vfs = SimVfs::new();
+    for (name, edits) in [("/m/MANIFEST-00000007", newer), ("/m/MANIFEST-00000006", older)] {
+        vfs.create_dir_all(Path::new("/m")).unwrap();
+        let file = vfs.create(Path::new(name)).unwrap();
+        file.write_all_at(&records(edits).0, 0).unwrap();
+        file.sync_data().unwrap();
+    }
+    vfs.sync_dir(Path::new("/m")).unwrap();
+    vfs
+}
+
+#[test]
+fn of_two_manifests_the_newer_counts_and_the_other_goes() {
+    let (vfs, dir) = (two_manifests(3, 4), Path::new("/m"));
+    let unfinished = vfs.create(&dir.join("MANIFEST.new")).unwrap();
+    unfinished.write_all_at(&records(1).0, 0).unwrap();
+    let mut expected = Live::default();
+    (1..=3).for_each(|number| expected.apply(&edit(number)));
+    let (looked, path, flaw) = super::look(&vfs, dir).unwrap();
+    assert_eq!((looked, path, flaw), (expected.clone(), dir.join("MANIFEST-00000007"), None));
+    let manifest = Manifest::open(&vfs, dir, 1 << 20).unwrap();
+    assert_eq!(manifest.live(), &expected);
+    assert_eq!(vfs.list(dir).unwrap(), [Path::new("MANIFEST-00000007")]);
+}
+
+#[test]
+fn a_damaged_manifest_is_not_passed_over_for_an_older_one() {
+    let dir = Path::new("/m");
+    let (_, ends) = records(3);
+    let vfs = two_manifests(3, 3);
+    // Both frames of the first record.
+    for at in [ends[0] / 4, ends[0] * 3 / 4] {
+        vfs.corrupt(&dir.join("MANIFEST-00000007"), at as u64, 1).unwrap();
+    }
+    let error = Manifest::open(&vfs, dir, 1 << 20).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Damaged { ref path, .. } if path.ends_with("MANIFEST-00000007")),
+        "{error:?}"
+    );
+    assert_eq!(vfs.list(dir).unwrap().len(), 2, "nothing is removed before the newer is known to be sound");
 }
 
 fn records(count: u64) -> (Vec<u8>, Vec<usize>) {

@@ -338,7 +338,7 @@ fn a_missing_or_short_file_and_a_missing_manifest_refuse_to_open() {
     assert!(matches!(gone.try_open(), Err(OpenError::WrongFile { found: None, .. })));
 
     let lost = World::on(world.vfs.crash(PowerCut::Kept));
-    lost.vfs.remove_file(&World::dir().join("CURRENT")).unwrap();
+    lost.vfs.remove_file(&World::dir().join("MANIFEST-00000001")).unwrap();
     assert!(matches!(lost.try_open(), Err(OpenError::ManifestMissing { .. })));
 }
 
