@@ -17,6 +17,7 @@
 //! | 9 | plain | strings | varint length and bytes, each |
 //! | 10 | dictionary | strings | codec and payload of the indices, as numbers |
 //! | 11 | zstd | strings | varint length of plain, its zstd frame |
+//! | 12 | bins | numbers, times | bins of one width by frequency, places in them packed, see [`bins`] |
 //!
 //! Decoders are told how many values to produce by the page's header, append exactly so many or fail, and
 //! allocate nothing by a length that the bytes merely claim. After a failure the output is not to be used.
@@ -27,12 +28,14 @@ use model::{ColumnType, FieldType, Values};
 
 use crate::error::Damage;
 
+mod bins;
 mod bits;
 pub(crate) mod decimal;
 mod entropy;
 mod frame;
 mod number;
 mod pack;
+mod tans;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -53,6 +56,7 @@ const SAME_BIT: u8 = 8;
 const PLAIN: u8 = 9;
 const DICTIONARY: u8 = 10;
 const ZSTD: u8 = 11;
+const BINS: u8 = 12;
 
 /// What people call a codec.
 pub(crate) const fn name(codec: u8) -> Option<&'static str> {
@@ -69,6 +73,7 @@ pub(crate) const fn name(codec: u8) -> Option<&'static str> {
         PLAIN => Some("plain"),
         DICTIONARY => Some("dictionary"),
         ZSTD => Some("zstd"),
+        BINS => Some("bins"),
         _ => None,
     }
 }
@@ -78,7 +83,7 @@ pub(crate) const fn name(codec: u8) -> Option<&'static str> {
 pub enum Effort {
     /// For files that will be merged: frames, at gigabytes per second both ways.
     Fast,
-    /// For a closed shard: pco at this level (0 to 12) for numbers where it saves enough.
+    /// For a closed shard: bins for numbers, and pco at this level (0 to 12), where they save enough.
     Dense(usize),
 }
 
@@ -92,7 +97,7 @@ pub struct Encoded {
 }
 
 /// An encoded page.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EncodedPage {
     /// The codec's id.
     pub codec: u8,

@@ -229,8 +229,11 @@ impl Inspection {
         }
     }
 
-    /// The codec that a page names behind its checksum.
+    /// The codec that a page names behind its checksum; a page of regular times is not written.
     fn codec(&self, offset: u64, bytes: u64) -> Option<&'static str> {
+        if bytes == 0 {
+            return Some("regular");
+        }
         page::codec_name(&self.file.read(offset, bytes.min(page::CODEC_BYTES)).ok()?)
     }
 

@@ -271,7 +271,8 @@ mod on_disk {
                 catalog.apply(position(1), &set_up()).unwrap();
             }
             let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
-            let files: Vec<_> = files.map(|f| (f.file_name(), f.metadata().unwrap().blocks() * 512)).collect();
+            let files: Vec<_> =
+                files.map(|f| (f.file_name(), f.metadata().unwrap().blocks() * 512)).collect();
             assert!(files.iter().all(|(name, _)| !name.to_string_lossy().starts_with("LOG")), "{files:?}");
             let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
             assert!(bytes <= 56 << 10, "after {restarts} restarts {bytes} bytes: {files:?}");

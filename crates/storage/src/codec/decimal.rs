@@ -64,7 +64,13 @@ fn is_exact(value: f64, power: f64) -> bool {
 /// The integer that a value is, scaled by a power of ten, when the value comes back from it.
 pub(crate) fn to_integer(value: f64, exponent: u8) -> Option<i64> {
     let power = *POWERS.get(usize::from(exponent))?;
-    is_exact(value, power).then(|| integer_of(value, power).cast_signed())
+    is_exact(value, power).then(|| nearest_integer(value, exponent))
+}
+
+/// The integer that a value, scaled by a power of ten, is nearest to. Of a value that is too large, any number; 0 with an
+/// exponent that no encoder writes.
+pub(crate) fn nearest_integer(value: f64, exponent: u8) -> i64 {
+    POWERS.get(usize::from(exponent)).map_or(0, |power| integer_of(value, *power).cast_signed())
 }
 
 /// The inverse of [`to_integer`]; `None` when no encoder writes this exponent.

@@ -1,6 +1,6 @@
 //! Entropy coding by pco, for dense files: a chunk is one pco chunk, its pages are pco's pages.
 //!
-//! The bytes that the pages share are pco's header and chunk metadata (its bins). For integers, mode and order are told:
+//! The bytes that the pages share are, after the codec's id, pco's header and chunk metadata (its bins). For integers, mode and order are told:
 //! the frames of the same values have found them already. For floats pco searches for them.
 
 use std::fmt::Debug;
@@ -63,7 +63,7 @@ pub(super) fn encode<T: Number>(
 fn write<T: Number>(values: &[T], pages: &[Range<usize>], config: &ChunkConfig) -> Result<Encoded, PcoError> {
     let file = FileCompressor::default();
     let mut chunk = file.chunk_compressor(values, config)?;
-    let shared = chunk.write_meta(file.write_header(Vec::new())?)?;
+    let shared = chunk.write_meta(file.write_header(vec![PCO])?)?;
     let mut out = Vec::with_capacity(pages.len());
     let mut next = 0;
     for range in pages {

@@ -18,9 +18,11 @@
 //! The factor is what all offsets have in common (times in milliseconds, sizes in pages); it is negative when offsets
 //! count downwards. `plan` chooses; the exceptions make any choice correct.
 
+use std::iter::Peekable;
+
 use model::varint::{self, unzigzag};
 
-use super::pack::{self, GROUP, width_of};
+use super::pack::{self, width_of};
 use super::unary;
 use crate::error::Damage;
 
@@ -51,9 +53,22 @@ fn place_width(count: usize) -> usize {
 
 /// The high bits of one offset.
 #[derive(Debug, Clone, Copy)]
-struct Patch {
-    place: usize,
-    high: u64,
+pub(super) struct Patch {
+    pub(super) place: usize,
+    pub(super) high: u64,
+}
+
+/// Adds the high bits of those patches that belong to a group of offsets, the first of which is the `at`-th.
+pub(super) fn patch<'a>(
+    group: &mut [u64],
+    at: usize,
+    patches: &mut Peekable<impl Iterator<Item = &'a Patch>>,
+) {
+    while let Some(patch) = patches.next_if(|p| p.place < at + group.len()) {
+        if let Some(offset) = group.get_mut(patch.place - at) {
+            *offset |= patch.high;
+        }
+    }
 }
 
 /// What stands before the packed bits.
@@ -83,16 +98,37 @@ impl Head {
     }
 }
 
-/// The running sum of a frame of differences.
-struct Sum {
-    base: u64,
-    word: u64,
+/// How offsets become words.
+pub(super) struct Line {
+    /// Whether each word is counted from the one before.
+    pub(super) is_differences: bool,
+    pub(super) is_folded: bool,
+    pub(super) base: u64,
+    pub(super) factor: u64,
+    /// The word before the next, or the one that all are counted from.
+    pub(super) word: u64,
 }
 
-impl Sum {
-    fn add(&mut self, offset: u64) -> u64 {
-        self.word = self.word.wrapping_add(self.base.wrapping_add(offset));
-        self.word
+impl Line {
+    /// Puts the words in the place of the next offsets.
+    pub(super) fn put(&mut self, group: &mut [u64]) {
+        let Self { base, factor, .. } = *self;
+        let from = self.word.wrapping_add(base);
+        let unfold = |offset: u64| unzigzag(offset).cast_unsigned();
+        let mut sum = |number: u64| {
+            self.word = self.word.wrapping_add(base.wrapping_add(number));
+            self.word
+        };
+        match (self.is_differences, self.is_folded) {
+            (true, true) => group.iter_mut().for_each(|n| *n = sum(unfold(*n).wrapping_mul(factor))),
+            (true, false) => group.iter_mut().for_each(|n| *n = sum(n.wrapping_mul(factor))),
+            (false, true) => {
+                group.iter_mut().for_each(|n| *n = from.wrapping_add(unfold(*n).wrapping_mul(factor)));
+            }
+            (false, false) => {
+                group.iter_mut().for_each(|n| *n = from.wrapping_add(n.wrapping_mul(factor)));
+            }
+        }
     }
 }
 
@@ -129,29 +165,16 @@ pub(super) fn decode(
     emit(&[head.first]);
     let mut patches = patches.iter().peekable();
     let mut at = 0;
-    let mut sum = Sum { base: head.base, word: head.first };
+    let Head { base, factor, first: word, .. } = head;
+    let (is_differences, is_folded) = (head.has(DIFFERENCES), head.has(FOLDED));
+    let mut line = Line { is_differences, is_folded, base, factor, word };
     pack::unpack(packed, count, width, |group| {
         if head.has(UNARY) {
             places.add(at, group, u32::from(head.width));
         }
-        while let Some(patch) = patches.next_if(|p| p.place < at + GROUP) {
-            if let Some(offset) = group.get_mut(patch.place - at) {
-                *offset |= patch.high;
-            }
-        }
+        patch(group, at, &mut patches);
         at += group.len();
-        let from = head.first.wrapping_add(head.base);
-        let unfold = |offset: u64| unzigzag(offset).cast_unsigned();
-        match (head.has(DIFFERENCES), head.has(FOLDED)) {
-            (true, true) => group.iter_mut().for_each(|n| *n = sum.add(unfold(*n).wrapping_mul(head.factor))),
-            (true, false) => group.iter_mut().for_each(|n| *n = sum.add(n.wrapping_mul(head.factor))),
-            (false, true) => {
-                group.iter_mut().for_each(|n| *n = from.wrapping_add(unfold(*n).wrapping_mul(head.factor)));
-            }
-            (false, false) => {
-                group.iter_mut().for_each(|n| *n = from.wrapping_add(n.wrapping_mul(head.factor)));
-            }
-        }
+        line.put(group);
         emit(group);
     })
     .ok_or(bad)
@@ -205,7 +228,12 @@ fn take_patches(
     .ok_or(bad)
 }
 
-fn take_packed<'a>(payload: &mut &'a [u8], count: usize, width: usize) -> Result<&'a [u8], Damage> {
+/// Takes the bytes of so many packed numbers.
+pub(super) fn take_packed<'a>(
+    payload: &mut &'a [u8],
+    count: usize,
+    width: usize,
+) -> Result<&'a [u8], Damage> {
     let (packed, rest) = payload.split_at_checked(pack::packed_len(count, width)).ok_or(Damage::Truncated)?;
     *payload = rest;
     Ok(packed)

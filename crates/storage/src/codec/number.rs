@@ -1,12 +1,13 @@
-//! Numbers and times: which of step, frame, pco, decimal and raw a column gets.
+//! Numbers and times: which of step, frame, bins, pco, decimal and raw a column gets.
 //!
 //! ```text
 //!  floats --decimals?--> integers \
 //!         \--else: bits in order --> words --> frame per page (step when it is one)
-//!  integers, times ------------------/            | dense files only: pco instead, where it saves a tenth
+//!  integers, times ------------------/            | raw where a page saves too little
 //!                                                 v
-//!                                          raw where a page saves too little
+//!                                          dense files only: bins where they save a little, then pco for a tenth
 //! ```
+//! The bytes that pages share begin with the codec that they are of: bins or pco.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -14,15 +15,18 @@ use std::ops::Range;
 use model::varint;
 use pco::data_types::Number;
 
+use super::bins::{self, Bins};
 use super::decimal::{self, Scaled};
 use super::entropy::{self, Hints};
 use super::frame::{self, Framed, Plan, Step};
-use super::{DECIMAL, EMPTY, Effort, Encoded, EncodedPage, FRAME, PCO, RAW, STEP};
+use super::{BINS, DECIMAL, EMPTY, Effort, Encoded, EncodedPage, FRAME, PCO, RAW, STEP};
 use crate::error::Damage;
 
 /// A page is raw unless it saves at least one part in this many.
 const SAVING_PARTS: usize = 20;
-/// pco takes two or three times as long to decode: it must save at least one part in this many of frames' bytes.
+/// Bins take up to half as long again to decode: they must save at least one part in this many of frames' bytes.
+const BINS_SAVING_PARTS: usize = 200;
+/// pco takes two or three times as long to decode: it must save at least one part in this many of the others' bytes.
 const PCO_SAVING_PARTS: usize = 10;
 /// So many floats tell whether pco is worth it for the others of a column.
 const SAMPLE: usize = 1024;
@@ -133,15 +137,32 @@ fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], ef
     };
     let frames = frames.into_iter().zip(pages).map(raw_where_better).collect();
     let frames = Encoded { shared: Vec::new(), pages: frames };
-    if let Effort::Dense(level) = effort
-        && frames.bytes() > SMALL_PAGE_BYTES * pages.len()
-        && let Some(hints) = hints_for(values, words, pages, &frames, level, (&plan, divisor))
+    let Effort::Dense(level) = effort else { return frames };
+    if frames.bytes() <= SMALL_PAGE_BYTES * pages.len() {
+        return frames;
+    }
+    let quick = in_bins(words, pages, frames, (&plan, divisor));
+    if let Some(hints) = hints_for(values, words, pages, &quick, level, (&plan, divisor))
         && let Some(dense) = entropy::encode(values, pages, level, hints)
-        && saves_a_tenth(dense.bytes(), frames.bytes())
+        && saves_a_tenth(dense.bytes(), quick.bytes())
     {
         return dense;
     }
-    frames
+    quick
+}
+
+/// Puts those pages into bins that bins make smaller, when that is enough for the column.
+fn in_bins(words: &[u64], pages: &[Range<usize>], frames: Encoded, (plan, divisor): (&Plan, u64)) -> Encoded {
+    let is_enough = |bytes: usize| bytes * BINS_SAVING_PARTS < frames.bytes() * (BINS_SAVING_PARTS - 1);
+    let Some(bins) = Bins::of(words, pages, plan, divisor).filter(|bins| is_enough(bins.bytes())) else {
+        return frames;
+    };
+    let both = bins.encode(words, pages).into_iter().zip(&frames.pages);
+    let smaller = |(page, frame): (EncodedPage, &EncodedPage)| {
+        if page.payload.len() < frame.payload.len() { page } else { frame.clone() }
+    };
+    let binned = Encoded { shared: bins.shared(), pages: both.map(smaller).collect() };
+    if is_enough(binned.bytes()) { binned } else { frames }
 }
 
 /// What pco is told about a column, when it promises to save a tenth.
@@ -149,7 +170,7 @@ fn hints_for<T: Word>(
     values: &[T],
     words: &[u64],
     pages: &[Range<usize>],
-    frames: &Encoded,
+    quick: &Encoded,
     level: usize,
     (plan, divisor): (&Plan, u64),
 ) -> Option<Hints> {
@@ -159,7 +180,7 @@ fn hints_for<T: Word>(
     // What floats are multiples of, how many of their bits are set and how smooth their curve is no count of widths
     // tells. So pages from the middle on are encoded, and the choice for the column is compared by them.
     let mut sampled = 0;
-    let (of_frames, sample): (Vec<_>, Vec<_>) = frames
+    let (of_quick, sample): (Vec<_>, Vec<_>) = quick
         .pages
         .iter()
         .zip(pages)
@@ -177,7 +198,7 @@ fn hints_for<T: Word>(
     // All pages of the column share what the sample has for itself.
     let shared = dense.shared.len() * (last - first) / values.len();
     let promised = dense.bytes() - dense.shared.len() + shared;
-    saves_a_tenth(promised, of_frames.iter().sum()).then_some(Hints::Unknown)
+    saves_a_tenth(promised, of_quick.iter().sum()).then_some(Hints::Unknown)
 }
 
 fn saves_a_tenth(bytes: usize, of: usize) -> bool {
@@ -203,14 +224,20 @@ fn raw_page<T: Word>(values: &[T]) -> EncodedPage {
 #[derive(Debug)]
 pub(crate) struct Decoder<T: Word> {
     pco: Option<entropy::Decoder<T>>,
+    bins: Option<bins::Decoder>,
     memory: frame::Memory,
 }
 
 impl<T: Word> Decoder<T> {
     /// A decoder for pages that share these bytes.
     pub(super) fn new(shared: &[u8]) -> Result<Self, Damage> {
-        let pco = if shared.is_empty() { None } else { Some(entropy::Decoder::new(shared)?) };
-        Ok(Self { pco, memory: frame::Memory::default() })
+        let (pco, bins) = match shared.split_first() {
+            None => (None, None),
+            Some((&PCO, shared)) => (Some(entropy::Decoder::new(shared)?), None),
+            Some((&BINS, shared)) => (None, Some(bins::Decoder::new(shared)?)),
+            Some(_) => return Err(Damage::Malformed("shared bytes")),
+        };
+        Ok(Self { pco, bins, memory: frame::Memory::default() })
     }
 
     /// Appends exactly `count` values.
@@ -247,6 +274,11 @@ impl<T: Word> Decoder<T> {
             EMPTY if count == 0 && payload.is_empty() => Ok(()),
             STEP => decode_step(payload, count, emit),
             FRAME => frame::decode(payload, count, &mut self.memory, emit),
+            BINS => {
+                let bins =
+                    self.bins.as_mut().ok_or(Damage::Malformed("page of bins without their shares"))?;
+                bins.decode(payload, count, emit)
+            }
             _ => Err(Damage::Malformed("codec")),
         }
     }
@@ -282,7 +314,7 @@ impl<'a> FloatDecoder<'a> {
         let decoder = get_or_try(&mut self.decimal, self.shared)?;
         let start = out.len();
         match head.codec {
-            STEP | FRAME => {
+            STEP | FRAME | BINS => {
                 decoder.decode_words(head.codec, head.payload, count, |words| head.extend(out, words))?;
             }
             codec => {

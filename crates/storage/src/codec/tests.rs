@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::{Decoder, Effort, Encoded, encode};
 
+mod binned;
 mod hostile;
 mod sizes;
 

@@ -7,9 +7,9 @@ use model::{BucketId, FieldDef, FieldType, TimeRange, Timestamp, varint};
 use crate::error::{Damage, OtherVersion};
 
 /// First bytes of a file.
-pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x03";
+pub(crate) const HEADER: [u8; 8] = *b"TIDETSM\x04";
 /// A TSM file among the kinds of files.
-pub(crate) const KIND: Kind = Kind { name: "TSM", header: HEADER, magic: *b"TIDETSMf", version: 3 };
+pub(crate) const KIND: Kind = Kind { name: "TSM", header: HEADER, magic: *b"TIDETSMf", version: 4 };
 /// Bytes of the trailer.
 pub(crate) const TRAILER_BYTES: usize = 32;
 

@@ -1,18 +1,19 @@
 //! A page: up to 1,024 rows of one column.
 //!
 //! ```text
-//! | crc32 of the rest (4, little endian) | codec (1) | rows (varint) | payload |
-//! | crc32 of the rest                    | codec + 128 | rows | values (varint) | null bitmap | payload |
+//! | crc32 (4, little endian) | codec (1) | payload |
+//! | crc32                    | codec + 128 | values (varint) | null bitmap | payload |
 //! ```
-//! The second form is that of a page with nulls: `values` is the number of rows that hold one, and the bitmap has
-//! one bit per row, lowest first. The payload holds the values densely.
+//! The checksum is that of the number of rows (4 bytes, little endian), which the directory says, and of the rest. The
+//! second form is that of a page with nulls: `values` is the number of rows that hold one, and the bitmap has one bit per
+//! row, lowest first. The payload holds the values densely.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use model::{Bitmap, Column, Values, varint};
 
-use super::format::{PAGE_ROWS_MAX, checksum, take_array, take_len};
+use super::format::{PAGE_ROWS_MAX, take_array, take_len};
 use crate::codec::{self, Effort, EncodedPage};
 use crate::error::Damage;
 
@@ -63,13 +64,12 @@ pub(crate) fn encode<'a>(column: &'a Column, pages: &[Range<usize>], effort: Eff
         out.extend([0; CHECKSUM_BYTES]);
         let nulls = column.valid.as_ref().filter(|_| dense.len() < rows.len());
         out.push(page.codec | if nulls.is_some() { HAS_NULLS } else { 0 });
-        varint::put(&mut out, rows.len() as u64);
         if let Some(valid) = nulls {
             varint::put(&mut out, dense.len() as u64);
             codec::put_bits(&mut out, valid, rows);
         }
         out.extend_from_slice(&page.payload);
-        let sum = checksum(&out[CHECKSUM_BYTES..]);
+        let sum = checksum(rows.len(), &out[CHECKSUM_BYTES..]);
         out[..CHECKSUM_BYTES].copy_from_slice(&sum.to_le_bytes());
         out
     };
@@ -85,6 +85,18 @@ pub(crate) fn codec_name(head: &[u8]) -> Option<&'static str> {
     codec::name(head.get(CHECKSUM_BYTES)? & !HAS_NULLS)
 }
 
+/// The checksum of a page's rows and of what stands behind it.
+fn checksum(rows: usize, rest: &[u8]) -> u32 {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    crc32c::crc32c_append(crc32c::crc32c(&rows.to_le_bytes()), rest)
+}
+
+/// Takes the checksum off a page of `rows` rows and compares it.
+pub(crate) fn check(bytes: &[u8], rows: usize) -> Result<&[u8], Damage> {
+    let (expected, rest) = bytes.split_first_chunk::<CHECKSUM_BYTES>().ok_or(Damage::Truncated)?;
+    if checksum(rows, rest) == u32::from_le_bytes(*expected) { Ok(rest) } else { Err(Damage::Checksum) }
+}
+
 /// Checks a page of `rows` rows and appends it to a column. After a failure the column is not to be used.
 pub(crate) fn decode(
     bytes: &[u8],
@@ -92,13 +104,9 @@ pub(crate) fn decode(
     decoder: &mut codec::Decoder<'_>,
     out: &mut Column,
 ) -> Result<(), Damage> {
-    let mut input = bytes;
-    let expected = u32::from_le_bytes(take_array(&mut input)?);
-    if checksum(input) != expected {
-        return Err(Damage::Checksum);
-    }
+    let mut input = check(bytes, rows)?;
     let [codec] = take_array(&mut input)?;
-    if take_len(&mut input)? != rows || rows > PAGE_ROWS_MAX {
+    if rows > PAGE_ROWS_MAX {
         return Err(Damage::Malformed("number of rows"));
     }
     let before = out.values.len();

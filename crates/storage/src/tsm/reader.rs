@@ -189,16 +189,13 @@ impl TsmFile {
     pub(crate) fn chunk_bytes(&self, chunk: &ChunkEntry) -> Result<Vec<u8>, ReadError> {
         let (start, len) = chunk.extent();
         let bytes = self.read(start, len)?;
-        let pages = chunk.time.pages.iter().map(|p| (p.offset, p.len));
-        let pages = pages.chain(chunk.fields.iter().flat_map(|(_, c)| &c.pages).map(|p| (p.offset, p.len)));
-        for (offset, len) in pages {
+        let times = chunk.time.pages.iter().map(|p| (p.offset, p.len)).zip(&chunk.page_rows);
+        let times = times.filter(|((_, len), _)| *len > 0);
+        let fields = chunk.fields.iter().flat_map(|(_, column)| column.pages.iter().zip(&chunk.page_rows));
+        for ((offset, len), &rows) in times.chain(fields.map(|(p, rows)| ((p.offset, p.len), rows))) {
             let page = usize::try_from(offset - start).ok().zip(usize::try_from(len).ok());
-            let page = page.and_then(|(at, len)| bytes.get(at..)?.get(..len));
-            let parts = page.and_then(|p| p.split_first_chunk::<4>());
-            let (expected, body) = parts.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
-            if checksum(body) != u32::from_le_bytes(*expected) {
-                return Err(self.damaged(offset, Damage::Checksum));
-            }
+            let page = page.and_then(|(at, len)| bytes.get(at..)?.get(..len)).ok_or(Damage::Truncated);
+            page.and_then(|page| page::check(page, rows)).map_err(|damage| self.damaged(offset, damage))?;
         }
         Ok(bytes)
     }
@@ -406,19 +403,24 @@ impl ChunkPiece {
     pub(crate) fn page_times(&self, pages: Range<usize>) -> Result<Vec<Vec<i64>>, ReadError> {
         let entries = self.chunk.time.pages.get(pages.clone()).unwrap_or(&[]);
         let rows = self.chunk.page_rows.get(pages).unwrap_or(&[]);
-        let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
-        let mut out = Vec::with_capacity(entries.len());
+        let regular = entries.iter().zip(rows).map(|(page, rows)| page.regular(*rows));
+        let mut out: Vec<Vec<i64>> =
+            regular.map(|times| times.map(Iterator::collect).unwrap_or_default()).collect();
+        let is_stored = |place: &usize| entries[*place].len > 0;
+        let stored: Vec<usize> = (0..entries.len()).filter(is_stored).collect();
+        let places: Vec<_> = stored.iter().map(|&i| (entries[i].offset, entries[i].len)).collect();
+        let rows: Vec<usize> = stored.iter().filter_map(|&i| rows.get(i).copied()).collect();
         let mut page = Column::empty(ColumnType::Time);
         let shared = &self.chunk.time.shared;
-        self.file.each_page(shared, &places, rows, &self.reads, &mut page, |place, page| {
-            let entry = &entries[place];
+        self.file.each_page(shared, &places, &rows, &self.reads, &mut page, |place, page| {
+            let entry = &entries[stored[place]];
             let page = std::mem::replace(page, Column::empty(ColumnType::Time));
             let Values::Time(times) = page.values else { unreachable!("a time column was asked for") };
             let ends = times.first().copied().zip(times.last().copied());
             if page.valid.is_some() || ends != Some(entry.times) || !times.is_sorted_by(|a, b| a < b) {
                 return Err(self.file.damaged(entry.offset, Damage::Malformed("times")));
             }
-            out.push(times);
+            out[stored[place]] = times;
             Ok(())
         })?;
         Ok(out)
@@ -468,17 +470,8 @@ impl Piece for ChunkPiece {
     }
 
     fn load(&self, fields: &[FieldDef]) -> Result<Rows, ReadError> {
-        let pages = self.chunk.time.pages.get(self.pages.clone()).unwrap_or(&[]);
-        let rows = self.chunk.page_rows.get(self.pages.clone()).unwrap_or(&[]);
-        let places: Vec<_> = pages.iter().map(|p| (p.offset, p.len)).collect();
-        let shared = &self.chunk.time.shared;
-        let time = self.file.read_column(ColumnType::Time, shared, &places, rows, &self.reads)?;
-        let Values::Time(times) = time.values else { unreachable!("a time column was asked for") };
-        let ends = times.first().copied().zip(times.last().copied());
-        if time.valid.is_some() || ends != Some(self.times()) || !times.is_sorted_by(|a, b| a < b) {
-            let offset = places.first().map_or(0, |p| p.0);
-            return Err(self.file.damaged(offset, Damage::Malformed("times")));
-        }
+        // The directory was checked: pages ascend.
+        let times = self.page_times(self.pages.clone())?.concat();
         let columns = fields.iter().map(|f| self.load_field(f)).collect::<Result<_, _>>()?;
         Ok(Rows { times, columns })
     }

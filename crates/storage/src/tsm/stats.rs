@@ -1,17 +1,19 @@
 //! Statistics of a page's values: they answer aggregates and prune without decoding.
 //!
 //! ```text
-//! | kind | ...                                    nulls are not counted
-//!   0  none: no values, strings, or floats with a NaN among them
-//!   1  integer   min (zigzag), max - min, first - min, last - min (varints), sum (zigzag varint of 128 bits)
-//!   2  unsigned  min, max - min, first - min, last - min (varints), sum (varint of 128 bits)
-//!   3  float     min, max, first, last, sum (8 bytes each)
-//!   4  boolean   number of trues (varint), first, last (a byte each)
-//!   5  decimal   exponent (a byte), then as integers: min (zigzag), max - min, first - min, last - min (varints),
-//!                sum (8 bytes, or zigzag varint as integer when 128 is added to the exponent)
+//! form                                         nulls are not counted; `n` is the number of values
+//!   0       none: no values, strings, or floats with a NaN among them
+//!   1       integer   min - min of the page before (zigzag), max - min, first - min, last - min (varints),
+//!                     sum - n * min (varint of 128 bits)
+//!   2       unsigned  the same
+//!   3       float     min, max, first, last, sum (8 bytes each)
+//!   4       boolean   number of trues (varint), first, last (a byte each)
+//!   16 + e  decimal   as integers: the numbers times 10^e, the sum's nearest (zigzag); bits of the sum - bits of that
+//!                     nearest (zigzag)
 //! ```
 //! The sum of floats is that of adding them in row order. Decimal is another form of float, taken when all four
-//! values come back from it bit for bit (see `codec::decimal`).
+//! values come back from it bit for bit (see `codec::decimal`). What a form means is in the directory, once for a column
+//! when all its pages have the same.
 
 use std::fmt;
 use std::ops::Range;
@@ -187,67 +189,78 @@ impl Stats {
         Some(part)
     }
 
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// The form that is shortest for them.
+    pub(crate) fn form(&self) -> u8 {
         match *self {
-            Self::None => out.push(0),
+            Self::None => NONE,
+            Self::Integer { .. } => INTEGER,
+            Self::Unsigned { .. } => UNSIGNED,
+            Self::Float { min, max, first, last, .. } => {
+                exponent_of([min, max, first, last]).map_or(FLOAT, |exponent| DECIMAL + exponent)
+            }
+            Self::Boolean { .. } => BOOLEAN,
+        }
+    }
+
+    /// Appends the statistics of so many values in their form. `min_before` goes from page to page of a column, and
+    /// begins with 0.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>, values: usize, min_before: &mut i64) {
+        match *self {
+            Self::None => {}
             Self::Integer { min, max, first, last, sum } => {
-                out.push(1);
-                put_integers(out, [min, max, first, last]);
-                put_u128(out, ((sum << 1) ^ (sum >> 127)).cast_unsigned());
+                put_integers(out, [min, max, first, last], min_before);
+                put_u128(out, sum.wrapping_sub(i128::from(min) * values as i128).cast_unsigned());
             }
             Self::Unsigned { min, max, first, last, sum } => {
-                out.push(2);
-                for n in [min, max - min, first - min, last - min] {
-                    varint::put(out, n);
-                }
-                put_u128(out, sum);
+                put_integers(out, [min, max, first, last].map(u64::cast_signed), min_before);
+                put_u128(out, sum.wrapping_sub(u128::from(min) * values as u128));
             }
             Self::Float { min, max, first, last, sum } => {
-                if let Some((exponent, integers)) = as_integers([min, max, first, last]) {
-                    let sum_integer = decimal::to_integer(sum, exponent);
-                    out.extend([5, exponent | if sum_integer.is_some() { SUM_IS_INTEGER } else { 0 }]);
-                    put_integers(out, integers);
-                    match sum_integer {
-                        Some(integer) => put_i64(out, integer),
-                        None => out.extend(sum.to_bits().to_le_bytes()),
-                    }
-                } else {
-                    out.push(3);
-                    for x in [min, max, first, last, sum] {
-                        out.extend(x.to_bits().to_le_bytes());
-                    }
-                }
+                let numbers = [min, max, first, last];
+                let Some(exponent) = exponent_of(numbers) else {
+                    numbers.iter().chain([&sum]).for_each(|x| out.extend(x.to_bits().to_le_bytes()));
+                    return;
+                };
+                let integers = numbers.map(|x| decimal::nearest_integer(x, exponent));
+                put_integers(out, integers, min_before);
+                let nearest = decimal::nearest_integer(sum, exponent);
+                put_i64(out, nearest.wrapping_sub(times(integers[0], values)));
+                let bits = decimal::from_integer(nearest, exponent).map_or(0, f64::to_bits);
+                put_i64(out, sum.to_bits().wrapping_sub(bits).cast_signed());
             }
             Self::Boolean { trues, first, last } => {
-                out.push(4);
                 varint::put(out, trues);
                 out.extend([u8::from(first), u8::from(last)]);
             }
         }
     }
 
-    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Damage> {
+    /// Reads the statistics of so many values in a form.
+    pub(crate) fn decode(
+        input: &mut &[u8],
+        form: u8,
+        values: usize,
+        min_before: &mut i64,
+    ) -> Result<Self, Damage> {
         let bad = Damage::Malformed("statistics");
-        let [kind] = take_array(input)?;
-        Ok(match kind {
-            0 => Self::None,
-            1 => {
-                let [min, max, first, last] = take_integers(input)?;
-                let sum = take_u128(input)?;
-                let sum = (sum >> 1).cast_signed() ^ -((sum & 1).cast_signed());
+        Ok(match form {
+            NONE => Self::None,
+            INTEGER => {
+                let [min, max, first, last] = take_integers(input, min_before)?;
+                let least = i128::from(min).wrapping_mul(values as i128);
+                let sum = take_u128(input)?.cast_signed().wrapping_add(least);
                 Self::Integer { min, max, first, last, sum }
             }
-            2 => {
-                let min = take_u64(input)?;
-                let mut above = || min.checked_add(take_u64(input)?).ok_or(bad);
-                let (max, first, last) = (above()?, above()?, above()?);
-                Self::Unsigned { min, max, first, last, sum: take_u128(input)? }
+            UNSIGNED => {
+                let [min, max, first, last] = take_integers(input, min_before)?.map(i64::cast_unsigned);
+                let least = u128::from(min).wrapping_mul(values as u128);
+                Self::Unsigned { min, max, first, last, sum: take_u128(input)?.wrapping_add(least) }
             }
-            3 => {
-                let mut next = || take_f64(input);
+            FLOAT => {
+                let mut next = || take_array(input).map(|bytes| f64::from_bits(u64::from_le_bytes(bytes)));
                 Self::Float { min: next()?, max: next()?, first: next()?, last: next()?, sum: next()? }
             }
-            4 => {
+            BOOLEAN => {
                 let trues = take_u64(input)?;
                 match take_array(input)? {
                     [first @ (0 | 1), last @ (0 | 1)] => {
@@ -256,55 +269,53 @@ impl Stats {
                     _ => return Err(bad),
                 }
             }
-            5 => {
-                let [head] = take_array(input)?;
-                let exponent = head & !SUM_IS_INTEGER;
+            _ => {
+                let exponent = form.checked_sub(DECIMAL).ok_or(bad)?;
                 let value = |integer| decimal::from_integer(integer, exponent).ok_or(bad);
-                let [min, max, first, last] = take_integers(input)?;
-                let sum = if head == exponent { take_f64(input)? } else { value(take_i64(input)?)? };
-                Self::Float {
-                    min: value(min)?,
-                    max: value(max)?,
-                    first: value(first)?,
-                    last: value(last)?,
-                    sum,
-                }
+                let integers = take_integers(input, min_before)?;
+                let nearest = take_i64(input)?.wrapping_add(times(integers[0], values));
+                let bits = value(nearest)?.to_bits().wrapping_add(take_i64(input)?.cast_unsigned());
+                let [min, max, first, last] = integers.map(value);
+                Self::Float { min: min?, max: max?, first: first?, last: last?, sum: f64::from_bits(bits) }
             }
-            _ => return Err(bad),
         })
     }
 }
 
-/// The bit of the exponent that says that the sum is an integer too.
-const SUM_IS_INTEGER: u8 = 0x80;
+const NONE: u8 = 0;
+const INTEGER: u8 = 1;
+const UNSIGNED: u8 = 2;
+const FLOAT: u8 = 3;
+const BOOLEAN: u8 = 4;
+/// With the exponent added.
+const DECIMAL: u8 = 16;
 
-/// All values as integers of one exponent.
-fn as_integers(values: [f64; 4]) -> Option<(u8, [i64; 4])> {
+/// The least exponent with which all values are integers.
+fn exponent_of(values: [f64; 4]) -> Option<u8> {
     let mut exponent = 0;
     for value in values {
         exponent = exponent.max(decimal::exponent_of(value)?);
     }
-    let mut integers = [0; 4];
-    for (integer, value) in integers.iter_mut().zip(values) {
-        *integer = decimal::to_integer(value, exponent)?;
-    }
-    Some((exponent, integers))
+    values.iter().all(|value| decimal::to_integer(*value, exponent).is_some()).then_some(exponent)
 }
 
-/// The least as it is, the others by how far they lie above it.
-fn put_integers(out: &mut Vec<u8>, [min, others @ ..]: [i64; 4]) {
-    put_i64(out, min);
+/// So many times the number, wrapping.
+fn times(number: i64, count: usize) -> i64 {
+    number.wrapping_mul((count as u64).cast_signed())
+}
+
+/// The least by how far it lies from the one before, the others by how far they lie above it.
+fn put_integers(out: &mut Vec<u8>, [min, others @ ..]: [i64; 4], min_before: &mut i64) {
+    put_i64(out, min.wrapping_sub(*min_before));
     others.iter().for_each(|n| varint::put(out, n.wrapping_sub(min).cast_unsigned()));
+    *min_before = min;
 }
 
-fn take_integers(input: &mut &[u8]) -> Result<[i64; 4], Damage> {
-    let min = take_i64(input)?;
+fn take_integers(input: &mut &[u8], min_before: &mut i64) -> Result<[i64; 4], Damage> {
+    let min = min_before.wrapping_add(take_i64(input)?);
+    *min_before = min;
     let mut above = || Ok::<_, Damage>(min.wrapping_add(take_u64(input)?.cast_signed()));
     Ok([min, above()?, above()?, above()?])
-}
-
-fn take_f64(input: &mut &[u8]) -> Result<f64, Damage> {
-    take_array(input).map(|bytes| f64::from_bits(u64::from_le_bytes(bytes)))
 }
 
 /// LEB128 over 128 bits.

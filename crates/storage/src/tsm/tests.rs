@@ -7,6 +7,7 @@ use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Column, FieldDef, FieldType, SeriesKey, StringColumn, TimeRange, Values};
 use proptest::prelude::*;
 
+use super::directory::TimesBefore;
 use super::format::{Density, Footer, KIND, Part, TRAILER_BYTES, Trailer, checksum};
 use super::stats::Stats;
 use super::table::Table;
@@ -201,7 +202,7 @@ fn a_directory_that_lies_under_sound_checksums_is_told_by_the_values() {
     let Stats::Integer { min, max, first, last, sum } = page.stats else { panic!("integers") };
     page.stats = Stats::Integer { min, max, first, last, sum: sum + 1 };
     let mut directory = Vec::new();
-    chunks[0].encode(&mut directory, &mut 0);
+    chunks[0].encode(&mut directory, &mut TimesBefore::default());
     let mut bytes = vec![0; usize::try_from(file.entry.bytes).unwrap()];
     let opened = vfs.open(path).unwrap();
     opened.read_exact_at(&mut bytes, 0).unwrap();
@@ -242,16 +243,16 @@ fn a_file_of_another_version_is_told_from_a_damaged_one() {
         vfs.open(path).unwrap().write_all_at(&bytes, 0).unwrap();
         TsmFile::open(&vfs, path, &file.entry).map_err(|error| error.to_string())
     };
-    assert!(told(3, 3).is_ok());
+    assert!(told(4, 4).is_ok());
     assert_eq!(
-        told(4, 4).unwrap_err(),
-        "/d/1.tsm was written by a newer version (TSM format 4, this version reads 3)"
+        told(5, 5).unwrap_err(),
+        "/d/1.tsm was written by a newer version (TSM format 5, this version reads 4)"
     );
     assert_eq!(
-        told(2, 2).unwrap_err(),
-        "/d/1.tsm was written by an older version (TSM format 2, this version reads 3)"
+        told(3, 3).unwrap_err(),
+        "/d/1.tsm was written by an older version (TSM format 3, this version reads 4)"
     );
-    assert_eq!(told(4, 3).unwrap_err(), "/d/1.tsm is damaged at byte 7");
+    assert_eq!(told(5, 4).unwrap_err(), "/d/1.tsm is damaged at byte 7");
 }
 
 #[test]
@@ -317,7 +318,10 @@ proptest! {
         if let Some(trailer) = bytes.first_chunk() {
             prop_assert!(Trailer::decode(trailer, &KIND).is_err());
         }
-        let _stats: Result<Stats, _> = Stats::decode(&mut &bytes[..]);
+        if let Some((form, mut rest)) = bytes.split_first() {
+            let mut before = i64::MIN;
+            let _stats: Result<Stats, _> = Stats::decode(&mut rest, *form, usize::MAX, &mut before);
+        }
         let footer = Footer {
             bucket: BucketId::new(1).unwrap(),
             shard: TimeRange::ALL,
@@ -361,11 +365,12 @@ proptest! {
                 let fits = claimed == field_type || stats == Stats::None;
                 prop_assert_eq!(stats.may_be_of(claimed, count), fits);
             }
-            let mut bytes = Vec::new();
-            stats.encode(&mut bytes);
-            let mut input = &bytes[..];
-            prop_assert_eq!(Stats::decode(&mut input).unwrap(), stats);
+            let (mut bytes, mut before) = (Vec::new(), 17);
+            stats.encode(&mut bytes, count, &mut before);
+            let (mut input, mut read_before) = (&bytes[..], 17);
+            prop_assert_eq!(Stats::decode(&mut input, stats.form(), count, &mut read_before).unwrap(), stats);
             prop_assert!(input.is_empty());
+            prop_assert_eq!(read_before, before);
         }
     }
 }

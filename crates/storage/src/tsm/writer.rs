@@ -12,7 +12,7 @@ use model::{BucketId, Column, FieldDef, SeriesKey, TimeRange, Values, varint};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::directory::{ChunkEntry, ColumnEntry, FieldPage, TimePage};
+use super::directory::{ChunkEntry, ColumnEntry, FieldPage, TimePage, TimesBefore};
 use super::format::{
     CHUNK_ROWS_MAX, Density, Footer, HEADER, KIND, PACK_ROWS_MAX, PACKED_ROWS_MAX, PAGE_ROWS_MAX,
     PAGE_TEXT_BYTES_MAX, Part, Trailer, checksum,
@@ -87,7 +87,7 @@ struct OpenPack {
 struct OpenUnit {
     pages_start: u64,
     directory: Vec<u8>,
-    last_time: i64,
+    times_before: TimesBefore,
     times: Option<(i64, i64)>,
     rows: u64,
     fields: Vec<u32>,
@@ -233,7 +233,7 @@ impl Writer {
     fn write_chunk(&mut self, rows: &Short) -> Result<(), WriteError> {
         self.close_pack()?;
         let pages = page_ranges(rows.rows.times.len(), &rows.rows.columns);
-        let (chunk, bytes) = encode_chunk(rows, &pages, self.offset(), self.effort, true);
+        let (chunk, bytes) = encode_chunk(rows, &pages, self.offset(), self.effort, false);
         self.add_chunk(&chunk, &bytes)
     }
 
@@ -290,7 +290,7 @@ impl Writer {
         let one_page = 0..len;
         let pages = std::slice::from_ref(&one_page);
         let offset = self.offset();
-        let (chunk, bytes) = encode_chunk(&pack.rows, pages, offset, self.effort, !is_pack);
+        let (chunk, bytes) = encode_chunk(&pack.rows, pages, offset, self.effort, is_pack);
         let mut unit = OpenUnit::new(offset);
         if is_pack {
             pack.series.iter().for_each(|&rows| varint::put(&mut unit.directory, rows as u64));
@@ -373,13 +373,13 @@ impl Writer {
 impl OpenUnit {
     fn new(pages_start: u64) -> Self {
         let (directory, fields) = (Vec::new(), Vec::new());
-        Self { pages_start, directory, last_time: 0, times: None, rows: 0, fields }
+        Self { pages_start, directory, times_before: TimesBefore::default(), times: None, rows: 0, fields }
     }
 
     fn add(&mut self, chunk: &ChunkEntry) {
         let times = chunk.times();
         assert!(self.times.is_none_or(|t| t.1 < times.0), "chunks of a series ascend in time");
-        chunk.encode(&mut self.directory, &mut self.last_time);
+        chunk.encode(&mut self.directory, &mut self.times_before);
         self.times = Some((self.times.map_or(times.0, |t| t.0), times.1));
         self.rows += chunk.rows() as u64;
         for (field, _) in &chunk.fields {
@@ -390,13 +390,13 @@ impl OpenUnit {
     }
 }
 
-/// Encodes a chunk whose pages will begin at `offset`.
+/// Encodes a chunk whose pages will begin at `offset`. Those of a pack say nothing of its series one by one.
 fn encode_chunk(
     rows: &Short,
     pages: &[Range<usize>],
     offset: u64,
     effort: Effort,
-    with_stats: bool,
+    is_pack: bool,
 ) -> (ChunkEntry, Vec<u8>) {
     let mut bytes = Vec::new();
     let times = Column::new(Values::Time(rows.rows.times.clone()));
@@ -407,6 +407,7 @@ fn encode_chunk(
         let least = times.iter().copied().min().expect("a page has rows");
         let greatest = times.iter().copied().max().expect("a page has rows");
         let offset = offset + bytes.len() as u64;
+        let page = if !is_pack && is_regular(times) { &[][..] } else { page };
         time.pages.push(TimePage { offset, len: page.len() as u64, times: (least, greatest) });
         bytes.extend(page);
     }
@@ -415,7 +416,7 @@ fn encode_chunk(
         let encoded = page::encode(column, pages, effort);
         let mut entry = ColumnEntry { shared: encoded.shared, pages: Vec::new() };
         for (page, dense) in encoded.pages.iter().zip(&encoded.ranges) {
-            let stats = if with_stats { Stats::of(&encoded.values, dense.clone()) } else { Stats::None };
+            let stats = if is_pack { Stats::None } else { Stats::of(&encoded.values, dense.clone()) };
             let offset = offset + bytes.len() as u64;
             entry.pages.push(FieldPage { offset, len: page.len() as u64, values: dense.len(), stats });
             bytes.extend(page);
@@ -423,6 +424,16 @@ fn encode_chunk(
         fields.push((*place, entry));
     }
     (ChunkEntry { page_rows: pages.iter().map(Range::len).collect(), time, fields }, bytes)
+}
+
+/// Whether ascending times do so by one step, so that the directory can say all of them.
+fn is_regular(times: &[i64]) -> bool {
+    let ends = times.first().zip(times.last());
+    let Some(step) = times.get(1).map_or(Some(0), |second| second.checked_sub(times[0])) else {
+        return false;
+    };
+    ends.is_some_and(|(first, last)| last.checked_sub(*first).is_some())
+        && times.array_windows().all(|[a, b]| b.wrapping_sub(*a) == step)
 }
 
 fn small(n: usize) -> u32 {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use model::{ColumnType, FieldType, StringColumn, Values, varint};
 
 use super::super::{
-    BITS, DECIMAL, DICTIONARY, Decoder, EMPTY, Effort, FRAME, PCO, PLAIN, RAW, RUNS, SAME_BIT, STEP, ZSTD,
-    encode,
+    BINS, BITS, DECIMAL, DICTIONARY, Decoder, EMPTY, Effort, FRAME, PCO, PLAIN, RAW, RUNS, SAME_BIT, STEP,
+    ZSTD, encode,
 };
 use super::pages_of;
 
@@ -22,7 +22,7 @@ const LEN: usize = 600;
 const COUNT_MAX: usize = 1024;
 
 /// Every codec, with that of the integers or indices inside.
-const KINDS: [(u8, Option<u8>); 15] = [
+const KINDS: [(u8, Option<u8>); 17] = [
     (EMPTY, None),
     (STEP, None),
     (FRAME, None),
@@ -31,6 +31,7 @@ const KINDS: [(u8, Option<u8>); 15] = [
     (DECIMAL, Some(STEP)),
     (DECIMAL, Some(FRAME)),
     (DECIMAL, Some(PCO)),
+    (DECIMAL, Some(BINS)),
     (BITS, None),
     (RUNS, None),
     (SAME_BIT, None),
@@ -38,6 +39,7 @@ const KINDS: [(u8, Option<u8>); 15] = [
     (DICTIONARY, Some(STEP)),
     (DICTIONARY, Some(FRAME)),
     (ZSTD, None),
+    (BINS, None),
 ];
 
 /// splitmix64.
@@ -80,6 +82,8 @@ fn columns(choices: &mut Choices) -> Vec<Values> {
         Values::Integer(small.clone()),
         Values::Integer(wide.clone()),
         Values::Integer(wide.iter().map(apart).collect()),
+        Values::Integer(wide.iter().map(|v| if v % 97 == 0 { *v } else { [0, 1, 5][third(v)] }).collect()),
+        Values::Float(wide.iter().map(|v| [0.0, 0.5, 2.5][third(v)]).collect()),
         Values::Time((0..1000).map(|i| i * 1000).collect()),
         Values::Unsigned(
             wide.iter().map(|v| v.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect(),
