@@ -334,7 +334,18 @@ pub(crate) fn push_float(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else {
+        push_decimal(out, value);
+    }
+}
+
+/// A finite number without an exponent, in the fewest digits that read back as the same.
+pub(crate) fn push_decimal(out: &mut String, value: f64) {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    if text.contains('e') {
         write!(out, "{value}").expect("writing to a String cannot fail");
+    } else {
+        out.push_str(text.strip_suffix(".0").unwrap_or(text));
     }
 }
 

@@ -260,6 +260,12 @@ impl StringColumn {
         self.data.len()
     }
 
+    /// Makes room for so many more strings, which together have so many bytes.
+    pub fn reserve(&mut self, strings: usize, bytes: usize) {
+        self.offsets.reserve(strings);
+        self.data.reserve(bytes);
+    }
+
     /// Appends a string. Panics when the column would hold 2 GiB, which every limit on input stays far below.
     pub fn push(&mut self, text: &str) {
         self.data.push_str(text);

@@ -238,15 +238,10 @@ impl Reads {
         }
     }
 
-    /// Keeps the values of a page that was read and checked: those of a column from a row on.
-    pub(crate) fn keep_page(&self, place: Place, column: &Column, from: usize) {
-        if self.cache.is_none() || self.left.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let mut page = Column::empty(column.column_type());
-        page.extend_from(column, from, column.len());
+    /// Keeps the values of a page that was read and checked.
+    pub(crate) fn keep_page(&self, place: Place, page: &Arc<Column>) {
         let bytes = size_of::<Column>() + page.bytes();
-        self.put(place, bytes, || Block::Page(Arc::new(page)));
+        self.put(place, bytes, || Block::Page(Arc::clone(page)));
     }
 
     /// The directory of a series.

@@ -24,5 +24,5 @@ pub(crate) mod writer;
 
 pub(crate) use directory::ChunkEntry;
 pub(crate) use pack::{FilePiece, Packs};
-pub(crate) use reader::{ChunkPiece, FileSeries, TsmFile};
+pub(crate) use reader::{ChunkPiece, FileSeries, PageTimes, TsmFile};
 pub(crate) use writer::{Finished, Writer};

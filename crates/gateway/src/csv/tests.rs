@@ -309,3 +309,14 @@ fn output_is_handed_on_in_chunks() {
     assert!(chunks.len() > 10);
     assert!(chunks.iter().all(|len| *len < CHUNK_BYTES + 100));
 }
+
+proptest::proptest! {
+    #[test]
+    fn numbers_read_as_the_standard_library_writes_them(bits in proptest::num::u64::ANY, small in -1e9..1e9_f64) {
+        for value in [f64::from_bits(bits), small, small.round(), small / 1000.0].into_iter().filter(|v| v.is_finite()) {
+            let mut text = String::new();
+            push_decimal(&mut text, value);
+            proptest::prop_assert_eq!(text, value.to_string());
+        }
+    }
+}

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use crate::csv::push_decimal;
+
 /// Writes one document, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Json {
@@ -90,45 +92,67 @@ impl Json {
 
 fn push_float(out: &mut String, value: f64) {
     let size = value.abs();
-    let written = if !value.is_finite() {
+    if !value.is_finite() {
         out.push_str("null");
-        Ok(())
-    } else if size != 0.0 && size < 1e-6 {
-        write!(out, "{value:e}")
-    } else if size >= 1e21 {
+    } else if size != 0.0 && size < 1e-6 || size >= 1e21 {
         let start = out.len();
-        let written = write!(out, "{value:e}");
-        if let Some(at) = out[start..].find('e') {
+        write!(out, "{value:e}").expect("writing to a String cannot fail");
+        if let Some(at) = out[start..].find('e').filter(|_| size >= 1.0) {
             out.insert(start + at + 1, '+');
         }
-        written
     } else {
-        write!(out, "{value}")
-    };
-    written.expect("writing to a String cannot fail");
+        push_decimal(out, value);
+    }
 }
 
+/// Whether a byte of UTF-8 stands as it is in a string. What begins as U+2028 and U+2029 do is looked at more closely.
+const fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | ..=0x1f | 0xe2)
+}
+
+/// [`is_plain`] of every byte.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = is_plain(byte.to_le_bytes()[0]);
+        byte += 1;
+    }
+    plain
+};
+
 fn push_string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    for c in text.chars() {
-        match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            '\u{2028}' => out.extend_from_slice(b"\\u2028"),
-            '\u{2029}' => out.extend_from_slice(b"\\u2029"),
-            '<' | '>' | '&' | '\0'..='\x1f' => {
-                let byte = u8::try_from(c).unwrap_or_default();
-                out.extend_from_slice(b"\\u00");
-                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
-            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
+    let mut left = text;
+    loop {
+        let plain = left.bytes().position(|byte| !PLAIN[usize::from(byte)]).unwrap_or(left.len());
+        let (before, from) = left.split_at(plain);
+        out.extend_from_slice(before.as_bytes());
+        let mut chars = from.chars();
+        let Some(c) = chars.next() else { break };
+        push_char(out, c);
+        left = chars.as_str();
     }
     out.push(b'"');
+}
+
+fn push_char(out: &mut Vec<u8>, c: char) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        '\u{2028}' => out.extend_from_slice(b"\\u2028"),
+        '\u{2029}' => out.extend_from_slice(b"\\u2029"),
+        '<' | '>' | '&' | '\0'..='\x1f' => {
+            let byte = u8::try_from(c).unwrap_or_default();
+            out.extend_from_slice(b"\\u00");
+            out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
 
 #[cfg(test)]

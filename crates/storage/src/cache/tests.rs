@@ -12,13 +12,13 @@ fn memory(cache_bytes: usize) -> Arc<Memory> {
     Memory::new(cache_bytes * 2, SHARES, usize::MAX)
 }
 
-fn page(values: i64) -> Column {
-    Column::new(Values::Integer((0..values).collect()))
+fn page(values: i64) -> Arc<Column> {
+    Arc::new(Column::new(Values::Integer((0..values).collect())))
 }
 
 fn keep(cache: &Arc<BlockCache>, file: FileId, offsets: std::ops::Range<u64>) {
     for offset in offsets {
-        Reads::of_query(cache, None).keep_page(Place { file, offset }, &page(1000), 0);
+        Reads::of_query(cache, None).keep_page(Place { file, offset }, &page(1000));
     }
 }
 
@@ -33,7 +33,7 @@ fn a_block_is_found_where_it_was_put_and_nowhere_else() {
     let (one, other) = (FileId::next(), FileId::next());
     keep(&cache, one, 5..6);
     let reads = Reads::of_query(&cache, None);
-    assert_eq!(reads.page(Place { file: one, offset: 5 }).as_deref(), Some(&page(1000)));
+    assert_eq!(reads.page(Place { file: one, offset: 5 }).as_deref(), Some(&*page(1000)));
     assert!(reads.page(Place { file: one, offset: 6 }).is_none());
     assert!(reads.page(Place { file: other, offset: 5 }).is_none());
     assert!(reads.directory(Place { file: one, offset: 5 }).is_none());
@@ -67,13 +67,13 @@ fn one_scan_brings_in_no_more_than_its_part() {
     let cache = BlockCache::new(&memory(4 << 20));
     let (file, reads) = (FileId::next(), Reads::of_query(&cache, None));
     for offset in 0..1000 {
-        reads.keep_page(Place { file, offset }, &page(1000), 0);
+        reads.keep_page(Place { file, offset }, &page(1000));
     }
     let stats = cache.stats();
     assert!(stats.bytes <= (4 << 20) / SCAN_PARTS + stats.blocks * ENTRY_BYTES, "{stats:?}");
     assert!(stats.blocks > 20, "{stats:?}");
     let bypass = Reads::bypass();
-    bypass.keep_page(Place { file, offset: 2000 }, &page(10), 0);
+    bypass.keep_page(Place { file, offset: 2000 }, &page(10));
     assert!(bypass.page(Place { file, offset: 0 }).is_none());
     assert_eq!(cache.stats(), stats, "whoever goes past leaves no trace");
 }

@@ -162,6 +162,7 @@ fn decompress(mut payload: &[u8]) -> Result<Vec<u8>, Damage> {
 }
 
 fn take_plain(mut input: &[u8], count: usize, out: &mut StringColumn) -> Result<(), Damage> {
+    out.reserve(count.min(input.len()), input.len());
     for _ in 0..count {
         let bytes = varint::take_bytes(&mut input).ok_or(Damage::Truncated)?;
         out.push(std::str::from_utf8(bytes).map_err(|_at| Damage::Malformed("UTF-8"))?);

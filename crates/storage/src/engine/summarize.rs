@@ -26,7 +26,7 @@ use crate::error::ReadError;
 use crate::index::SeriesId;
 use crate::merge::{Merge, Piece, Rows};
 use crate::tombstone::Masked;
-use crate::tsm::{ChunkPiece, FilePiece, Packs};
+use crate::tsm::{ChunkPiece, FilePiece, Packs, PageTimes};
 
 /// Why a summary failed.
 #[derive(Debug, thiserror::Error)]
@@ -227,8 +227,8 @@ struct Fold<'a> {
 }
 
 /// The times of a page, cut at the windows' borders.
-struct PageTimes {
-    times: Vec<i64>,
+struct PageRuns {
+    times: PageTimes,
     runs: Vec<Run>,
 }
 
@@ -346,8 +346,8 @@ impl Fold<'_> {
         let (wanted, column_type) = (self.series.wanted(), ColumnType::Field(field.field_type));
         let cells = self.series.field(&field.name, column_type);
         chunk.each_page(field, column, pages, |at, values| {
-            let Some(PageTimes { times, runs }) = times.page(at) else { return };
-            runs.iter().for_each(|run| cells.add_rows(wanted, run, times, &values));
+            let Some(PageRuns { times, runs }) = times.page(at) else { return };
+            runs.iter().for_each(|run| cells.add_rows(wanted, run, times.as_slice(), values));
         })
     }
 
@@ -377,7 +377,7 @@ impl Fold<'_> {
 struct Times<'a> {
     chunk: &'a ChunkPiece,
     /// By page of the piece.
-    pages: Vec<Option<PageTimes>>,
+    pages: Vec<Option<PageRuns>>,
 }
 
 impl Times<'_> {
@@ -385,7 +385,7 @@ impl Times<'_> {
         page - self.chunk.pages.start
     }
 
-    fn page(&self, page: usize) -> Option<&PageTimes> {
+    fn page(&self, page: usize) -> Option<&PageRuns> {
         self.pages.get(self.place(page)).and_then(Option::as_ref)
     }
 
@@ -398,10 +398,10 @@ impl Times<'_> {
             if end > at {
                 for (page, times) in (at..end).zip(self.chunk.page_times(at..end)?) {
                     let mut runs = Vec::new();
-                    fold.cut(&times, &mut runs);
+                    fold.cut(times.as_slice(), &mut runs);
                     let place = self.place(page);
                     if let Some(slot) = self.pages.get_mut(place) {
-                        *slot = Some(PageTimes { times, runs });
+                        *slot = Some(PageRuns { times, runs });
                     }
                 }
             }

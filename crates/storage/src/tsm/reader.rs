@@ -240,21 +240,23 @@ impl TsmFile {
         reads: &Reads,
     ) -> Result<Column, ReadError> {
         let mut column = Column::new(Values::with_capacity(column_type, rows.iter().sum()));
-        self.each_page(shared, pages, rows, reads, &mut column, |_, _| Ok(()))?;
+        self.each_page(column_type, shared, pages, rows, reads, |_, page| {
+            column.extend_from(page, 0, page.len());
+            Ok(())
+        })?;
         Ok(column)
     }
 
-    /// Appends pages of one column to `out`, and hands it on after each with the page's place among `pages`.
+    /// Hands on pages of one column, each with its place among `pages`.
     fn each_page(
         &self,
+        column_type: ColumnType,
         shared: &[u8],
         pages: &[(u64, u64)],
         rows: &[usize],
         reads: &Reads,
-        out: &mut Column,
-        mut visit: impl FnMut(usize, &mut Column) -> Result<(), ReadError>,
+        mut visit: impl FnMut(usize, &Arc<Column>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        let column_type = out.column_type();
         let place = |offset| Place { file: self.id, offset };
         let held = |(&(offset, _), &rows): (&(u64, u64), &usize)| {
             let fits = |page: &Arc<Column>| page.len() == rows && page.values.column_type() == column_type;
@@ -275,18 +277,20 @@ impl TsmFile {
         };
         for (at, ((&(offset, len), &rows), held)) in pages.iter().zip(rows).zip(&held).enumerate() {
             match (held, &mut decoder) {
-                (Some(held), _) => out.extend_from(held, 0, held.len()),
+                (Some(held), _) => visit(at, held)?,
                 (None, None) => unreachable!("a page is missing, so there is a decoder"),
                 (None, Some(decoder)) => {
                     let page = usize::try_from(offset - start).ok().zip(usize::try_from(len).ok());
                     let page = page.and_then(|(at, len)| bytes.get(at..)?.get(..len));
                     let page = page.ok_or_else(|| self.damaged(offset, Damage::Truncated))?;
-                    let before = out.len();
-                    page::decode(page, rows, decoder, out).map_err(|damage| self.damaged(offset, damage))?;
-                    reads.keep_page(place(offset), out, before);
+                    let mut decoded = Column::new(Values::with_capacity(column_type, rows));
+                    page::decode(page, rows, decoder, &mut decoded)
+                        .map_err(|damage| self.damaged(offset, damage))?;
+                    let decoded = Arc::new(decoded);
+                    reads.keep_page(place(offset), &decoded);
+                    visit(at, &decoded)?;
                 }
             }
-            visit(at, out)?;
         }
         Ok(())
     }
@@ -370,6 +374,19 @@ fn part(len: Option<u64>) -> Result<Vec<u8>, Damage> {
     len.map(|len| vec![0; len]).ok_or(Damage::Malformed("length"))
 }
 
+/// The times of a page.
+#[derive(Debug, Clone)]
+pub(crate) struct PageTimes(Arc<Column>);
+
+impl PageTimes {
+    pub(crate) fn as_slice(&self) -> &[i64] {
+        match &self.0.values {
+            Values::Time(times) => times,
+            _ => unreachable!("a time column was asked for"),
+        }
+    }
+}
+
 /// Neighbouring pages of a chunk, to be loaded when a merge needs them.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkPiece {
@@ -400,27 +417,27 @@ impl ChunkPiece {
     }
 
     /// Reads the times of neighbouring pages, each page on its own.
-    pub(crate) fn page_times(&self, pages: Range<usize>) -> Result<Vec<Vec<i64>>, ReadError> {
+    pub(crate) fn page_times(&self, pages: Range<usize>) -> Result<Vec<PageTimes>, ReadError> {
         let entries = self.chunk.time.pages.get(pages.clone()).unwrap_or(&[]);
         let rows = self.chunk.page_rows.get(pages).unwrap_or(&[]);
+        let of_page = |times: Vec<i64>| PageTimes(Arc::new(Column::new(Values::Time(times))));
         let regular = entries.iter().zip(rows).map(|(page, rows)| page.regular(*rows));
-        let mut out: Vec<Vec<i64>> =
-            regular.map(|times| times.map(Iterator::collect).unwrap_or_default()).collect();
+        let mut out: Vec<PageTimes> =
+            regular.map(|times| of_page(times.map(Iterator::collect).unwrap_or_default())).collect();
         let is_stored = |place: &usize| entries[*place].len > 0;
         let stored: Vec<usize> = (0..entries.len()).filter(is_stored).collect();
         let places: Vec<_> = stored.iter().map(|&i| (entries[i].offset, entries[i].len)).collect();
         let rows: Vec<usize> = stored.iter().filter_map(|&i| rows.get(i).copied()).collect();
-        let mut page = Column::empty(ColumnType::Time);
         let shared = &self.chunk.time.shared;
-        self.file.each_page(shared, &places, &rows, &self.reads, &mut page, |place, page| {
+        self.file.each_page(ColumnType::Time, shared, &places, &rows, &self.reads, |place, page| {
             let entry = &entries[stored[place]];
-            let page = std::mem::replace(page, Column::empty(ColumnType::Time));
-            let Values::Time(times) = page.values else { unreachable!("a time column was asked for") };
+            let page_times = PageTimes(Arc::clone(page));
+            let times = page_times.as_slice();
             let ends = times.first().copied().zip(times.last().copied());
             if page.valid.is_some() || ends != Some(entry.times) || !times.is_sorted_by(|a, b| a < b) {
                 return Err(self.file.damaged(entry.offset, Damage::Malformed("times")));
             }
-            out[stored[place]] = times;
+            out[stored[place]] = page_times;
             Ok(())
         })?;
         Ok(out)
@@ -432,16 +449,14 @@ impl ChunkPiece {
         field: &FieldDef,
         column: &ColumnEntry<FieldPage>,
         pages: Range<usize>,
-        mut visit: impl FnMut(usize, Column),
+        mut visit: impl FnMut(usize, &Column),
     ) -> Result<(), ReadError> {
         let entries = column.pages.get(pages.clone()).unwrap_or(&[]);
         let rows = self.chunk.page_rows.get(pages.clone()).unwrap_or(&[]);
         let places: Vec<_> = entries.iter().map(|p| (p.offset, p.len)).collect();
         let column_type = ColumnType::Field(field.field_type);
-        let mut page = Column::empty(column_type);
-        self.file.each_page(&column.shared, &places, rows, &self.reads, &mut page, |place, page| {
+        self.file.each_page(column_type, &column.shared, &places, rows, &self.reads, |place, page| {
             let entry = &entries[place];
-            let page = std::mem::replace(page, Column::empty(column_type));
             if page.len() - page.null_count() != entry.values {
                 return Err(self.file.damaged(entry.offset, Damage::Malformed("number of values")));
             }
@@ -471,7 +486,8 @@ impl Piece for ChunkPiece {
 
     fn load(&self, fields: &[FieldDef]) -> Result<Rows, ReadError> {
         // The directory was checked: pages ascend.
-        let times = self.page_times(self.pages.clone())?.concat();
+        let pages = self.page_times(self.pages.clone())?;
+        let times = pages.iter().map(PageTimes::as_slice).collect::<Vec<_>>().concat();
         let columns = fields.iter().map(|f| self.load_field(f)).collect::<Result<_, _>>()?;
         Ok(Rows { times, columns })
     }

@@ -56,3 +56,15 @@ fn nesting() {
     assert_eq!(write(false), r#"{"a":[-1,2],"b":[]}"#);
     assert_eq!(write(true), "{\n    \"a\": [\n        -1,\n        2\n    ],\n    \"b\": []\n}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn strings_read_back_as_they_were(text in "([a-z <&>\"\\\\\u{2028}\u{2029}\u{2027}]|\\PC|[\0-\x1f]){0,40}") {
+        let mut json = Json::new(false);
+        json.string(&text);
+        let written = String::from_utf8(json.out).unwrap();
+        let escaped = ['<', '>', '&', '\u{2028}', '\u{2029}'];
+        proptest::prop_assert!(!written.contains(escaped));
+        proptest::prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+    }
+}
