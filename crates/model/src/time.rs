@@ -1,7 +1,5 @@
 //! Points in time, half-open ranges of them, and the precisions in which clients state them.
 
-use std::fmt;
-
 pub mod duration;
 
 #[cfg(test)]
@@ -28,23 +26,20 @@ impl Timestamp {
 
     /// Appends what [`Timestamp::to_rfc3339`] returns.
     pub fn write_rfc3339(self, out: &mut String) {
-        use fmt::Write as _;
-        let days = self.0.div_euclid(DAY_NS);
         let in_day = self.0.rem_euclid(DAY_NS);
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = civil_from_days(self.0.div_euclid(DAY_NS));
         let (seconds, nanos) = (in_day / SECOND_NS, in_day % SECOND_NS);
-        let written = write!(
-            out,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        );
-        written.expect("writing to a String cannot fail");
+        push_digits(out, year, 1000);
+        for (mark, part) in
+            [('-', month), ('-', day), ('T', seconds / 3600), (':', seconds / 60 % 60), (':', seconds % 60)]
+        {
+            out.push(mark);
+            push_digits(out, part, 10);
+        }
         if nanos != 0 {
-            let digits = format!("{nanos:09}");
             out.push('.');
-            out.push_str(digits.trim_end_matches('0'));
+            push_digits(out, nanos, SECOND_NS / 10);
+            out.truncate(out.trim_end_matches('0').len());
         }
         out.push('Z');
     }
@@ -62,6 +57,15 @@ pub const SECOND_NS: i64 = 1_000_000_000;
 pub const HOUR_NS: i64 = 3600 * SECOND_NS;
 /// Nanoseconds in a day of 24 hours.
 pub const DAY_NS: i64 = 24 * HOUR_NS;
+
+/// Appends the decimal digits of a number from that of `unit`, a power of ten, down.
+fn push_digits(out: &mut String, number: i64, mut unit: i64) {
+    while unit > 0 {
+        let digit = u8::try_from(number / unit % 10).expect("a digit of a number that is not negative");
+        out.push(char::from(b'0' + digit));
+        unit /= 10;
+    }
+}
 
 /// Year, month and day of a day number since 1970-01-01, proleptic Gregorian (Howard Hinnant's algorithm).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {

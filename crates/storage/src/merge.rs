@@ -92,8 +92,12 @@ impl<P: Piece> Merge<P> {
             |c: &Cursor| bound.map_or(c.rows.times.len(), |b| c.rows.times.partition_point(|&t| t < b));
         if let [only] = &mut self.active[..] {
             let end = before_bound(only).min(only.at + room);
-            block.extend(&only.rows, only.at..end);
-            only.at = end;
+            if block.times.is_empty() && only.at == 0 && end == only.rows.times.len() {
+                *block = std::mem::replace(&mut only.rows, Rows::empty(0));
+            } else {
+                block.extend(&only.rows, only.at..end);
+                only.at = end;
+            }
             return;
         }
         // Rows of several pieces: of each at most `room`, then cut where the times stop being complete.

@@ -337,13 +337,10 @@ impl JsonWriter {
     fn time(&mut self, nanos: i64) {
         match self.style.epoch_ns {
             Some(unit) => self.json.integer(nanos / unit),
-            None => {
-                let text = match &self.zone {
-                    None => Timestamp(nanos).to_rfc3339(),
-                    Some(zone) => zoned_rfc3339(nanos, zone),
-                };
-                self.json.string(&text);
-            }
+            None => match &self.zone {
+                None => self.json.time(Timestamp(nanos)),
+                Some(zone) => self.json.string(&zoned_rfc3339(nanos, zone)),
+            },
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use model::Timestamp;
+
 use crate::csv::push_decimal;
 
 /// Writes one document, piece by piece.
@@ -66,6 +68,15 @@ impl Json {
         text.clear();
         push_float(&mut text, value);
         self.raw(&text);
+        self.text = text;
+    }
+
+    /// A time as RFC 3339 in UTC.
+    pub(crate) fn time(&mut self, time: Timestamp) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        time.write_rfc3339(&mut text);
+        self.string(&text);
         self.text = text;
     }
 
