@@ -2,7 +2,7 @@
 //!
 //! What must always hold:
 //! * A record whose `sync` returned is found by every later `open`, in the order of its append, or `open` fails and
-//!   says where the disk lost it. The log is never silently shortened below a position that it can prove was synced.
+//!   says where the disk lost it. Only what a crash in the middle of a write leaves is cut off its end.
 //! * What `open` reports was appended once, and is durable when `open` returns.
 //! * After a failed sync the log takes nothing more: the kernel may have dropped the pages.
 //!
@@ -11,7 +11,8 @@
 //! `<dir>/000000001.seg`, `000000002.seg`, ... without gaps; one writer. The last one is the active one, reserved to
 //! its full length when it is made: a small one first, four times the one before under load, up to the size that the
 //! options name, and a small one again after [`SegmentedLog::start_small`]. A segment is prepared under the name `*.seg.new`, synced and then renamed, so a
-//! file that has its final name has a good header. All numbers are little endian, all checksums CRC-32C.
+//! file that has its final name has a good header. Segments are never used again, and what is cut off becomes zeros, so
+//! behind the last batch there are zeros. All numbers are little endian, all checksums CRC-32C.
 //!
 //! ```text
 //! segment   header (64) | batch | batch | ... | zeros up to the capacity
@@ -23,7 +24,7 @@
 //!           +--------+--------+------+---------+---------------+----------+------+--------+
 //!           previous end: where the segment before ended, all of it synced; 0: the log began here
 //!
-//! batch     header (48) | record | record | ... | zeros up to a multiple of 8
+//! batch     header (48) | record | record | ... | 5a | zeros up to a multiple of 8
 //!
 //! header    0       4      5   8         16       20          24      28              32               40         44       48
 //!           +-------+------+---+---------+--------+-----------+-------+---------------+----------------+----------+--------+
@@ -34,6 +35,10 @@
 //!           segment, offset: where this header belongs, so that a misdirected or stale block is not taken for it
 //!           synced: how far the log was synced when this header was written
 //!           previous crc: checksum of the batch header before, or of the segment's header: a lost write is seen
+//!           the header lies in one sector of 512 bytes: where less than 48 are left, the batch begins in the next
+//!           a mark or seal is a header alone
+//!
+//! sector    "TMSC" | the batch goes on       each but the one in which the batch begins; lengths do not count the mark
 //!
 //! record    0        4        8          8 + length
 //!           +--------+--------+----------+
@@ -43,18 +48,30 @@
 //!
 //! # Torn tail or corruption
 //!
-//! A power cut may leave any part of what was written after the last sync. So bytes that do not read as the next
-//! batch are either a torn tail, which is cut and reported, or damage to what was promised, which `open` refuses
-//! without changing anything. What decides is proof that the place had been synced: a segment that follows (its
-//! header says where this one ended), or a sound batch header further on in the same segment whose `synced` lies
-//! above the bad place. Such a header follows each sync: the next batch carries it, and when no batch comes the
-//! caller writes a mark within 100 ms ([`SegmentedLog::needs_mark`]). The seal tells a missing last segment from a
-//! log that ended there. Batches are cut whole: none of a torn batch's records is reported.
+//! A power cut may leave any sectors of what was written after the last sync, and a write that stopped its beginning.
+//! Bytes that do not read as the next batch are such a torn tail, which is cut and reported, or damage to what may
+//! have been acknowledged, which `open` refuses without changing anything. They are a torn tail when
+//!
+//! * part of the batch is missing: where its header belongs there are zeros, or the header is broken and the last that
+//!   was written; or the header is sound and a sector of the batch is zeros, or the byte that ends it, or the file ends
+//!   before the batch does. No sector is zeros as it is written, thanks to header and marks, whatever the records hold;
+//! * and nothing proves that the place had been synced: no segment follows (its header says where this one ended), and
+//!   no sound batch header further on in the same segment has a `synced` above the bad place. Such a header follows
+//!   each sync: the next batch carries it, and when no batch comes the caller writes a mark within 100 ms
+//!   ([`SegmentedLog::needs_mark`]). The seal tells a missing last segment from a log that ended there.
+//!
+//! So no change of one byte, wherever it is, loses a record whose `sync` returned: the log is refused, or the byte was
+//! in a mark, a seal, the end byte of a sound batch, or where nothing was written. What cannot be told apart: a sector or
+//! more of the last batches that turns to zeros, or a file that is cut, after the sync and before the mark that proves
+//! it is on the disk. That is what a power cut leaves, and it is cut.
+//!
+//! Batches are cut whole: none of a torn batch's records is reported.
 
 mod error;
 mod format;
 mod reader;
 mod recover;
+mod sectors;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -67,17 +84,18 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-pub use error::{Damage, LogError, OpenError, RecordError};
+pub use error::{Damage, LogError, OpenError, Proof, RecordError};
 pub use reader::LogReader;
 pub use verify::verify;
 
 use crate::vfs::{File, Vfs};
 use format::{
-    BATCH_HEADER_BYTES, BatchHeader, BatchKind, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
+    BATCH_HEADER_BYTES, BatchHeader, BatchKind, PADDING_BYTES_MAX, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES,
+    SegmentHeader, batch_end, next_batch,
 };
 
 /// Room that every records batch leaves behind it: one mark and the seal.
-const RESERVE_BYTES: u32 = 2 * BATCH_HEADER_BYTES;
+const RESERVE_BYTES: u32 = 2 * (BATCH_HEADER_BYTES + PADDING_BYTES_MAX);
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// The first segment, and the one that a log at rest has, is reserved to at most this.
@@ -246,9 +264,10 @@ impl SegmentedLog {
     /// The most bytes that one `append` takes, records and [`SegmentedLog::RECORD_OVERHEAD_BYTES`] each together.
     #[must_use]
     pub fn batch_bytes_max(&self) -> u64 {
-        let framing =
-            u64::from(SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES + RESERVE_BYTES + format::ALIGNMENT);
-        u64::from(self.capacity_max).saturating_sub(framing)
+        let framing = SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES + PADDING_BYTES_MAX + RESERVE_BYTES;
+        let sectors = self.capacity_max.saturating_sub(framing) / sectors::SECTOR_BYTES;
+        // The byte that ends a batch is not the caller's.
+        u64::from((sectors * sectors::SECTOR_ROOM).saturating_sub(1))
     }
 
     /// What a record costs on the disk above its payload.
@@ -265,16 +284,12 @@ impl SegmentedLog {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let total = format::padded(BATCH_HEADER_BYTES + body);
-        if self.active.capacity - self.active.end < total + RESERVE_BYTES {
-            self.roll(self.active.capacity.saturating_mul(GROWTH), total)?;
+        if self.active.capacity - self.active.end < room_for(self.active.end, body) {
+            self.roll(self.active.capacity.saturating_mul(GROWTH), body)?;
         }
         let header = self.header(BatchKind::Records, body, count);
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let chain = header.encode_into(&mut buffer);
-        let locations = format::encode_records(&mut buffer, header.position, records);
-        buffer.resize(total as usize, 0);
+        let (chain, locations) = format::encode_batch(&header, records, &mut buffer);
         let written = self.write(&buffer, chain);
         buffer.shrink_to(BUFFER_BYTES_KEPT);
         self.buffer = buffer;
@@ -319,7 +334,7 @@ impl SegmentedLog {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        let chain = self.header(BatchKind::Mark, 0, 0).encode_into(&mut bytes);
+        let (chain, _) = format::encode_batch(&self.header(BatchKind::Mark, 0, 0), &[], &mut bytes);
         self.write(&bytes, chain)
     }
 
@@ -444,8 +459,8 @@ impl SegmentedLog {
         let len = u32::try_from(bytes.len()).expect("a batch was measured against the segment's capacity");
         match self.active.file.write_all_at(bytes, u64::from(self.active.end)) {
             Ok(()) => {}
-            // Nothing was promised: the next batch overwrites what may have been left.
             Err(source) if error::is_full(&source) => {
+                self.clear_rest().map_err(|source| self.poison("clear", self.active.segment, source))?;
                 return Err(LogError::Full { path: segment_path(&self.dir, self.active.segment), source });
             }
             Err(source) => return Err(self.poison("write", self.active.segment, source)),
@@ -456,10 +471,18 @@ impl SegmentedLog {
         Ok(())
     }
 
-    /// Ends the active segment and starts the next, of about `capacity` bytes and large enough for a batch of `total`.
-    fn roll(&mut self, capacity: u32, total: u32) -> Result<(), LogError> {
+    /// Makes zeros, durably, of what a write left that stopped for want of space. If the next batch were shorter, the
+    /// rest behind it would look like damage; were both torn, like a mixture.
+    fn clear_rest(&self) -> io::Result<()> {
+        self.active.file.set_len(u64::from(self.active.end))?;
+        reserve(self.active.file.as_ref(), self.active.capacity)?;
+        self.active.file.sync_data()
+    }
+
+    /// Ends the active segment and starts the next, of about `capacity` bytes and large enough for records of `body`.
+    fn roll(&mut self, capacity: u32, body: u32) -> Result<(), LogError> {
         self.sync()?;
-        let needed = SEGMENT_HEADER_BYTES + total + RESERVE_BYTES;
+        let needed = SEGMENT_HEADER_BYTES + room_for(SEGMENT_HEADER_BYTES, body);
         assert!(needed <= self.capacity_max, "a batch within batch_bytes_max fits in an empty segment");
         let mut capacity = capacity.max(needed).min(self.capacity_max);
         let least = needed.max(SMALL_BYTES);
@@ -509,6 +532,20 @@ impl SegmentedLog {
             Err(source) if !error::is_full(&source) => Err(self.poison("seal", sealed.segment, source)),
             _ => Ok(()),
         }
+    }
+}
+
+/// The room that a batch at `offset` takes whose records have `body` bytes, with what is kept free behind it.
+fn room_for(offset: u32, body: u32) -> u32 {
+    next_batch(batch_end(offset, body)) - offset + RESERVE_BYTES
+}
+
+/// Reserves what a segment has not got of its capacity. Without space the log goes on: entries can be read, old
+/// segments removed, and what still fits be written.
+fn reserve(file: &dyn File, capacity: u32) -> io::Result<()> {
+    match file.allocate(u64::from(capacity)) {
+        Err(source) if !error::is_full(&source) => Err(source),
+        _ => Ok(()),
     }
 }
 

@@ -23,8 +23,8 @@ pub enum OpenError {
         /// The cause.
         source: io::Error,
     },
-    /// Data that had been synced is damaged: restore this replica from its peers or a backup.
-    #[error("{} is corrupt at byte {offset}, in a part that had been synced: {damage}", path.display())]
+    /// Data that had been synced, or may have been, is damaged: restore this replica from its peers or a backup.
+    #[error("{} is corrupt at byte {offset}, {proof}: {damage}", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -34,6 +34,8 @@ pub enum OpenError {
         offset: u32,
         /// What is wrong there.
         damage: Damage,
+        /// Why it is no torn tail.
+        proof: Proof,
     },
     /// A segment is gone that must have been there: restore this replica from its peers or a backup.
     #[error("{} is missing although the log goes on after it or says that it exists", path.display())]
@@ -44,13 +46,13 @@ pub enum OpenError {
         segment: u64,
     },
     /// The file is of a format that this version does not know.
-    #[error("{} was written by a newer version (log format {format}, this version knows {known})", path.display())]
+    #[error("{} was written by another version (log format {format}, this version reads {known})", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
         /// Its format byte.
         format: u8,
-        /// The newest format that we know.
+        /// The format that we know.
         known: u8,
     },
     /// The options ask for impossible segments.
@@ -71,6 +73,17 @@ pub enum OpenError {
         /// Its reason.
         source: RecordError,
     },
+}
+
+/// What shows that damage is not what a crash left of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Proof {
+    /// Something that was written later says that the place had been synced.
+    #[error("in a part that had been synced")]
+    Synced,
+    /// No part of the write is missing.
+    #[error("where no part of what was written is missing")]
+    Shape,
 }
 
 /// Why an operation on an open log failed.
@@ -179,7 +192,10 @@ pub enum Damage {
     /// A record's checksum is wrong.
     #[error("bad record checksum")]
     RecordChecksum,
-    /// What fills up a batch is not zero.
+    /// A sector of a batch does not begin with its mark.
+    #[error("bad mark of a sector")]
+    Mark,
+    /// What ends and fills up a batch is not what is written there.
     #[error("bad padding")]
     Padding,
 }

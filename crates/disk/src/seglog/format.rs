@@ -9,6 +9,7 @@
     reason = "lengths are below the capacity of a segment, which is a u32"
 )]
 
+use super::sectors::{self, SECTOR_BYTES};
 use super::{Damage, Location, Position};
 
 pub(super) const SEGMENT_HEADER_BYTES: u32 = 64;
@@ -16,11 +17,15 @@ pub(super) const BATCH_HEADER_BYTES: u32 = 48;
 pub(super) const RECORD_HEADER_BYTES: u32 = 8;
 /// Batches begin at multiples of this.
 pub(super) const ALIGNMENT: u32 = 8;
-/// The format that this version writes, and the newest that it reads.
-pub(super) const FORMAT: u8 = 1;
+/// The most that lies between the end of a batch and the next.
+pub(super) const PADDING_BYTES_MAX: u32 = BATCH_HEADER_BYTES;
+/// The format that this version writes and reads.
+pub(super) const FORMAT: u8 = 2;
 
 pub(super) const BATCH_MAGIC: [u8; 4] = *b"TMBH";
 const SEGMENT_MAGIC: [u8; 8] = *b"TMSEGLOG";
+/// Behind the last record of a batch: while it is zero, the write was cut short.
+const END: u8 = 0x5a;
 
 /// The first bytes of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +96,17 @@ fn checked(bytes: &[u8]) -> Option<(&[u8], u32)> {
     (crc32c::crc32c(fields) == checksum).then_some((fields, checksum))
 }
 
-/// Rounds up to the next place where a batch may begin.
-pub(super) const fn padded(bytes: u32) -> u32 {
-    bytes.next_multiple_of(ALIGNMENT)
+/// Where the bytes of a batch at `offset` end whose records have `body` bytes.
+pub(super) const fn batch_end(offset: u32, body: u32) -> u32 {
+    let header_end = offset + BATCH_HEADER_BYTES;
+    if body == 0 { header_end } else { sectors::end_of(header_end, body + 1) }
+}
+
+/// Where the batch begins that follows one whose bytes end at `end`: so that its header lies in one sector.
+pub(super) const fn next_batch(end: u32) -> u32 {
+    let aligned = end.next_multiple_of(ALIGNMENT);
+    let sector_end = aligned.next_multiple_of(SECTOR_BYTES);
+    if sector_end - aligned < BATCH_HEADER_BYTES { sector_end } else { aligned }
 }
 
 impl SegmentHeader {
@@ -196,48 +209,79 @@ pub(super) fn record_header(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((fields.u32()?, fields.u32()?))
 }
 
-/// Appends the records of a batch whose header lies at `batch` and says where each payload will lie.
-pub(super) fn encode_records(bytes: &mut Vec<u8>, batch: Position, records: &[&[u8]]) -> Vec<Location> {
-    let mut offset = batch.offset + BATCH_HEADER_BYTES;
+/// The whole of a batch with these records, up to where the next one begins, the checksum of its header, and where each
+/// payload will lie.
+pub(super) fn encode_batch(
+    header: &BatchHeader,
+    records: &[&[u8]],
+    bytes: &mut Vec<u8>,
+) -> (u32, Vec<Location>) {
+    let Position { segment, offset: start } = header.position;
+    bytes.clear();
+    let checksum = header.encode_into(bytes);
     let place = |record: &&[u8]| {
-        offset += RECORD_HEADER_BYTES;
-        let location = Location { segment: batch.segment, offset, len: record.len() as u32 };
-        offset += location.len;
-        bytes.extend_from_slice(&location.len.to_le_bytes());
-        bytes.extend_from_slice(&record_checksum(batch.segment, location.offset, record).to_le_bytes());
-        bytes.extend_from_slice(record);
+        let offset = payload_offset(start + bytes.len() as u32);
+        let location = Location { segment, offset, len: record.len() as u32 };
+        sectors::put(bytes, start, &location.len.to_le_bytes());
+        sectors::put(bytes, start, &record_checksum(segment, offset, record).to_le_bytes());
+        sectors::put(bytes, start, record);
         location
     };
-    records.iter().map(place).collect()
+    let locations: Vec<Location> = records.iter().map(place).collect();
+    if !locations.is_empty() {
+        sectors::put(bytes, start, &[END]);
+    }
+    bytes.resize((next_batch(start + bytes.len() as u32) - start) as usize, 0);
+    (checksum, locations)
 }
 
-/// Checks the body of a batch, padding included, and returns its records.
+/// Where the payload of a record lies whose header goes on at `at`.
+fn payload_offset(at: u32) -> u32 {
+    sectors::next_byte(sectors::end_of(at, RECORD_HEADER_BYTES))
+}
+
+/// Checks what follows the header of a batch, up to where the next one begins and without the marks of the sectors, and
+/// returns its records.
 pub(super) fn decode_records<'a>(
     header: &BatchHeader,
     body: &'a [u8],
 ) -> Result<Vec<(Location, &'a [u8])>, Damage> {
     let (mut rest, padding) = body.split_at_checked(header.body as usize).ok_or(Damage::Length)?;
-    if padding.iter().any(|byte| *byte != 0) {
-        return Err(Damage::Padding);
-    }
     // Each record has a header, so a sound count is bounded by the body's length.
     if u64::from(header.records) * u64::from(RECORD_HEADER_BYTES) > u64::from(header.body) {
         return Err(Damage::Length);
     }
     let segment = header.position.segment;
-    let mut offset = header.position.offset + BATCH_HEADER_BYTES;
+    let mut at = header.position.offset + BATCH_HEADER_BYTES;
     let mut records = Vec::with_capacity(header.records as usize);
     for _ in 0..header.records {
         let (len, checksum) = record_header(rest).ok_or(Damage::Length)?;
         let (_, behind) = rest.split_at_checked(RECORD_HEADER_BYTES as usize).ok_or(Damage::Length)?;
         let (payload, behind) = behind.split_at_checked(len as usize).ok_or(Damage::Length)?;
-        offset += RECORD_HEADER_BYTES;
+        let offset = payload_offset(at);
         if record_checksum(segment, offset, payload) != checksum {
             return Err(Damage::RecordChecksum);
         }
         records.push((Location { segment, offset, len }, payload));
-        offset += len;
+        at = sectors::end_of(offset, len);
         rest = behind;
     }
-    if rest.is_empty() { Ok(records) } else { Err(Damage::Length) }
+    if !rest.is_empty() {
+        return Err(Damage::Length);
+    }
+    // When all records are sound nothing is missing: whether the byte behind them is there tells nothing more.
+    let padding = match (padding, records.is_empty()) {
+        ([END | 0, padding @ ..], false) | (padding, true) => padding,
+        _ => return Err(Damage::Padding),
+    };
+    if padding.iter().all(|byte| *byte == 0) { Ok(records) } else { Err(Damage::Padding) }
+}
+
+/// Whether what follows the header of a batch is what a crash in the middle of the write leaves: a sector of it is as it
+/// was before, or its end is missing. `run` is all of it as it lies in the file.
+pub(super) fn is_torn(header: &BatchHeader, run: &[u8]) -> bool {
+    let start = header.position.offset + BATCH_HEADER_BYTES;
+    let end = (batch_end(header.position.offset, header.body) - start) as usize;
+    let run = run.get(..end).unwrap_or(run);
+    sectors::is_torn(start, run) || run.last() == Some(&0)
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::format::{RECORD_HEADER_BYTES, record_checksum, record_header};
-use super::{Damage, Location, LogError, Segments, segment_path};
+use super::{Damage, Location, LogError, Segments, sectors, segment_path};
 
 /// Reads records by location.
 #[derive(Debug, Clone)]
@@ -30,15 +30,18 @@ impl LogReader {
         let live = self.segments.files.read().get(&segment).cloned().ok_or(LogError::Removed { segment })?;
         let corrupt =
             |damage| LogError::Corrupt { path: segment_path(&self.dir, segment), segment, offset, damage };
-        let start = offset.checked_sub(RECORD_HEADER_BYTES).ok_or_else(|| corrupt(Damage::Length))?;
+        let start = sectors::start_of(offset, RECORD_HEADER_BYTES).ok_or_else(|| corrupt(Damage::Length))?;
         // The segment's length bounds what is allocated.
-        if u64::from(offset) + u64::from(len) > live.bytes {
+        let end = u64::from(offset) + u64::from(len);
+        if end > live.bytes {
             return Err(corrupt(Damage::Truncated));
         }
-        let mut bytes = vec![0; RECORD_HEADER_BYTES as usize + len as usize];
+        let mut run = vec![0; (sectors::end_of(offset, len) - start) as usize];
         live.file
-            .read_exact_at(&mut bytes, u64::from(start))
+            .read_exact_at(&mut run, u64::from(start))
             .map_err(|source| LogError::Read { path: segment_path(&self.dir, segment), source })?;
+        let mut bytes = Vec::new();
+        sectors::take(start, &run, &mut bytes).map_err(corrupt)?;
         let (stored_len, checksum) = record_header(&bytes).ok_or_else(|| corrupt(Damage::Truncated))?;
         bytes.drain(..RECORD_HEADER_BYTES as usize);
         if stored_len != len {

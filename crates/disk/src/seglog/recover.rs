@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use super::format::{
     ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, BatchKind, SEGMENT_HEADER_BYTES, SegmentHeader,
-    SegmentHeaderError, decode_records, padded,
+    SegmentHeaderError, batch_end, decode_records, is_torn, next_batch,
 };
 use super::{
-    Active, CreateError, Damage, Location, OnRecord, OpenError, Position, Recovery, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, Segment, TornTail, create_segment, format, segment_number, segment_path,
+    Active, CreateError, Damage, Location, OnRecord, OpenError, Position, Proof, Recovery, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, Segment, TornTail, create_segment, format, reserve, sectors, segment_number,
+    segment_path,
 };
 use crate::vfs::{File, Vfs};
 
@@ -53,8 +54,26 @@ pub(super) struct Scanned {
     chain: u32,
     /// The highest `synced` of the good headers.
     declared: Position,
-    /// Why the bytes at `end` are no batch.
+    /// What is at `end`.
+    stop: Stop,
+}
+
+/// Why the bytes of a place are no batch.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
     damage: Damage,
+    looks: Looks,
+}
+
+/// Whether a crash leaves such bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// It does: nothing was written there, or not all of it.
+    Torn,
+    /// It does when they are the last: a header of which the end is missing has nothing behind it.
+    TornAtEnd,
+    /// It does not.
+    Damaged,
 }
 
 /// What lies behind the good part of the last segment.
@@ -173,7 +192,13 @@ impl Opened {
     /// Reads the header of the file of a segment.
     pub(super) fn of(file: Box<dyn File>, path: PathBuf, segment: u64) -> Result<Self, OpenError> {
         let len = file.len().map_err(io_error("ask the length of", &path))?;
-        let corrupt = |damage| OpenError::Corrupt { path: path.clone(), segment, offset: 0, damage };
+        let corrupt = |damage| OpenError::Corrupt {
+            path: path.clone(),
+            segment,
+            offset: 0,
+            damage,
+            proof: Proof::Synced,
+        };
         if len < u64::from(SEGMENT_HEADER_BYTES) {
             return Err(corrupt(Damage::Truncated));
         }
@@ -195,8 +220,14 @@ impl Opened {
         Ok(Self { path, file: Arc::from(file), header, checksum, limit })
     }
 
-    fn corrupt(&self, offset: u32, damage: Damage) -> OpenError {
-        OpenError::Corrupt { path: self.path.clone(), segment: self.header.segment, offset, damage }
+    fn corrupt(&self, scanned: &Scanned, proof: Proof) -> OpenError {
+        OpenError::Corrupt {
+            path: self.path.clone(),
+            segment: self.header.segment,
+            offset: scanned.end,
+            damage: scanned.stop.damage,
+            proof,
+        }
     }
 
     fn read(&self, buffer: &mut [u8], offset: u32) -> Result<(), OpenError> {
@@ -207,19 +238,24 @@ impl Opened {
     pub(super) fn scan_up_to(&self, next: &Self, on_record: &mut Sink<'_>) -> Result<Scanned, OpenError> {
         let end = next.header.previous_end;
         let scanned = self.scan(end.min(self.limit), on_record)?;
-        if scanned.end == end { Ok(scanned) } else { Err(self.corrupt(scanned.end, scanned.damage)) }
+        if scanned.end == end { Ok(scanned) } else { Err(self.corrupt(&scanned, Proof::Synced)) }
     }
 
     /// Reads all batches of a segment of which nothing says where it ended, and looks through what lies behind them:
-    /// it is a torn tail unless it proves that something before it had been synced.
+    /// it is a torn tail when a crash can have left it and it does not prove that something before it had been synced.
     pub(super) fn scan_open_end(&self, on_record: &mut Sink<'_>) -> Result<(Scanned, Rest), OpenError> {
         let scanned = self.scan(self.limit, on_record)?;
         let rest = self.rest(scanned.end)?;
         let end = Position { segment: self.header.segment, offset: scanned.end };
-        match rest.declared {
-            Some(declared) if declared > end => Err(self.corrupt(scanned.end, scanned.damage)),
-            _ => Ok((scanned, rest)),
+        if rest.declared.is_some_and(|declared| declared > end) {
+            return Err(self.corrupt(&scanned, Proof::Synced));
         }
+        let torn = match scanned.stop.looks {
+            Looks::Torn => true,
+            Looks::TornAtEnd => rest.bytes <= u64::from(BATCH_HEADER_BYTES),
+            Looks::Damaged => false,
+        };
+        if torn { Ok((scanned, rest)) } else { Err(self.corrupt(&scanned, Proof::Shape)) }
     }
 
     /// Reads batches up to `end` or to the first that is not sound, and hands over their records.
@@ -230,23 +266,28 @@ impl Opened {
             records_end: SEGMENT_HEADER_BYTES,
             chain: self.checksum,
             declared: start,
-            damage: Damage::Truncated,
+            stop: Stop { damage: Damage::Truncated, looks: Looks::Torn },
         };
-        let mut body = Vec::new();
+        let (mut run, mut body) = (Vec::new(), Vec::new());
         while scanned.end < end {
-            let (header, checksum) = match self.batch(scanned.end, end, scanned.chain, &mut body)? {
+            let (header, checksum) = match self.batch(scanned.end, end, scanned.chain, &mut run)? {
                 Ok(batch) => batch,
-                Err(damage) => return Ok(Scanned { damage, ..scanned }),
+                Err(stop) => return Ok(Scanned { stop, ..scanned }),
             };
-            match decode_records(&header, &body) {
+            let sound = sectors::take(scanned.end + BATCH_HEADER_BYTES, &run, &mut body)
+                .and_then(|()| decode_records(&header, &body));
+            match sound {
                 Ok(records) => {
                     for (location, payload) in records {
                         on_record(location, payload)?;
                     }
                 }
-                Err(damage) => return Ok(Scanned { damage, ..scanned }),
+                Err(damage) => {
+                    let looks = if is_torn(&header, &run) { Looks::Torn } else { Looks::Damaged };
+                    return Ok(Scanned { stop: Stop { damage, looks }, ..scanned });
+                }
             }
-            scanned.end += BATCH_HEADER_BYTES + padded(header.body);
+            scanned.end = next_batch(batch_end(scanned.end, header.body));
             scanned.chain = checksum;
             scanned.declared = scanned.declared.max(header.synced);
             if header.kind == BatchKind::Records {
@@ -256,38 +297,49 @@ impl Opened {
         Ok(scanned)
     }
 
-    /// Reads the batch at `offset`: its header, and its body with the padding into `body`.
+    /// Reads the batch at `offset`: its header, and into `run` what follows it up to the next.
     fn batch(
         &self,
         offset: u32,
         end: u32,
         chain: u32,
-        body: &mut Vec<u8>,
-    ) -> Result<Result<(BatchHeader, u32), Damage>, OpenError> {
+        run: &mut Vec<u8>,
+    ) -> Result<Result<(BatchHeader, u32), Stop>, OpenError> {
+        let stop = |damage, looks| Ok(Err(Stop { damage, looks }));
         if end - offset < BATCH_HEADER_BYTES {
-            return Ok(Err(Damage::Truncated));
+            return stop(Damage::Truncated, Looks::Torn);
         }
         let mut bytes = [0; BATCH_HEADER_BYTES as usize];
         self.read(&mut bytes, offset)?;
         let position = Position { segment: self.header.segment, offset };
         let (header, checksum) = match BatchHeader::decode(&bytes, position) {
             Ok(decoded) => decoded,
-            Err(damage) => return Ok(Err(damage)),
+            // A header lies in one sector: either all of it is there or nothing.
+            Err(damage) if bytes.iter().all(|byte| *byte == 0) => return stop(damage, Looks::Torn),
+            Err(damage @ Damage::Displaced) => return stop(damage, Looks::Damaged),
+            Err(damage) => return stop(damage, Looks::TornAtEnd),
         };
         if header.previous != chain {
-            return Ok(Err(Damage::Chain));
+            return stop(Damage::Chain, Looks::Damaged);
         }
         // A seal ends a segment: what follows it is found by its own header.
         if header.kind == BatchKind::Seal {
-            return Ok(Err(Damage::NoBatch));
+            return stop(Damage::NoBatch, Looks::Torn);
         }
         let room = end - offset - BATCH_HEADER_BYTES;
-        if header.body > room || padded(header.body) > room {
-            return Ok(Err(Damage::Truncated));
+        if header.body > room || batch_end(offset, header.body) > end {
+            // What was written fits in the segment, but not in a file that is shorter than its segment.
+            return if end < self.header.capacity {
+                stop(Damage::Truncated, Looks::Torn)
+            } else {
+                stop(Damage::Length, Looks::Damaged)
+            };
         }
-        body.clear();
-        body.resize(padded(header.body) as usize, 0);
-        self.read(body, offset + BATCH_HEADER_BYTES)?;
+        let start = offset + BATCH_HEADER_BYTES;
+        run.clear();
+        // Of the padding there may be less.
+        run.resize((next_batch(batch_end(offset, header.body)).min(end) - start) as usize, 0);
+        self.read(run, start)?;
         Ok(Ok((header, checksum)))
     }
 
@@ -327,16 +379,10 @@ impl Opened {
 
     /// Makes the good part durable and the rest zeros again.
     fn settle(&self, scanned: &Scanned, torn: bool) -> Result<(), OpenError> {
-        if torn {
+        if torn || self.limit < scanned.end {
             self.file.set_len(u64::from(scanned.end)).map_err(io_error("cut", &self.path))?;
         }
-        match self.file.allocate(u64::from(self.header.capacity)) {
-            // Without room the log still opens: entries can be read and old segments removed.
-            Err(source) if !super::error::is_full(&source) => {
-                return Err(io_error("extend", &self.path)(source));
-            }
-            _ => {}
-        }
+        reserve(self.file.as_ref(), self.header.capacity).map_err(io_error("extend", &self.path))?;
         let start = Position { segment: self.header.segment, offset: SEGMENT_HEADER_BYTES };
         let mut at = scanned.declared.max(start).offset;
         let mut chunk = Vec::new();

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod flips;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,10 +164,11 @@ fn a_mark_is_needed_once_after_each_sync_and_never_fills_the_log() {
     let (mut log, _, _) = open(&vfs).unwrap();
     assert!(log.needs_mark());
     // The header of a new segment is as good as a mark.
-    let long = vec![1; usize::try_from(log.batch_bytes_max()).unwrap() - 2000];
+    let long = vec![1; usize::try_from(log.batch_bytes_max()).unwrap() - 1500];
     log.append(&[&long]).unwrap();
     log.sync().unwrap();
     log.append(&[&long]).unwrap();
+    assert_eq!(log.segments(), 1..=2);
     assert!(!log.needs_mark());
     // The next batch is as good as a mark.
     let (mut log, _, _) = open(&vfs).unwrap();
@@ -280,6 +282,59 @@ fn a_failed_write_poisons_but_a_full_disk_only_refuses() {
     let (_, recovery, records) = open(&vfs).unwrap();
     assert_eq!(payloads(&records), [b"one".to_vec(), b"two".to_vec()]);
     assert!(recovery.torn.is_some());
+}
+
+#[test]
+fn a_write_that_stops_anywhere_leaves_a_tail_or_the_whole_batch() {
+    for len in [0, 5, 47, 300, 900] {
+        for short in 0.. {
+            let (vfs, mut log) = new_log();
+            log.append(&[b"one"]).unwrap();
+            let start = log.end().offset;
+            vfs.inject(Fault::nth(OpKind::Write, 1, Failure::ShortThenIo(short)));
+            let payload = vec![0; len];
+            log.append(&[&payload]).unwrap_err();
+            drop(log);
+            let (log, _, records) = open(&vfs).unwrap_or_else(|error| panic!("{len}, {short}: {error}"));
+            let whole = vec![b"one".to_vec(), payload];
+            assert!(whole.starts_with(&payloads(&records)), "{len}, {short}");
+            if short
+                >= (next_batch(batch_end(start, RECORD_HEADER_BYTES + payload_len(len))) - start) as usize
+            {
+                assert_eq!(log.end().offset as usize, start as usize + short);
+                assert_eq!(payloads(&records), whole);
+                break;
+            }
+        }
+    }
+}
+
+fn payload_len(len: usize) -> u32 {
+    u32::try_from(len).unwrap()
+}
+
+#[test]
+fn nothing_is_left_of_a_batch_for_which_there_was_no_space() {
+    // The first goes to several sectors before the space ends; what follows is shorter, and is there or not.
+    for (short, len) in (0..1600).step_by(97).flat_map(|short| [5, 300, 600, 1100].map(|len| (short, len))) {
+        let (vfs, mut log) = new_log();
+        log.append(&[b"one"]).unwrap();
+        log.sync().unwrap();
+        vfs.inject(Fault::nth(OpKind::Write, 1, Failure::ShortThenFull(short)));
+        assert!(matches!(log.append(&[&[9; 2000]]), Err(LogError::Full { .. })));
+        let payload = record(2, len);
+        log.append(&[&payload]).unwrap();
+        let whole = [b"one".to_vec(), payload];
+        for seed in 0..8 {
+            let (_, _, records) = open(&vfs.crash(PowerCut::Torn { seed, block_bytes: 512 })).unwrap();
+            assert!(!records.is_empty() && whole.starts_with(&payloads(&records)), "{short}, {len}, {seed}");
+        }
+        log.sync().unwrap();
+        for cut in [PowerCut::Lost, PowerCut::Kept] {
+            let (_, recovery, records) = open(&vfs.crash(cut)).unwrap();
+            assert_eq!((recovery.torn, payloads(&records)), (None, whole.to_vec()));
+        }
+    }
 }
 
 #[test]

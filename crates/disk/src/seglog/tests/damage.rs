@@ -1,5 +1,5 @@
-//! Bytes that changed or went away: every cut of the tail recovers what was synced before it, and no damage to what
-//! is proven to have been synced is ever taken for a tail.
+//! Bytes that changed or went away: every cut of the tail recovers what was synced before it, and no damage that a
+//! crash does not leave is ever taken for a tail.
 
 use super::*;
 
@@ -34,6 +34,11 @@ fn refused(vfs: &SimVfs) -> OpenError {
     error
 }
 
+/// Takes away what was written to a part of a file, as when the power went before it was on the disk.
+fn lose(vfs: &SimVfs, number: u64, offset: u32, len: usize) {
+    vfs.open(&segment(number)).unwrap().write_all_at(&vec![0; len], u64::from(offset)).unwrap();
+}
+
 #[test]
 fn a_look_finds_every_damage_and_counts_what_is_sound() {
     let (vfs, mut log) = new_log();
@@ -41,14 +46,26 @@ fn a_look_finds_every_damage_and_counts_what_is_sound() {
         log.append(&[&record(number, 3000)]).unwrap();
         log.sync().unwrap();
     }
+    let last = log.end().offset;
     log.append(&[b"torn"]).unwrap();
     let torn = log.end().offset - 8;
     drop(log);
     assert_eq!(verified(&vfs), (Recovery { torn: None, records: 6, bytes: 5 * 3000 + 4 }, vec![]));
-    vfs.corrupt(&segment(5), u64::from(torn), 1).unwrap();
+    let damaged = vfs.crash(PowerCut::Kept);
+    damaged.corrupt(&segment(5), u64::from(torn), 1).unwrap();
+    let (recovery, problems) = verified(&damaged);
+    assert_eq!((recovery.records, recovery.torn), (5, None));
+    assert_eq!(
+        problems,
+        [format!(
+            "/lane-0/000000005.seg is corrupt at byte {last}, where no part of what was written is missing: bad record \
+             checksum"
+        )]
+    );
+    lose(&vfs, 5, torn, 8);
     let (recovery, problems) = verified(&vfs);
     assert_eq!((recovery.records, problems.len()), (5, 0));
-    assert_eq!(recovery.torn.map(|torn| torn.segment), Some(5));
+    assert_eq!(recovery.torn.map(|torn| (torn.segment, torn.offset)), Some((5, last)));
 
     vfs.corrupt(&segment(1), 500, 1).unwrap();
     vfs.corrupt(&segment(3), 3, 1).unwrap();
@@ -81,12 +98,14 @@ fn every_cut_of_a_real_file_recovers_the_batches_before_it() {
         let file = vfs.create(&dir.join(&name)).unwrap();
         file.write_all_at(&whole[..cut as usize], 0).unwrap();
 
-        let batches = starts.iter().skip(1).filter(|start| **start <= cut).count();
+        let ends = starts.iter().map(|start| batch_end(*start, 20 + 33 + 2 * RECORD_HEADER_BYTES));
+        let batches = ends.filter(|end| *end <= cut).count();
         let (mut log, recovery, records) = open_in(&vfs, &dir).unwrap();
         let expected: Vec<Vec<u8>> =
             (0..batches as u64 * 2).map(|n| record(n, if n % 2 == 0 { 20 } else { 33 })).collect();
         assert_eq!(payloads(&records), expected, "cut at {cut}");
-        let torn = cut - starts[batches];
+        // A file that ends in the padding of a batch lost nothing.
+        let torn = cut.saturating_sub(starts[batches]);
         let reported = recovery.torn.map_or(0, |torn| {
             assert_eq!((torn.segment, torn.offset), (1, starts[batches]));
             torn.bytes
@@ -141,19 +160,24 @@ fn every_flipped_byte_in_the_middle_is_corruption() {
 }
 
 #[test]
-fn a_damaged_last_batch_that_nothing_proves_is_a_torn_tail() {
+fn every_flipped_byte_of_the_last_batch_is_corruption_though_nothing_proves_the_sync() {
     let (vfs, mut log) = new_log();
     let starts = synced_batches(&mut log, 3);
     drop(log);
     for offset in starts[2]..starts[3] {
-        let damaged = vfs.crash(PowerCut::Kept);
-        damaged.corrupt(&segment(1), u64::from(offset), 0x20).unwrap();
-        let looked = verified(&damaged);
-        let (_, recovery, records) = open(&damaged).unwrap();
-        assert_eq!(looked, (recovery, vec![]), "byte {offset}");
-        assert_eq!(records.len(), 4, "byte {offset}");
-        let torn = recovery.torn.expect("a tail was cut");
-        assert_eq!((torn.segment, torn.offset), (1, starts[2]));
+        for mask in [0x01, 0x20, 0x80, 0xff] {
+            let damaged = vfs.crash(PowerCut::Kept);
+            damaged.corrupt(&segment(1), u64::from(offset), mask).unwrap();
+            match refused(&damaged) {
+                OpenError::Corrupt { segment: 1, offset: at, proof: Proof::Shape, .. } => {
+                    assert_eq!(at, starts[2]);
+                    // Who cuts the file there gives up the batch and has a log.
+                    damaged.open(&segment(1)).unwrap().set_len(u64::from(at)).unwrap();
+                    assert_eq!(open(&damaged).unwrap().2.len(), 4);
+                }
+                other => panic!("byte {offset}: {other:?}"),
+            }
+        }
     }
 }
 
@@ -228,19 +252,19 @@ fn a_segment_in_the_place_of_another_is_refused() {
 }
 
 #[test]
-fn a_file_of_a_newer_format_is_refused_by_name() {
+fn a_file_of_another_format_is_refused_by_name() {
     let (vfs, log) = new_log();
     drop(log);
     let file = vfs.open(&segment(1)).unwrap();
     let mut header = [0; 64];
     file.read_exact_at(&mut header, 0).unwrap();
-    header[8] = 2;
+    header[8] = 3;
     let checksum = crc32c::crc32c(&header[..60]);
     header[60..].copy_from_slice(&checksum.to_le_bytes());
     file.write_all_at(&header, 0).unwrap();
     assert_eq!(
         refused(&vfs).to_string(),
-        "/lane-0/000000001.seg was written by a newer version (log format 2, this version knows 1)"
+        "/lane-0/000000001.seg was written by another version (log format 3, this version reads 2)"
     );
 }
 
@@ -305,30 +329,51 @@ fn parts_that_contradict_one_another_are_no_batch_and_lengths_never_allocate_bey
     // Writes a batch behind the log's end, with records as they would lie at the place that the header names.
     let opened = |header: BatchHeader, more: &[u8]| {
         let mut bytes = Vec::new();
-        header.encode_into(&mut bytes);
-        format::encode_records(&mut bytes, header.position, &[b"12345678"]);
+        format::encode_batch(&header, &[b"12345678"], &mut bytes);
         bytes.extend_from_slice(more);
         let damaged = vfs.crash(PowerCut::Kept);
         damaged.open(&segment(1)).unwrap().write_all_at(&bytes, u64::from(sound.position.offset)).unwrap();
-        let (_, recovery, records) = open(&damaged).unwrap();
-        (records.len(), recovery.torn.map(|torn| torn.offset))
+        match open(&damaged) {
+            Ok((_, recovery, records)) => Ok((records.len(), recovery.torn.map(|torn| torn.offset))),
+            Err(OpenError::Corrupt { segment: 1, offset, damage, proof: Proof::Shape, .. })
+                if offset == sound.position.offset =>
+            {
+                Err(damage)
+            }
+            Err(other) => panic!("{other}"),
+        }
     };
-    let torn = (2, Some(sound.position.offset));
-    assert_eq!(opened(sound, &[]), (3, None));
-    for body in [0, 15, 24, 1000, 5000, 1 << 20, u32::MAX - 8, u32::MAX] {
-        assert_eq!(opened(BatchHeader { body, ..sound }, &[]), torn, "{body}");
+    assert_eq!(opened(sound, &[]), Ok((3, None)));
+    for (body, damage) in [
+        (0, Damage::Length),
+        (15, Damage::RecordChecksum),
+        (5000, Damage::Length),
+        (1 << 20, Damage::Length),
+        (u32::MAX - 8, Damage::Length),
+        (u32::MAX, Damage::Length),
+    ] {
+        let refused = opened(BatchHeader { body, ..sound }, &[]).unwrap_err();
+        assert!(refused == damage || refused == Damage::Length, "{body}: {refused}");
+    }
+    // As if of a longer batch only the first sector were there.
+    for body in [24, 1000] {
+        assert_eq!(
+            opened(BatchHeader { body, ..sound }, &[]),
+            Ok((2, Some(sound.position.offset))),
+            "{body}"
+        );
     }
     for records in [0, 2, 1000, u32::MAX] {
-        assert_eq!(opened(BatchHeader { records, ..sound }, &[]), torn, "{records}");
+        assert_eq!(opened(BatchHeader { records, ..sound }, &[]), Err(Damage::Length), "{records}");
     }
     // Two records, of which the second's length reaches behind the body.
     let two = BatchHeader { records: 2, body: 24, ..sound };
-    assert_eq!(opened(two, &[0xff; 8]), torn);
-    assert_eq!(opened(BatchHeader { previous: sound.previous ^ 1, ..sound }, &[]), torn);
+    assert_eq!(opened(two, &[0xff; 8]), Err(Damage::Length));
+    assert_eq!(opened(BatchHeader { previous: sound.previous ^ 1, ..sound }, &[]), Err(Damage::Chain));
     let elsewhere = Position { offset: sound.position.offset + 8, ..sound.position };
-    assert_eq!(opened(BatchHeader { position: elsewhere, ..sound }, &[]), torn);
+    assert_eq!(opened(BatchHeader { position: elsewhere, ..sound }, &[]), Err(Damage::Displaced));
     let other_segment = Position { segment: 2, ..sound.position };
-    assert_eq!(opened(BatchHeader { position: other_segment, ..sound }, &[]), torn);
+    assert_eq!(opened(BatchHeader { position: other_segment, ..sound }, &[]), Err(Damage::Displaced));
 }
 
 #[test]
@@ -343,9 +388,10 @@ fn a_header_inside_a_payload_proves_nothing() {
         BatchHeader { synced: far, position: far, ..log.header(BatchKind::Seal, 0, 0) }
             .encode_into(&mut payload);
     }
-    let at = log.append(&[&payload]).unwrap()[0];
+    payload.resize(1200, 1);
+    log.append(&[&payload]).unwrap();
     drop(log);
-    vfs.corrupt(&segment(1), u64::from(at.offset), 1).unwrap();
+    lose(&vfs, 1, 1024, 512);
     let (_, recovery, records) = open(&vfs).unwrap();
     assert_eq!(records.len(), 2);
     assert!(recovery.torn.is_some());
@@ -379,11 +425,12 @@ fn a_long_torn_tail_is_cut_to_its_last_byte() {
     log.append(&[b"kept"]).unwrap();
     log.sync().unwrap();
     let end = log.end();
-    let at = log.append(&[&vec![1; 2 << 20]]).unwrap()[0];
+    log.append(&[&vec![1; 2 << 20]]).unwrap();
+    let end_byte = sectors::end_of(end.offset + BATCH_HEADER_BYTES, RECORD_HEADER_BYTES + (2 << 20));
     drop(log);
-    vfs.corrupt(&segment(5), u64::from(at.offset), 1).unwrap();
+    lose(&vfs, 5, (end.offset + (1 << 20)).next_multiple_of(512), 512);
     let (mut log, recovery) = open_long(&vfs).unwrap();
-    let bytes = u64::from(at.offset - end.offset) + (2 << 20);
+    let bytes = u64::from(end_byte + 1 - end.offset);
     assert_eq!(recovery.torn, Some(TornTail { segment: 5, offset: end.offset, bytes }));
     assert_eq!(log.end(), end);
     // The rest is zeros again, durably.
