@@ -10,7 +10,7 @@
 //! | 2 | frame | numbers, times | small offsets, packed and in unary, see [`frame`] |
 //! | 3 | pco | numbers, times | a page of pco's wrapped format |
 //! | 4 | raw | numbers, times | 8 bytes each, little endian |
-//! | 5 | decimal | floats | exponent, exceptions, a page of integers, see [`decimal`] |
+//! | 5 | decimal | floats | exponent, a page of integers, see [`decimal`] |
 //! | 6 | bits | booleans | 1 bit each, lowest first |
 //! | 7 | runs | booleans | the first, then the lengths of all runs but the last, varints |
 //! | 8 | same bit | booleans | one byte, 0 or 1 |
@@ -18,6 +18,7 @@
 //! | 10 | dictionary | strings | codec and payload of the indices, as numbers |
 //! | 11 | zstd | strings | varint length of plain, its zstd frame |
 //! | 12 | bins | numbers, times | bins of one width by frequency, places in them packed, see [`bins`] |
+//! | 13 | patched decimal | floats | decimal with exceptions |
 //!
 //! Decoders are told how many values to produce by the page's header, append exactly so many or fail, and
 //! allocate nothing by a length that the bytes merely claim. After a failure the output is not to be used.
@@ -57,6 +58,7 @@ const PLAIN: u8 = 9;
 const DICTIONARY: u8 = 10;
 const ZSTD: u8 = 11;
 const BINS: u8 = 12;
+const PATCHED_DECIMAL: u8 = 13;
 
 /// What people call a codec.
 pub(crate) const fn name(codec: u8) -> Option<&'static str> {
@@ -74,6 +76,7 @@ pub(crate) const fn name(codec: u8) -> Option<&'static str> {
         DICTIONARY => Some("dictionary"),
         ZSTD => Some("zstd"),
         BINS => Some("bins"),
+        PATCHED_DECIMAL => Some("patched decimal"),
         _ => None,
     }
 }

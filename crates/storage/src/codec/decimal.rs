@@ -3,8 +3,9 @@
 //! ```text
 //!  value = integer / 10^exponent, by division: that is how a text of up to 15 digits became the float
 //!
-//!  | head | exceptions | places | their bits | page of integers |
-//!     1     varint       varints  8 each      `- step, frame, pco or raw
+//!  | head | page of integers |                                        decimal
+//!  | head | exceptions | places | their bits | page of integers |        patched decimal
+//!     1     varint       varints  8 each      `- step, frame, bins, pco or raw
 //! ```
 //! `head` is the exponent (0 to 15) times 16 plus the codec of the integers. An exception is a value whose bits do
 //! not come back: NaN, infinities, -0.0, more digits. The integer in its place repeats a neighbour. A place is
@@ -161,6 +162,10 @@ impl Scaled {
             exceptions = others;
             let mut payload = Vec::with_capacity(page.payload.len() + 2 + mine.len() * 10);
             payload.push(self.exponent << 4 | page.codec);
+            if mine.is_empty() {
+                payload.extend(page.payload);
+                return EncodedPage { codec: super::DECIMAL, payload };
+            }
             varint::put(&mut payload, mine.len() as u64);
             let mut next = range.start;
             for place in mine {
@@ -169,7 +174,7 @@ impl Scaled {
             }
             mine.iter().for_each(|place| payload.extend(values[*place].to_bits().to_le_bytes()));
             payload.extend(page.payload);
-            EncodedPage { codec: super::DECIMAL, payload }
+            EncodedPage { codec: super::PATCHED_DECIMAL, payload }
         };
         of_integers.into_iter().zip(pages).map(wrap).collect()
     }
@@ -187,13 +192,13 @@ pub(super) struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// Reads it from a page of `count` values.
-    pub(super) fn take(mut payload: &'a [u8], count: usize) -> Result<Self, Damage> {
+    pub(super) fn take(mut payload: &'a [u8], count: usize, has_exceptions: bool) -> Result<Self, Damage> {
         let bad = Damage::Malformed("decimal exceptions");
         let (&head, rest) = payload.split_first().ok_or(Damage::Truncated)?;
         payload = rest;
         let power = *POWERS.get(usize::from(head >> 4)).ok_or(bad)?;
         let mut exceptions = Vec::new();
-        let number = varint::take(&mut payload).ok_or(Damage::Truncated)?;
+        let number = if has_exceptions { varint::take(&mut payload).ok_or(Damage::Truncated)? } else { 0 };
         let number = usize::try_from(number).ok().filter(|n| *n <= count).ok_or(bad)?;
         let mut next = 0_usize;
         for _ in 0..number {

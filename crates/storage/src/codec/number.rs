@@ -19,7 +19,7 @@ use super::bins::{self, Bins};
 use super::decimal::{self, Scaled};
 use super::entropy::{self, Hints};
 use super::frame::{self, Framed, Plan, Step};
-use super::{BINS, DECIMAL, EMPTY, Effort, Encoded, EncodedPage, FRAME, PCO, RAW, STEP};
+use super::{BINS, DECIMAL, EMPTY, Effort, Encoded, EncodedPage, FRAME, PATCHED_DECIMAL, PCO, RAW, STEP};
 use crate::error::Damage;
 
 /// A page is raw unless it saves at least one part in this many.
@@ -307,10 +307,10 @@ impl<'a> FloatDecoder<'a> {
         count: usize,
         out: &mut Vec<f64>,
     ) -> Result<(), Damage> {
-        if codec != DECIMAL {
+        if !matches!(codec, DECIMAL | PATCHED_DECIMAL) {
             return get_or_try(&mut self.plain, self.shared)?.decode(codec, payload, count, out);
         }
-        let head = decimal::Head::take(payload, count)?;
+        let head = decimal::Head::take(payload, count, codec == PATCHED_DECIMAL)?;
         let decoder = get_or_try(&mut self.decimal, self.shared)?;
         let start = out.len();
         match head.codec {

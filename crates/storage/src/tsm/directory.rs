@@ -142,7 +142,7 @@ impl ChunkEntry {
             let forms: Vec<u8> = column.pages.iter().map(|page| page.stats.form()).collect();
             let form = forms.first().copied().filter(|first| forms.iter().all(|form| form == first));
             out.push(form.unwrap_or(FORMS_DIFFER));
-            let (mut len_before, mut min_before) = (0_u64, 0);
+            let (mut len_before, mut last_before) = (0_u64, 0);
             for ((page, rows), of_page) in pages().zip(&forms) {
                 put_i64(out, page.len.wrapping_sub(len_before).cast_signed());
                 len_before = page.len;
@@ -152,7 +152,7 @@ impl ChunkEntry {
                 if form.is_none() {
                     out.push(*of_page);
                 }
-                page.stats.encode(out, page.values, &mut min_before);
+                page.stats.encode(out, page.values, &mut last_before);
             }
         }
     }
@@ -205,7 +205,7 @@ impl ChunkEntry {
             let shared = varint::take_bytes(input).ok_or(Damage::Truncated)?.to_vec();
             let mut column = ColumnEntry { shared, pages: Vec::new() };
             let [form] = take_array(input)?;
-            let (mut len, mut min_before) = (0_u64, 0);
+            let (mut len, mut last_before) = (0_u64, 0);
             for &rows in &page_rows {
                 len = len.wrapping_add(take_i64(input)?.cast_unsigned());
                 if len == 0 {
@@ -214,7 +214,7 @@ impl ChunkEntry {
                 let nulls = if has_nulls { take_len(input)? } else { 0 };
                 let values = rows.checked_sub(nulls).ok_or(Damage::Malformed("number of values"))?;
                 let [form] = if form == FORMS_DIFFER { take_array(input)? } else { [form] };
-                let stats = Stats::decode(input, form, values, &mut min_before)?;
+                let stats = Stats::decode(input, form, values, &mut last_before)?;
                 if !stats.may_be_of(*field_type, values) {
                     return Err(Damage::Malformed("statistics"));
                 }

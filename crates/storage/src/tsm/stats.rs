@@ -3,7 +3,7 @@
 //! ```text
 //! form                                         nulls are not counted; `n` is the number of values
 //!   0       none: no values, strings, or floats with a NaN among them
-//!   1       integer   min - min of the page before (zigzag), max - min, first - min, last - min (varints),
+//!   1       integer   first - last of the page before (zigzag), first - min, max - min, last - min (varints),
 //!                     sum - n * min (varint of 128 bits)
 //!   2       unsigned  the same
 //!   3       float     min, max, first, last, sum (8 bytes each)
@@ -202,17 +202,17 @@ impl Stats {
         }
     }
 
-    /// Appends the statistics of so many values in their form. `min_before` goes from page to page of a column, and
+    /// Appends the statistics of so many values in their form. `last_before` goes from page to page of a column, and
     /// begins with 0.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>, values: usize, min_before: &mut i64) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>, values: usize, last_before: &mut i64) {
         match *self {
             Self::None => {}
             Self::Integer { min, max, first, last, sum } => {
-                put_integers(out, [min, max, first, last], min_before);
+                put_integers(out, [min, max, first, last], last_before);
                 put_u128(out, sum.wrapping_sub(i128::from(min) * values as i128).cast_unsigned());
             }
             Self::Unsigned { min, max, first, last, sum } => {
-                put_integers(out, [min, max, first, last].map(u64::cast_signed), min_before);
+                put_integers(out, [min, max, first, last].map(u64::cast_signed), last_before);
                 put_u128(out, sum.wrapping_sub(u128::from(min) * values as u128));
             }
             Self::Float { min, max, first, last, sum } => {
@@ -222,7 +222,7 @@ impl Stats {
                     return;
                 };
                 let integers = numbers.map(|x| decimal::nearest_integer(x, exponent));
-                put_integers(out, integers, min_before);
+                put_integers(out, integers, last_before);
                 let nearest = decimal::nearest_integer(sum, exponent);
                 put_i64(out, nearest.wrapping_sub(times(integers[0], values)));
                 let bits = decimal::from_integer(nearest, exponent).map_or(0, f64::to_bits);
@@ -240,19 +240,19 @@ impl Stats {
         input: &mut &[u8],
         form: u8,
         values: usize,
-        min_before: &mut i64,
+        last_before: &mut i64,
     ) -> Result<Self, Damage> {
         let bad = Damage::Malformed("statistics");
         Ok(match form {
             NONE => Self::None,
             INTEGER => {
-                let [min, max, first, last] = take_integers(input, min_before)?;
+                let [min, max, first, last] = take_integers(input, last_before)?;
                 let least = i128::from(min).wrapping_mul(values as i128);
                 let sum = take_u128(input)?.cast_signed().wrapping_add(least);
                 Self::Integer { min, max, first, last, sum }
             }
             UNSIGNED => {
-                let [min, max, first, last] = take_integers(input, min_before)?.map(i64::cast_unsigned);
+                let [min, max, first, last] = take_integers(input, last_before)?.map(i64::cast_unsigned);
                 let least = u128::from(min).wrapping_mul(values as u128);
                 Self::Unsigned { min, max, first, last, sum: take_u128(input)?.wrapping_add(least) }
             }
@@ -272,7 +272,7 @@ impl Stats {
             _ => {
                 let exponent = form.checked_sub(DECIMAL).ok_or(bad)?;
                 let value = |integer| decimal::from_integer(integer, exponent).ok_or(bad);
-                let integers = take_integers(input, min_before)?;
+                let integers = take_integers(input, last_before)?;
                 let nearest = take_i64(input)?.wrapping_add(times(integers[0], values));
                 let bits = value(nearest)?.to_bits().wrapping_add(take_i64(input)?.cast_unsigned());
                 let [min, max, first, last] = integers.map(value);
@@ -304,18 +304,20 @@ fn times(number: i64, count: usize) -> i64 {
     number.wrapping_mul((count as u64).cast_signed())
 }
 
-/// The least by how far it lies from the one before, the others by how far they lie above it.
-fn put_integers(out: &mut Vec<u8>, [min, others @ ..]: [i64; 4], min_before: &mut i64) {
-    put_i64(out, min.wrapping_sub(*min_before));
-    others.iter().for_each(|n| varint::put(out, n.wrapping_sub(min).cast_unsigned()));
-    *min_before = min;
+/// The first by how far it lies from the last one of the page before, all by how far they lie above the least.
+fn put_integers(out: &mut Vec<u8>, [min, max, first, last]: [i64; 4], last_before: &mut i64) {
+    put_i64(out, first.wrapping_sub(*last_before));
+    [first, max, last].iter().for_each(|n| varint::put(out, n.wrapping_sub(min).cast_unsigned()));
+    *last_before = last;
 }
 
-fn take_integers(input: &mut &[u8], min_before: &mut i64) -> Result<[i64; 4], Damage> {
-    let min = min_before.wrapping_add(take_i64(input)?);
-    *min_before = min;
-    let mut above = || Ok::<_, Damage>(min.wrapping_add(take_u64(input)?.cast_signed()));
-    Ok([min, above()?, above()?, above()?])
+fn take_integers(input: &mut &[u8], last_before: &mut i64) -> Result<[i64; 4], Damage> {
+    let first = last_before.wrapping_add(take_i64(input)?);
+    let min = first.wrapping_sub_unsigned(take_u64(input)?);
+    let mut above = || Ok::<_, Damage>(min.wrapping_add_unsigned(take_u64(input)?));
+    let (max, last) = (above()?, above()?);
+    *last_before = last;
+    Ok([min, max, first, last])
 }
 
 /// LEB128 over 128 bits.

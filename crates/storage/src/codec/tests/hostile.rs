@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use model::{ColumnType, FieldType, StringColumn, Values, varint};
 
 use super::super::{
-    BINS, BITS, DECIMAL, DICTIONARY, Decoder, EMPTY, Effort, FRAME, PCO, PLAIN, RAW, RUNS, SAME_BIT, STEP,
-    ZSTD, encode,
+    BINS, BITS, DECIMAL, DICTIONARY, Decoder, EMPTY, Effort, FRAME, PATCHED_DECIMAL, PCO, PLAIN, RAW, RUNS,
+    SAME_BIT, STEP, ZSTD, encode,
 };
 use super::pages_of;
 
@@ -22,7 +22,7 @@ const LEN: usize = 600;
 const COUNT_MAX: usize = 1024;
 
 /// Every codec, with that of the integers or indices inside.
-const KINDS: [(u8, Option<u8>); 17] = [
+const KINDS: [(u8, Option<u8>); 18] = [
     (EMPTY, None),
     (STEP, None),
     (FRAME, None),
@@ -40,6 +40,7 @@ const KINDS: [(u8, Option<u8>); 17] = [
     (DICTIONARY, Some(FRAME)),
     (ZSTD, None),
     (BINS, None),
+    (PATCHED_DECIMAL, Some(FRAME)),
 ];
 
 /// splitmix64.
@@ -120,7 +121,7 @@ fn parts(choices: &mut Choices) -> BTreeMap<(u8, Option<u8>), Vec<Part>> {
             let encoded = encode(&values, &pages, effort);
             for (page, range) in encoded.pages.iter().zip(&pages) {
                 let inner = match page.codec {
-                    DECIMAL => Some(page.payload[0] & 15),
+                    DECIMAL | PATCHED_DECIMAL => Some(page.payload[0] & 15),
                     DICTIONARY => Some(page.payload[0]),
                     _ => None,
                 };
