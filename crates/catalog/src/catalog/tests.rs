@@ -279,6 +279,25 @@ mod on_disk {
         }
     }
 
+    /// A start writes what is in RocksDB's log to a table, and must find room for that on a full disk.
+    #[test]
+    fn what_a_start_has_to_write_stays_little() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = open_in(directory.path());
+        let mut commands = Commands::new(23);
+        let logs = || {
+            let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
+            let logs = files.filter(|f| f.path().extension().is_some_and(|e| e == "log"));
+            logs.map(|f| f.metadata().unwrap().len()).max().unwrap()
+        };
+        let largest = (0..400).map(|index| {
+            catalog.apply(position(index), &commands.next()).unwrap();
+            logs()
+        });
+        let largest = largest.max().unwrap();
+        assert!((4 << 10..12 << 10).contains(&largest), "{largest} bytes");
+    }
+
     /// A copy of the files of a running database is what a crash leaves.
     #[test]
     fn after_a_crash_the_database_is_some_moment_of_its_past() {

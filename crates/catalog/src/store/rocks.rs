@@ -6,14 +6,16 @@
 //! least memory it can work with.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBRecoveryMode, InfoLogger, IteratorMode, LogLevel, Options, WriteBatch,
+    BlockBasedOptions, Cache, DB, DBRecoveryMode, FlushOptions, InfoLogger, IteratorMode, LogLevel, Options,
+    WriteBatch,
 };
 
 use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
 
-/// Records that are in RocksDB's write-ahead log alone; it begins another when they are written to a table.
+/// The least that RocksDB takes.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// How much RocksDB reserves for its MANIFEST at a time.
 const MANIFEST_STEP_BYTES: usize = 4 << 10;
@@ -22,6 +24,9 @@ const MANIFEST_STEP_BYTES: usize = 4 << 10;
 const WAL_STEP_BYTES: u64 = 4 << 10;
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
 const OPEN_FILES_MAX: i32 = 64;
+/// What is in the write-ahead log alone is written to a table when it is more: a start does so in any case, and must not
+/// need much of a disk that is full.
+const LOGGED_BYTES_MAX: usize = 4 << 10;
 
 /// Options under which RocksDB checks what it can, and tells its warnings to our log instead of a file `LOG` of its own.
 fn quiet_options() -> Options {
@@ -37,6 +42,8 @@ fn quiet_options() -> Options {
 #[derive(Debug)]
 pub struct RocksStore {
     db: DB,
+    /// Bytes in the write-ahead log since the last table, about.
+    logged: AtomicUsize,
 }
 
 impl RocksStore {
@@ -59,7 +66,7 @@ impl RocksStore {
         options.set_max_background_jobs(2);
         options.set_block_based_table_factory(&table);
         let db = DB::open(&options, directory).map_err(backend("open"))?;
-        Ok(Self { db })
+        Ok(Self { db, logged: AtomicUsize::new(0) })
     }
 }
 
@@ -73,7 +80,7 @@ impl RocksStore {
         let mut options = quiet_options();
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         let db = DB::open_for_read_only(&options, directory, false).map_err(backend("open"))?;
-        Ok(Self { db })
+        Ok(Self { db, logged: AtomicUsize::new(0) })
     }
 }
 
@@ -98,7 +105,15 @@ impl Store for RocksStore {
                 },
             }
         }
-        self.db.write(writes).map_err(backend("write"))
+        let bytes = writes.size_in_bytes();
+        self.db.write(writes).map_err(backend("write"))?;
+        if self.logged.fetch_add(bytes, Ordering::Relaxed) + bytes > LOGGED_BYTES_MAX {
+            self.logged.store(0, Ordering::Relaxed);
+            let mut in_background = FlushOptions::default();
+            in_background.set_wait(false);
+            self.db.flush_opt(&in_background).map_err(backend("flush"))?;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), StoreError> {
