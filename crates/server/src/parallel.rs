@@ -5,7 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use memory::{Account, Allowance};
 use model::{Groups, SummaryRequest};
@@ -83,8 +83,11 @@ pub(crate) fn summarize(
     Ok(groups)
 }
 
+/// Asked once: the answer takes a dozen system calls, as much as a small query does.
 fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX)
+    static THREADS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX));
+    *THREADS
 }
 
 fn error(error: SummarizeError) -> ScanError {
