@@ -26,9 +26,9 @@ const DIFFERENCES: u8 = 64;
 /// Most bins of a column, so that most have a share worth its byte.
 const BINS_MAX: u64 = 128;
 /// The bins of the narrowest width tried that most offsets of a column fall into: this to twice as many.
-const BINS_OF_MOST_LOG: usize = 4;
-/// So many widths are tried.
-const WIDTHS: usize = 5;
+const BINS_OF_MOST_LOG: usize = 3;
+/// So many widths are tried from there on.
+const WIDTHS: usize = 3;
 /// So many numbers tell where most of a column lie.
 const SAMPLE: usize = 384;
 
@@ -59,7 +59,9 @@ impl Bins {
         sample.sort_unstable();
         let at = |twentieths: usize| sample[(sample.len() * twentieths / 20).min(sample.len() - 1)];
         let most = at(19).wrapping_sub(at(1)).cast_unsigned() / factor;
-        let narrowest = pack::width_of(most).saturating_sub(1 + BINS_OF_MOST_LOG);
+        let coarse = pack::width_of(most).saturating_sub(1 + BINS_OF_MOST_LOG);
+        // Few numbers may be a bin each.
+        let narrowest = if most < BINS_MAX / 2 { 0 } else { coarse };
         // The bins lie around the middle, but none below the least.
         let below = at(10).wrapping_sub(least).cast_unsigned() / factor;
         let room = (BINS_MAX / 2).checked_shl(u32::try_from(narrowest).ok()?)?;
@@ -78,7 +80,7 @@ impl Bins {
             }
         }
         let mut best: Option<Self> = None;
-        for width in narrowest..(narrowest + WIDTHS).min(64) {
+        for width in narrowest..(coarse + WIDTHS).min(64) {
             if width > narrowest {
                 counts = counts.chunks(2).map(|pair| pair.iter().sum()).collect();
             }

@@ -118,7 +118,7 @@ fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], ef
             match frame::encode(&words[range.clone()], &plan, &mut scratch, &mut payload) {
                 _ if range.is_empty() => EncodedPage::empty(),
                 Framed::Step(step) => {
-                    divisor = frame::gcd(divisor, step.step);
+                    divisor = frame::gcd(divisor, step.step.cast_signed().unsigned_abs());
                     step_page(step)
                 }
                 Framed::Frame { divisor: of_page } => {

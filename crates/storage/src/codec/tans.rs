@@ -43,24 +43,27 @@ pub(super) fn shares(counts: &[u32]) -> Vec<u16> {
         |count: u32| (u64::from(count) * STATES as u64 * 2 / all).div_ceil(2).max(u64::from(count.min(1)));
     let mut shares: Vec<u16> = counts.iter().map(|c| u16::try_from(fair(*c)).unwrap_or(u16::MAX)).collect();
     let mut sum: usize = shares.iter().map(|share| usize::from(*share)).sum();
-    // What one state more is worth to a symbol is about its count divided by its share.
-    let worth = |count: u32, twice: u16| f64::from(count) / f64::from(twice);
+    // What one state more or less is worth to a symbol is about its count divided by its share.
+    let is_short = sum < STATES;
+    let worth = |count: u32, share: u16| match (is_short, share) {
+        _ if count == 0 => f64::NEG_INFINITY,
+        (true, _) => f64::from(count) / (f64::from(share) + 0.5),
+        (false, ..2) => f64::NEG_INFINITY,
+        (false, _) => (f64::from(share) - 0.5) / f64::from(count),
+    };
+    let mut worths: Vec<f64> =
+        counts.iter().zip(&shares).map(|(count, share)| worth(*count, *share)).collect();
     while sum != STATES {
-        let of = shares.iter().zip(counts).enumerate().filter(|(_, (_, count))| **count > 0);
-        if sum < STATES {
-            let more = |(share, count): (&u16, &u32)| worth(*count, 2 * share + 1);
-            let Some((most, _)) = of.max_by(|(_, a), (_, b)| more(*a).total_cmp(&more(*b))) else { break };
+        let most = (0..worths.len()).reduce(|a, b| if worths[b] > worths[a] { b } else { a });
+        let Some(most) = most.filter(|most| worths[*most] > f64::NEG_INFINITY) else { break };
+        if is_short {
             shares[most] += 1;
             sum += 1;
         } else {
-            let less = |(share, count): (&u16, &u32)| worth(*count, 2 * share - 1);
-            let several = of.filter(|(_, (share, _))| **share > 1);
-            let Some((least, _)) = several.min_by(|(_, a), (_, b)| less(*a).total_cmp(&less(*b))) else {
-                break;
-            };
-            shares[least] -= 1;
+            shares[most] -= 1;
             sum -= 1;
         }
+        worths[most] = worth(counts[most], shares[most]);
     }
     shares
 }

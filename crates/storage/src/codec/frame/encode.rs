@@ -104,6 +104,7 @@ pub(in crate::codec) fn encode(
         };
         unary::put(out, offsets.iter().map(number));
     }
+    let base = base.cast_signed().unsigned_abs();
     Framed::Frame { divisor: if divisor > 1 { gcd(divisor, base) } else { 1 } }
 }
 
