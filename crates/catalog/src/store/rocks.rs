@@ -32,8 +32,11 @@ const LOGGED_BYTES_MAX: usize = 4 << 10;
 fn quiet_options() -> Options {
     let mut options = Options::default();
     options.set_paranoid_checks(true);
-    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |_level, text| {
-        tracing::warn!(text = text.trim_end(), "the catalog's store warns");
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| {
+        // The headers of a report, of which all levels are given.
+        if !matches!(level, LogLevel::Header) {
+            tracing::warn!(text = text.trim_end(), "the catalog's store warns");
+        }
     }));
     options
 }
