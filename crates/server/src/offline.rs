@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use catalog::{Catalog, RocksStore};
 use cluster::Identity;
@@ -116,7 +117,7 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
     }
     for replica in replicas(&vfs, &data_dir.join("partitions")).map_err(unusable)? {
         verified.replicas += 1;
-        let of_replica = storage::verify(&vfs, &replica, &mut |finding| found(&finding.to_string()));
+        let (of_replica, _) = storage::verify(&vfs, &replica, &mut |finding| found(&finding.to_string()));
         verified.files += of_replica.files;
         verified.segments += of_replica.segments;
         verified.bytes += of_replica.bytes;
@@ -162,7 +163,8 @@ pub fn inspect_tsm(path: &Path) -> Result<storage::Inspection, storage::OpenErro
     let is_other = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_other {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-        return Err(storage::OpenError::Io { doing: "look into", path: path.to_owned(), source });
+        let (path, source) = (path.to_owned(), Arc::new(source));
+        return Err(storage::OpenError::Io { doing: "look into", path, source });
     }
     storage::Inspection::open(&RealVfs, path)
 }

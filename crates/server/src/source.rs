@@ -74,7 +74,7 @@ impl ScanSource for LocalSource {
 
     fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<ScanStream, ScanError> {
         let engines = self.engines()?;
-        merged(&self.memory, engines.into_iter().map(|(_, engine)| Ok(engine.scan_ends(request, ends))))
+        merged(&self.memory, engines.into_iter().map(|(_, engine)| engine.scan_ends(request, ends)))
     }
 
     fn summarize(
@@ -83,8 +83,12 @@ impl ScanSource for LocalSource {
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Groups, ScanError> {
         let engines = self.engines()?;
-        let summaries = engines.iter().map(|(_, engine)| engine.summarize(request));
-        let parts = summaries.filter(|summary| summary.series() > 0).collect();
+        let mut parts = engines
+            .iter()
+            .map(|(_, engine)| engine.summarize(request))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(storage_error)?;
+        parts.retain(|summary| summary.series() > 0);
         parallel::summarize(request, parts, &self.memory, stop)
     }
 

@@ -264,6 +264,7 @@ fn summaries(c: &mut Criterion) {
             b.iter(|| {
                 engine
                     .summarize(&request)
+                    .unwrap()
                     .run(&mut memory::Allowance::new(&Memory::unlimited().queries), &|| false)
                     .unwrap()
                     .finish()

@@ -26,7 +26,9 @@ mod compaction;
 mod ends;
 mod flush;
 mod indexing;
+mod lost;
 mod recover;
+mod reindex;
 mod removal;
 mod room;
 mod scan;
@@ -38,6 +40,7 @@ mod summarize;
 mod tests;
 
 pub use ends::EndScan;
+pub(crate) use lost::LostFile;
 pub(crate) use recover::orphans;
 pub use scan::Scan;
 pub(crate) use state::{file_path, segment_path};
@@ -57,7 +60,7 @@ pub struct ShardInfo {
     pub bytes: u64,
     /// Number of its files.
     pub files: usize,
-    /// Number of series with rows in it, in files or memory.
+    /// Number of series with rows in it, in files or memory; with those that a lost file of it may have.
     pub series: u64,
 }
 
@@ -188,10 +191,10 @@ impl Engine {
             recover::remove_orphans(&*vfs, &dir, manifest.live())?;
         }
         let now = clock.monotonic();
-        let state = recover::load(&*vfs, &dir, manifest.live(), now)?;
         // Files of a torn record have numbers, too.
         let skipped = if manifest.is_torn() { TORN_NUMBERS } else { 0 };
-        let next_file = manifest.live().next_number.max(1) + skipped;
+        let mut next_file = manifest.live().next_number.max(1) + skipped;
+        let state = recover::load(&*vfs, &dir, manifest.live(), &mut next_file, now)?;
         let inner = Arc::new(Inner {
             vfs,
             dir,

@@ -5,12 +5,15 @@
 //! - [`FatalError`]: never on this engine (close it, open it again, let the log replay); the disk's; what was
 //!   durable stays so.
 //! - [`FlushError`]: `NoRoom` yes, and the engine does by itself; the disk's; none.
-//! - [`ReadError`]: `Io` perhaps, `Damaged` no; the disk's; only the bytes named are in doubt.
+//! - [`ReadError`]: `Io` perhaps, `Damaged` and `Lost` when the file is mended; the disk's; only what is named is in
+//!   doubt.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use model::Timestamp;
 
 /// What is wrong with bytes that were read from a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +60,8 @@ impl fmt::Display for OtherVersion {
     }
 }
 
-/// Why an engine does not open.
-#[derive(Debug, thiserror::Error)]
+/// Why an engine does not open, or what is wrong with a file without which it does.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
     /// An operation on a file failed.
     #[error("cannot {doing} {}", path.display())]
@@ -68,7 +71,7 @@ pub enum OpenError {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// A file that the engine needs is damaged. It is left as it is, for repair.
     #[error("{} is damaged at byte {offset}", path.display())]
@@ -98,6 +101,19 @@ pub enum OpenError {
         /// Bytes found; `None` when there is no such file.
         found: Option<u64>,
     },
+    /// A segment of the index is lost, and the keys that would make it anew cannot be read from the file.
+    #[error("{source}, and the series index needs its keys")]
+    Keys {
+        /// Why; it names the file.
+        source: ReadError,
+    },
+    /// The file came back after it and a segment of the index were lost at the same time, and its series have got other
+    /// ids meanwhile.
+    #[error("the series of {} have other ids by now", path.display())]
+    OtherIds {
+        /// The file.
+        path: PathBuf,
+    },
     /// The directory was an engine's before, and its manifest is gone.
     #[error("{} holds data but no manifest", path.display())]
     ManifestMissing {
@@ -107,8 +123,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it is about the bytes of one file, so that all others can be served. What another version wrote is whole,
+    /// and what could not be opened for want of descriptors may be.
+    pub(crate) fn is_of_file(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::WrongFile { .. } | Self::Keys { .. } | Self::OtherIds { .. } => true,
+            Self::Io { source, .. } => !is_no_room(source),
+            Self::OtherVersion { .. } | Self::ManifestMissing { .. } => false,
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { doing, path: path.to_owned(), source }
+        move |source| Self::Io { doing, path: path.to_owned(), source: Arc::new(source) }
     }
 
     pub(crate) fn damaged(path: &Path, offset: u64) -> impl FnOnce(Damage) -> Self {
@@ -233,6 +259,30 @@ pub enum ReadError {
         /// What it is.
         source: Damage,
     },
+    /// A segment of the index was lost. The keys of its series were taken from the files that have rows of them.
+    #[error("{}", told(why))]
+    LostSegment {
+        /// Why; it names the file.
+        why: Arc<OpenError>,
+    },
+    /// A file cannot be served as a whole, and what it holds between two times is not known.
+    #[error("{}: its rows cannot be read, from {} to {}", told(why), times.0.to_rfc3339(), times.1.to_rfc3339())]
+    Lost {
+        /// Why not; it names the file.
+        why: Arc<OpenError>,
+        /// First and last time of its rows, both inclusive.
+        times: (Timestamp, Timestamp),
+    },
+}
+
+/// Why a file cannot be opened, with the cause.
+fn told(why: &OpenError) -> String {
+    let cause = match why {
+        OpenError::Damaged { source, .. } => format!(" ({source})"),
+        OpenError::Io { source, .. } => format!(" ({source})"),
+        _ => String::new(),
+    };
+    format!("{why}{cause}")
 }
 
 /// A failed write with what was being done; becomes a [`FatalError`] or a quarantined compaction.
@@ -268,6 +318,6 @@ impl From<WriteError> for FlushError {
 
 impl From<WriteError> for OpenError {
     fn from(error: WriteError) -> Self {
-        Self::Io { doing: error.doing, path: error.path, source: error.source }
+        Self::Io { doing: error.doing, path: error.path, source: Arc::new(error.source) }
     }
 }

@@ -12,10 +12,15 @@
 //! A series is *live* as long as some shard has rows of it. Those that are not stay in their segment, unseen, until
 //! a merge of segments drops them. After a crash the log brings back what was in the head only.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use model::{BucketId, SeriesKey};
 use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::manifest::IndexEntry;
 
 mod dictionary;
 mod head;
@@ -24,6 +29,7 @@ mod packed;
 mod pairs;
 pub(crate) mod plan;
 mod prefixes;
+mod rebuild;
 mod segment;
 mod select;
 mod sorted;
@@ -34,6 +40,7 @@ mod walk;
 pub(crate) use head::Head;
 #[cfg(test)]
 pub(crate) use key::compare as compare_keys;
+pub(crate) use rebuild::{LostSegment, missing, of_keys};
 pub(crate) use segment::Segment;
 pub(crate) use select::Selection;
 pub(crate) use sorted::Renumbering;
@@ -48,6 +55,9 @@ pub(crate) type SeriesId = u32;
 pub(crate) struct SeriesIndex {
     /// By their ids, which do not overlap.
     segments: Vec<Arc<Segment>>,
+    /// Those that could not be opened. Their series have been found elsewhere, as far as any file is known that has rows
+    /// of them.
+    lost: Vec<LostSegment>,
     /// What a running flush makes a segment of.
     frozen: Option<Arc<Head>>,
     head: Head,
@@ -55,17 +65,14 @@ pub(crate) struct SeriesIndex {
 }
 
 impl SeriesIndex {
-    /// The index of segments. `live` are the series that files have rows of; all of them must be in a segment,
-    /// else the ids that are not come back as the error.
-    pub(crate) fn open(mut segments: Vec<Arc<Segment>>, live: RoaringBitmap) -> Result<Self, RoaringBitmap> {
+    /// The index of segments, beside which others are `lost`. `live` are the series that files have rows of; all of
+    /// them must be in a segment.
+    pub(crate) fn open(mut segments: Vec<Arc<Segment>>, lost: Vec<LostSegment>, live: RoaringBitmap) -> Self {
         segments.sort_by_key(|segment| segment.series().min());
-        let mut unknown = live.clone();
-        segments.iter().for_each(|segment| unknown -= segment.series());
-        if !unknown.is_empty() {
-            return Err(unknown);
-        }
-        let end = segments.last().and_then(|segment| segment.series().max()).map_or(0, |last| last + 1);
-        Ok(Self { segments, frozen: None, head: Head::new(end), live })
+        let entries =
+            segments.iter().map(|segment| &segment.entry).chain(lost.iter().map(|lost| &lost.entry));
+        let end = entries.map(|entry| entry.end).max().unwrap_or(0);
+        Self { segments, lost, frozen: None, head: Head::new(end), live }
     }
 
     /// The id of a key with its hash; a new one when there is none.
@@ -106,6 +113,28 @@ impl SeriesIndex {
     /// The segments, by ids.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
+    }
+
+    /// The numbers of its segments, lost ones too.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        let held = self.segments.iter().map(|segment| segment.entry.number);
+        held.chain(self.lost.iter().map(|lost| lost.entry.number))
+    }
+
+    /// The files of those of its segments that have these numbers.
+    pub(crate) fn paths_of(&self, numbers: &[u64]) -> Vec<PathBuf> {
+        self.numbers().zip(self.paths()).filter(|(n, _)| numbers.contains(n)).map(|(_, path)| path).collect()
+    }
+
+    /// The files of its segments, lost ones too.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let held = self.segments.iter().map(|segment| &segment.path);
+        held.chain(self.lost.iter().map(|lost| &lost.path)).cloned()
+    }
+
+    /// The segments of the manifest that could not be opened.
+    pub(crate) fn lost(&self) -> &[LostSegment] {
+        &self.lost
     }
 
     /// The live series.
@@ -154,16 +183,21 @@ impl SeriesIndex {
         self.segments.extend(segment);
     }
 
-    /// Puts a merged segment (or nothing, when no series was left) in the place of its inputs. False when the
-    /// index does not have them.
-    pub(crate) fn replace(&mut self, inputs: &[u64], merged: Option<&Arc<Segment>>) -> bool {
+    /// Whether all segments of these numbers, lost ones too, are in the index.
+    pub(crate) fn has_all(&self, numbers: &[u64]) -> bool {
+        let held: HashSet<u64> = self.numbers().collect();
+        numbers.iter().all(|number| held.contains(number))
+    }
+
+    /// Puts a merged segment (or nothing, when no series was left) in the place of its inputs.
+    pub(crate) fn replace(&mut self, inputs: &[u64], merged: Option<&Arc<Segment>>) {
         let is_input = |segment: &Arc<Segment>| inputs.contains(&segment.entry.number);
-        let Some(at) = self.segments.iter().position(is_input) else { return false };
+        let at = self.segments.iter().position(is_input).unwrap_or(0);
         self.segments.retain(|segment| !is_input(segment));
+        self.lost.retain(|lost| !inputs.contains(&lost.entry.number));
         if let Some(merged) = merged {
             self.segments.insert(at, Arc::clone(merged));
         }
-        true
     }
 
     /// The keys of stored ids.
@@ -198,15 +232,25 @@ pub(crate) fn merge(
 }
 
 fn encoded(sorted: &Sorted, bucket: BucketId) -> Option<Encoded> {
-    (sorted.len() > 0)
-        .then(|| Encoded { series: sorted.len() as u64, bytes: segment::encode(sorted, bucket) })
+    let end = sorted.ids.iter().max()? + 1;
+    Some(Encoded { bucket, series: sorted.len() as u64, end, bytes: segment::encode(sorted, bucket) })
 }
 
 /// A segment that is not in a file yet.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    pub(crate) series: u64,
+    bucket: BucketId,
+    series: u64,
+    end: SeriesId,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Encoded {
+    /// What a manifest says of it as the file of a number.
+    pub(crate) fn entry(&self, number: u64) -> IndexEntry {
+        let Self { bucket, series, end, ref bytes } = *self;
+        IndexEntry { number, bucket, bytes: bytes.len() as u64, checksum: xxh3_64(bytes), series, end }
+    }
 }
 
 /// Keys by stored ids, as they were at some time.

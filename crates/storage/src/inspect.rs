@@ -113,7 +113,7 @@ impl Inspection {
     pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<Self, OpenError> {
         let file = vfs.open_read(path).map_err(OpenError::io("open", path))?;
         let bytes = file.len().map_err(OpenError::io("read the length of", path))?;
-        let footer = reader::read_footer(&*file, path, bytes)?;
+        let (footer, footer_checksum) = reader::read_footer(&*file, path, bytes)?;
         let entry = FileEntry {
             number: 0,
             order: 0,
@@ -123,6 +123,7 @@ impl Inspection {
             shard: footer.shard,
             bytes,
             checksum: 0,
+            footer_checksum,
             rows: footer.rows,
             series: footer.series,
             times: footer.times,
@@ -242,7 +243,7 @@ impl Inspection {
         let mut failure = None;
         let seen = check::check(&self.file, &mut |error| match error {
             ReadError::Damaged { offset, source, .. } => on_damage(offset, source),
-            error @ ReadError::Io { .. } => failure = Some(error),
+            error => failure = Some(error),
         });
         failure.map_or(Ok(seen.pages), Err)
     }

@@ -43,4 +43,4 @@ pub use error::{Damage, FatalError, FlushError, OpenError, OtherVersion, ReadErr
 pub use inspect::{Extent, FileSummary, Inspection, PageSummary, SeriesSummary};
 pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};
 pub use options::Options;
-pub use verify::{Finding, Problem, Verified, verify};
+pub use verify::{Contents, Finding, Problem, Verified, verify};

@@ -21,8 +21,9 @@ use std::time::Duration;
 use model::{BucketId, Deletion, Predicate, SeriesKey, TimeRange, Timestamp};
 use roaring::RoaringBitmap;
 
+use crate::engine::LostFile;
 use crate::index::{Renumbering, Selection, SeriesId, SeriesIndex};
-use crate::manifest::TombstoneEntry;
+use crate::manifest::{FileEntry, TombstoneEntry};
 use crate::tsm::TsmFile;
 
 mod masked;
@@ -165,16 +166,32 @@ impl Tombstones {
         self.retain(|_, cut| !sequences.contains(&cut.sequence));
     }
 
-    /// The sequences up to `until` (inclusive) of the cuts that hide no row of any of the files.
+    /// The sequences up to `until` (inclusive) of the cuts that hide no row of any of the files, nor may hide one of a
+    /// file that is lost.
     pub(crate) fn settled<'a>(
         &self,
         until: u64,
         files: impl Iterator<Item = &'a Arc<TsmFile>> + Clone,
+        lost: impl Iterator<Item = &'a Arc<LostFile>> + Clone,
         index: &SeriesIndex,
     ) -> Vec<u64> {
-        let done = |group: &Group, cut: &Cut| !files.clone().any(|file| hits(group, cut, file, index));
+        let may_hit = |cut: &Cut, entry: &FileEntry| {
+            cut.sequence >= entry.masked_from && cut.range.overlaps(&inclusive(entry.times))
+        };
+        let done = |group: &Group, cut: &Cut| {
+            !lost.clone().any(|lost| may_hit(cut, &lost.entry))
+                && !files.clone().any(|file| hits(group, cut, file, index))
+        };
         let old = self.cuts().filter(|(_, cut)| cut.sequence <= until);
         old.filter(|(group, cut)| done(group, cut)).map(|(_, cut)| cut.sequence).collect()
+    }
+
+    /// Whether a cut up to `until` (inclusive) hides whatever a file may hold.
+    pub(crate) fn hide_whole(&self, until: u64, file: &FileEntry) -> bool {
+        let times = inclusive(file.times);
+        let hides =
+            |cut: &Cut| (file.masked_from..=until).contains(&cut.sequence) && cut.range.covers(&times);
+        self.groups.iter().any(|g| g.predicate == Predicate::TRUE && g.cuts.iter().any(hides))
     }
 
     /// When the first cut up to `until` (inclusive) was applied that hides rows of a file; `None` when none does.

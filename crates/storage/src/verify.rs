@@ -1,15 +1,15 @@
 //! Looks at everything that an engine's directory holds, and changes nothing: manifest, TSM files, index segments.
 //! Each flaw is handed over with its file and offset, and what is sound is looked at all the same.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::Vfs;
-use hashbrown::HashMap;
-use model::BucketId;
+use hashbrown::{HashMap, HashSet};
+use model::{BucketId, Deletion, FieldType, LogPosition};
 use roaring::RoaringBitmap;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::{file_path, orphans, segment_path};
 use crate::error::{Damage, OpenError, ReadError, length_differs};
@@ -82,6 +82,7 @@ impl From<ReadError> for Finding {
             ReadError::Damaged { path, offset, source } => {
                 Self { path, offset, problem: Problem::Damage(source) }
             }
+            ReadError::Lost { why, .. } | ReadError::LostSegment { why } => OpenError::clone(&why).into(),
         }
     }
 }
@@ -90,7 +91,7 @@ impl From<OpenError> for Finding {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Io { doing, path, source } => {
-                Self { path, offset: 0, problem: Problem::Io { doing, source: Arc::new(source) } }
+                Self { path, offset: 0, problem: Problem::Io { doing, source } }
             }
             OpenError::Damaged { path, offset, source } => {
                 Self { path, offset, problem: Problem::Damage(source) }
@@ -101,6 +102,10 @@ impl From<OpenError> for Finding {
             OpenError::WrongFile { path, expected, found } => {
                 Self { path, offset: 0, problem: Problem::WrongFile { expected, found } }
             }
+            OpenError::Keys { source } => source.into(),
+            OpenError::OtherIds { path } => {
+                Self { path, offset: 0, problem: Problem::Damage(Damage::Differs("ids of its series")) }
+            }
             OpenError::ManifestMissing { path } => {
                 Self { path, offset: 0, problem: Problem::ManifestMissing }
             }
@@ -108,16 +113,35 @@ impl From<OpenError> for Finding {
     }
 }
 
-/// Looks at the directory of an engine that is not open, and hands over what is wrong.
-pub fn verify(vfs: &dyn Vfs, dir: &Path, on_finding: &mut dyn FnMut(Finding)) -> Verified {
+/// What a directory says that others say, too: to be compared with the log and the catalog.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The entry of the log up to which everything is in files.
+    pub durable: Option<LogPosition>,
+    /// The buckets that it has files of.
+    pub buckets: BTreeSet<BucketId>,
+    /// The fields of which it has values that no delete in the manifest may hide, each with a file that has some.
+    pub fields: BTreeMap<(BucketId, String, String), (FieldType, PathBuf)>,
+}
+
+/// Looks at the directory of an engine that is not open, and hands over what is wrong. With what it says of itself, when
+/// its manifest can be read.
+pub fn verify(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    on_finding: &mut dyn FnMut(Finding),
+) -> (Verified, Option<Contents>) {
     let mut verified = Verified::default();
     let (live, path, flaw) = match manifest::look(vfs, dir) {
         Ok(found) => found,
         Err(error) => {
             on_finding(error.into());
-            return verified;
+            return (verified, None);
         }
     };
+    let durable = live.durable.as_ref().map(|durable| durable.position);
+    let buckets = live.files.values().map(|file| file.bucket).collect();
+    let mut contents = Contents { durable, buckets, fields: BTreeMap::new() };
     match flaw {
         Some(Flaw::Damaged(offset)) => {
             on_finding(OpenError::damaged(&path, offset)(Damage::Checksum).into());
@@ -133,11 +157,46 @@ pub fn verify(vfs: &dyn Vfs, dir: &Path, on_finding: &mut dyn FnMut(Finding)) ->
     for entry in live.files.values() {
         let path = file_path(dir, entry.bucket, entry.shard, entry.number);
         match TsmFile::open(vfs, &path, entry) {
-            Ok(file) => verify_file(&file, indexed.get(&entry.bucket), &mut verified, on_finding),
+            Ok(file) => {
+                verify_file(&file, indexed.get(&entry.bucket), &mut verified, on_finding);
+                if !may_be_hidden(&live, entry) {
+                    contents.add_fields(&file);
+                }
+            }
             Err(error) => on_finding(error.into()),
         }
     }
-    verified
+    (verified, Some(contents))
+}
+
+/// Whether a delete of the manifest may hide rows of a file.
+fn may_be_hidden(live: &Live, file: &FileEntry) -> bool {
+    live.tombstones.values().any(|tombstone| {
+        let Deletion { bucket, range, .. } = &tombstone.deletion;
+        let overlaps = range.start.0 <= file.times.1 && file.times.0 < range.end.0;
+        *bucket == file.bucket && tombstone.sequence >= file.masked_from && overlaps
+    })
+}
+
+impl Contents {
+    /// Takes note of the fields of a file's series. What is wrong with its keys was told already.
+    fn add_fields(&mut self, file: &TsmFile) {
+        let mut series = file.series();
+        let mut known: HashSet<(String, u32)> = HashSet::new();
+        let _told: Result<(), ReadError> = file.keys(|key| {
+            let Some(series) = series.next() else { return };
+            let of = (key.measurement().to_owned(), series.unit.layout);
+            if known.contains(&of) {
+                return;
+            }
+            for field in file.fields_of(&series) {
+                let place = (file.entry.bucket, of.0.clone(), field.name.to_string());
+                let found = || (field.field_type, file.path.clone());
+                self.fields.entry(place).or_insert_with(found);
+            }
+            known.insert(of);
+        });
+    }
 }
 
 fn verify_file(
@@ -222,9 +281,6 @@ fn verify_segments(
 
 fn verify_segment(vfs: &dyn Vfs, path: &Path, entry: &IndexEntry) -> Result<Segment, OpenError> {
     let segment = Segment::open(vfs, path, entry)?;
-    if xxh3_64(segment.bytes()) != entry.checksum {
-        return Err(OpenError::damaged(path, 0)(Damage::Checksum));
-    }
     segment.check().map_err(OpenError::damaged(path, 0))?;
     Ok(segment)
 }

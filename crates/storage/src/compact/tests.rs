@@ -21,6 +21,7 @@ fn file(number: u64, level: u8, density: Density, bytes: u64) -> FileEntry {
         shard: TimeRange::ALL,
         bytes,
         checksum: 0,
+        footer_checksum: 0,
         rows: 1,
         series: 1,
         times: (0, 0),

@@ -92,7 +92,8 @@ impl State {
         let any = !shards.is_empty();
         for shard in shards {
             self.active_bytes -= shard.active.bytes;
-            self.dropped.push(Dropped { index, shard: shard.id, files: shard.files });
+            let Shard { id: shard, files, lost, .. } = shard;
+            self.dropped.push(Dropped { index, shard, files, lost });
         }
         any
     }

@@ -41,7 +41,7 @@ pub(super) struct Compactions {
     pub(super) is_put_off: AtomicBool,
     /// Held while a merge runs.
     running: Mutex<()>,
-    quarantine: Mutex<HashMap<ShardId, Quarantine>>,
+    pub(super) quarantine: Mutex<HashMap<ShardId, Quarantine>>,
     /// Of merges of segments.
     pub(super) segments: Mutex<Option<Quarantine>>,
 }
@@ -91,7 +91,8 @@ impl Inner {
         if this.is_closing() || this.fatal.get().is_some() {
             return;
         }
-        if this.next_task(false).is_none() && this.next_segments().is_none() {
+        let is_idle = || this.next_segments().is_none() && this.next_let_go().is_none();
+        if this.next_task(false).is_none() && is_idle() {
             return;
         }
         if this.compactions.submitted.swap(true, Ordering::AcqRel) {
@@ -131,6 +132,8 @@ impl Inner {
     fn merge_next(&self, all_are_cold: bool) -> bool {
         if let Some(task) = self.next_segments() {
             self.merge_segments(&task);
+        } else if let Some(lost) = self.next_let_go() {
+            self.let_go(&lost);
         } else if let Some(task) = self.next_task(all_are_cold) {
             self.compact(task);
         } else {
@@ -159,8 +162,11 @@ impl Inner {
             }
             let is_quiet = now.saturating_sub(shard.touched) >= cold_after && shard.active.is_empty();
             let is_cold = all_are_cold || (is_quiet && shard.range.end <= wall);
-            let entries: Vec<&FileEntry> = shard.files.iter().map(|f| &f.entry).collect();
-            let plan = plan(&entries, is_cold, &self.options);
+            let plans = shard.runs().filter_map(|run| {
+                let entries: Vec<&FileEntry> = run.iter().map(|f| &f.entry).collect();
+                plan(&entries, is_cold, &self.options)
+            });
+            let plan = plans.max_by_key(|plan| plan.inputs.len());
             Some((bucket, shard, plan.or_else(|| purge.plan(state.buckets.get(&bucket)?, shard))?))
         });
         let (bucket, shard, plan) = candidates.max_by_key(|(_, _, plan)| plan.inputs.len())?;
@@ -237,6 +243,7 @@ impl Inner {
                 shard: range,
                 bytes: finished.bytes,
                 checksum: finished.checksum,
+                footer_checksum: finished.footer_checksum,
                 rows: finished.rows,
                 series: finished.series,
                 times: finished.times,
@@ -328,16 +335,22 @@ impl Inner {
     }
 
     /// The durable tombstones of a bucket that hide no row of any file once `output` has replaced `inputs`.
-    fn settled_without(&self, bucket: BucketId, inputs: &[u64], output: Option<&Arc<TsmFile>>) -> Vec<u64> {
+    pub(super) fn settled_without(
+        &self,
+        bucket: BucketId,
+        inputs: &[u64],
+        output: Option<&Arc<TsmFile>>,
+    ) -> Vec<u64> {
         let state = self.state.read();
         let (Some(found), Some(durable)) = (state.buckets.get(&bucket), state.durable) else {
             return Vec::new();
         };
         let others = state.files_of(bucket).filter(|file| !inputs.contains(&file.entry.number));
-        found.tombstones.settled(durable, others.chain(output), &found.index)
+        let lost = state.lost_of(bucket).filter(|lost| !inputs.contains(&lost.entry.number));
+        found.tombstones.settled(durable, others.chain(output), lost, &found.index)
     }
 
-    /// Removes an output that is not used. If that fails, opening the engine removes it.
+    /// Removes a file that is not used, if it is there. If that fails, opening the engine removes it.
     pub(super) fn discard(&self, path: &std::path::Path) {
         let removed = match self.vfs.exists(path) {
             Ok(true) => self.vfs.remove_file(path),
@@ -345,7 +358,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         if let Err(error) = removed {
-            tracing::warn!(path = %path.display(), %error, "cannot remove the output of a failed flush or merge");
+            tracing::warn!(path = %path.display(), %error, "cannot remove a file that is not used");
         }
     }
 }

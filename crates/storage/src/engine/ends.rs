@@ -30,10 +30,10 @@ pub struct EndScan {
 impl Engine {
     /// Reads the outermost rows of each series, as they are at this moment. Rows without a value of the wanted fields
     /// do not count.
-    pub fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> EndScan {
-        let reading = self.reading(request);
+    pub fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<EndScan, ReadError> {
+        let reading = self.reading(request)?;
         let packs = reading.packs();
-        EndScan { reading, ends, packs, has_failed: false, ready: VecDeque::new() }
+        Ok(EndScan { reading, ends, packs, has_failed: false, ready: VecDeque::new() })
     }
 }
 

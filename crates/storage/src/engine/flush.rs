@@ -20,16 +20,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{BucketId, TimeRange};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::state::{ShardId, State, file_path, index_dir, segment_path, shard_dir};
+use super::state::{Dropped, ShardId, State, file_path, index_dir, segment_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
 use crate::error::{FatalError, FlushError, OpenError, WriteError, is_no_room};
 use crate::index::{Encoded, FrozenHead, Keys, Renumbering, Segment, SeriesId};
 use crate::jobs::JobClass;
 use crate::layout::same_field;
-use crate::manifest::{AppendError, Durable, Edit, FileEntry, IndexEntry, Manifest};
+use crate::manifest::{AppendError, Durable, Edit, FileEntry, Manifest};
 use crate::memtable::{Chunk, ShardBuffer};
 use crate::merge::{Merge, Piece, Rows, without_empty_rows};
 use crate::tombstone::{Masked, Masks, SeriesMask, Tombstones};
@@ -294,9 +293,7 @@ impl Inner {
         self.vfs.create_dir_all(&dir).map_err(WriteError::new("create", &dir))?;
         let number = self.next_file_number();
         let path = segment_path(&self.dir, bucket, number);
-        let Encoded { series, bytes } = encoded;
-        let entry =
-            IndexEntry { number, bucket, bytes: bytes.len() as u64, checksum: xxh3_64(&bytes), series };
+        let (entry, bytes) = (encoded.entry(number), encoded.bytes);
         let written = self
             .vfs
             .create(&path)
@@ -341,14 +338,16 @@ impl Inner {
         let (gone, kept) =
             std::mem::take(&mut state.dropped).into_iter().partition(|d| d.index <= position.index);
         state.dropped = kept;
-        let gone: Vec<super::state::Dropped> = gone;
-        state.dead.extend(gone.into_iter().flat_map(|d| d.files));
+        let gone: Vec<Dropped> = gone;
+        for dropped in gone {
+            state.dead_paths.extend(dropped.lost.iter().map(|lost| lost.path.clone()));
+            state.dead.extend(dropped.files);
+        }
         let (gone, kept) =
             std::mem::take(&mut state.dropped_indexes).into_iter().partition(|d| d.index <= position.index);
         state.dropped_indexes = kept;
         let gone: Vec<super::state::DroppedIndex> = gone;
-        let segments = gone.iter().flat_map(|dropped| dropped.series.segments());
-        state.dead_segments.extend(segments.map(|segment| segment.path.clone()));
+        state.dead_paths.extend(gone.iter().flat_map(|dropped| dropped.series.paths()));
         for frozen_shard in &frozen.shards {
             if let Some(shard) = state.shard_mut(frozen_shard.bucket, frozen_shard.id) {
                 shard.frozen = None;
@@ -389,7 +388,9 @@ impl Inner {
         let mut kept = std::collections::BTreeSet::new();
         for (id, tombstones) in &frozen.tombstones {
             let settled = match state.buckets.get(id) {
-                Some(bucket) => tombstones.settled(until, state.files_of(*id), &bucket.index),
+                Some(bucket) => {
+                    tombstones.settled(until, state.files_of(*id), state.lost_of(*id), &bucket.index)
+                }
                 // Dropped behind the flush's position: what its series were is not known any more.
                 None => Vec::new(),
             };
@@ -408,10 +409,13 @@ impl Inner {
     fn files_dropped_until(&self, index: u64) -> Vec<u64> {
         let state = self.state.read();
         let dropped = state.dropped.iter().filter(|d| d.index <= index);
-        let files = dropped.flat_map(|d| &d.files).map(|f| f.entry.number);
+        let numbers = |d: &Dropped| {
+            let files = d.files.iter().map(|f| f.entry.number);
+            files.chain(d.lost.iter().map(|l| l.entry.number)).collect::<Vec<_>>()
+        };
+        let files = dropped.flat_map(numbers);
         let dropped = state.dropped_indexes.iter().filter(|d| d.index <= index);
-        let segments = dropped.flat_map(|d| d.series.segments()).map(|s| s.entry.number);
-        files.chain(segments).collect()
+        files.chain(dropped.flat_map(|d| d.series.numbers())).collect()
     }
 
     /// Writes one shard's file and opens it; `None` when there is nothing to write.
@@ -467,6 +471,7 @@ impl Inner {
             shard: shard.range,
             bytes: finished.bytes,
             checksum: finished.checksum,
+            footer_checksum: finished.footer_checksum,
             rows: finished.rows,
             series: finished.series,
             times: finished.times,
@@ -475,7 +480,7 @@ impl Inner {
         let opened = TsmFile::open(&*self.vfs, path, &entry);
         opened.map(Some).map_err(|error| match error {
             OpenError::Io { doing, path, source } if is_no_room(&source) => {
-                WriteError { doing, path, source }.into()
+                FlushError::NoRoom { doing, path, source }
             }
             source => FatalError::Unreadable { path: path.to_owned(), source: Arc::new(source) }.into(),
         })

@@ -17,10 +17,12 @@ use crate::index::plan::{Size, plan};
 use crate::index::{Segment, merge};
 use crate::manifest::{AppendError, Edit};
 
-/// Segments that become one.
+/// Segments that become one, or one that is written anew.
 pub(super) struct Task {
     bucket: BucketId,
     inputs: Vec<Arc<Segment>>,
+    /// Numbers of lost segments that are not needed afterwards.
+    lost: Vec<u64>,
     /// Their series, but those that may be dropped.
     keep: RoaringBitmap,
 }
@@ -44,7 +46,26 @@ impl State {
         let bucket = self.buckets.get(&id)?;
         let mut needed = bucket.index.live().clone();
         self.files_of(id).for_each(|file| needed |= &file.presence);
+        if self.lost_of(id).next().is_some() {
+            // A lost file may have any; and after a crash one whose shard is dropped only in memory is back.
+            bucket.index.segments().iter().for_each(|segment| needed |= segment.series());
+        }
         Some(needed)
+    }
+
+    /// A segment of a bucket that is in memory only, or as `is_damaged` says; then the lost ones whose place others have
+    /// taken. While a file is lost, they stay: nothing else says which ids it may have.
+    fn repair(&self, id: BucketId, is_damaged: impl Fn(u64) -> bool) -> Option<Task> {
+        let bucket = self.buckets.get(&id)?;
+        let is_due = |segment: &&Arc<Segment>| !segment.is_stored || is_damaged(segment.entry.number);
+        let due = bucket.index.segments().iter().find(is_due);
+        let lost: Vec<u64> = match due {
+            None if !bucket.has_lost() => bucket.index.lost().iter().map(|lost| lost.entry.number).collect(),
+            _ => Vec::new(),
+        };
+        let inputs: Vec<_> = due.into_iter().map(Arc::clone).collect();
+        let keep = inputs.iter().fold(RoaringBitmap::new(), |all, segment| all | segment.series());
+        (!inputs.is_empty() || !lost.is_empty()).then_some(Task { bucket: id, inputs, lost, keep })
     }
 }
 
@@ -60,6 +81,11 @@ impl Inner {
         if state.is_flushing {
             return None;
         }
+        let damaged = self.scrub.damaged_segments();
+        let repair = |id: &BucketId| state.repair(*id, |number| damaged.contains(&number));
+        if let Some(task) = state.buckets.keys().find_map(repair) {
+            return Some(task);
+        }
         state.buckets.iter().find_map(|(&id, bucket)| {
             let segments = bucket.index.segments();
             let gone = segments.iter().map(|s| s.series().difference_len(bucket.index.live()));
@@ -71,7 +97,12 @@ impl Inner {
             let all = inputs.iter().fold(RoaringBitmap::new(), |all, segment| all | segment.series());
             let keep = &all & needed;
             // Alone and with all its series a segment would stay what it is.
-            (inputs.len() > 1 || keep.len() < all.len()).then_some(Task { bucket: id, inputs, keep })
+            (inputs.len() > 1 || keep.len() < all.len()).then_some(Task {
+                bucket: id,
+                inputs,
+                lost: Vec::new(),
+                keep,
+            })
         })
     }
 
@@ -110,15 +141,17 @@ impl Inner {
             return Err(WriteError::new("sync", &dir)(source).into());
         }
         let merged = merged.map(Arc::new);
+        let inputs = || task.inputs.iter().map(|segment| segment.entry.number);
         let edit = Edit {
             added_segments: merged.iter().map(|segment| segment.entry.clone()).collect(),
-            removed: task.inputs.iter().map(|segment| segment.entry.number).collect(),
+            removed: inputs().chain(task.lost.iter().copied()).collect(),
             next_number: self.next_file.load(Ordering::Relaxed),
             ..Edit::default()
         };
         let discard = || merged.iter().for_each(|segment| self.discard(&segment.path));
         let mut manifest = self.manifest.lock();
-        if edit.removed.iter().any(|number| !manifest.live().segments.contains_key(number)) {
+        let has_all = |state: &State| state.index_with(task.bucket, &edit.removed).is_some();
+        if !has_all(&self.state.read()) {
             // The bucket was dropped, and the drop is in the manifest already.
             drop(manifest);
             discard();
@@ -138,12 +171,17 @@ impl Inner {
         }
         let mut state = self.state.write();
         let state = &mut *state;
-        let live = state.buckets.get_mut(&task.bucket).map(|bucket| &mut bucket.index);
-        let dropped = state.dropped_indexes.iter_mut().map(|dropped| &mut dropped.series);
-        let replaced =
-            live.into_iter().chain(dropped).any(|index| index.replace(&edit.removed, merged.as_ref()));
-        debug_assert!(replaced, "what the manifest has is in an index");
-        state.dead_segments.extend(task.inputs.iter().map(|segment| segment.path.clone()));
+        let paths: Vec<_> = match state.index_with_mut(task.bucket, &edit.removed) {
+            Some(index) => {
+                let paths = index.paths_of(&edit.removed);
+                index.replace(&edit.removed, merged.as_ref());
+                paths
+            }
+            // Its drop waits for the manifest, so it is there.
+            None => Vec::new(),
+        };
+        state.dead_paths.extend(paths);
+        self.scrub.forget_segments(&edit.removed);
         self.counters.index_merges.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -10,14 +10,23 @@ use hashbrown::HashSet;
 use model::BucketId;
 use roaring::RoaringBitmap;
 
+use super::lost::LostFile;
+use super::reindex::open_index;
 use super::state::{Shard, State, file_path, segment_path};
-use crate::error::{Damage, OpenError};
-use crate::index::{Segment, SeriesIndex};
+use crate::error::OpenError;
+use crate::index::{LostSegment, Segment, SeriesIndex};
 use crate::manifest::{Live, is_data_name};
 use crate::tsm::TsmFile;
 
-/// Opens the live files and rebuilds shards and series index from them.
-pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Result<State, OpenError> {
+/// Opens the live files and rebuilds shards and series index from them. What cannot be opened is lost, and told. `next`
+/// is the number of the next file.
+pub(super) fn load(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    live: &Live,
+    next: &mut u64,
+    now: Duration,
+) -> Result<State, OpenError> {
     let mut state = State::default();
     if let Some(durable) = &live.durable {
         state.applied = Some(durable.position);
@@ -26,18 +35,23 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
     }
     for entry in live.files.values() {
         let mut bucket = state.buckets.remove(&entry.bucket).unwrap_or_default();
-        let path = file_path(dir, entry.bucket, entry.shard, entry.number);
-        let file = TsmFile::open(vfs, &path, entry)?;
         let at = bucket.shards.partition_point(|s| s.range.start < entry.shard.start);
         if bucket.shards.get(at).is_none_or(|s| s.range != entry.shard) {
             bucket.shards.insert(at, Shard::new(state.new_shard_id(), entry.shard, now));
         }
         let shard = &mut bucket.shards[at];
-        shard.presence |= &file.presence;
-        shard.add_file(Arc::new(file), now);
+        let path = file_path(dir, entry.bucket, entry.shard, entry.number);
+        match TsmFile::open(vfs, &path, entry) {
+            Ok(file) => {
+                shard.presence |= &file.presence;
+                shard.add_file(Arc::new(file), now);
+            }
+            Err(why) if why.is_of_file() => shard.lost.push(Arc::new(LostFile::new(entry, path, why))),
+            Err(error) => return Err(error),
+        }
         state.buckets.insert(entry.bucket, bucket);
     }
-    load_indexes(vfs, dir, live, &mut state)?;
+    load_indexes(vfs, dir, live, &mut state, next)?;
     let last_write = live.durable.as_ref().map_or(0, |durable| durable.position.index);
     state.buckets.values_mut().for_each(|bucket| bucket.last_write = last_write);
     for entry in live.tombstones.values() {
@@ -50,28 +64,30 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path, live: &Live, now: Duration) -> Res
 }
 
 /// Opens the segments of all indexes. A series is live when a file has rows of it.
-fn load_indexes(vfs: &dyn Vfs, dir: &Path, live: &Live, state: &mut State) -> Result<(), OpenError> {
-    let mut segments: BTreeMap<BucketId, Vec<Arc<Segment>>> = BTreeMap::new();
+fn load_indexes(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    live: &Live,
+    state: &mut State,
+    next: &mut u64,
+) -> Result<(), OpenError> {
+    let mut segments: BTreeMap<BucketId, (Vec<Arc<Segment>>, Vec<LostSegment>)> = BTreeMap::new();
     for entry in live.segments.values() {
         let path = segment_path(dir, entry.bucket, entry.number);
-        let segment = Segment::open(vfs, &path, entry)?;
-        segments.entry(entry.bucket).or_default().push(Arc::new(segment));
+        let (held, lost) = segments.entry(entry.bucket).or_default();
+        match Segment::open(vfs, &path, entry) {
+            Ok(segment) => held.push(Arc::new(segment)),
+            Err(why) if why.is_of_file() => lost.push(LostSegment::new(entry, path, why)),
+            Err(error) => return Err(error),
+        }
     }
     for (id, bucket) in &mut state.buckets {
-        let mut present = RoaringBitmap::new();
-        bucket.shards.iter().for_each(|shard| present |= &shard.presence);
-        let of_bucket = segments.remove(id).unwrap_or_default();
-        bucket.index = SeriesIndex::open(of_bucket, present).map_err(|unknown| {
-            let files = bucket.shards.iter().flat_map(|shard| &shard.files);
-            let file = files.into_iter().find(|file| !file.presence.is_disjoint(&unknown));
-            let (path, at) =
-                file.map_or_else(Default::default, |f| (f.path.clone(), f.footer.presence.offset));
-            OpenError::damaged(&path, at)(Damage::Malformed("series: the index does not have it"))
-        })?;
+        let (held, lost) = segments.remove(id).unwrap_or_default();
+        bucket.index = open_index(dir, *id, bucket, held, lost, next)?;
     }
     // Nothing refers to the series of a bucket without files: the next record removes its segments.
-    for series in segments.into_values().filter_map(|s| SeriesIndex::open(s, RoaringBitmap::new()).ok()) {
-        state.bury_index(0, series);
+    for (held, lost) in segments.into_values() {
+        state.bury_index(0, SeriesIndex::open(held, lost, RoaringBitmap::new()));
     }
     Ok(())
 }

@@ -25,21 +25,17 @@ impl Inner {
 
     /// Removes the dead files that nobody reads; the others wait for the next time.
     fn remove_dead_files(&self) {
-        let (dead, dead_segments) = {
+        let (dead, dead_paths) = {
             let mut state = self.state.write();
             let all = std::mem::take(&mut state.dead);
             // Nobody can begin to use a dead file, so a count of one stays one.
             let (unused, used) = all.into_iter().partition(|file| Arc::strong_count(file) == 1);
             state.dead = used;
             let unused: Vec<_> = unused;
-            (unused, std::mem::take(&mut state.dead_segments))
+            (unused, std::mem::take(&mut state.dead_paths))
         };
         self.commons.cache().forget(&dead.iter().map(|file| file.id).collect::<Vec<_>>());
-        for path in dead.iter().map(|file| &file.path).chain(&dead_segments) {
-            if let Err(error) = self.vfs.remove_file(path) {
-                // Opening the engine removes what no manifest record names.
-                tracing::warn!(path = %path.display(), %error, "cannot remove a dead file");
-            }
-        }
+        // Opening the engine removes what no manifest record names, should it fail.
+        dead.iter().map(|file| &file.path).chain(&dead_paths).for_each(|path| self.discard(path));
     }
 }

@@ -230,16 +230,20 @@ impl Engine {
     /// Reads rows as they are at this moment, whatever is applied, flushed, merged or dropped while the caller
     /// reads. Blocks have at most 8,192 rows.
     pub fn scan(&self, request: &ScanRequest) -> Result<Scan, ReadError> {
-        let reading = self.reading(request);
+        let reading = self.reading(request)?;
         let packs = reading.packs();
         Ok(Scan { reading, packs, has_failed: false, current: None })
     }
 
-    pub(super) fn reading(&self, request: &ScanRequest) -> Reading {
+    /// What the engine has of a request at this moment; an error when it has lost some of it.
+    pub(super) fn reading(&self, request: &ScanRequest) -> Result<Reading, ReadError> {
         let snapshot = {
             let state = self.inner.state.read();
             match state.buckets.get(&request.bucket) {
-                Some(bucket) => Snapshot::of(bucket, request.range, &request.predicate),
+                Some(bucket) => {
+                    bucket.check_rows(&request.range)?;
+                    Snapshot::of(bucket, request.range, &request.predicate)
+                }
                 None => Snapshot::of(&Bucket::default(), request.range, &request.predicate),
             }
         };
@@ -247,7 +251,7 @@ impl Engine {
         let commons = &self.inner.commons;
         let timing = (Arc::clone(commons.pace()), Arc::clone(&self.inner.clock));
         let reads = Reads::of_query(commons.cache(), Some(timing));
-        Reading { range: request.range, predicate, fields, snapshot, reads }
+        Ok(Reading { range: request.range, predicate, fields, snapshot, reads })
     }
 }
 

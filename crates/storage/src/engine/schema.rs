@@ -28,6 +28,7 @@ impl Engine {
         let mut snapshot = {
             let state = self.inner.state.read();
             let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Vec::new()) };
+            bucket.check_names(&request.range)?;
             Snapshot::of(bucket, request.range, &request.predicate)
         };
         let mut names = BTreeSet::new();
@@ -61,6 +62,7 @@ impl Engine {
         let mut snapshot = {
             let state = self.inner.state.read();
             let Some(bucket) = state.buckets.get(&request.bucket) else { return Ok(Some(Vec::new())) };
+            bucket.check_names(&request.range)?;
             let selection = bucket.index.select(&request.predicate);
             if selection.all != selection.some {
                 return Ok(None);

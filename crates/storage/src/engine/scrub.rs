@@ -16,6 +16,7 @@ use std::time::Duration;
 use disk::File;
 use parking_lot::Mutex;
 
+use super::lost::LostFile;
 use super::{Inner, guarded};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::index::Segment;
@@ -33,7 +34,7 @@ const SEGMENTS_MAX: usize = 64;
 pub(super) struct Scrub {
     submitted: AtomicBool,
     pass: Mutex<Pass>,
-    /// Damage of index segments, which are in memory whole: it matters at the next start.
+    /// Damage of index segments, which are in memory whole and are written anew.
     segments: Mutex<Vec<(u64, ReadError)>>,
 }
 
@@ -52,6 +53,7 @@ struct Pass {
 enum Target {
     File(Arc<TsmFile>),
     Segment(Arc<Segment>),
+    Lost(Arc<LostFile>),
 }
 
 impl Target {
@@ -59,6 +61,7 @@ impl Target {
         match self {
             Self::File(file) => file.entry.number,
             Self::Segment(segment) => segment.entry.number,
+            Self::Lost(lost) => lost.entry.number,
         }
     }
 
@@ -66,7 +69,20 @@ impl Target {
         match self {
             Self::File(file) => (file.entry.bytes, file.entry.checksum),
             Self::Segment(segment) => (segment.entry.bytes, segment.entry.checksum),
+            Self::Lost(lost) => (lost.entry.bytes, lost.entry.checksum),
         }
+    }
+}
+
+impl Scrub {
+    /// The numbers of segments that are damaged on the disk.
+    pub(super) fn damaged_segments(&self) -> Vec<u64> {
+        self.segments.lock().iter().map(|(number, _)| *number).collect()
+    }
+
+    /// Others have taken the place of these.
+    pub(super) fn forget_segments(&self, numbers: &[u64]) {
+        self.segments.lock().retain(|(number, _)| !numbers.contains(number));
     }
 }
 
@@ -128,18 +144,17 @@ impl Inner {
     /// The live file or segment of the lowest number above one.
     fn next_target(&self, above: u64) -> Option<Target> {
         let state = self.state.read();
-        let files = state.shards().flat_map(|(_, shard)| &shard.files);
-        let file = files.filter(|f| f.entry.number > above).min_by_key(|f| f.entry.number);
+        let later = |number: u64| number > above;
+        let shards = || state.shards().map(|(_, shard)| shard);
+        let files = shards().flat_map(|shard| &shard.files).filter(|file| later(file.entry.number));
+        let lost = shards().flat_map(|shard| &shard.lost).filter(|lost| later(lost.entry.number));
         let segments = state.buckets.values().flat_map(|bucket| bucket.index.segments());
-        let segment = segments.filter(|s| s.entry.number > above).min_by_key(|s| s.entry.number);
-        match (file, segment) {
-            (Some(file), Some(segment)) if segment.entry.number < file.entry.number => {
-                Some(Target::Segment(Arc::clone(segment)))
-            }
-            (Some(file), _) => Some(Target::File(Arc::clone(file))),
-            (None, Some(segment)) => Some(Target::Segment(Arc::clone(segment))),
-            (None, None) => None,
-        }
+        let segments = segments.filter(|segment| segment.is_stored && later(segment.entry.number));
+        let file = files.min_by_key(|file| file.entry.number).map(|file| Target::File(Arc::clone(file)));
+        let lost = lost.min_by_key(|lost| lost.entry.number).map(|lost| Target::Lost(Arc::clone(lost)));
+        let segment = segments.min_by_key(|segment| segment.entry.number);
+        let segment = segment.map(|segment| Target::Segment(Arc::clone(segment)));
+        [file, lost, segment].into_iter().flatten().min_by_key(Target::number)
     }
 
     /// Whether a file belongs to the state still: a merge may have removed it meanwhile.
@@ -161,6 +176,11 @@ impl Inner {
                     // It is noted with the file.
                     let _noted: ReadError = file.unreadable(reading.read(), error);
                 })
+            }
+            Target::Lost(lost) => {
+                // What is still wrong with it is told already.
+                let file = TsmFile::open(&*self.vfs, &lost.path, &lost.entry).map_err(drop)?;
+                reading.go_on(file.bytes(), len, bytes).map_err(drop)
             }
             Target::Segment(segment) => {
                 let opened = self.vfs.open_read(&segment.path);
@@ -191,6 +211,11 @@ impl Inner {
                     let _noted: ReadError = file.damaged(offset, damage);
                 }
             }
+            Target::Lost(lost) => {
+                if is_sound && let Ok(file) = TsmFile::open(&*self.vfs, &lost.path, &lost.entry) {
+                    self.restore(lost, file);
+                }
+            }
             Target::Segment(segment) => {
                 let error = (!is_sound).then(|| {
                     let (offset, source) = match Segment::open(&*self.vfs, &segment.path, &segment.entry) {
@@ -204,13 +229,13 @@ impl Inner {
         }
     }
 
-    /// Keeps what is wrong with a segment, or forgets it.
+    /// Keeps what is wrong with a segment, or forgets it. It is in memory whole, and is written anew from there.
     fn note_segment(&self, segment: &Segment, error: Option<ReadError>) {
         let number = segment.entry.number;
         let mut segments = self.scrub.segments.lock();
         segments.retain(|(of, _)| *of != number);
         if let Some(error) = error.filter(|_| segments.len() < SEGMENTS_MAX) {
-            tracing::error!(%error, "an index segment is damaged on the disk; the node would not start with it");
+            tracing::error!(%error, "an index segment is damaged on the disk; it is written anew");
             segments.push((number, error));
         }
     }
@@ -220,6 +245,9 @@ impl Inner {
         let state = self.state.read();
         let files = state.shards().flat_map(|(_, shard)| &shard.files);
         let mut damage: Vec<ReadError> = files.flat_map(|file| file.flaws().all()).collect();
+        damage.extend(state.shards().flat_map(|(_, shard)| &shard.lost).map(|lost| lost.error()));
+        let lost = state.buckets.values().flat_map(|bucket| bucket.index.lost());
+        damage.extend(lost.map(|lost| lost.error()));
         let live = |number: u64| {
             let mut segments = state.buckets.values().flat_map(|bucket| bucket.index.segments());
             segments.any(|segment| segment.entry.number == number)

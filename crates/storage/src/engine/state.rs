@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::{BucketId, LogPosition, TimeRange, Timestamp};
 use roaring::RoaringBitmap;
 
+use super::lost::LostFile;
 use crate::index::SeriesIndex;
 use crate::layout::Layouts;
 use crate::memtable::ShardBuffer;
@@ -28,7 +29,9 @@ pub(super) struct Shard {
     pub(super) frozen: Option<Arc<ShardBuffer>>,
     /// By order of writing.
     pub(super) files: Vec<Arc<TsmFile>>,
-    /// The series with rows in the shard.
+    /// Those that cannot be served.
+    pub(super) lost: Vec<Arc<LostFile>>,
+    /// The series with rows in the shard; with a lost file all that may have some.
     pub(super) presence: RoaringBitmap,
     /// When the last file came.
     pub(super) touched: Duration,
@@ -54,6 +57,7 @@ pub(super) struct Dropped {
     pub(super) index: u64,
     pub(super) shard: ShardId,
     pub(super) files: Vec<Arc<TsmFile>>,
+    pub(super) lost: Vec<Arc<LostFile>>,
 }
 
 /// The index of a bucket that is dropped in memory and not yet in the manifest.
@@ -76,8 +80,8 @@ pub(super) struct State {
     pub(super) dropped_indexes: Vec<DroppedIndex>,
     /// Out of the manifest; to be unlinked when the last reader is gone.
     pub(super) dead: Vec<Arc<TsmFile>>,
-    /// Segments out of the manifest. Their readers have them in memory.
-    pub(super) dead_segments: Vec<PathBuf>,
+    /// Segments and lost files out of the manifest. Nobody reads them from disk.
+    pub(super) dead_paths: Vec<PathBuf>,
     /// A flush is between taking the memtables and installing its files, or waits for room there.
     pub(super) is_flushing: bool,
     pub(super) active_bytes: usize,
@@ -103,7 +107,7 @@ impl State {
     }
 
     pub(super) fn has_dead_files(&self) -> bool {
-        !self.dead.is_empty() || !self.dead_segments.is_empty()
+        !self.dead.is_empty() || !self.dead_paths.is_empty()
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = (BucketId, &Shard)> {
@@ -130,6 +134,13 @@ impl State {
         live.chain(dropped)
     }
 
+    /// The lost files of a bucket that the manifest may name, as [`State::files_of`].
+    pub(super) fn lost_of(&self, bucket: BucketId) -> impl Iterator<Item = &Arc<LostFile>> + Clone {
+        let live = self.buckets.get(&bucket).into_iter().flat_map(|b| &b.shards).flat_map(|s| &s.lost);
+        let dropped = self.dropped.iter().flat_map(|d| &d.lost).filter(move |l| l.entry.bucket == bucket);
+        live.chain(dropped)
+    }
+
     /// Forgets the bucket when it holds nothing.
     pub(super) fn forget_empty(&mut self, bucket: BucketId) {
         if self.buckets.get(&bucket).is_some_and(|b| b.shards.is_empty())
@@ -146,6 +157,20 @@ impl State {
         self.dropped_indexes.push(DroppedIndex { index, series: series.without_head() });
     }
 
+    /// The index, of a bucket or of one that is dropped in memory only, that has all segments of these numbers.
+    pub(super) fn index_with(&self, bucket: BucketId, numbers: &[u64]) -> Option<&SeriesIndex> {
+        let live = self.buckets.get(&bucket).map(|bucket| &bucket.index);
+        let dropped = self.dropped_indexes.iter().map(|dropped| &dropped.series);
+        live.into_iter().chain(dropped).find(|index| index.has_all(numbers))
+    }
+
+    /// As [`State::index_with`].
+    pub(super) fn index_with_mut(&mut self, bucket: BucketId, numbers: &[u64]) -> Option<&mut SeriesIndex> {
+        let live = self.buckets.get_mut(&bucket).map(|bucket| &mut bucket.index);
+        let dropped = self.dropped_indexes.iter_mut().map(|dropped| &mut dropped.series);
+        live.into_iter().chain(dropped).find(|index| index.has_all(numbers))
+    }
+
     pub(super) fn dropped_mut(&mut self, id: ShardId) -> Option<&mut Dropped> {
         self.dropped.iter_mut().find(|d| d.shard == id)
     }
@@ -159,9 +184,18 @@ impl Shard {
             active: ShardBuffer::default(),
             frozen: None,
             files: Vec::new(),
+            lost: Vec::new(),
             presence: RoaringBitmap::new(),
             touched: now,
         }
+    }
+
+    /// The files, divided where a lost one lies between two.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &[Arc<TsmFile>]> {
+        self.files.chunk_by(|a, b| {
+            let between = a.entry.order..b.entry.order;
+            !self.lost.iter().any(|lost| between.contains(&lost.entry.order))
+        })
     }
 
     /// Adds a file in its place by order.
@@ -204,8 +238,12 @@ impl Bucket {
         let mut held: RoaringBitmap = shard.active.ids().collect();
         held.extend(shard.frozen.iter().flat_map(|f| f.ids()));
         shard.files.iter().for_each(|file| held |= &file.presence);
+        if !shard.lost.is_empty() {
+            held |= &shard.presence;
+        }
         let gone = std::mem::replace(&mut shard.presence, held) - &shard.presence;
-        if shard.files.is_empty() && shard.active.is_empty() && shard.frozen.is_none() {
+        let has_rows = !shard.active.is_empty() || shard.frozen.is_some();
+        if shard.files.is_empty() && shard.lost.is_empty() && !has_rows {
             self.shards.remove(at);
         }
         self.forget_absent(gone);

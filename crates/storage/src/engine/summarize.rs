@@ -62,8 +62,8 @@ pub(super) enum Cluster {
 
 impl Engine {
     /// Prepares a summary of the rows as they are at this moment.
-    pub fn summarize<'a>(&self, request: &'a SummaryRequest) -> Summarize<'a> {
-        Summarize { request, reading: self.reading(&request.scan) }
+    pub fn summarize<'a>(&self, request: &'a SummaryRequest) -> Result<Summarize<'a>, ReadError> {
+        Ok(Summarize { request, reading: self.reading(&request.scan)? })
     }
 }
 

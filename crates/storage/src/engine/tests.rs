@@ -5,6 +5,7 @@ mod crash;
 mod deletes;
 mod faults;
 mod flips;
+mod lost;
 mod model;
 mod oracle;
 mod pressure;

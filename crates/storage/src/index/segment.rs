@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use disk::Vfs;
 use model::{SeriesKey, Test};
 use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::dictionary::Dictionary;
 use super::key::{Assembly, parts};
 use super::prefixes::prefixes;
-use super::{SeriesId, packed};
+use super::{Encoded, SeriesId, packed};
 use crate::error::{Damage, OpenError};
 use crate::manifest::IndexEntry;
 
@@ -69,6 +70,8 @@ struct Shape {
 pub(crate) struct Segment {
     pub(crate) entry: IndexEntry,
     pub(crate) path: PathBuf,
+    /// Whether the manifest has it, or is about to: one that was made anew is in memory only.
+    pub(crate) is_stored: bool,
     bytes: Vec<u8>,
     footer: Footer,
     tags: Vec<Tag>,
@@ -96,7 +99,17 @@ impl Segment {
             usize::try_from(len).ok().filter(|_| len == entry.bytes).ok_or_else(|| wrong(Some(len)))?;
         let mut bytes = vec![0; size];
         file.read_exact_at(&mut bytes, 0).map_err(OpenError::io("read", path))?;
-        Self::parse(bytes, path, entry).map_err(|(at, damage)| OpenError::damaged(path, at)(damage))
+        let checksum = xxh3_64(&bytes);
+        let this = Self::of_bytes(bytes, path, entry)?;
+        // Another segment is whole, too.
+        let differs = Damage::Differs("checksum: the manifest names another segment");
+        if checksum == entry.checksum { Ok(this) } else { Err(OpenError::damaged(path, 0)(differs)) }
+    }
+
+    /// Takes a segment that was made in the place of a lost one.
+    pub(crate) fn rebuilt(encoded: Encoded, path: &Path, number: u64) -> Result<Self, OpenError> {
+        let entry = encoded.entry(number);
+        Ok(Self { is_stored: false, ..Self::of_bytes(encoded.bytes, path, &entry)? })
     }
 
     /// Takes the bytes of a segment that was just written.
@@ -157,6 +170,7 @@ impl Segment {
         Ok(Self {
             entry: entry.clone(),
             path: path.to_owned(),
+            is_stored: true,
             bytes,
             footer,
             tags,
@@ -168,11 +182,6 @@ impl Segment {
 
     fn part(&self, part: Part) -> &[u8] {
         &self.bytes[self.footer.part(part)]
-    }
-
-    /// All its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 
     /// The ids of its series, those that are gone included.
@@ -256,7 +265,7 @@ impl Segment {
     }
 
     /// The id of a key with its hash, if `accept` says that it still counts.
-    pub(super) fn find(
+    pub(crate) fn find(
         &self,
         key: &SeriesKey,
         hash: u64,
@@ -315,7 +324,7 @@ impl Segment {
     }
 
     /// The key of a series.
-    pub(super) fn key(&self, id: SeriesId) -> Option<SeriesKey> {
+    pub(crate) fn key(&self, id: SeriesId) -> Option<SeriesKey> {
         self.key_at(self.place_of(id)?)
     }
 

@@ -9,7 +9,6 @@ use roaring::RoaringBitmap;
 
 use super::plan::{self, Size};
 use super::{Encoded, Segment, SeriesId, SeriesIndex, compare_keys, merge};
-use crate::manifest::IndexEntry;
 
 fn bucket() -> BucketId {
     BucketId::new(1).unwrap()
@@ -118,9 +117,8 @@ fn flush(index: &mut SeriesIndex, number: u64) {
 }
 
 fn segment(encoded: Encoded, number: u64) -> Segment {
-    let Encoded { series, bytes } = encoded;
-    let entry = IndexEntry { number, bucket: bucket(), bytes: bytes.len() as u64, checksum: 0, series };
-    Segment::of_bytes(bytes, Path::new("/segment"), &entry).unwrap()
+    let entry = encoded.entry(number);
+    Segment::of_bytes(encoded.bytes, Path::new("/segment"), &entry).unwrap()
 }
 
 /// The same series in a head, in segments, in a merged segment, and in a mixture of them.
@@ -141,7 +139,8 @@ fn arrangements() -> Vec<SeriesIndex> {
         if every == 5 {
             let numbers: Vec<_> = inputs.iter().map(|s| s.entry.number).collect();
             let merged = merge(&inputs, index.live(), bucket()).unwrap().unwrap();
-            assert!(index.replace(&numbers, Some(&Arc::new(segment(merged, 1000)))));
+            assert!(index.has_all(&numbers));
+            index.replace(&numbers, Some(&Arc::new(segment(merged, 1000))));
         }
         if every == 12 {
             // The last part is frozen, and newer series come meanwhile.
@@ -227,7 +226,8 @@ fn removed_series_leave_no_trace_and_come_back_with_new_ids() {
             let merged = segment(merged, 2000);
             assert!(merged.series().is_subset(index.live()));
             let numbers: Vec<_> = inputs.iter().map(|s| s.entry.number).collect();
-            assert!(index.replace(&numbers, Some(&Arc::new(merged))));
+            assert!(index.has_all(&numbers) && !index.has_all(&[numbers[0], 5000]));
+            index.replace(&numbers, Some(&Arc::new(merged)));
             assert_eq!(walked(&index, &index.live().clone()), expected);
         }
         index.remove(&index.live().clone());
@@ -258,10 +258,10 @@ fn an_index_opens_from_its_segments_and_misses_what_is_in_none() {
         let segments = index.segments().to_vec();
         let stored = segments.iter().fold(RoaringBitmap::new(), |all, s| all | s.series());
         let live: RoaringBitmap = stored.iter().filter(|id| id % 2 == 0).collect();
-        let opened = SeriesIndex::open(segments.clone(), live.clone()).unwrap();
+        let opened = SeriesIndex::open(segments.clone(), Vec::new(), live.clone());
         let expected: Vec<_> = walked(&index, &live);
         assert_eq!(walked(&opened, opened.live()), expected);
-        let unknown = SeriesIndex::open(segments, RoaringBitmap::from_iter([1000])).unwrap_err();
+        let unknown = super::missing(&segments, &RoaringBitmap::from_iter([1000]));
         assert_eq!(unknown.iter().collect::<Vec<_>>(), [1000]);
     }
 }

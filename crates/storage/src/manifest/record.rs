@@ -6,7 +6,8 @@
 //!          | number of removed | number of the file or segment ... |
 //!          | number of tombstones added | tombstone ... | number removed | sequence ... |
 //! file     | number, order, level, density, bucket, shard start, shard end, bytes, rows, series,
-//!            first time, last time, masked from | xxh3-64 of the file (8) |
+//!            first time, last time, masked from | crc32 of the footer (4), xxh3-64 of the file (8) |
+//! segment  | number, bucket, bytes, series, id after the last | xxh3-64 of the segment (8) |
 //! tombstone | sequence, bucket, start, end | predicate as model::predicate::codec writes it |
 //! ```
 //! Integers are varints, signed ones zigzag.
@@ -18,7 +19,7 @@ use model::{BucketId, Deletion, LogPosition, ReplicaId, TimeRange, Timestamp, pr
 use crate::error::Damage;
 use crate::tsm::format::{Density, put_i64, take_array, take_i64, take_len, take_u64};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 const HAS_POSITION: u64 = 1;
 
 /// A live file.
@@ -42,6 +43,8 @@ pub(crate) struct FileEntry {
     pub(crate) times: (i64, i64),
     /// Tombstones of this sequence and later hide rows of the file; earlier ones were applied when it was written.
     pub(crate) masked_from: u64,
+    /// CRC32C of the footer: tells the file from another that is whole, too.
+    pub(crate) footer_checksum: u32,
 }
 
 /// A delete that files are still to be rewritten for.
@@ -62,6 +65,8 @@ pub(crate) struct IndexEntry {
     /// xxh3-64 of all bytes.
     pub(crate) checksum: u64,
     pub(crate) series: u64,
+    /// The id after its last: should the segment be lost, its ids are not given to others.
+    pub(crate) end: u32,
 }
 
 /// A log position up to which everything is in files, with the membership of the group at that position.
@@ -251,6 +256,7 @@ impl FileEntry {
         put_i64(out, self.times.0);
         put_i64(out, self.times.1);
         varint::put(out, self.masked_from);
+        out.extend(self.footer_checksum.to_le_bytes());
         out.extend(self.checksum.to_le_bytes());
     }
 
@@ -272,6 +278,7 @@ impl FileEntry {
             series: take_u64(input)?,
             times: (take_i64(input)?, take_i64(input)?),
             masked_from: take_u64(input)?,
+            footer_checksum: u32::from_le_bytes(take_array(input)?),
             checksum: u64::from_le_bytes(take_array(input)?),
         })
     }
@@ -279,7 +286,7 @@ impl FileEntry {
 
 impl IndexEntry {
     fn encode(&self, out: &mut Vec<u8>) {
-        for n in [self.number, self.bucket.get(), self.bytes, self.series] {
+        for n in [self.number, self.bucket.get(), self.bytes, self.series, u64::from(self.end)] {
             varint::put(out, n);
         }
         out.extend(self.checksum.to_le_bytes());
@@ -291,6 +298,7 @@ impl IndexEntry {
             bucket: BucketId::new(take_u64(input)?).ok_or(Damage::Malformed("bucket"))?,
             bytes: take_u64(input)?,
             series: take_u64(input)?,
+            end: u32::try_from(take_u64(input)?).map_err(|_large| Damage::Malformed("ids"))?,
             checksum: u64::from_le_bytes(take_array(input)?),
         })
     }

@@ -23,6 +23,7 @@ fn entry(number: u64) -> FileEntry {
         shard: TimeRange::ALL,
         bytes: 100 * number,
         checksum: number.wrapping_mul(0x1234_5678_9abc_def1),
+        footer_checksum: 77,
         rows: 10,
         series: 2,
         times: (i64::MIN + 2, i64::MAX - 1),
@@ -43,6 +44,7 @@ fn segment(number: u64) -> IndexEntry {
         bytes: 50,
         checksum: number,
         series: 3,
+        end: 9,
     }
 }
 

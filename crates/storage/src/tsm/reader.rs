@@ -76,9 +76,10 @@ impl TsmFile {
                 found: Some(len),
             });
         }
-        let footer = read_footer(&*file, path, len)?;
-        if footer.bucket != entry.bucket || footer.shard != entry.shard {
-            return Err(OpenError::damaged(path, 0)(Damage::Malformed("file: it belongs to another shard")));
+        let (footer, footer_checksum) = read_footer(&*file, path, len)?;
+        if footer_checksum != entry.footer_checksum {
+            let other = Damage::Differs("footer: the manifest names another file");
+            return Err(OpenError::damaged(path, 0)(other));
         }
         let table = read_part(&*file, path, footer.table)?;
         let table = Table::open(table, &footer).map_err(OpenError::damaged(path, footer.table.offset))?;
@@ -323,8 +324,8 @@ impl TsmFile {
     }
 }
 
-/// Reads and checks what stands at the end of a file.
-pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<Footer, OpenError> {
+/// Reads and checks what stands at the end of a file: the footer, and its checksum.
+pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<(Footer, u32), OpenError> {
     let read = |offset: u64, bytes: &mut [u8]| {
         file.read_exact_at(bytes, offset).map_err(OpenError::io("read", path))
     };
@@ -354,7 +355,7 @@ pub(crate) fn read_footer(file: &dyn File, path: &Path, len: u64) -> Result<Foot
     if keys_at.and_then(|at| at.checked_add(footer.keys_len)) != Some(trailer.footer_offset) {
         return Err(OpenError::damaged(path, trailer.footer_offset)(Damage::Malformed("length")));
     }
-    Ok(footer)
+    Ok((footer, trailer.footer_checksum))
 }
 
 /// Reads a part and compares its checksum. The footer was checked: the part lies within the file.

@@ -14,6 +14,7 @@ use super::table::Table;
 use super::{ChunkPiece, FilePiece, Finished, Packs, TsmFile, Writer, check, directory};
 use crate::cache::Reads;
 use crate::codec::Effort;
+use crate::error::{Damage, OpenError};
 use crate::manifest::FileEntry;
 use crate::merge::{Piece as _, Rows};
 
@@ -46,6 +47,7 @@ fn entry(finished: &Finished) -> FileEntry {
         shard: TimeRange::ALL,
         bytes: finished.bytes,
         checksum: finished.checksum,
+        footer_checksum: finished.footer_checksum,
         rows: finished.rows,
         series: finished.series,
         times: finished.times,
@@ -219,7 +221,11 @@ fn a_directory_that_lies_under_sound_checksums_is_told_by_the_values() {
     trailer.footer_checksum = checksum(&bytes[footer_at..trailer_at]);
     bytes[trailer_at..].copy_from_slice(&trailer.encode(&KIND));
     opened.write_all_at(&bytes, 0).unwrap();
-    let file = TsmFile::open(&vfs, path, &file.entry).unwrap();
+    // Such a file is another than the one that was written.
+    let error = TsmFile::open(&vfs, path, &file.entry).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { offset: 0, source: Damage::Differs(_), .. }), "{error}");
+    let entry = FileEntry { footer_checksum: trailer.footer_checksum, ..file.entry };
+    let file = TsmFile::open(&vfs, path, &entry).unwrap();
     let [found] = &damage(&file)[..] else { panic!("one flaw") };
     assert!(found.starts_with("/d/1.tsm is damaged at byte "), "{found}");
 }

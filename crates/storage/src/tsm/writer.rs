@@ -37,6 +37,7 @@ pub(crate) struct Finished {
     pub(crate) bytes: u64,
     /// xxh3-64 of all bytes.
     pub(crate) checksum: u64,
+    pub(crate) footer_checksum: u32,
     pub(crate) rows: u64,
     pub(crate) series: u64,
     /// First and last time, both inclusive.
@@ -357,6 +358,7 @@ impl Writer {
         Ok(Finished {
             bytes: self.written,
             checksum: self.hash.digest(),
+            footer_checksum: trailer.footer_checksum,
             rows: self.footer.rows,
             series: self.footer.series,
             times: self.footer.times,

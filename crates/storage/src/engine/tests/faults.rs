@@ -247,18 +247,21 @@ fn any_flipped_bit_of_a_file_is_an_error_and_never_an_answer() {
         let mask = 1_u8 << chance.below(8);
         let world = World::on(world.vfs.crash(PowerCut::Kept));
         world.vfs.corrupt(path, offset, mask).unwrap();
-        match world.try_open() {
-            Err(OpenError::Damaged { path: named, .. }) => assert_eq!(&named, path),
-            Err(other) => panic!("byte {offset}: {other:?}"),
-            Ok(engine) => match collect(engine.scan(&scan_all(1)).unwrap()) {
-                // Keys in a file are read by inspection only.
-                Ok(rows) if is_in_keys(path, &world, offset) => assert_eq!(rows, expected),
-                Err(ReadError::Damaged { path: named, offset: at, .. }) => {
-                    assert_eq!(&named, path);
-                    assert!(at <= offset, "the part at {at} has byte {offset}");
-                }
-                other => panic!("byte {offset}: {other:?}"),
-            },
+        let engine = world.open();
+        match engine.scan(&scan_all(1)).and_then(collect) {
+            // Keys in a file are read when there is no index.
+            Ok(rows) if is_in_keys(path, &world, offset) => assert_eq!(rows, expected),
+            Err(ReadError::Damaged { path: named, offset: at, .. }) => {
+                assert_eq!(&named, path);
+                assert!(at <= offset, "the part at {at} has byte {offset}");
+            }
+            Err(ReadError::Lost { why, .. }) => {
+                let OpenError::Damaged { path: named, offset: at, .. } = &*why else { panic!("{why:?}") };
+                assert_eq!(named, path);
+                assert!(*at <= offset, "the part at {at} has byte {offset}");
+                assert_eq!(engine.stats().damaged, 1);
+            }
+            other => panic!("byte {offset}: {other:?}"),
         }
     }
 }
@@ -324,18 +327,22 @@ fn a_missing_record_in_the_middle_of_the_manifest_refuses_to_open() {
 }
 
 #[test]
-fn a_missing_or_short_file_and_a_missing_manifest_refuse_to_open() {
+fn a_missing_or_short_file_is_lost_and_a_missing_manifest_refuses_to_open() {
     let world = World::new();
     drop(filled(&world));
     let [path] = &tsm_files(&world)[..] else { panic!("one file") };
 
     let short = World::on(world.vfs.crash(PowerCut::Kept));
     short.vfs.open(path).unwrap().set_len(100).unwrap();
-    assert!(matches!(short.try_open(), Err(OpenError::WrongFile { found: Some(100), .. })));
+    let why = |world: &World| match &world.open().damage()[..] {
+        [ReadError::Lost { why, .. }] => OpenError::clone(why),
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(why(&short), OpenError::WrongFile { found: Some(100), .. }));
 
     let gone = World::on(world.vfs.crash(PowerCut::Kept));
     gone.vfs.remove_file(path).unwrap();
-    assert!(matches!(gone.try_open(), Err(OpenError::WrongFile { found: None, .. })));
+    assert!(matches!(why(&gone), OpenError::WrongFile { found: None, .. }));
 
     let lost = World::on(world.vfs.crash(PowerCut::Kept));
     lost.vfs.remove_file(&World::dir().join("MANIFEST-00000001")).unwrap();
@@ -360,16 +367,25 @@ fn is_in_keys(path: &Path, world: &World, offset: u64) -> bool {
 }
 
 #[test]
-fn any_flipped_bit_of_a_segment_refuses_to_open() {
+fn any_flipped_bit_of_a_segment_is_told_and_changes_nothing() {
     let world = World::new();
     drop(filled(&world));
     let [path] = &files(&world, "idx")[..] else { panic!("one segment") };
     let len = world.vfs.open_read(path).unwrap().len().unwrap();
+    let expected = scanned(&world.open(), &scan_all(1));
+    let why = |world: &World| {
+        let engine = world.open();
+        assert_eq!(scanned(&engine, &scan_all(1)), expected);
+        match &engine.damage()[..] {
+            [ReadError::LostSegment { why }] => OpenError::clone(why),
+            other => panic!("{other:?}"),
+        }
+    };
     for offset in 0..len {
         let world = World::on(world.vfs.crash(PowerCut::Kept));
         world.vfs.corrupt(path, offset, 1 << (offset % 8)).unwrap();
-        match world.try_open() {
-            Err(OpenError::Damaged { path: named, offset: at, .. }) => {
+        match why(&world) {
+            OpenError::Damaged { path: named, offset: at, .. } => {
                 assert_eq!(&named, path);
                 assert!(at <= offset, "the part at {at} has byte {offset}");
             }
@@ -377,7 +393,7 @@ fn any_flipped_bit_of_a_segment_refuses_to_open() {
         }
     }
     world.vfs.remove_file(path).unwrap();
-    assert!(matches!(world.try_open(), Err(OpenError::WrongFile { found: None, .. })));
+    assert!(matches!(why(&world), OpenError::WrongFile { found: None, .. }));
 }
 
 #[test]

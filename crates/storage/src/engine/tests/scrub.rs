@@ -126,18 +126,25 @@ fn a_query_that_meets_damage_tells_the_engine() {
 }
 
 #[test]
-fn a_damaged_index_segment_is_told_before_the_next_start_needs_it() {
+fn a_damaged_index_segment_is_told_and_written_anew() {
     let (world, engine) = filled();
     let path = tsm_files(&world).into_iter().find(|p| p.extension().is_some_and(|e| e == "idx")).unwrap();
     world.vfs.corrupt(&path, 20, 1).unwrap();
+    // Without room for another the damage stays, and is told.
+    world.vfs.set_free_bytes(0);
     pass(&world, &engine);
     let damage = engine.damage();
     let [ReadError::Damaged { path: at, .. }] = &damage[..] else { panic!("{damage:?}") };
     assert_eq!((at, engine.stats().damaged), (&path, 1));
     assert_eq!(scanned(&engine, &scan_all(1)).len(), usize::try_from(HOSTS * 6000).unwrap());
-    world.vfs.corrupt(&path, 20, 1).unwrap();
+    world.vfs.set_free_bytes(1 << 30);
     pass_after_interval(&world, &engine);
     assert!(engine.damage().is_empty());
+    world.jobs.run_all();
+    assert!(!world.vfs.exists(&path).unwrap(), "another has taken its place");
+    drop(engine);
+    assert!(super::verify::looked(&world).1.is_empty());
+    assert_eq!(scanned(&world.open(), &scan_all(1)).len(), usize::try_from(HOSTS * 6000).unwrap());
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn unlimited() -> Allowance {
 pub(super) fn check(engine: &Engine, request: &SummaryRequest) {
     let values = values(engine, &request.scan);
     let expected = expected(&values, request);
-    let groups = engine.summarize(request).run(&mut unlimited(), &|| false).unwrap().finish();
+    let groups = engine.summarize(request).unwrap().run(&mut unlimited(), &|| false).unwrap().finish();
     let mut found = 0;
     for GroupSummary { key, tags, fields } in &groups {
         let group = if request.grouping == Grouping::Series { vec![key.to_string()] } else { tags.clone() };
@@ -264,7 +264,7 @@ pub(super) fn check_ends(engine: &Engine, request: &ScanRequest, ends: Ends) {
             rows.truncate(ends.rows);
         }
     }
-    assert_eq!(rows(engine.scan_ends(request, ends)), expected, "{request:?} {ends:?}");
+    assert_eq!(rows(engine.scan_ends(request, ends).unwrap()), expected, "{request:?} {ends:?}");
 }
 
 /// A request over the rows of a scan.
@@ -354,8 +354,9 @@ fn pages_in_one_window_are_not_read() {
     let ends = Ends { rows: 1, newest: true };
     check_ends(&engine, &scan_all(1), ends);
 
-    let answer =
-        |request| engine.summarize(request).run(&mut unlimited(), &|| false).map(model::Groups::finish);
+    let answer = |request| {
+        engine.summarize(request).unwrap().run(&mut unlimited(), &|| false).map(model::Groups::finish)
+    };
     let before: Vec<_> = by_statistics.iter().map(|request| answer(request).unwrap()).collect();
     // The first page, which holds times, is damaged.
     let shard = World::dir().join(bucket(1).to_string()).join("0");
@@ -369,7 +370,7 @@ fn pages_in_one_window_are_not_read() {
         assert!(answer(request).is_err(), "{request:?}");
     }
     // The outermost rows come from the outermost pages.
-    let outermost = |ends| engine.scan_ends(&scan_all(1), ends).collect::<Result<Vec<_>, _>>();
+    let outermost = |ends| engine.scan_ends(&scan_all(1), ends).unwrap().collect::<Result<Vec<_>, _>>();
     assert_eq!(outermost(ends).unwrap().len(), 1);
     assert!(outermost(Ends { rows: 1000, ..ends }).is_ok());
     assert!(outermost(Ends { rows: 1, newest: false }).is_ok(), "from statistics");
@@ -404,7 +405,7 @@ fn a_summary_keeps_to_its_limits_and_stops_when_asked() {
     let (_world, engine) = ten_pages();
     let every = Windows::Every { every: 10, offset: 0 };
     let limited = SummaryRequest { cells_max: 100, ..request(0, 20_000, every, EVERYTHING) };
-    let error = engine.summarize(&limited).run(&mut unlimited(), &|| false).unwrap_err();
+    let error = engine.summarize(&limited).unwrap().run(&mut unlimited(), &|| false).unwrap_err();
     assert_eq!(error.to_string(), "the summary needs more than 100 windows");
     // The limit ends the work within a series, not after it.
     let asked = std::cell::Cell::new(0);
@@ -412,18 +413,19 @@ fn a_summary_keeps_to_its_limits_and_stops_when_asked() {
         asked.set(asked.get() + 1);
         false
     };
-    assert!(engine.summarize(&limited).run(&mut unlimited(), &count).is_err());
+    assert!(engine.summarize(&limited).unwrap().run(&mut unlimited(), &count).is_err());
     assert_eq!(asked.get(), 2);
     let limited = SummaryRequest { rows_max: 10_239, ..request(0, 20_000, Windows::One, EVERYTHING) };
-    let error = engine.summarize(&limited).run(&mut unlimited(), &|| false).unwrap_err();
+    let error = engine.summarize(&limited).unwrap().run(&mut unlimited(), &|| false).unwrap_err();
     assert_eq!(error.to_string(), "the summary needs more than 10239 rows");
     let all = request(0, 20_000, Windows::One, EVERYTHING);
     assert!(matches!(
-        engine.summarize(&all).run(&mut unlimited(), &|| true),
+        engine.summarize(&all).unwrap().run(&mut unlimited(), &|| true),
         Err(crate::SummarizeError::Stopped)
     ));
     let none = engine
         .summarize(&SummaryRequest { scan: scan_all(2), ..all })
+        .unwrap()
         .run(&mut unlimited(), &|| true)
         .unwrap();
     assert_eq!(none.finish(), Vec::new());
@@ -438,11 +440,11 @@ fn groups_are_charged_and_refused_when_there_is_no_room_for_them() {
     engine.apply(position(0), &write(1, 1_000_000, &series)).unwrap();
     let request = request(0, 10, Windows::One, EVERYTHING);
     let mut held = unlimited();
-    let groups = engine.summarize(&request).run(&mut held, &|| false).unwrap();
+    let groups = engine.summarize(&request).unwrap().run(&mut held, &|| false).unwrap();
     assert_eq!(held.held(), groups.bytes());
     assert!(groups.bytes() > 500 * 300, "{}", groups.bytes());
     let account = Account::new("queries", groups.bytes() / 2, 0);
-    let refused = engine.summarize(&request).run(&mut Allowance::new(&account), &|| false);
+    let refused = engine.summarize(&request).unwrap().run(&mut Allowance::new(&account), &|| false);
     assert!(matches!(refused, Err(crate::SummarizeError::Memory(_))));
     assert_eq!(account.used(), 0);
 }

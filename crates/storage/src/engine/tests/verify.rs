@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use disk::Vfs as _;
 use model::FieldValue;
 
-use super::support::{Chance, FIELDS, Point, World, key, position, random_value, write};
+use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random_value, write};
 use crate::{Finding, Problem, Verified, verify};
 
 /// Files with packs and series alone, of several shards and buckets, flushed and merged, and index segments.
@@ -49,7 +49,7 @@ fn written() -> World {
 
 pub(super) fn looked(world: &World) -> (Verified, Vec<Finding>) {
     let mut findings = Vec::new();
-    let verified = verify(&world.vfs, &World::dir(), &mut |finding| findings.push(finding));
+    let (verified, _) = verify(&world.vfs, &World::dir(), &mut |finding| findings.push(finding));
     (verified, findings)
 }
 
@@ -123,4 +123,28 @@ fn files_that_are_missing_cut_or_left_over_are_told() {
     world.vfs.remove_file(&World::dir().join("MANIFEST-00000001")).unwrap();
     let (_, findings) = looked(&world);
     assert!(matches!(&findings[..], [Finding { problem: Problem::ManifestMissing, .. }]));
+}
+
+#[test]
+fn a_look_tells_what_log_and_catalog_can_be_compared_with() {
+    let world = written();
+    let contents = |world: &World| verify(&world.vfs, &World::dir(), &mut |_| ()).1.unwrap();
+    let found = contents(&world);
+    assert_eq!(found.durable, Some(position(4)));
+    assert_eq!(found.buckets, [1, 2].map(bucket).into());
+    for bucket in &found.buckets {
+        for (name, field_type) in FIELDS {
+            let (found, path) = &found.fields[&(*bucket, "cpu".to_owned(), name.to_owned())];
+            assert!(*found == field_type && world.vfs.exists(path).unwrap());
+        }
+    }
+    // What a delete may have left nothing of says nothing about types.
+    let engine = world.open();
+    let (range, predicate) = (model::TimeRange::ALL, model::Predicate::Constant(true));
+    let deletion = model::Deletion { bucket: bucket(1), range, predicate };
+    engine.apply(position(5), &model::PartitionOp::Delete(deletion)).unwrap();
+    engine.flush_now().unwrap();
+    drop(engine);
+    let found = contents(&world);
+    assert!(found.buckets.contains(&bucket(1)) && found.fields.keys().all(|(id, ..)| *id == bucket(2)));
 }

@@ -37,8 +37,7 @@ fn encoded() -> Encoded {
 }
 
 fn entry(encoded: &Encoded) -> IndexEntry {
-    let bytes = encoded.bytes.len() as u64;
-    IndexEntry { number: 1, bucket: bucket(), bytes, checksum: 0, series: encoded.series }
+    encoded.entry(1)
 }
 
 #[test]
