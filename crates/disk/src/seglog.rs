@@ -99,7 +99,7 @@ const RESERVE_BYTES: u32 = 2 * (BATCH_HEADER_BYTES + PADDING_BYTES_MAX);
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// The first segment, and the one that a log at rest has, is reserved to at most this.
-const SMALL_BYTES: u32 = 4 << 10;
+const SMALL_BYTES: u32 = 64 << 10;
 /// How much larger than the one before a segment may be.
 const GROWTH: u32 = 4;
 /// The write buffer keeps at most this much room between appends.

@@ -33,8 +33,8 @@ fn quiet_options() -> Options {
     let mut options = Options::default();
     options.set_paranoid_checks(true);
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, text| {
-        // The headers of a report, of which all levels are given.
-        if !matches!(level, LogLevel::Header) {
+        // The head of its report comes at the level of information whatever level is asked for.
+        if matches!(level, LogLevel::Warn | LogLevel::Error | LogLevel::Fatal) {
             tracing::warn!(text = text.trim_end(), "the catalog's store warns");
         }
     }));
