@@ -107,7 +107,7 @@ pub(crate) enum Value {
     /// Nanoseconds since the epoch.
     Time(i64),
     Duration(Duration),
-    Regex(Rc<regex::Regex>),
+    Regex(Rc<model::Pattern>),
     Bytes(Rc<[u8]>),
     Array(Rc<List>),
     Record(Rc<Record>),
@@ -210,7 +210,7 @@ impl Value {
             (Self::String(a), Self::String(b)) => a == b,
             (Self::Duration(a), Self::Duration(b)) => a == b,
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
-            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            (Self::Regex(a), Self::Regex(b)) => a.source() == b.source(),
             (Self::Array(a), Self::Array(b)) => {
                 a.len() == b.len()
                     && a.iter().zip(b.iter()).all(|(x, y)| x.same_within(y, depth - 1, compared))

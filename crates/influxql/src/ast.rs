@@ -1,6 +1,6 @@
 //! The syntax tree. A statement is what the user wrote: nothing is resolved, expanded or checked against data.
 
-use crate::pattern::Pattern;
+use model::Pattern;
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,6 @@ pub mod duration;
 mod error;
 pub mod params;
 mod parser;
-pub mod pattern;
 mod scanner;
 pub mod timeliteral;
 mod token;
@@ -20,7 +19,6 @@ pub use display::{quote_ident, quote_string};
 pub use error::ParseError;
 pub use params::Param;
 pub use parser::{parse, parse_expression};
-pub use pattern::Pattern;
 
 #[cfg(test)]
 mod tests;

@@ -171,8 +171,8 @@ impl Resolver {
             ExprKind::String(v) | ExprKind::Label(v) => constant(Value::string(v)),
             ExprKind::Time(v) => constant(Value::Time(*v)),
             ExprKind::Duration(v) => constant(Value::Duration(*v)),
-            ExprKind::Regex(pattern) => match regex::Regex::new(pattern) {
-                Ok(regex) => constant(Value::Regex(Rc::new(regex))),
+            ExprKind::Regex(pattern) => match model::Pattern::new(pattern) {
+                Ok(pattern) => constant(Value::Regex(Rc::new(pattern))),
                 Err(error) => {
                     self.error(expr.span, format!("invalid regular expression: {error}"));
                     constant(Value::Null)

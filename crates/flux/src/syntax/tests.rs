@@ -338,10 +338,7 @@ fn errors_have_places() {
         &expect![[r#"
         file 1:1-1:5
         regex a( 1:1-1:5
-        error @1:1-1:5: invalid regular expression: regex parse error:
-            a(
-             ^
-        error: unclosed group
+        error @1:1-1:5: invalid regular expression: error parsing regexp: missing closing ): `a(`
     "#]],
     );
     check(

@@ -122,8 +122,10 @@ impl Lowering<'_> {
         let test = match (operator, self.constant(other)?) {
             (BinaryOperator::Equal, Some(Value::String(text))) => Test::Eq(text.to_string()),
             (BinaryOperator::NotEqual, Some(Value::String(text))) => Test::NotEq(text.to_string()),
-            (BinaryOperator::Matches, Some(Value::Regex(regex))) => Test::Matches((*regex).clone()),
-            (BinaryOperator::NotMatches, Some(Value::Regex(regex))) => Test::NotMatches((*regex).clone()),
+            (BinaryOperator::Matches, Some(Value::Regex(regex))) => Test::Matches(regex.regex().clone()),
+            (BinaryOperator::NotMatches, Some(Value::Regex(regex))) => {
+                Test::NotMatches(regex.regex().clone())
+            }
             _ => return Ok(None),
         };
         Ok(Some(Predicate::Compare(subject, test)))

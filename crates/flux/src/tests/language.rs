@@ -73,6 +73,11 @@ fn functions_and_closures() {
     value("math.round(x: 2.5)", &expect!["3.0"]);
     value("\"${1 + 1} and ${\"x\" + \"y\"}\"", &expect!["2 and xy"]);
     value("regexp.findString(r: /a+/, v: \"baab\")", &expect!["aa"]);
+    // As in Go, a brace that begins no repetition is itself, and classes know ASCII only.
+    value("regexp.findString(r: /a{x/, v: \"ba{x\")", &expect!["a{x"]);
+    value("string(v: \"{}\" =~ /^{}$/) + string(v: \"aa\" =~ /^a{2}$/)", &expect!["truetrue"]);
+    value("regexp.findString(r: regexp.compile(v: \"{+\"), v: \"a{{b\")", &expect!["{{"]);
+    value("regexp.getString(r: regexp.compile(v: \"\\\\d{\"))", &expect![r"\d{"]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) fn display(value: &Value) -> String {
         Value::String(v) => v.to_string(),
         Value::Time(v) => model::Timestamp(*v).to_rfc3339(),
         Value::Duration(v) => v.to_string(),
-        Value::Regex(v) => v.as_str().to_owned(),
+        Value::Regex(v) => v.source().to_owned(),
         Value::Bytes(v) => v.iter().map(|b| format!("{b:02x}")).collect(),
         Value::Array(_) | Value::Record(_) | Value::Row(_) | Value::Dict(_) => {
             let mut out = String::new();

@@ -5,11 +5,12 @@ mod manage;
 mod select;
 mod show;
 
+use model::Pattern;
+
 use crate::ast::{Expr, Statement};
 use crate::duration;
 use crate::error::{ParseError, Position};
 use crate::params::Param;
-use crate::pattern::Pattern;
 use crate::scanner::{Lexeme, Scanner, is_whitespace};
 use crate::token::{Keyword, Token};
 

@@ -202,7 +202,7 @@ fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
 /// The tables of a statement: those of FROM, or all of the default bucket.
 pub(super) fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
     let all = Source::Measurement(Measurement {
-        pattern: Some(influxql::Pattern::new("").expect("the empty pattern compiles")),
+        pattern: Some(model::Pattern::new("").expect("the empty pattern compiles")),
         ..Measurement::default()
     });
     let sources = if show.sources.is_empty() { std::slice::from_ref(&all) } else { &show.sources };

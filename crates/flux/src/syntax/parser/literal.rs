@@ -18,7 +18,7 @@ impl Parser<'_> {
             _ => {
                 let inside = text.get(1..text.len().saturating_sub(1)).unwrap_or("");
                 let pattern = strings::regex_pattern(inside);
-                if let Err(error) = regex::Regex::new(&pattern) {
+                if let Err(error) = model::Pattern::new(&pattern) {
                     self.error(token.span, format!("invalid regular expression: {error}"));
                 }
                 return ExprKind::Regex(pattern);

@@ -2,7 +2,7 @@
 //!
 //! Both are RE2's children, but some spellings differ: in Go `\d`, `\w`, `\s` and `\b` know ASCII only, brackets
 //! and `&&` inside a class are literal, `\Q..\E` quotes, a brace that is no repetition is literal. The source is
-//! kept as the user wrote it.
+//! kept as the user wrote it. InfluxQL and Flux both mean Go's.
 
 use std::fmt;
 
@@ -20,6 +20,9 @@ pub struct Pattern {
 
 impl Pattern {
     /// Compiles; the error is Go's text without a position.
+    ///
+    /// # Errors
+    /// When it is no expression, or one that compiles to more than 4 MiB.
     pub fn new(source: &str) -> Result<Self, PatternError> {
         let translated = translate(source)?;
         let regex = RegexBuilder::new(&translated).size_limit(COMPILED_BYTES_MAX).build().map_err(
@@ -32,16 +35,19 @@ impl Pattern {
     }
 
     /// The source, without slashes.
+    #[must_use]
     pub fn source(&self) -> &str {
         &self.source
     }
 
     /// The compiled expression.
+    #[must_use]
     pub const fn regex(&self) -> &Regex {
         &self.regex
     }
 
     /// Whether it matches anywhere in `text`.
+    #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
@@ -219,3 +225,6 @@ fn class<'a>(source: &'a str, out: &mut String) -> Result<&'a str, PatternError>
     }
     Err(PatternError::new("missing closing ]", source))
 }
+
+#[cfg(test)]
+mod tests;

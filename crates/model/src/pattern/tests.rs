@@ -1,0 +1,56 @@
+//! Patterns mean what they mean in Go, and any text is answered.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn go_patterns_keep_their_meaning() {
+    let matches = |pattern: &str, text: &str| Pattern::new(pattern).unwrap().is_match(text);
+    assert!(!matches(r"^\d$", "٣"), "digits are ASCII in Go");
+    assert!(matches(r"^[[]$", "["));
+    assert!(matches(r"^[a&&b]$", "&"));
+    assert!(matches(r"^a{,2}$", "a{,2}"));
+    assert!(matches(r"^\Qa.b\E$", "a.b") && !matches(r"^\Qa.b\E$", "axb"));
+    assert!(matches(r"(?i)^SERVER-\w+[\d-]$", "server-a1-"));
+    assert!(matches(r"^[[:alpha:]_]+$", "ab_"));
+    assert!(matches(r"^\p{L}\p{Lu}\p{Greek}$", "éÉγ") && !matches(r"^\p{Lu}$", "a"));
+    assert!(matches(r"^\p{^L}[\p{^L}]\P{^L}$", "12a") && !matches(r"^\p{^L}$", "a"));
+    assert!(matches(r"^\x{e9}\x{7f}\x{80}[\x{e9}]{2}\pL$", "é\u{7f}\u{80}ééa"));
+    assert!(matches(r"^\\{x$", r"\{x") && matches(r"^\{L}$", "{L}"));
+    for unfinished in [r"\p{L", r"[\p{L]", r"\x{e9", r"\x{}", r"\p{}", r"\p{Nowhere}"] {
+        assert!(Pattern::new(unfinished).is_err(), "{unfinished}");
+    }
+    // A brace begins a repetition or is itself, also behind one and behind an escape.
+    for (pattern, text) in [
+        ("{", "{"),
+        ("a{", "a{"),
+        ("^{}$", "{}"),
+        ("^{{$", "{{"),
+        ("^a{x}$", "a{x}"),
+        ("^a{1,x}$", "a{1,x}"),
+        ("^a{2}{$", "aa{"),
+        ("^(?:{a})+$", "{a}{a}"),
+        (r"^\{2}$", "{2}"),
+        (r"^\\{2}$", r"\\"),
+        ("^}$", "}"),
+        ("^[{]{2}$", "{{"),
+    ] {
+        assert!(matches(pattern, text), "{pattern}");
+    }
+    assert!(matches("^a{2}$", "aa") && !matches("^a{2}$", "a{2}"));
+    assert_eq!(
+        Pattern::new("a(b").unwrap_err().to_string(),
+        "error parsing regexp: missing closing ): `a(b`"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in any::<String>(), braces in "[a{}0-9,\\\\]{0,12}") {
+        drop(Pattern::new(&text));
+        if let Ok(pattern) = Pattern::new(&braces) {
+            prop_assert_eq!(pattern.source(), braces);
+        }
+    }
+}
