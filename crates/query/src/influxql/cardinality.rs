@@ -1,7 +1,8 @@
 //! SHOW ... CARDINALITY: counts of series, measurements, keys and values.
 //!
-//! InfluxDB answers most of them as a SELECT over its index: a row per measurement and group, no row for nothing.
-//! Only a bare SHOW SERIES or MEASUREMENT CARDINALITY is an estimate over all policies; ours is the exact count.
+//! InfluxDB answers most of them as a SELECT over its index: a row per measurement and group, no row for nothing. The
+//! index knows no times, so that with GROUP BY time() the first window has the count and all that follow have 0. Only a
+//! bare SHOW SERIES or MEASUREMENT CARDINALITY is an estimate over all policies; ours is the exact count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use model::{
     FieldType, FieldValue, Frame, FrameColumn, FrameValues, Predicate, SchemaQuestion, SchemaRequest,
 };
 
-use super::condition::{self, Bounds};
+use super::condition::{self, Bounds, TimeContext};
 use super::execute::{Series, SeriesSink};
 use super::expr::VarKind;
+use super::plan;
 use super::schema::{Resolver, Table, range};
 use super::show::{Where, ask, buckets_of, condition_of, tables};
 use super::value::column_of;
@@ -43,10 +45,11 @@ impl Cardinality<'_> {
         sink: &mut SeriesSink<'_>,
     ) -> Result<(), Error> {
         if self.is_estimate(show) {
-            return sink(Series::new("", count_frame("cardinality estimation", self.estimate(resolver)?)));
+            return sink(Series::new("", count_frame("cardinality estimation", [self.estimate(resolver)?])));
         }
         let tables = tables(show, resolver)?;
         let condition = self.condition(show, resolver)?;
+        let windows = windows(show, condition.bounds, resolver)?;
         let dimensions = dimensions(show, &tables, resolver)?;
         let mut counts: BTreeMap<Group, usize> = BTreeMap::new();
         let mut measurements: BTreeMap<Group, BTreeSet<Arc<str>>> = BTreeMap::new();
@@ -88,9 +91,14 @@ impl Cardinality<'_> {
             }
         }
         counts.extend(measurements.into_iter().map(|(group, names)| (group, names.len())));
-        // A group is one row: LIMIT leaves it, OFFSET takes it.
-        for ((name, tags), count) in counts.into_iter().filter(|(_, count)| *count > 0 && show.offset == 0) {
-            sink(Series { tags, ..Series::new(&name, count_frame("count", count)) })?;
+        let skipped = usize::try_from(show.offset).unwrap_or(usize::MAX);
+        let limit = if show.limit == 0 { u64::MAX } else { show.limit };
+        let rows = windows.saturating_sub(skipped).min(usize::try_from(limit).unwrap_or(usize::MAX));
+        for ((name, tags), count) in counts.into_iter().filter(|(_, count)| *count > 0 && rows > 0) {
+            budget.windows(rows)?;
+            let row = |window| if window == 0 { count } else { 0 };
+            let frame = count_frame("count", (skipped..skipped + rows).map(row));
+            sink(Series { tags, ..Series::new(&name, frame) })?;
         }
         Ok(())
     }
@@ -161,6 +169,20 @@ pub(super) fn strict(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicat
     }
 }
 
+/// The rows of each group: one, or one per window. Without a time they begin at 1970, or, moved by an offset, with time
+/// itself, and end now, as InfluxDB's do.
+fn windows(show: &Show, bounds: Bounds, resolver: &Resolver<'_>) -> Result<usize, Error> {
+    let now = resolver.now;
+    let (every, offset) = plan::interval(&show.dimensions, &TimeContext { now, zone: None })?;
+    if every == 0 {
+        return Ok(1);
+    }
+    let first = if bounds.has_min() || offset != 0 { bounds.min } else { 0 };
+    let last = if bounds.has_max() { bounds.max } else { now.0 };
+    let window_of = |t: i64| (i128::from(t) - i128::from(offset)).div_euclid(i128::from(every));
+    Ok(usize::try_from((window_of(last) - window_of(first) + 1).max(0)).unwrap_or(usize::MAX))
+}
+
 /// The keys of GROUP BY, sorted.
 fn dimensions(show: &Show, tables: &[Table], resolver: &Resolver<'_>) -> Result<BTreeSet<String>, Error> {
     let mut keys = BTreeSet::new();
@@ -177,9 +199,8 @@ fn dimensions(show: &Show, tables: &[Table], resolver: &Resolver<'_>) -> Result<
             Expr::Var(var) => drop(keys.insert(var.name.clone())),
             Expr::Wildcard(None | Some(RefKind::Tag)) => existing(&|_| true, &mut keys)?,
             Expr::Regex(pattern) => existing(&|key| pattern.is_match(key), &mut keys)?,
-            Expr::Call(call) if call.name == "time" => {
-                return Error::invalid("not implemented: GROUP BY time of SHOW CARDINALITY");
-            }
+            // Counted in `windows`.
+            Expr::Call(_) => {}
             _ => return Error::invalid("only time and tag dimensions allowed"),
         }
     }
@@ -205,8 +226,9 @@ fn tags_of(key: &str) -> BTreeMap<String, String> {
     parts.into_iter().skip(1).filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-fn count_frame(column: &str, count: usize) -> Frame {
-    let count = FieldValue::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-    let values = FrameValues::Column(column_of(FieldType::Integer, std::iter::once(Some(&count))));
-    Frame { columns: vec![FrameColumn { name: Arc::from(column), group: false, values }], rows: 1 }
+fn count_frame(column: &str, counts: impl IntoIterator<Item = usize>) -> Frame {
+    let integer = |count| FieldValue::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    let counts: Vec<FieldValue> = counts.into_iter().map(integer).collect();
+    let values = FrameValues::Column(column_of(FieldType::Integer, counts.iter().map(Some)));
+    Frame { columns: vec![FrameColumn { name: Arc::from(column), group: false, values }], rows: counts.len() }
 }

@@ -222,7 +222,7 @@ fn needs_tags(select: &Select) -> bool {
 }
 
 /// `time(every, offset)` among the dimensions; 0 when there is none.
-fn interval(dimensions: &[Expr], time: &TimeContext) -> Result<(i64, i64), Error> {
+pub(super) fn interval(dimensions: &[Expr], time: &TimeContext) -> Result<(i64, i64), Error> {
     let mut found = (0, 0);
     for dimension in dimensions {
         match strip(dimension) {

@@ -93,3 +93,53 @@ fn groups_have_a_row_each() {
     let answer = fixture().body("SHOW SERIES CARDINALITY GROUP BY 1");
     assert!(answer.contains("only time and tag dimensions allowed"), "{answer}");
 }
+
+#[test]
+fn the_first_window_has_the_count_and_the_others_none() {
+    // It is 1970-01-01T00:16:40Z.
+    let windows = |name: &str, counts: &[usize]| {
+        let values: Vec<String> = counts.iter().map(|count| format!("[{count}]")).collect();
+        format!("{{\"name\":\"{name}\",\"columns\":[\"count\"],\"values\":[{}]}}", values.join(","))
+    };
+    let all = |counts: [&[usize]; 3]| {
+        [("Net", counts[0]), ("cpu", counts[1]), ("weird", counts[2])]
+            .map(|(name, c)| windows(name, c))
+            .join(",")
+    };
+    check("SHOW SERIES CARDINALITY GROUP BY time(400s)", &all([&[1, 0, 0], &[3, 0, 0], &[1, 0, 0]]));
+    check("SHOW FIELD KEY CARDINALITY GROUP BY time(10m)", &all([&[1, 0], &[3, 0], &[1, 0]]));
+    check("SHOW SERIES CARDINALITY GROUP BY time(400s) LIMIT 1", &all([&[1], &[3], &[1]]));
+    check("SHOW SERIES CARDINALITY GROUP BY time(400s) OFFSET 1", &all([&[0, 0], &[0, 0], &[0, 0]]));
+    check("SHOW SERIES CARDINALITY GROUP BY time(400s) OFFSET 3", "");
+    check("SHOW SERIES CARDINALITY FROM nope GROUP BY time(400s)", "");
+    check(
+        "SHOW MEASUREMENT CARDINALITY GROUP BY time(1000s)",
+        "{\"columns\":[\"count\"],\"values\":[[3],[0]]}",
+    );
+    check(
+        "SHOW SERIES CARDINALITY FROM cpu GROUP BY a, time(600s)",
+        r#"{"name":"cpu","tags":{"a":"x"},"columns":["count"],"values":[[2],[0]]},{"name":"cpu","tags":{"a":"y"},"columns":["count"],"values":[[1],[0]]}"#,
+    );
+    check(
+        "SHOW TAG VALUES CARDINALITY FROM cpu WITH KEY = a WHERE time >= 0 AND time < 180s GROUP BY time(1m)",
+        &windows("cpu", &[2, 0, 0]),
+    );
+    // From 1677 on: the last begins a week after 1936.
+    check(
+        "SHOW SERIES CARDINALITY FROM cpu GROUP BY time(1768w, 7d)",
+        &windows("cpu", &[3, 0, 0, 0, 0, 0, 0, 0, 0]),
+    );
+    check("SHOW SERIES CARDINALITY FROM cpu GROUP BY time(0s)", &row("cpu", 3));
+    for (dimensions, error) in [
+        ("time()", "time dimension expected 1 or 2 arguments"),
+        ("time(1m, 5s, 4)", "time dimension expected 1 or 2 arguments"),
+        ("time(a)", "time dimension must have duration argument"),
+        ("foo(1m)", "only time() calls allowed in dimensions"),
+        ("time(1m), time(2m)", "multiple time dimensions not allowed"),
+    ] {
+        let answer = fixture().body(&format!("SHOW SERIES CARDINALITY GROUP BY {dimensions}"));
+        assert!(answer.contains(&format!("\"error\":\"{error}\"")), "{answer}");
+    }
+    let answer = fixture().body("SHOW SERIES CARDINALITY GROUP BY time(1ns)");
+    assert!(answer.contains("max-select-buckets limit exceeded: ("), "{answer}");
+}
