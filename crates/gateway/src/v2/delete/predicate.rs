@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use model::predicate::codec::{self, BYTES_MAX};
 use model::{Predicate, Subject, Test};
 
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod tests;
 
 /// Most parentheses inside one another.
 const DEPTH_MAX: usize = 16;
+/// At most what AND, OR and parentheses add in the log for each comparison.
+const JOINING_BYTES: usize = 4;
 
 /// Why a text is no predicate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,8 @@ pub(super) enum PredicateError {
     Mixed(usize),
     Open,
     Close,
-    Deep,
+    Deep(usize),
+    Long(usize),
 }
 
 impl fmt::Display for PredicateError {
@@ -52,7 +56,10 @@ impl fmt::Display for PredicateError {
             }
             Self::Open => f.write_str("extra ( seen"),
             Self::Close => f.write_str("extra ) seen"),
-            Self::Deep => write!(f, "more than {DEPTH_MAX} parentheses inside one another"),
+            Self::Deep(at) => {
+                write!(f, "more than {DEPTH_MAX} parentheses inside one another, at position {at}")
+            }
+            Self::Long(at) => write!(f, "more than {BYTES_MAX} bytes of comparisons, at position {at}"),
         }
     }
 }
@@ -76,7 +83,7 @@ enum Token {
 
 /// Reads a predicate; an empty one is always true.
 pub(super) fn parse(text: &str) -> Result<Predicate, PredicateError> {
-    let mut parser = Parser { chars: text.chars().collect(), at: 0 };
+    let mut parser = Parser { chars: text.chars().collect(), at: 0, bytes: 0 };
     if parser.peek().0 == Token::End {
         return Ok(Predicate::TRUE);
     }
@@ -91,6 +98,8 @@ pub(super) fn parse(text: &str) -> Result<Predicate, PredicateError> {
 struct Parser {
     chars: Vec<char>,
     at: usize,
+    /// What the comparisons so far take in the log, each with what joins it to the others.
+    bytes: usize,
 }
 
 impl Parser {
@@ -123,7 +132,7 @@ impl Parser {
             Token::Word(key) if !key.starts_with(|c: char| c.is_ascii_digit() || c == '-') => key,
             Token::Quoted(key) => key,
             Token::Word(_) | Token::Text(_) => return Err(PredicateError::Key(at)),
-            Token::Open if depth == DEPTH_MAX => return Err(PredicateError::Deep),
+            Token::Open if depth == DEPTH_MAX => return Err(PredicateError::Deep(at)),
             Token::Open => {
                 if self.peek().0 == Token::End {
                     return Err(PredicateError::Open);
@@ -162,7 +171,10 @@ impl Parser {
             _ => Subject::Tag(key),
         };
         let test = if equal { Test::Eq(value) } else { Test::NotEq(value) };
-        Ok(Predicate::Compare(subject, test))
+        let comparison = Predicate::Compare(subject, test);
+        let bytes = codec::encode(&comparison).map_err(|_too_long| PredicateError::Long(at))?.len();
+        self.bytes += bytes + JOINING_BYTES;
+        if self.bytes > BYTES_MAX { Err(PredicateError::Long(at)) } else { Ok(comparison) }
     }
 
     fn peek(&mut self) -> (Token, usize) {

@@ -65,7 +65,17 @@ fn errors_in_the_words_of_2x() {
     assert_eq!(error("a=b and"), "bad logical expression, at position 7");
     assert_eq!(error("and a=b"), "bad logical expression, at position 0");
     assert_eq!(error("_value=5"), "_value cannot be compared in a delete predicate, at position 0");
-    assert_eq!(error(&"(".repeat(100)), "more than 16 parentheses inside one another");
+    assert_eq!(error(&"(".repeat(100)), "more than 16 parentheses inside one another, at position 16");
+    let long = format!("a=b AND c=\"{}\"", "d".repeat(1 << 16));
+    assert_eq!(error(&long), "more than 65536 bytes of comparisons, at position 8");
+    // 7 bytes and 4 that join for each: the log takes what is not refused here.
+    let many = |count: usize| vec!["a=b"; count].join(" OR ");
+    let most = (1..).find(|count| parse(&many(*count)).is_err()).unwrap() - 1;
+    assert!(codec::encode(&parse(&many(most)).unwrap()).is_ok());
+    assert_eq!(
+        error(&many(most + 1)),
+        format!("more than 65536 bytes of comparisons, at position {}", most * 7)
+    );
 }
 
 #[test]
