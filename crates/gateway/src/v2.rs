@@ -78,7 +78,7 @@ pub(crate) async fn json_body<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ApiError> {
-    let limit = (app.options.limits.json_bytes_max, "json-bytes-max");
+    let limit = (app.options.limits.json_bytes_max, "max-json-size");
     let text = small_body(app, headers, body, limit).await?;
     serde_json::from_slice(&text).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
 }

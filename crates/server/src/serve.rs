@@ -380,6 +380,8 @@ fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Opt
             decompressed_bytes_max: config.decompressed_bytes_max,
             line_bytes_max: config.line_bytes_max,
             string_bytes_max: config.string_field_bytes_max,
+            json_bytes_max: config.json_bytes_max,
+            query_bytes_max: config.query_bytes_max,
             query_concurrency: queries_running,
             query_queue_max: config.query_concurrency - queries_running,
             query_duration_max: config.query_timeout,

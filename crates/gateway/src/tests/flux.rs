@@ -84,7 +84,7 @@ async fn requests_that_make_no_sense() {
 async fn a_script_over_the_limit() {
     let server = Server::with(|options| options.limits.query_bytes_max = 100).await;
     let answer = query(&server, json!({ "query": "x".repeat(100) })).await;
-    answer.is_v2(413, "request too large", "request too large: the limit query-bytes-max is 100 bytes");
+    answer.is_v2(413, "request too large", "request too large: the limit max-query-size is 100 bytes");
 }
 
 #[tokio::test]

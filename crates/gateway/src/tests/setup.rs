@@ -105,5 +105,5 @@ async fn before_set_up_nothing_else_changes_data() {
 async fn an_oversized_set_up_is_refused() {
     let server = Server::blank(|options| options.limits.json_bytes_max = 64);
     let answer = post(&server, &wanted()).await;
-    answer.is_v2(413, "request too large", "request too large: the limit json-bytes-max is 64 bytes");
+    answer.is_v2(413, "request too large", "request too large: the limit max-json-size is 64 bytes");
 }

@@ -36,7 +36,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let org = who.org.ok_or_else(|| ApiError::forbidden("the user belongs to no organization"))?;
     let mut script = None;
     if parts.method == Method::POST {
-        let limit = (app.options.limits.query_bytes_max, "query-bytes-max");
+        let limit = (app.options.limits.query_bytes_max, "max-query-size");
         let text = small_body(&app, &parts.headers, body, limit).await?;
         match content_type(&parts.headers).as_str() {
             "application/vnd.influxql" => {

@@ -24,7 +24,7 @@ struct Body {
 
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let mut call = Call::open(app, request).await?;
-    let limit = (call.app.options.limits.json_bytes_max, "json-bytes-max");
+    let limit = (call.app.options.limits.json_bytes_max, "max-json-size");
     let text = small_body(&call.app, &call.headers, std::mem::take(call.body.get_mut()), limit).await?;
     let (range, predicate) = read(&text).map_err(|reason| {
         ApiError::invalid(format!("invalid request; error parsing request json: {reason}"))

@@ -41,7 +41,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
     let who = auth::v2(&app, &parts.headers).await?;
     let org = lookup::org_of(&app, &params).await?.id;
-    let limit = (app.options.limits.query_bytes_max, "query-bytes-max");
+    let limit = (app.options.limits.query_bytes_max, "max-query-size");
     let text = small_body(&app, &parts.headers, body, limit).await?;
     let wanted = read(&parts.headers, &text)?;
     let readable = app.look(|state| who.grants.readable(state, org));

@@ -59,6 +59,8 @@ pub struct Config {
     pub http_read_header_timeout: Duration,
     /// How long a connection may stay silent.
     pub http_idle_timeout: Duration,
+    /// Largest JSON body of a request that is neither a write nor a query.
+    pub json_bytes_max: usize,
     /// Whether `/metrics` is closed.
     pub metrics_disabled: bool,
     /// Largest request body as sent.
@@ -77,6 +79,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// Queries that may run or wait at once.
     pub query_concurrency: usize,
+    /// Largest body of a query request.
+    pub query_bytes_max: usize,
     /// How long a query may run.
     pub query_timeout: Duration,
     /// Memory that one query may use.

@@ -16,6 +16,9 @@ use super::settings::{Setting, setting, settings};
 use super::{Config, LogFormat, LogLane, file, influxd_file, suggest};
 use crate::machine::MEMORY_BYTES_MIN;
 
+/// The least that a limit on the bodies of requests may be: enough for those that change it back.
+const REQUEST_BYTES_MIN: usize = 4 << 10;
+
 /// A configuration with its history.
 #[derive(Debug)]
 pub struct Resolved {
@@ -135,6 +138,7 @@ impl Config {
             http_auth_enabled: true,
             http_read_header_timeout: Duration::ZERO,
             http_idle_timeout: Duration::ZERO,
+            json_bytes_max: 0,
             metrics_disabled: false,
             body_bytes_max: 0,
             decompressed_bytes_max: 0,
@@ -145,6 +149,7 @@ impl Config {
             write_timeout: Duration::ZERO,
             query_concurrency: 0,
             query_timeout: Duration::ZERO,
+            query_bytes_max: 0,
             query_memory_bytes: 0,
             influxql_max_select_buckets: 0,
             memory_bytes: None,
@@ -169,8 +174,10 @@ impl Resolved {
     /// Checks what several settings must agree on, and warns of what is allowed but unsafe.
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
-        let ordered: [(&'static str, bool, &'static str); 5] = [
+        let ordered: [(&'static str, bool, &'static str); 7] = [
             ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 256MiB"),
+            ("max-json-size", c.json_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
+            ("max-query-size", c.query_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
             ("max-decompressed-size", c.decompressed_bytes_max >= c.body_bytes_max, "at least max-body-size"),
             ("max-line-size", c.line_bytes_max <= c.decompressed_bytes_max, "at most max-decompressed-size"),
             ("max-string-field-size", c.string_field_bytes_max <= c.line_bytes_max, "at most max-line-size"),

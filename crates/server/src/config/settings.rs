@@ -184,6 +184,9 @@ static SETTINGS: &[Setting] = &[
     row("http-idle-timeout", "TIDEMARK_HTTP_IDLE_TIMEOUT", "DURATION", "3m", |c, t| {
         units::positive_duration(t).map(|d| c.http_idle_timeout = d)
     }, "How long a connection may wait for its next request, or for the next bytes of a body").group(HTTP),
+    row("max-json-size", "TIDEMARK_MAX_JSON_SIZE", "SIZE", "1MiB", |c, t| {
+        units::memory(t).map(|b| c.json_bytes_max = b)
+    }, "Largest JSON body of a request that is neither a write nor a query; at least 4KiB").group(HTTP),
     row("metrics-disabled", "TIDEMARK_METRICS_DISABLED", "BOOL", "false", |c, t| {
         units::switch(t).map(|on| c.metrics_disabled = on)
     }, "Whether `/metrics` is closed").group(HTTP).switch(),
@@ -223,6 +226,9 @@ static SETTINGS: &[Setting] = &[
     row("query-timeout", "TIDEMARK_QUERY_TIMEOUT", "DURATION", "5m", |c, t| {
         units::positive_duration(t).map(|d| c.query_timeout = d)
     }, "How long a query may run").group(QUERIES),
+    row("max-query-size", "TIDEMARK_MAX_QUERY_SIZE", "SIZE", "1MiB", |c, t| {
+        units::memory(t).map(|b| c.query_bytes_max = b)
+    }, "Largest body of a query request, script and parameters; at least 4KiB").group(QUERIES),
     row("query-memory-bytes", "TIDEMARK_QUERY_MEMORY_BYTES", "SIZE", "512MiB", |c, t| {
         units::memory(t).map(|b| c.query_memory_bytes = b)
     }, "Memory that one query may use, of what all queries together have").group(QUERIES),

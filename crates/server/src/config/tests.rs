@@ -69,6 +69,7 @@ fn nothing_set_is_a_node_on_loopback() {
     assert_eq!((c.body_bytes_max, c.decompressed_bytes_max), (64 << 20, 256 << 20));
     assert_eq!((c.line_bytes_max, c.string_field_bytes_max), (4 << 20, 1 << 20));
     assert_eq!((c.in_flight_write_bytes_max, c.query_concurrency), (256 << 20, 1024));
+    assert_eq!((c.json_bytes_max, c.query_bytes_max), (1 << 20, 1 << 20));
     assert_eq!(c.retention_check_interval, Duration::from_secs(1800));
     assert_eq!((c.log_level.as_str(), c.log_format, c.log_lane), ("info", LogFormat::Text, LogLane::Segment));
     assert_eq!((c.init.clone(), c.otlp_endpoint.clone()), (None, None));
@@ -167,6 +168,10 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
         .refused("--partitions: `partitions` is `12`, expected a power of two from 1 to 4096");
     flag("log-lane", "sled").refused("--log-lane: `log-lane` is `sled`, expected segment or rocksdb");
     flag("data-dir", "").refused("--data-dir: `data-dir` is empty, expected a directory");
+    for name in ["max-json-size", "max-query-size"] {
+        let refusal = format!("--{name}: `{name}` is `4095`, expected at least 4KiB");
+        flag(name, "4095").refused(&refusal);
+    }
     flag("max-line-size", "512MiB")
         .refused("--max-line-size: `max-line-size` is `512MiB`, expected at most max-decompressed-size");
     flag("max-body-size", "1GiB")
