@@ -169,11 +169,16 @@ fn a_measurement_that_lost_its_points_may_come_back_with_other_types() {
 #[test]
 fn a_dropped_database_is_gone_with_its_policies() {
     let node = Node::start_set_up();
-    for statement in
-        ["CREATE DATABASE old", "CREATE DATABASE old WITH DURATION 30d NAME short", "CREATE DATABASE older"]
-    {
-        execute(&node, "", statement);
+    for statement in ["CREATE DATABASE old", "CREATE DATABASE older WITH NAME short"] {
+        assert_eq!(execute(&node, "", statement), json!({ "statement_id": 0 }));
     }
+    assert_eq!(
+        execute(&node, "", "CREATE DATABASE old WITH DURATION 30d NAME short"),
+        json!({ "statement_id": 0, "error": "retention policy conflicts with an existing policy" })
+    );
+    let org = node.get("/api/v2/orgs?org=acme").token(node.token()).send().json()["orgs"][0]["id"].clone();
+    let body = json!({ "orgID": org, "name": "old/short", "retentionRules": [] }).to_string();
+    node.post("/api/v2/buckets").token(node.token()).body(&body).send().expect_status(201);
     let buckets = |node: &Node| {
         let json = node.get("/api/v2/buckets?org=acme&limit=100").token(node.token()).send().json();
         let names = json["buckets"].as_array().expect("buckets").iter();
@@ -182,11 +187,11 @@ fn a_dropped_database_is_gone_with_its_policies() {
         names.sort();
         names
     };
-    assert_eq!(buckets(&node), ["old", "old/short", "older"]);
+    assert_eq!(buckets(&node), ["old", "old/short", "older/short"]);
     node.post("/write?db=old").token(node.token()).body("m v=1").send().expect_status(204);
     assert_eq!(execute(&node, "", "DROP DATABASE old"), json!({ "statement_id": 0 }));
     assert_eq!(execute(&node, "", "DROP DATABASE old"), json!({ "statement_id": 0 }), "again");
-    assert_eq!(buckets(&node), ["older"]);
+    assert_eq!(buckets(&node), ["older/short"]);
     execute(&node, "", "CREATE DATABASE old");
     node.post("/write?db=old").token(node.token()).body("m v=1i 20").send().expect_status(204);
     let rows = execute(&node, "old", "SELECT v FROM m")["series"][0]["values"].to_string();

@@ -1,6 +1,8 @@
 //! The gateway's query port: runs Flux and InfluxQL over the data of all partitions, within the limits of the
 //! configuration. CREATE DATABASE makes a bucket; what statements delete goes the way of all deletes.
 
+mod policy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use gateway::ports::{
 };
 use influxql::ast::CreateDatabase;
 use memory::Memory;
+use model::time::HOUR_NS;
 use model::{BucketId, Clock, DbrpId, Deletion, OrgId};
 use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
 use query::{CatalogView, Limits, Stopped};
@@ -160,7 +163,7 @@ impl QueryAdapter {
     }
 
     /// A database is a bucket; with a named retention policy it is the bucket `database/policy`, mapped as the
-    /// database's default. One that exists is left as it is.
+    /// database's default. One that exists is left as it is, and must be as the statement says.
     fn create_database(&self, org: OrgId, statement: &CreateDatabase) -> Result<(), String> {
         let now = self.clock.now();
         let policy = statement.policy.as_ref();
@@ -169,13 +172,20 @@ impl QueryAdapter {
             Some(policy) => format!("{}/{policy}", statement.name),
             None => statement.name.clone(),
         };
-        let exists = {
+        if policy.and_then(|p| p.duration).is_some_and(|ns| 0 < ns && ns < HOUR_NS) {
+            return Err("retention policy duration must be at least 1h0m0s".to_owned());
+        }
+        {
             let state = self.cluster.catalog().read();
-            state.bucket_by_name(org, &name).is_some()
-                || state.resolve_dbrp(org, &statement.name, named).is_some()
-        };
-        if exists {
-            return Ok(());
+            match (policy::default_of(&state, org, &statement.name), policy) {
+                (Some((name, bucket)), Some(wanted)) if !policy::is_as_wanted(wanted, name, bucket) => {
+                    return Err("retention policy conflicts with an existing policy".to_owned());
+                }
+                (Some(_), _) => return Ok(()),
+                // A bucket that no policy of the database is the default of.
+                (None, _) if state.resolve_dbrp(org, &statement.name, named).is_some() => return Ok(()),
+                (None, _) => {}
+            }
         }
         let retention_ns = policy.and_then(|p| p.duration).filter(|ns| *ns > 0);
         let shard_duration_ns = policy
