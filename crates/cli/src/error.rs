@@ -61,7 +61,7 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Stream(std::io::Error),
     /// A file cannot be looked at.
-    #[error("{}", with_causes(.0.as_ref()))]
+    #[error("{}", server::with_causes(.0.as_ref()))]
     Unreadable(Box<dyn std::error::Error + Send + Sync>),
     /// A look found damage, which was printed.
     #[error("{}", output::findings(*.0))]
@@ -88,18 +88,6 @@ impl CliError {
             _ => 1,
         }
     }
-}
-
-/// An error with everything that led to it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl From<std::io::Error> for CliError {

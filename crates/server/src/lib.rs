@@ -22,7 +22,7 @@ mod serve;
 mod source;
 pub mod telemetry;
 
-pub use error::ServeError;
+pub use error::{ServeError, with_causes};
 pub use frugality::BeFrugal;
 pub use offline::{Verified, inspect_tsm, verify};
 pub use serve::{Print, serve};

@@ -158,11 +158,8 @@ static SETTINGS: &[Setting] = &[
     }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE),
     row("partitions", "TIDEMARK_PARTITIONS", "COUNT", "", |c, t| {
         const WANTED: Expected = Expected("a power of two from 1 to 4096");
-        c.partitions = match t {
-            "" => None,
-            t => Some(t.parse::<u16>().ok().filter(|p| p.is_power_of_two() && *p <= 4096).ok_or(WANTED)?),
-        };
-        Ok(())
+        let read = |t: &str| t.parse::<u16>().ok().filter(|p| p.is_power_of_two() && *p <= 4096).ok_or(WANTED);
+        units::optional(t, read).map(|count| c.partitions = count)
     }, "Number of partitions, fixed when the cluster is founded; empty for 16 (one node) or 32 (with initial peers)")
     .group(NODE),
     row("log-lane", "TIDEMARK_LOG_LANE", "LANE", "segment", |c, t| {
@@ -208,11 +205,7 @@ static SETTINGS: &[Setting] = &[
     }, "Bytes of all writes that are being worked on, at most a quarter of the memtables' share; beyond it writes are answered 429")
     .group(LIMITS),
     row("max-series-per-bucket", "TIDEMARK_MAX_SERIES_PER_BUCKET", "COUNT", "", |c, t| {
-        c.series_per_bucket_max = match t {
-            "" => None,
-            t => Some(units::count(t)? as u64),
-        };
-        Ok(())
+        units::optional(t, units::count).map(|n| c.series_per_bucket_max = n.map(|n| n as u64))
     }, "Series of a bucket beyond which points of new ones are refused, and those of known ones written; empty for no limit")
     .group(LIMITS),
     row("write-timeout", "TIDEMARK_WRITE_TIMEOUT", "DURATION", "10s", |c, t| {
@@ -237,11 +230,7 @@ static SETTINGS: &[Setting] = &[
     }, "Windows of GROUP BY time, over all series, that one InfluxQL statement may make").group(QUERIES),
 
     row("memory-bytes", "TIDEMARK_MEMORY_BYTES", "SIZE", "", |c, t| {
-        c.memory_bytes = match t {
-            "" => None,
-            t => Some(units::memory(t)?),
-        };
-        Ok(())
+        units::optional(t, units::memory).map(|b| c.memory_bytes = b)
     }, "Memory that the node divides among its parts, at least 256MiB; empty for half of the control group's limit or of the machine")
     .group(MEMORY),
     row("memory-shares", "TIDEMARK_MEMORY_SHARES", "SHARES", "memtables=25,cache=35,index=20,queries=15,compaction=5", |c, t| {

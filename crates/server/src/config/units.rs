@@ -36,6 +36,14 @@ pub(super) fn memory(text: &str) -> Result<usize, Expected> {
     usize::try_from(size(text)?).ok().filter(|bytes| *bytes > 0).ok_or(SIZE)
 }
 
+/// What `read` makes of a text, nothing of an empty one.
+pub(super) fn optional<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, Expected>,
+) -> Result<Option<T>, Expected> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
+}
+
 /// A duration: numbers with units ns, us (µs), ms, s, m, h, d, w, one after another; or 0.
 pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
     let mut rest = text.trim();
