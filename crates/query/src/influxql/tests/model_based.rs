@@ -134,8 +134,6 @@ proptest! {
             false => format!("time < {}", from + length),
         };
         let (kind, by_host, descending) = query;
-        // As in InfluxDB fill(previous) takes nothing from rows that OFFSET leaves out.
-        let offset = if kind == 3 { 0 } else { offset };
         let fill = ["", "fill(none)", "fill(7)", "fill(previous)", "fill(linear)", ""][kind];
         let (what, time) = if kind == 5 { ("f, g", String::new()) } else {
             ("count(f), max(g), mean(f) + 1", format!("time({every}ns)"))
