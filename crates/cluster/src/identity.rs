@@ -98,6 +98,12 @@ impl Stored {
 }
 
 impl Identity {
+    /// Whether the node has founded or joined its cluster to the end.
+    #[must_use]
+    pub const fn is_member(&self) -> bool {
+        self.member
+    }
+
     /// Reads the identity; `None` for a directory that has none.
     pub fn read(vfs: &dyn Vfs, data_dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = data_dir.join(FILE);

@@ -1,17 +1,23 @@
-//! What is asked of a data directory that no node runs on: is every byte of it what was written? Nothing is changed
+//! What is asked of a data directory that no node runs on: is every byte of it what was written, and do its parts agree?
+//! Nothing is changed
 //! and nothing is mended or created; the directory's lock is held meanwhile, so that no node starts on it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use catalog::{Catalog, RocksStore};
-use cluster::Identity;
-use disk::{RealVfs, Vfs, seglog};
+use cluster::{GroupLook, Identity};
+use disk::{RealVfs, Vfs};
+use model::GroupId;
 
 use crate::error::{ServeError, with_causes};
 use crate::lock::DirectoryLock;
+use agree::{Parts, Replica};
+
+mod agree;
 
 /// What a look at a data directory saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,41 +109,65 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
         findings += 1;
         on_finding(text);
     };
-    match Identity::read(&vfs, data_dir) {
-        Ok(Some(_)) => {}
-        Ok(None) => found(&format!("{}: there is no node.json", data_dir.display())),
-        Err(error) => found(&with_causes(&error)),
-    }
-    verify_log(&vfs, data_dir, &mut verified, &mut found);
-    let catalog = data_dir.join("catalog");
-    if vfs.exists(&catalog).map_err(unusable)?
-        && let Err(error) = RocksStore::open_to_read(&catalog).and_then(|s| Catalog::open(Box::new(s)))
-    {
-        found(&format!("{}: {}", catalog.display(), with_causes(&error)));
-    }
-    for replica in replicas(&vfs, &data_dir.join("partitions")).map_err(unusable)? {
+    let identity = match Identity::read(&vfs, data_dir) {
+        Ok(Some(identity)) => Some(identity),
+        Ok(None) => {
+            found(&format!("{}: there is no node.json", data_dir.display()));
+            None
+        }
+        Err(error) => {
+            found(&with_causes(&error));
+            None
+        }
+    };
+    let is_member = identity.is_some_and(|identity| identity.is_member());
+    let log = look_at_log(&vfs, data_dir, is_member, &mut verified, &mut found);
+    let dir = data_dir.join("catalog");
+    let catalog = if vfs.exists(&dir).map_err(unusable)? {
+        let opened = RocksStore::open_to_read(&dir).and_then(|store| Catalog::open(Box::new(store)));
+        opened.map_err(|error| found(&format!("{}: {}", dir.display(), with_causes(&error)))).ok()
+    } else {
+        None
+    };
+    let mut held = Vec::new();
+    for dir in replicas(&vfs, &data_dir.join("partitions")).map_err(unusable)? {
         verified.replicas += 1;
-        let (of_replica, _) = storage::verify(&vfs, &replica, &mut |finding| found(&finding.to_string()));
-        verified.files += of_replica.files;
-        verified.segments += of_replica.segments;
-        verified.bytes += of_replica.bytes;
-        verified.pages += of_replica.pages;
-        verified.rows += of_replica.rows;
-        verified.leftovers += of_replica.leftovers;
+        let (seen, contents) = storage::verify(&vfs, &dir, &mut |finding| found(&finding.to_string()));
+        verified.files += seen.files;
+        verified.segments += seen.segments;
+        verified.bytes += seen.bytes;
+        verified.pages += seen.pages;
+        verified.rows += seen.rows;
+        verified.leftovers += seen.leftovers;
+        held.push(Replica { dir, contents });
     }
+    let parts = Parts { data_dir, identity, log, catalog: catalog.as_ref(), replicas: &held };
+    verified.leftovers += parts.compare(&mut found);
     verified.findings = findings;
     Ok(verified)
 }
 
-fn verify_log(vfs: &dyn Vfs, data_dir: &Path, verified: &mut Verified, found: &mut dyn FnMut(&str)) {
+/// What the groups have of the log, when it is there, in segments, and sound.
+fn look_at_log(
+    vfs: &dyn Vfs,
+    data_dir: &Path,
+    is_member: bool,
+    verified: &mut Verified,
+    found: &mut dyn FnMut(&str),
+) -> Option<BTreeMap<GroupId, GroupLook>> {
     let dir = cluster::log_dir(data_dir);
-    let is_there = vfs.exists(&dir).unwrap_or(true);
-    if !is_there {
-        return;
+    let names =
+        if vfs.exists(&dir).unwrap_or(true) { vfs.list(&dir).unwrap_or_default() } else { Vec::new() };
+    if !names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
+        if is_member && names.is_empty() {
+            found(&format!("{}: there is no log", dir.display()));
+        }
+        return None;
     }
-    let recovery = seglog::verify(vfs, &dir, &mut |problem| found(&with_causes(&problem)));
-    verified.log_records = recovery.records;
-    verified.leftovers += u64::from(recovery.torn.is_some());
+    let look = cluster::look_at_log(vfs, data_dir, &mut |problem| found(&with_causes(problem)));
+    verified.log_records = look.recovery.records;
+    verified.leftovers += u64::from(look.recovery.torn.is_some());
+    look.groups
 }
 
 /// The directories `<partition>/<replica>`, in order.
@@ -163,8 +193,14 @@ pub fn inspect_tsm(path: &Path) -> Result<storage::Inspection, storage::OpenErro
     let is_other = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_other {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-        let (path, source) = (path.to_owned(), Arc::new(source));
-        return Err(storage::OpenError::Io { doing: "look into", path, source });
+        return Err(storage::OpenError::Io {
+            doing: "look into",
+            path: path.to_owned(),
+            source: Arc::new(source),
+        });
     }
     storage::Inspection::open(&RealVfs, path)
 }
+
+#[cfg(test)]
+mod tests;

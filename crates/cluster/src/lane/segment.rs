@@ -169,7 +169,7 @@ pub(super) fn encode(record: &Record) -> log::Record {
 
 /// Why stored bytes are not a record.
 #[derive(Debug, thiserror::Error)]
-enum RecordError {
+pub(crate) enum RecordError {
     #[error("not a record of the log")]
     Message(#[from] prost::DecodeError),
     #[error("a record of a kind that this version does not know, or without its position")]
@@ -177,7 +177,7 @@ enum RecordError {
 }
 
 /// Reads a record.
-fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     let log::Record { group, body } = log::Record::decode(bytes)?;
     let body = match body.ok_or(RecordError::Incomplete)? {
         record::Body::Append(append) => RecordBody::Append {

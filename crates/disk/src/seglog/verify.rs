@@ -7,9 +7,14 @@ use super::recover::{Opened, io_error};
 use super::{OpenError, Recovery, TornTail, segment_number, segment_path};
 use crate::vfs::Vfs;
 
-/// Reads every segment of the log in `dir`, compares every checksum, and hands over what is wrong. Returns how much of
-/// the log is sound.
-pub fn verify(vfs: &dyn Vfs, dir: &Path, on_problem: &mut dyn FnMut(OpenError)) -> Recovery {
+/// Reads every segment of the log in `dir`, compares every checksum, and hands over what is wrong, and each sound record
+/// to `visit`. Returns how much of the log is sound.
+pub fn verify(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    visit: &mut dyn FnMut(super::Location, &[u8]),
+    on_problem: &mut dyn FnMut(OpenError),
+) -> Recovery {
     let mut recovery = Recovery { torn: None, records: 0, bytes: 0 };
     let names = match vfs.list(dir).map_err(io_error("list", dir)) {
         Ok(names) => names,
@@ -45,9 +50,10 @@ pub fn verify(vfs: &dyn Vfs, dir: &Path, on_problem: &mut dyn FnMut(OpenError)) 
     }
     for (i, (number, segment)) in opened.iter().enumerate() {
         let Some(segment) = segment else { continue };
-        let mut count = |location: super::Location, _: &[u8]| {
+        let mut count = |location: super::Location, record: &[u8]| {
             recovery.records += 1;
             recovery.bytes += u64::from(location.len);
+            visit(location, record);
             Ok(())
         };
         // After a gap nothing says where the segment ended.

@@ -19,7 +19,8 @@ fn synced_batches(log: &mut SegmentedLog, batches: u64) -> Vec<u32> {
 fn verified(vfs: &SimVfs) -> (Recovery, Vec<String>) {
     let before = files(vfs, Path::new(DIR));
     let mut problems = Vec::new();
-    let recovery = verify(vfs, Path::new(DIR), &mut |problem| problems.push(problem.to_string()));
+    let recovery =
+        verify(vfs, Path::new(DIR), &mut |_, _| {}, &mut |problem| problems.push(problem.to_string()));
     assert_eq!(files(vfs, Path::new(DIR)), before, "a look changes nothing");
     (recovery, problems)
 }

@@ -85,7 +85,9 @@ fn a_changed_byte_anywhere_is_refused_or_loses_nothing() {
                 damaged.corrupt(&segment(1), offset, mask).unwrap();
                 let what = format!("{name}: byte {offset}, mask {mask:02x}");
                 let mut problems = Vec::new();
-                verify(&damaged, Path::new(DIR), &mut |problem| problems.push(problem.to_string()));
+                verify(&damaged, Path::new(DIR), &mut |_, _| {}, &mut |problem| {
+                    problems.push(problem.to_string());
+                });
                 match open(&damaged) {
                     Ok((log, _, records)) => {
                         assert_eq!(payloads(&records), written, "{what}");
