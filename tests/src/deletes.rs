@@ -178,7 +178,7 @@ fn a_dropped_database_is_gone_with_its_policies() {
     );
     let org = node.get("/api/v2/orgs?org=acme").token(node.token()).send().json()["orgs"][0]["id"].clone();
     let body = json!({ "orgID": org, "name": "old/short", "retentionRules": [] }).to_string();
-    node.post("/api/v2/buckets").token(node.token()).body(&body).send().expect_status(201);
+    node.post("/api/v2/buckets").token(node.token()).body(body).send().expect_status(201);
     let buckets = |node: &Node| {
         let json = node.get("/api/v2/buckets?org=acme&limit=100").token(node.token()).send().json();
         let names = json["buckets"].as_array().expect("buckets").iter();

@@ -31,6 +31,7 @@ fn accepts(name: &str, bucket: &Bucket, with: &str) -> bool {
 fn what_a_statement_says_of_an_existing_database_must_be_so() {
     let day = bucket(Some(DAY_NS), HOUR_NS);
     let ever = bucket(None, 7 * DAY_NS);
+    let own = bucket(Some(DAY_NS), 2 * HOUR_NS);
     for (name, bucket, with, accepted) in [
         ("x", &day, "DURATION 1d REPLICATION 1 NAME x", true),
         ("x", &day, "DURATION 2d REPLICATION 1 NAME x", false),
@@ -48,8 +49,8 @@ fn what_a_statement_says_of_an_existing_database_must_be_so() {
         ("autogen", &ever, "REPLICATION 1", true),
         ("autogen", &ever, "SHARD DURATION 1h", false),
         // A shard duration of its own must be said again.
-        ("x", &self::bucket(Some(DAY_NS), 2 * HOUR_NS), "NAME x", false),
-        ("x", &self::bucket(Some(DAY_NS), 2 * HOUR_NS), "SHARD DURATION 2h", true),
+        ("x", &own, "NAME x", false),
+        ("x", &own, "SHARD DURATION 2h", true),
     ] {
         assert_eq!(accepts(name, bucket, with), accepted, "{name}: {with}");
     }

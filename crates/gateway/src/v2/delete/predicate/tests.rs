@@ -81,5 +81,5 @@ fn errors_in_the_words_of_2x() {
 #[test]
 fn what_is_accepted_can_be_logged() {
     let deepest = format!("{}a=1{}", "(b=2 and (c=3 or ".repeat(8), "))".repeat(8));
-    assert!(model::predicate::codec::encode(&parse(&deepest).unwrap()).is_ok());
+    assert!(codec::encode(&parse(&deepest).unwrap()).is_ok());
 }
