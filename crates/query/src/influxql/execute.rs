@@ -365,7 +365,9 @@ impl<'a> Groups<'a> {
                             (pick.time, slots.clone().map(|slot| rows.get(slot, *pick)).collect::<Vec<_>>())
                         };
                         self.budget.hold(picks.len() * (48 * slots.len() + 32))?;
-                        self.filled_rows(picks.iter().map(row).collect())
+                        let mut rows: Vec<_> = picks.iter().map(row).collect();
+                        self.fill_nulls(&mut rows);
+                        self.row_columns(&rows)
                     } else {
                         let times = picks.iter().map(|p| p.time).collect();
                         (picks.len(), self.columns(times, &Raw(&rows, &picks)))
@@ -377,7 +379,9 @@ impl<'a> Groups<'a> {
                     if !self.plan.ascending {
                         rows.reverse();
                     }
-                    self.filled_rows(self.shown(rows))
+                    // As in InfluxDB windows take values from those that OFFSET leaves out, and rows of points do not.
+                    self.fill_nulls(&mut rows);
+                    self.row_columns(&self.shown(rows))
                 }
             };
             if rows == 0 {
@@ -412,11 +416,10 @@ impl<'a> Groups<'a> {
         rows
     }
 
-    /// Rows with what fill() puts into them, as columns.
-    fn filled_rows(&self, mut rows: Vec<(i64, Vec<Value>)>) -> (usize, Vec<FrameColumn>) {
-        self.fill_nulls(&mut rows);
+    /// Rows as columns.
+    fn row_columns(&self, rows: &[(i64, Vec<Value>)]) -> (usize, Vec<FrameColumn>) {
         let times = rows.iter().map(|(time, _)| *time).collect();
-        (rows.len(), self.columns(times, &Called(&rows)))
+        (rows.len(), self.columns(times, &Called(rows)))
     }
 
     /// Whether fill() may put values where a row has none.
