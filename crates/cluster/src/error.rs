@@ -131,6 +131,16 @@ pub enum OpenError {
         /// Index of the last entry that the data hold.
         durable: u64,
     },
+    /// The last entry that a group's data hold is another than the log's: they are of another group or time.
+    #[error(
+        "the data of group {group} end with an entry {index} that is another in its log: they belong elsewhere, or the log does; restore both as they were together"
+    )]
+    ForeignData {
+        /// The group.
+        group: GroupId,
+        /// Index of the entry.
+        index: u64,
+    },
     /// The catalog belongs to another cluster than the node.
     #[error("the catalog belongs to another cluster than this data directory")]
     ForeignCatalog,

@@ -112,6 +112,12 @@ impl Group {
         {
             return Err(OpenError::LogShort { group: id, last: log.last_index(), durable });
         }
+        if let Some(applied) = machine.applied_position()
+            && let Some(logged) = log.index().position(applied.index)
+            && logged != applied
+        {
+            return Err(OpenError::ForeignData { group: id, index: applied.index });
+        }
         let never_voted = log.vote().is_none();
         let store = LogStore::new(Arc::clone(&around.lane), log);
         let raft = Raft::new(replica.0, config, Alone, store, machine)
@@ -163,15 +169,19 @@ impl Group {
     pub(crate) async fn wait_ready(&self, at_most: Duration) -> Result<(), OpenError> {
         let mut metrics = self.raft.metrics();
         let ready = async {
-            while !self.status().ready() {
-                if metrics.changed().await.is_err() {
+            let mut has_barrier = false;
+            // What the metrics say may lag behind the barrier, so they are waited for after it too.
+            while !has_barrier || !self.status().ready() {
+                if !has_barrier && self.status().ready() {
+                    has_barrier = true;
+                    if self.status().leading
+                        && let Err(error) = self.barrier(at_most).await
+                    {
+                        tracing::warn!(group = %self.id, %error, "not ready yet");
+                    }
+                } else if metrics.changed().await.is_err() {
                     return;
                 }
-            }
-            if self.status().leading
-                && let Err(error) = self.barrier(at_most).await
-            {
-                tracing::warn!(group = %self.id, %error, "not ready yet");
             }
         };
         // The last state decides, whoever came first.

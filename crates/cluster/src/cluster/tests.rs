@@ -276,6 +276,20 @@ async fn a_log_that_ends_before_the_data_is_refused() {
     assert!(is_told, "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_another_group_are_refused() {
+    let bench = founded(LaneKind::Segment).await;
+    let of_another = bench.machine(2).flush();
+    let machine = bench.machine(1);
+    let reached = machine.flush();
+    assert_ne!(reached, of_another);
+    machine.durable.lock().position = Some(LogPosition { index: reached.index, ..of_another });
+    let error = bench.open(kept_catalog(&bench)).await.unwrap_err();
+    let is_told = matches!(&error, OpenError::ForeignData { group, index }
+        if *group == GroupId::Data(PartitionId(1)) && *index == reached.index);
+    assert!(is_told, "{error}");
+}
+
 /// One partition busy, the others idle since their first entry: all that is old is named at once, not one a second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_log_names_all_that_hold_it_up() {

@@ -107,6 +107,11 @@ impl StateMachine {
         self.applied.as_ref().map(|id| id.index)
     }
 
+    /// The last entry that is applied.
+    pub(crate) fn applied_position(&self) -> Option<LogPosition> {
+        self.applied.as_ref().map(types::position)
+    }
+
     /// Whether a replica is the only voter, as of what is applied.
     pub(crate) fn is_alone(&self, replica: ReplicaId) -> bool {
         self.membership.membership().voter_ids().eq([replica.0])

@@ -307,6 +307,10 @@ impl<'a> FloatDecoder<'a> {
         count: usize,
         out: &mut Vec<f64>,
     ) -> Result<(), Damage> {
+        if codec == EMPTY && count == 0 && payload.is_empty() {
+            // It says nothing of what the shared bytes are: between decimals they are those of integers.
+            return Ok(());
+        }
         if !matches!(codec, DECIMAL | PATCHED_DECIMAL) {
             return get_or_try(&mut self.plain, self.shared)?.decode(codec, payload, count, out);
         }

@@ -2,7 +2,7 @@
 
 use model::{Bitmap, StringColumn, Values};
 
-use super::super::{BINS, DECIMAL, DICTIONARY, FRAME, PATCHED_DECIMAL, PCO, RAW, RUNS, STEP, ZSTD};
+use super::super::{BINS, DECIMAL, DICTIONARY, EMPTY, FRAME, PATCHED_DECIMAL, PCO, RAW, RUNS, STEP, ZSTD};
 use super::{Effort, round_trip};
 
 const ROWS: i64 = 8192;
@@ -194,4 +194,18 @@ fn log_lines_are_compressed() {
     let values: StringColumn = noise().map(line).take(2048).collect();
     let plain: usize = values.iter().map(str::len).sum();
     check(&Values::String(values), Effort::Fast, ZSTD, plain / 8);
+}
+
+/// Few values that jump about: pco tells them apart, and an empty page beside them has nothing to do with it.
+#[test]
+fn an_empty_page_among_decimals_in_pco_is_read() {
+    let mut random = 1_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        [18.55, 21.37, 1023.41][(random >> 33) as usize % 3]
+    };
+    let values = Values::Float((0..4500).map(|_| next()).collect());
+    let encoded = round_trip(&values, 1024, Effort::Dense(8));
+    assert_eq!(encoded.shared.first(), Some(&PCO));
+    assert!(encoded.pages.iter().any(|page| page.codec == EMPTY));
 }
