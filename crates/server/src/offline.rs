@@ -72,7 +72,7 @@ impl fmt::Display for Verified {
             count(*log_records, "record"),
         )?;
         if *leftovers > 0 {
-            write!(f, "; {} of a crash, which the next start mends", count(*leftovers, "leftover"))?;
+            write!(f, "; {}, which the next start mends", count(*leftovers, "leftover"))?;
         }
         if *is_unlocked {
             f.write_str(

@@ -41,7 +41,8 @@ mod tests;
 
 pub use ends::EndScan;
 pub(crate) use lost::LostFile;
-pub(crate) use recover::orphans;
+use recover::Leftovers;
+pub(crate) use recover::leftovers;
 pub use scan::Scan;
 pub(crate) use state::{file_path, segment_path};
 pub use summarize::{Summarize, SummarizeError};
@@ -165,6 +166,8 @@ pub(crate) struct Inner {
     removal_submitted: AtomicBool,
     scrub: scrub::Scrub,
     next_file: AtomicU64,
+    /// Files that a crash left, until they are removed.
+    leftovers: Mutex<Vec<PathBuf>>,
     closing: AtomicBool,
     fatal: OnceLock<FatalError>,
     counters: Counters,
@@ -175,7 +178,8 @@ const TORN_NUMBERS: u64 = 1_000_000;
 
 impl Engine {
     /// Opens the engine of a directory, which is created when it does not exist. Files that no manifest record
-    /// names are removed, unless the last record is torn. `notify` is called from background threads.
+    /// names are removed by the first [`Engine::tick`], unless the last record is torn: until the log was compared with
+    /// the manifest, it may be the wrong one. `notify` is called from background threads.
     pub fn open(
         vfs: Arc<dyn Vfs>,
         dir: PathBuf,
@@ -187,13 +191,18 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         vfs.create_dir_all(&dir).map_err(OpenError::io("create", &dir))?;
         let manifest = Manifest::open(&*vfs, &dir, options.manifest_bytes_max)?;
-        if !manifest.is_torn() {
-            recover::remove_orphans(&*vfs, &dir, manifest.live())?;
+        let mut leftovers = leftovers(&*vfs, &dir, manifest.live())?;
+        if manifest.is_torn() {
+            // The torn record may have named them.
+            leftovers = Leftovers::default();
+        }
+        for path in &leftovers.empty {
+            vfs.remove_dir_all(path).map_err(OpenError::io("remove", path))?;
         }
         let now = clock.monotonic();
         // Files of a torn record have numbers, too.
         let skipped = if manifest.is_torn() { TORN_NUMBERS } else { 0 };
-        let mut next_file = manifest.live().next_number.max(1) + skipped;
+        let mut next_file = (manifest.live().next_number.max(1) + skipped).max(leftovers.next_number());
         let state = recover::load(&*vfs, &dir, manifest.live(), &mut next_file, now)?;
         let inner = Arc::new(Inner {
             vfs,
@@ -215,6 +224,7 @@ impl Engine {
             removal_submitted: AtomicBool::new(false),
             scrub: scrub::Scrub::default(),
             next_file: AtomicU64::new(next_file),
+            leftovers: Mutex::new(leftovers.files),
             closing: AtomicBool::new(false),
             fatal: OnceLock::new(),
             counters: Counters::default(),
@@ -287,6 +297,7 @@ impl Engine {
     /// To be called now and then (each second, say): flushes by age, merges shards that have become cold, tries
     /// failed merges again, removes files whose last reader is gone.
     pub fn tick(&self) {
+        self.inner.remove_leftovers();
         let now = self.inner.clock.monotonic();
         let is_old = {
             let state = self.inner.state.read();
@@ -457,6 +468,19 @@ impl Inner {
     /// Memory of the rows that no flush has taken yet.
     pub(crate) fn active_bytes(&self) -> usize {
         self.active_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Removes what a crash left. Failing to is harmless: the next start tries again.
+    fn remove_leftovers(&self) {
+        for path in std::mem::take(&mut *self.leftovers.lock()) {
+            tracing::info!(path = %path.display(), "removing a file that no manifest record names");
+            match self.vfs.remove_file(&path) {
+                // Its shard was dropped meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove a file"),
+                Ok(()) => {}
+            }
+        }
     }
 
     fn next_file_number(&self) -> u64 {

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use model::{BucketId, Deletion, FieldType, LogPosition};
 use roaring::RoaringBitmap;
 
-use crate::engine::{file_path, orphans, segment_path};
+use crate::engine::{file_path, leftovers, segment_path};
 use crate::error::{Damage, OpenError, ReadError, length_differs};
 use crate::index::Segment;
 use crate::manifest::{self, FileEntry, Flaw, IndexEntry, Live};
@@ -149,8 +149,8 @@ pub fn verify(
         Some(Flaw::Torn(_)) => verified.leftovers += 1,
         None => {}
     }
-    match orphans(vfs, dir, &live) {
-        Ok(left) => verified.leftovers += left.len() as u64,
+    match leftovers(vfs, dir, &live) {
+        Ok(left) => verified.leftovers += left.files.len() as u64,
         Err(error) => on_finding(error.into()),
     }
     let indexed = verify_segments(vfs, dir, &live, &mut verified, on_finding);

@@ -92,60 +92,53 @@ fn load_indexes(
     Ok(())
 }
 
-/// Removes what the manifest does not name.
-pub(super) fn remove_orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<(), OpenError> {
-    for orphan in orphans(vfs, dir, live)? {
-        match orphan {
-            Orphan::Dir(path) => vfs.remove_dir_all(&path).map_err(OpenError::io("remove", &path))?,
-            Orphan::File(path) => {
-                tracing::info!(path = %path.display(), "removing a file that no manifest record names");
-                vfs.remove_file(&path).map_err(OpenError::io("remove", &path))?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What a crash left between writing and recording, or between recording and unlinking.
-#[derive(Debug)]
-pub(crate) enum Orphan {
-    /// Of a bucket or shard, with all that is in it.
-    Dir(PathBuf),
-    File(PathBuf),
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Files that no record of the manifest names.
+    pub(crate) files: Vec<PathBuf>,
+    /// Directories of buckets and shards without any file.
+    pub(super) empty: Vec<PathBuf>,
 }
 
-/// Files and directories of buckets and shards that the manifest does not name.
-pub(crate) fn orphans(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<Vec<Orphan>, OpenError> {
+impl Leftovers {
+    /// A number above those of all the files, so that no new file gets the name of one.
+    pub(super) fn next_number(&self) -> u64 {
+        let number = |path: &PathBuf| path.file_name()?.to_str()?.split('.').next()?.parse::<u64>().ok();
+        let numbers = self.files.iter().filter_map(number);
+        numbers.max().map_or(0, |number| number.saturating_add(1))
+    }
+}
+
+/// Looks for what the manifest does not name.
+pub(crate) fn leftovers(vfs: &dyn Vfs, dir: &Path, live: &Live) -> Result<Leftovers, OpenError> {
     let files = live.files.values().map(|f| file_path(dir, f.bucket, f.shard, f.number));
     let segments = live.segments.values().map(|s| segment_path(dir, s.bucket, s.number));
     let wanted: HashSet<_> = files.chain(segments).collect();
-    let used: HashSet<_> = wanted.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect();
-    let of_segments = live.segments.values().map(|s| s.bucket);
-    let buckets: HashSet<BucketId> = live.files.values().map(|f| f.bucket).chain(of_segments).collect();
-    let mut found = Vec::new();
-    for name in vfs.list(dir).map_err(OpenError::io("list", dir))? {
-        if !is_data_name(&name) {
-            continue;
-        }
-        let name = name.file_name().unwrap_or_default();
-        let bucket_dir = dir.join(name);
-        let bucket = name.to_str().and_then(|n| n.parse::<BucketId>().ok());
-        if bucket.is_none_or(|b| !buckets.contains(&b)) {
-            found.push(Orphan::Dir(bucket_dir));
-            continue;
-        }
-        for shard in vfs.list(&bucket_dir).map_err(OpenError::io("list", &bucket_dir))? {
-            let shard_dir = bucket_dir.join(shard.file_name().unwrap_or_default());
-            if !used.contains(&shard_dir) {
-                found.push(Orphan::Dir(shard_dir));
-                continue;
-            }
-            for file in vfs.list(&shard_dir).map_err(OpenError::io("list", &shard_dir))? {
-                let path = shard_dir.join(file.file_name().unwrap_or_default());
+    let mut used: HashSet<&Path> = wanted.iter().flat_map(|path| path.ancestors()).collect();
+    used.remove(dir);
+    let names = |dir: &Path| vfs.list(dir).map_err(OpenError::io("list", dir));
+    let mut found = Leftovers::default();
+    for bucket in names(dir)?.into_iter().filter(|name| is_data_name(name)) {
+        let bucket_dir = dir.join(bucket.file_name().unwrap_or_default());
+        let mut of_bucket = 0;
+        for part in names(&bucket_dir)? {
+            let part_dir = bucket_dir.join(part.file_name().unwrap_or_default());
+            let before = found.files.len();
+            for file in names(&part_dir)? {
+                let path = part_dir.join(file.file_name().unwrap_or_default());
                 if !wanted.contains(&path) {
-                    found.push(Orphan::File(path));
+                    found.files.push(path);
                 }
             }
+            of_bucket += found.files.len() - before;
+            if found.files.len() == before && !used.contains(&*part_dir) {
+                found.empty.push(part_dir);
+            }
+        }
+        if of_bucket == 0 && !used.contains(&*bucket_dir) {
+            found.empty.retain(|part| !part.starts_with(&bucket_dir));
+            found.empty.push(bucket_dir);
         }
     }
     Ok(found)
