@@ -1,5 +1,6 @@
 //! A node lives within the memory that it was given, and a full disk stops its writes and nothing else.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -192,12 +193,13 @@ impl Drop for SmallDisk {
     }
 }
 
-#[test]
-fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
+/// A node that is set up on a file system of 64 MiB; who may not mount one still has the engine's own tests on a simulated
+/// disk.
+#[expect(clippy::print_stdout, reason = "says why a test showed nothing")]
+fn node_on_a_small_disk() -> Option<(SmallDisk, Node)> {
     let Some(disk) = SmallDisk::new("64m") else {
-        // Whoever may not mount still has the engine's own tests on a simulated disk.
         println!("no file system can be mounted here");
-        return;
+        return None;
     };
     let mut node = Node::start(NodeOptions {
         data_dir: Some(disk.path().join("data")),
@@ -205,13 +207,86 @@ fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
         ..NodeOptions::default()
     });
     node.set_up();
-    node.write("metrics", line(0, 0)).expect_status(204);
-    let ballast = disk.path().join("ballast");
+    Some((disk, node))
+}
+
+/// Fills the rest of a disk with a file.
+fn fill(ballast: &Path) {
     let filled = Command::new("sh")
         .args(["-c", "head -c 1G /dev/zero > \"$0\" 2>/dev/null; true"])
-        .arg(&ballast)
+        .arg(ballast)
         .status();
     assert!(filled.is_ok_and(|status| status.success()));
+}
+
+/// Names of the buckets that a node has, of those made by [`create_bucket`].
+fn buckets(node: &Node) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for offset in (0..).step_by(100) {
+        let path = format!("/api/v2/buckets?limit=100&offset={offset}");
+        let page = node.get(&path).token(node.token()).send().expect_status(200).json();
+        let page = page["buckets"].as_array().expect("buckets").clone();
+        let before = names.len();
+        names.extend(page.iter().filter_map(|bucket| bucket["name"].as_str()).map(ToOwned::to_owned));
+        if names.len() == before {
+            break;
+        }
+    }
+    names.retain(|name| name.starts_with("more-"));
+    names
+}
+
+fn create_bucket(node: &Node, org: &str, n: u32) -> Reply {
+    let body = serde_json::json!({ "name": format!("more-{n}"), "orgID": org, "retentionRules": [] });
+    node.post("/api/v2/buckets").token(node.token()).json(&body).send()
+}
+
+#[test]
+fn a_full_disk_costs_no_change_of_the_catalog_that_was_acknowledged() {
+    let Some((disk, node)) = node_on_a_small_disk() else { return };
+    let org = node.get("/api/v2/orgs").token(node.token()).send().expect_status(200).json();
+    let org = org["orgs"][0]["id"].as_str().expect("an id").to_owned();
+    let ballast = disk.path().join("ballast");
+    fill(&ballast);
+    let (mut acknowledged, mut asked) = (BTreeSet::new(), 0..);
+    // As many as the log has room for, and one for which it has none.
+    let refusal = loop {
+        let n = asked.next().expect("a number");
+        assert!(n < 10_000, "the disk is not full");
+        let reply = create_bucket(&node, &org, n);
+        if reply.status != 201 {
+            break reply;
+        }
+        acknowledged.insert(format!("more-{n}"));
+    };
+    assert!(is_put_off(&refusal), "{} {}", refusal.status, refusal.text());
+    assert!(refusal.text().contains("the disk is full"), "{}", refusal.text());
+    assert!(acknowledged.len() > 10, "{acknowledged:?}");
+    node.get("/ready").send().expect_status(200);
+    assert!(buckets(&node).is_superset(&acknowledged));
+
+    // It comes up again on the full disk, with all that it acknowledged.
+    let node = node.kill_and_restart();
+    assert!(buckets(&node).is_superset(&acknowledged));
+
+    // With space it goes on, and the next start finds what had to wait.
+    std::fs::remove_file(&ballast).expect("the ballast");
+    testkit::wait_for("buckets to be created again", || {
+        let n = asked.next().expect("a number");
+        let reply = create_bucket(&node, &org, n);
+        if reply.status == 201 { Ok(acknowledged.insert(format!("more-{n}"))) } else { Err(reply.text()) }
+    });
+    let node = node.kill_and_restart();
+    assert!(buckets(&node).is_superset(&acknowledged));
+    node.write("metrics", line(0, 1)).expect_status(204);
+}
+
+#[test]
+fn a_full_disk_stops_writes_and_nothing_else_until_there_is_space_again() {
+    let Some((disk, node)) = node_on_a_small_disk() else { return };
+    node.write("metrics", line(0, 0)).expect_status(204);
+    let ballast = disk.path().join("ballast");
+    fill(&ballast);
     let refusal = testkit::wait_for("writes to be refused", || {
         let reply = node.write("metrics", line(0, 1));
         if reply.status == 503 { Ok(reply) } else { Err(reply.status) }

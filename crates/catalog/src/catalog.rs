@@ -3,6 +3,9 @@
 //! One writer at a time decides, commits the changed records together with the log position, and only then
 //! changes the state that readers see; so readers never wait for the disk, and never see what the store could
 //! lose while the log position says it is there. After a failed commit the catalog is closed until reopened.
+//!
+//! A full disk is no failure: what the store has no space for waits in memory, in order, and the log that could replay it
+//! is not purged, because [`Catalog::sync`] says so.
 
 use std::ops::Deref;
 
@@ -31,6 +34,9 @@ pub struct Catalog {
 #[derive(Debug)]
 struct Writer {
     store: Box<dyn Store>,
+    /// What is in the state and not in the store, for want of space.
+    waiting: Batch,
+    is_full: bool,
     failed: bool,
 }
 
@@ -86,9 +92,10 @@ impl Catalog {
         })?;
         shared.state.check()?;
         if format.is_none() {
-            store.commit(vec![Op::Put(FORMAT_KEY.to_vec(), vec![FORMAT])])?;
+            store.commit(&[Op::Put(FORMAT_KEY.to_vec(), vec![FORMAT])])?;
         }
-        Ok(Self { writer: Mutex::new(Writer { store, failed: false }), shared: RwLock::new(shared) })
+        let writer = Writer { store, waiting: Batch::new(), is_full: false, failed: false };
+        Ok(Self { writer: Mutex::new(writer), shared: RwLock::new(shared) })
     }
 
     /// The state, for reading.
@@ -204,23 +211,52 @@ impl Catalog {
     /// purged.
     ///
     /// # Errors
-    /// The store failed; nothing may be purged.
+    /// The store failed, or has no space now ([`StoreError::Full`]); nothing may be purged.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.writer.lock().run(|store| store.sync())
+        let mut writer = self.writer.lock();
+        writer.commit_waiting()?;
+        writer.run(|store, _| store.sync())
     }
 }
 
 impl Writer {
-    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
-        self.run(|store| store.commit(batch))
+    /// Commits a batch after what waits, or lets it wait too.
+    fn commit(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+        self.waiting.append(&mut batch);
+        match self.commit_waiting() {
+            Err(StoreError::Full(_)) => Ok(()),
+            done => done,
+        }
     }
 
-    fn run(&mut self, action: impl FnOnce(&dyn Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn commit_waiting(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let done = self.run(|store, waiting| store.commit(waiting));
+        let is_full = matches!(done, Err(StoreError::Full(_)));
+        match (std::mem::replace(&mut self.is_full, is_full), &done) {
+            (false, Err(error @ StoreError::Full(_))) => {
+                tracing::error!(%error, "the catalog's changes wait in memory and in the log");
+            }
+            (true, Ok(())) => tracing::info!("the catalog's store has space again"),
+            _ => {}
+        }
+        if done.is_ok() {
+            self.waiting = Batch::new();
+        }
+        done
+    }
+
+    fn run(
+        &mut self,
+        action: impl FnOnce(&dyn Store, &[Op]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Closed);
         }
-        let done = action(&*self.store);
-        self.failed = done.is_err();
+        let done = action(&*self.store, &self.waiting);
+        self.failed = done.as_ref().is_err_and(|error| !matches!(error, StoreError::Full(_)));
         done
     }
 }

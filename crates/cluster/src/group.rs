@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::entry::{Op, Proposal};
 use crate::error::{OpenError, ProposeError};
 use crate::fatal::Fatal;
-use crate::lane::Lane;
+use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
 use crate::raft::config;
 use crate::raft::log_store::LogStore;
@@ -87,6 +87,8 @@ pub(crate) struct Group {
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
     never_voted: bool,
+    /// The counters of the log.
+    log: Arc<LaneMetrics>,
 }
 
 /// The way to a proposal's outcome.
@@ -131,6 +133,7 @@ impl Group {
             limits: around.limits,
             flushed: watch::Sender::new(None),
             never_voted,
+            log: around.lane.metrics(),
         }))
     }
 
@@ -222,7 +225,15 @@ impl Group {
     /// Waits for the outcome of a proposal.
     pub(crate) async fn outcome(&self, outcome: Outcome) -> Result<Applied, ProposeError> {
         let unknown = |reason: String| ProposeError::Unknown { group: self.id, reason };
-        match timeout(Duration::from_millis(self.limits.proposal_ms_max), outcome).await {
+        let mut waiting = self.log.waiting_for_space.subscribe();
+        let answer = async {
+            tokio::select! {
+                biased;
+                answer = outcome => answer.map_err(|_dropped| "the group stopped"),
+                Ok(_) = waiting.wait_for(|waits| *waits) => Err("the disk is full: the log waits for space"),
+            }
+        };
+        match timeout(Duration::from_millis(self.limits.proposal_ms_max), answer).await {
             Ok(Ok(Ok(response))) => Ok(response.data),
             Ok(Ok(Err(error))) => Err(match error {
                 ClientWriteError::ForwardToLeader(to) => {
@@ -231,7 +242,7 @@ impl Group {
                 ClientWriteError::LogEntryDiscarded(_) => unknown("the leader changed".to_owned()),
                 other => ProposeError::Unavailable { group: self.id, reason: with_causes(&other) },
             }),
-            Ok(Err(_dropped)) => Err(unknown("the group stopped".to_owned())),
+            Ok(Err(reason)) => Err(unknown(reason.to_owned())),
             Err(_elapsed) => Err(unknown("no answer in time".to_owned())),
         }
     }

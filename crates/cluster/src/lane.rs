@@ -32,6 +32,7 @@ use hashbrown::HashMap;
 use model::LogPosition;
 use proto::log;
 
+pub(crate) use flusher::FULL_RETRY;
 pub(crate) use group_log::GroupLog;
 pub(crate) use index::GroupIndex;
 pub use metrics::LaneMetrics;

@@ -99,7 +99,9 @@ const RESERVE_BYTES: u32 = 2 * (BATCH_HEADER_BYTES + PADDING_BYTES_MAX);
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// The first segment, and the one that a log at rest has, is reserved to at most this.
-const SMALL_BYTES: u32 = 64 << 10;
+const SMALL_BYTES: u32 = 16 << 10;
+/// What a file system gives at a time, mostly.
+const BLOCK_BYTES: u32 = 4 << 10;
 /// How much larger than the one before a segment may be.
 const GROWTH: u32 = 4;
 /// The write buffer keeps at most this much room between appends.
@@ -485,7 +487,7 @@ impl SegmentedLog {
         let needed = SEGMENT_HEADER_BYTES + room_for(SEGMENT_HEADER_BYTES, body);
         assert!(needed <= self.capacity_max, "a batch within batch_bytes_max fits in an empty segment");
         let mut capacity = capacity.max(needed).min(self.capacity_max);
-        let least = needed.max(SMALL_BYTES);
+        let least = needed.next_multiple_of(BLOCK_BYTES).min(self.capacity_max);
         let active = loop {
             let next =
                 SegmentHeader { segment: self.active.segment + 1, previous_end: self.active.end, capacity };

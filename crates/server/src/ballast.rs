@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use disk::Vfs;
 
 /// What a start writes, in blocks of 4 KiB: RocksDB's options (12 KiB), manifest, pointer, log, and the table that it makes
-/// of the log before it, of which there are at most about 4 KiB. That is 28 KiB; mostly 20 are enough.
-const BYTES: u64 = 32 << 10;
+/// of the log before it, of which there are at most about 4 KiB, which is 28 KiB; and a segment of the Raft log for the votes
+/// of all groups.
+const BYTES: u64 = 48 << 10;
 
 /// See the module.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! What is asked of a data directory that no node runs on: is every byte of it what was written, and do its parts agree?
-//! Nothing is changed
-//! and nothing is mended or created; the directory's lock is held meanwhile, so that no node starts on it.
+//! Nothing is changed, mended or created; the directory's lock is held meanwhile, so that no node starts on it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -156,8 +155,14 @@ fn look_at_log(
     found: &mut dyn FnMut(&str),
 ) -> Option<BTreeMap<GroupId, GroupLook>> {
     let dir = cluster::log_dir(data_dir);
-    let names =
-        if vfs.exists(&dir).unwrap_or(true) { vfs.list(&dir).unwrap_or_default() } else { Vec::new() };
+    let listed = vfs.exists(&dir).and_then(|there| if there { vfs.list(&dir) } else { Ok(Vec::new()) });
+    let names = match listed {
+        Ok(names) => names,
+        Err(error) => {
+            found(&format!("{}: {error}", dir.display()));
+            return None;
+        }
+    };
     if !names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
         if is_member && names.is_empty() {
             found(&format!("{}: there is no log", dir.display()));

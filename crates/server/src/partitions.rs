@@ -129,7 +129,7 @@ impl Partitions {
         match self.ground.vfs.space(&self.ground.dir) {
             Ok(space) => {
                 let (bytes, reserve) = (space.free_bytes, reserve(space.total_bytes));
-                let was_short = self.is_space_short();
+                let was_short = self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed);
                 self.reserve_bytes.store(reserve, Ordering::Relaxed);
                 self.free_bytes.store(bytes, Ordering::Relaxed);
                 match (was_short, bytes < reserve) {
@@ -151,7 +151,13 @@ impl Partitions {
 
     /// Whether what is free is needed to make more free.
     pub(crate) fn is_space_short(&self) -> bool {
-        self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed)
+        self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed) || self.log_waits()
+    }
+
+    /// Whether the log has no space, which may be so before anyone has asked how much is free.
+    fn log_waits(&self) -> bool {
+        let cluster = self.cluster.get().and_then(Weak::upgrade);
+        cluster.is_some_and(|cluster| *cluster.log_metrics().waiting_for_space.borrow())
     }
 
     /// Why points cannot be taken or cannot be written to files, when so.

@@ -111,9 +111,6 @@ impl StatusPort for StatusAdapter {
     /// A node without room is ready, because it answers queries, and not healthy, because it takes no points.
     fn healthy(&self) -> Result<(), String> {
         self.working()?;
-        if get(&self.cluster.log_metrics().waiting_for_space) > 0 {
-            return Err("the disk is full: the log waits for space".to_owned());
-        }
         self.partitions.no_room().map_or(Ok(()), Err)
     }
 

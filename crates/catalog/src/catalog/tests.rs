@@ -118,14 +118,14 @@ fn records_that_contradict_one_another_are_refused() {
     let orphan = Change::PutBucket(bucket(1, 1, "orphan"));
     let mut batch = Batch::new();
     push_record(&mut batch, &orphan);
-    store.commit(batch).unwrap();
+    store.commit(&batch).unwrap();
     let refused = Catalog::open(Box::new(store.clone()));
     assert!(matches!(refused, Err(StoreError::Inconsistent(_))), "{refused:?}");
 
     let mut batch = Batch::new();
     push_record(&mut batch, &Change::PutOrg(org(1, "same")));
     push_record(&mut batch, &Change::PutOrg(org(2, "same")));
-    store.commit(batch).unwrap();
+    store.commit(&batch).unwrap();
     let refused = Catalog::open(Box::new(store)).unwrap_err();
     assert_eq!(refused.to_string(), "the records of the catalog contradict one another");
 }
@@ -134,47 +134,99 @@ fn records_that_contradict_one_another_are_refused() {
 fn a_damaged_or_foreign_store_is_refused_and_the_record_named() {
     let store = MemoryStore::new();
     drop(open(&store));
-    store.commit(vec![Op::Put(b"V".to_vec(), vec![9])]).unwrap();
+    store.commit(&[Op::Put(b"V".to_vec(), vec![9])]).unwrap();
     let refused = Catalog::open(Box::new(store.clone())).unwrap_err();
     assert!(matches!(refused, StoreError::Record { source: DecodeError::Format(9), .. }), "{refused:?}");
-    store.commit(vec![Op::Put(b"V".to_vec(), vec![FORMAT]), Op::Put(b"?x".to_vec(), vec![])]).unwrap();
+    store.commit(&[Op::Put(b"V".to_vec(), vec![FORMAT]), Op::Put(b"?x".to_vec(), vec![])]).unwrap();
     let refused = Catalog::open(Box::new(store)).unwrap_err();
     assert_eq!(refused.to_string(), "cannot read catalog record 3f78");
 }
 
-/// A store whose commits fail when told to.
+/// A store whose commits fail when told to, for want of space or for good.
 #[derive(Debug, Clone)]
-struct Failing(MemoryStore, Arc<AtomicBool>);
+struct Failing {
+    store: MemoryStore,
+    fails: Arc<AtomicBool>,
+    for_good: bool,
+}
+
+impl Failing {
+    fn new(for_good: bool) -> Self {
+        Self { store: MemoryStore::new(), fails: Arc::default(), for_good }
+    }
+
+    fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+}
 
 impl Store for Failing {
     fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError> {
-        self.0.load_all(each)
+        self.store.load_all(each)
     }
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        if self.1.load(Ordering::Relaxed) {
-            let source = std::io::Error::other("no space").into();
-            return Err(StoreError::Backend { doing: "write", source });
+    fn commit(&self, batch: &[Op]) -> Result<(), StoreError> {
+        if self.fails.load(Ordering::Relaxed) {
+            let source = std::io::Error::other("it fails").into();
+            return Err(if self.for_good {
+                StoreError::Backend { doing: "write", source }
+            } else {
+                StoreError::Full(source)
+            });
         }
-        self.0.commit(batch)
+        self.store.commit(batch)
     }
     fn sync(&self) -> Result<(), StoreError> {
-        self.0.sync()
+        self.store.sync()
     }
 }
 
 #[test]
 fn after_a_failed_commit_nothing_changed_and_nothing_more_is_taken() {
-    let failing = Failing(MemoryStore::new(), Arc::default());
+    let failing = Failing::new(true);
     let catalog = Catalog::open(Box::new(failing.clone())).unwrap();
     catalog.apply(position(0), &bootstrap()).unwrap();
     let before = (catalog.snapshot(), contents(&failing));
-    failing.1.store(true, Ordering::Relaxed);
+    failing.fail(true);
     assert!(matches!(catalog.apply(position(1), &set_up()), Err(StoreError::Backend { .. })));
-    failing.1.store(false, Ordering::Relaxed);
+    failing.fail(false);
     assert!(matches!(catalog.apply(position(1), &set_up()), Err(StoreError::Closed)));
     assert!(matches!(catalog.sync(), Err(StoreError::Closed)));
     assert_eq!((catalog.snapshot(), contents(&failing)), before);
     Catalog::open(Box::new(failing)).unwrap().apply(position(1), &set_up()).unwrap();
+}
+
+#[test]
+fn without_space_changes_wait_in_order_and_nothing_is_called_durable() {
+    let failing = Failing::new(false);
+    let catalog = Catalog::open(Box::new(failing.clone())).unwrap();
+    let mut model = State::default();
+    let mut commands = Commands::new(7);
+    let mut index = 0;
+    for round in 0..6 {
+        let durable = contents(&failing);
+        failing.fail(true);
+        for _ in 0..40 {
+            let command = commands.next();
+            let response = catalog.apply(position(index), &command).unwrap();
+            assert_eq!(response, crate::apply(&mut model, &command), "entry {index}");
+            index += 1;
+        }
+        assert_eq!(*catalog.read(), model);
+        assert!(matches!(catalog.sync(), Err(StoreError::Full(_))), "the log must be kept");
+        assert_eq!(contents(&failing), durable);
+        // A crash now loses exactly what waits.
+        let crashed = Catalog::open(Box::new(failing.store.clone())).unwrap();
+        assert_eq!(crashed.applied().0, (index - 40).checked_sub(1).map(position), "round {round}");
+        failing.fail(false);
+        if round % 2 == 0 {
+            catalog.sync().unwrap();
+        } else {
+            catalog.apply_blank(position(index)).unwrap();
+            index += 1;
+        }
+        let reopened = Catalog::open(Box::new(failing.store.clone())).unwrap();
+        assert_eq!((&*reopened.read(), reopened.applied()), (&model, catalog.applied()));
+    }
 }
 
 #[test]
@@ -188,12 +240,12 @@ fn prefixes_are_deleted_and_their_neighbours_are_not() {
         let keys: [&[u8]; 6] = [b"a", b"ab", b"ab\xff", b"ac", b"\xff", b"\xff\xff"];
         let put = |key: &&[u8]| Op::Put(key.to_vec(), vec![1]);
         let left = || contents(&*store).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        store.commit(keys.iter().map(put).collect()).unwrap();
-        store.commit(vec![Op::DeletePrefix(b"ab".to_vec())]).unwrap();
+        store.commit(&keys.iter().map(put).collect::<Batch>()).unwrap();
+        store.commit(&[Op::DeletePrefix(b"ab".to_vec())]).unwrap();
         assert_eq!(left(), [&b"a"[..], b"ac", b"\xff", b"\xff\xff"]);
-        store.commit(vec![Op::DeletePrefix(vec![0xff])]).unwrap();
+        store.commit(&[Op::DeletePrefix(vec![0xff])]).unwrap();
         assert_eq!(left(), [&b"a"[..], b"ac"]);
-        store.commit(vec![Op::DeletePrefix(Vec::new()), Op::Put(b"z".to_vec(), vec![])]).unwrap();
+        store.commit(&[Op::DeletePrefix(Vec::new()), Op::Put(b"z".to_vec(), vec![])]).unwrap();
         assert_eq!(left(), [b"z"], "steps of a batch happen in order");
     }
 }

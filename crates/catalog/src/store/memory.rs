@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
+use super::{EachRecord, Op, Store, StoreError, prefix_end};
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -28,18 +28,18 @@ impl Store for MemoryStore {
         self.records.lock().iter().try_for_each(|(key, value)| each(key, value))
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &[Op]) -> Result<(), StoreError> {
         let mut records = self.records.lock();
         for op in batch {
             match op {
                 Op::Put(key, value) => {
-                    records.insert(key, value);
+                    records.insert(key.clone(), value.clone());
                 }
                 Op::Delete(key) => {
-                    records.remove(&key);
+                    records.remove(key);
                 }
                 Op::DeletePrefix(prefix) => {
-                    let end = prefix_end(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+                    let end = prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
                     let gone: Vec<Vec<u8>> = records
                         .range::<[u8], _>((
                             Bound::Included(prefix.as_slice()),

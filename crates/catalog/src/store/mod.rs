@@ -41,15 +41,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Hands over every record, in the order of keys, and stops at the first error of `each`.
     fn load_all(&self, each: EachRecord<'_>) -> Result<(), StoreError>;
 
-    /// Commits a batch: atomic, visible to the next call, not yet durable.
-    fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+    /// Commits steps as one batch: atomic, visible to the next call, not yet durable. After [`StoreError::Full`] the
+    /// caller may commit them again, alone or followed by more.
+    fn commit(&self, batch: &[Op]) -> Result<(), StoreError>;
 
     /// Makes everything committed before the call durable.
     fn sync(&self) -> Result<(), StoreError>;
 }
 
-/// Why the store or its records cannot be used. None of these goes away by trying again: the node must stop
-/// and be looked at, or its catalog be fetched anew from a peer.
+/// Why the store or its records cannot be used. None of these but [`StoreError::Full`] goes away by trying again: the
+/// node must stop and be looked at, or its catalog be fetched anew from a peer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store itself failed.
@@ -61,6 +62,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// No space. What was to be written can be written when there is some.
+    #[error("no space is left for the catalog store")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An earlier commit failed; what it left is known only after the store is opened again.
     #[error("the catalog is closed since a commit failed")]
     Closed,

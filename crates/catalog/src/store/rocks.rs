@@ -13,7 +13,7 @@ use rocksdb::{
     WriteBatch,
 };
 
-use super::{Batch, EachRecord, Op, Store, StoreError, prefix_end};
+use super::{EachRecord, Op, Store, StoreError, prefix_end};
 
 /// The least that RocksDB takes.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
@@ -22,6 +22,8 @@ const MANIFEST_STEP_BYTES: usize = 4 << 10;
 /// How much it reserves for its write-ahead log at a time. That is all that its option `max_total_wal_size` does for a
 /// database of one column family.
 const WAL_STEP_BYTES: u64 = 4 << 10;
+/// How RocksDB words `ENOSPC`; its interface for C tells no more of an I/O error than its text.
+const NO_SPACE: &str = "No space left on device";
 const BLOCK_CACHE_BYTES: usize = 8 << 20;
 const OPEN_FILES_MAX: i32 = 64;
 /// What is in the write-ahead log alone is written to a table when it is more: a start does so in any case, and must not
@@ -96,15 +98,15 @@ impl Store for RocksStore {
         Ok(())
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &[Op]) -> Result<(), StoreError> {
         let mut writes = WriteBatch::default();
         for op in batch {
             match op {
                 Op::Put(key, value) => writes.put(key, value),
                 Op::Delete(key) => writes.delete(key),
-                Op::DeletePrefix(prefix) => match prefix_end(&prefix) {
-                    Some(end) => writes.delete_range(prefix, end),
-                    None => self.delete_from(&prefix, &mut writes)?,
+                Op::DeletePrefix(prefix) => match prefix_end(prefix) {
+                    Some(end) => writes.delete_range(prefix, &end),
+                    None => self.delete_from(prefix, &mut writes)?,
                 },
             }
         }
@@ -114,7 +116,11 @@ impl Store for RocksStore {
             self.logged.store(0, Ordering::Relaxed);
             let mut in_background = FlushOptions::default();
             in_background.set_wait(false);
-            self.db.flush_opt(&in_background).map_err(backend("flush"))?;
+            match self.db.flush_opt(&in_background).map_err(backend("flush")) {
+                // The batch is written; a later one makes the table.
+                Ok(()) | Err(StoreError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -137,5 +143,11 @@ impl RocksStore {
 }
 
 fn backend(doing: &'static str) -> impl FnOnce(rocksdb::Error) -> StoreError {
-    move |source| StoreError::Backend { doing, source: Box::new(source) }
+    move |source| {
+        // RocksDB refuses all writes after one that found no space, with that one's message, until it has seen space
+        // again, for which it looks every few seconds.
+        let is_full = source.as_ref().contains(NO_SPACE);
+        let source = Box::new(source);
+        if is_full { StoreError::Full(source) } else { StoreError::Backend { doing, source } }
+    }
 }

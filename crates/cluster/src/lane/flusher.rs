@@ -15,7 +15,7 @@ use super::{LaneError, Location, LogLane, RECORD_OVERHEAD_BYTES, Record, RecordB
 /// Silence after which the lane notes on the disk how far it is durable.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// Time between attempts to write while the disk is full.
-const FULL_RETRY: Duration = Duration::from_millis(250);
+pub(crate) const FULL_RETRY: Duration = Duration::from_millis(250);
 
 /// The state of the thread.
 pub(super) struct Flusher {
@@ -136,7 +136,7 @@ impl Flusher {
             let (now, later) = rest.split_at(fits.count().max(1));
             match self.lane.write(now) {
                 Ok(found) => {
-                    self.shared.metrics.waiting_for_space.store(0, Ordering::Relaxed);
+                    self.note_waiting(false);
                     locations.extend(found);
                     rest = later;
                 }
@@ -152,13 +152,19 @@ impl Flusher {
 
     /// The disk is full: nothing is acknowledged, and the same records are tried again until they fit.
     fn wait_for_space(&self, error: &std::io::Error) -> Result<(), LaneError> {
-        if self.shared.metrics.waiting_for_space.swap(1, Ordering::Relaxed) == 0 {
+        if self.note_waiting(true) {
             tracing::error!(%error, "no space for the log: writes wait until there is");
         }
         match self.shared.queue.pause(FULL_RETRY) {
             None => Ok(()),
             Some(closed) => Err(closed),
         }
+    }
+
+    /// Notes whether the lane waits for space, and says whether that is new.
+    fn note_waiting(&self, waits: bool) -> bool {
+        let waiting = &self.shared.metrics.waiting_for_space;
+        waiting.send_if_modified(|waited| std::mem::replace(waited, waits) != waits)
     }
 
     /// Notes in the groups' indices where the records are.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use super::LogLane;
 
 /// Counters of a lane, to be exported by the server. Monotonic unless said otherwise.
@@ -25,8 +27,8 @@ pub struct LaneMetrics {
     pub active_segment: AtomicU64,
     /// Gauge: bytes of the entries held in memory.
     pub cached_bytes: AtomicU64,
-    /// Gauge: 1 while the lane waits for space on the disk.
-    pub waiting_for_space: AtomicU64,
+    /// Whether the lane waits for space on the disk.
+    pub waiting_for_space: watch::Sender<bool>,
 }
 
 impl LaneMetrics {

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use catalog::Catalog;
+use catalog::{Catalog, StoreError};
 use futures::{Stream, TryStreamExt as _};
 use model::{LogPosition, ReplicaId};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -17,7 +17,7 @@ use proto::log;
 use super::types::{self, Applied, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types};
 use crate::entry::Proposal;
 use crate::fatal::Fatal;
-use crate::lane::GroupLog;
+use crate::lane::{FULL_RETRY, GroupLog};
 use crate::machine::{Durable, Machine};
 
 /// Envelopes above this are applied where blocking does not hold up other tasks.
@@ -204,7 +204,11 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder(self.take_snapshot().inspect(|snapshot| self.snapshot = Some(snapshot.clone())))
+        Builder(self.take_snapshot().inspect(|snapshot| {
+            if snapshot.meta.last_log_id.is_some() {
+                self.snapshot = Some(snapshot.clone());
+            }
+        }))
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
@@ -213,7 +217,11 @@ impl RaftStateMachine<Types> for StateMachine {
                 let position = meta.last_log_id.as_ref().map(types::position);
                 let membership = encode_membership(&meta.last_membership);
                 catalog.import(bytes, position, membership).map_err(io::Error::other)?;
-                catalog.sync().map_err(io::Error::other)?;
+                // The log before the snapshot goes when this returns.
+                let mut again = tokio::time::interval(FULL_RETRY);
+                while !is_synced(catalog)? {
+                    again.tick().await;
+                }
             }
             _ => {
                 return Err(io::Error::new(
@@ -242,8 +250,10 @@ impl StateMachine {
         let (durable, data) = match &self.target {
             Target::Partition(machine) => (machine.durable()?, SnapshotData::Files),
             Target::Catalog(catalog) => {
-                // The log will be purged up to here.
-                catalog.sync().map_err(io::Error::other)?;
+                // The log will be purged up to here: where nothing can be made durable, up to where it was purged before.
+                if !is_synced(catalog)? {
+                    return Ok(self.snapshot.clone().unwrap_or_else(nothing_durable));
+                }
                 let snapshot = catalog.snapshot();
                 let durable = Durable { position: snapshot.position, membership: snapshot.membership };
                 (durable, SnapshotData::Catalog(snapshot.bytes))
@@ -255,6 +265,20 @@ impl StateMachine {
         };
         Ok(Snapshot { meta, snapshot: data })
     }
+}
+
+/// Makes the catalog durable, unless the disk is full.
+fn is_synced(catalog: &Catalog) -> io::Result<bool> {
+    match catalog.sync() {
+        Ok(()) => Ok(true),
+        Err(StoreError::Full(_)) => Ok(false),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// The snapshot of a machine that cannot say that anything is durable.
+fn nothing_durable() -> Snapshot {
+    Snapshot { meta: SnapshotMeta::default(), snapshot: SnapshotData::Files }
 }
 
 /// A snapshot that was taken already.

@@ -39,14 +39,14 @@ fn open_long(vfs: &SimVfs) -> Result<(SegmentedLog, Recovery), OpenError> {
     SegmentedLog::open(Arc::new(vfs.clone()), Path::new(DIR), options, &mut |_, _| Ok(()))
 }
 
-/// A new log whose active segment, the fourth, has 4 MiB and one record of a MiB.
+/// A new log whose active segment, the fifth, has 4 MiB and one record of a MiB.
 fn new_long(vfs: &SimVfs) -> SegmentedLog {
     let (mut log, _) = open_long(vfs).unwrap();
-    for bytes in [60 << 10, 200 << 10, 900 << 10, 1 << 20] {
+    for bytes in [12 << 10, 60 << 10, 200 << 10, 900 << 10, 1 << 20] {
         log.append(&[&record(0, bytes)]).unwrap();
         log.sync().unwrap();
     }
-    assert_eq!(log.segments(), 1..=4, "the last of 4 MiB");
+    assert_eq!(log.segments(), 1..=5, "the last of 4 MiB");
     log
 }
 
@@ -395,12 +395,12 @@ fn segments_grow_under_load_and_a_log_at_rest_is_small() {
     const KIB: u64 = 1 << 10;
     let vfs = SimVfs::new();
     let (mut log, _) = open_long(&vfs).unwrap();
-    assert_eq!(log.bytes(), 64 * KIB);
+    assert_eq!(log.bytes(), 16 * KIB);
     log.start_small().unwrap();
     assert_eq!(log.segments(), 1..=1, "small already");
-    let payload = record(7, 200 << 10);
+    let payload = record(7, 50 << 10);
     let mut sizes = vec![log.bytes()];
-    while log.segments().end() < &6 {
+    while log.segments().end() < &7 {
         log.append(&[&payload]).unwrap();
         log.sync().unwrap();
         let active = *log.segments().end();
@@ -411,21 +411,21 @@ fn segments_grow_under_load_and_a_log_at_rest_is_small() {
     }
     assert_eq!(
         sizes,
-        [64 * KIB, 256 * KIB, 1024 * KIB, 4096 * KIB, 8192 * KIB],
+        [16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB, 4096 * KIB, 8192 * KIB],
         "to the largest and no further"
     );
 
     log.start_small().unwrap();
-    assert_eq!(log.segments(), 6..=7);
+    assert_eq!(log.segments(), 7..=8);
     for cut in [PowerCut::Kept, PowerCut::Lost] {
         let (log, recovery) = open_long(&vfs.crash(cut)).unwrap();
-        assert_eq!((log.segments(), recovery.records), (6..=7, 1), "nothing that was synced is lost");
+        assert_eq!((log.segments(), recovery.records), (7..=8, 1), "nothing that was synced is lost");
     }
-    assert_eq!(log.remove_before(7).unwrap(), 1);
-    assert_eq!(log.bytes(), 64 * KIB);
+    assert_eq!(log.remove_before(8).unwrap(), 1);
+    assert_eq!(log.bytes(), 16 * KIB);
     log.append(&[&record(8, 2 << 20)]).unwrap();
     log.sync().unwrap();
-    assert_eq!(log.segments(), 7..=8, "what does not fit in a small one gets a larger one");
+    assert_eq!(log.segments(), 8..=9, "what does not fit in a small one gets a larger one");
     assert_eq!(open_long(&vfs.crash(PowerCut::Lost)).unwrap().1.records, 1);
 }
 

@@ -53,18 +53,20 @@ impl LostFile {
 impl Bucket {
     /// Whether all rows in a range are there to be read.
     pub(super) fn check_rows(&self, range: &TimeRange) -> Result<(), ReadError> {
-        let is_missed =
-            |lost: &LostFile| lost.overlaps(range) && !self.tombstones.hide_whole(u64::MAX, &lost.entry);
-        match self.shards.iter().flat_map(|shard| &shard.lost).find(|lost| is_missed(lost)) {
-            Some(lost) => Err(lost.error()),
-            None => Ok(()),
-        }
+        let lost = self.shards.iter().flat_map(|shard| &shard.lost);
+        self.check(lost.filter(|lost| lost.overlaps(range)))
     }
 
     /// Whether it is known which series have rows in the shards that overlap a range.
     pub(super) fn check_names(&self, range: &TimeRange) -> Result<(), ReadError> {
         let shards = self.shards.iter().filter(|shard| shard.range.overlaps(range));
-        shards.flat_map(|shard| &shard.lost).next().map_or(Ok(()), |lost| Err(lost.error()))
+        self.check(shards.flat_map(|shard| &shard.lost))
+    }
+
+    /// Whether nothing is missed of some lost files: deletes hide whatever they may hold.
+    fn check<'a>(&self, mut lost: impl Iterator<Item = &'a Arc<LostFile>>) -> Result<(), ReadError> {
+        let missed = lost.find(|lost| !self.tombstones.hide_whole(u64::MAX, &lost.entry));
+        missed.map_or(Ok(()), |lost| Err(lost.error()))
     }
 
     /// Whether some file is lost.

@@ -411,9 +411,9 @@ fn proof_is_found_far_behind_the_damage() {
         log.sync().unwrap();
         log.append(&[b"proof"]).unwrap();
         drop(log);
-        vfs.corrupt(&segment(4), u64::from(at.offset), 1).unwrap();
+        vfs.corrupt(&segment(5), u64::from(at.offset), 1).unwrap();
         match open_long(&vfs) {
-            Err(OpenError::Corrupt { segment: 4, offset, .. }) if offset == end.offset => {}
+            Err(OpenError::Corrupt { segment: 5, offset, .. }) if offset == end.offset => {}
             other => panic!("{len}: {other:?}"),
         }
     }
@@ -429,13 +429,13 @@ fn a_long_torn_tail_is_cut_to_its_last_byte() {
     log.append(&[&vec![1; 2 << 20]]).unwrap();
     let end_byte = sectors::end_of(end.offset + BATCH_HEADER_BYTES, RECORD_HEADER_BYTES + (2 << 20));
     drop(log);
-    lose(&vfs, 4, (end.offset + (1 << 20)).next_multiple_of(512), 512);
+    lose(&vfs, 5, (end.offset + (1 << 20)).next_multiple_of(512), 512);
     let (mut log, recovery) = open_long(&vfs).unwrap();
     let bytes = u64::from(end_byte + 1 - end.offset);
-    assert_eq!(recovery.torn, Some(TornTail { segment: 4, offset: end.offset, bytes }));
+    assert_eq!(recovery.torn, Some(TornTail { segment: 5, offset: end.offset, bytes }));
     assert_eq!(log.end(), end);
     // The rest is zeros again, durably.
-    let (_, image) = files(&vfs.crash(PowerCut::Lost), Path::new(DIR)).remove(3);
+    let (_, image) = files(&vfs.crash(PowerCut::Lost), Path::new(DIR)).remove(4);
     assert_eq!(image.len(), 4 << 20);
     assert!(image[end.offset as usize..].iter().all(|byte| *byte == 0));
     log.append(&[b"after"]).unwrap();

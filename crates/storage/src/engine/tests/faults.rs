@@ -302,15 +302,22 @@ fn any_flipped_bit_of_the_manifest_changes_nothing() {
     }
 }
 
+/// Flushes once more: the manifest, and where in it what was written for that begins and ends.
+fn second_record(world: &World, engine: &Engine) -> (PathBuf, u64, u64) {
+    let path = World::dir().join("MANIFEST-00000001");
+    let len = || world.vfs.open_read(&path).unwrap().len().unwrap();
+    let before = len();
+    engine.apply(position(1), &some_rows()).unwrap();
+    engine.flush_now().unwrap();
+    let after = len();
+    (path, before, after)
+}
+
 #[test]
 fn a_missing_record_in_the_middle_of_the_manifest_refuses_to_open() {
     let world = World::new();
     let engine = filled(&world);
-    let path = World::dir().join("MANIFEST-00000001");
-    let before = world.vfs.open_read(&path).unwrap().len().unwrap();
-    engine.apply(position(1), &some_rows()).unwrap();
-    engine.flush_now().unwrap();
-    let middle = world.vfs.open_read(&path).unwrap().len().unwrap();
+    let (path, before, middle) = second_record(&world, &engine);
     engine.apply(position(2), &some_rows()).unwrap();
     engine.flush_now().unwrap();
     drop(engine);
@@ -450,13 +457,9 @@ fn series_are_found_again_under_the_ids_that_a_flush_gave_them() {
 fn what_a_lost_record_named_stays_until_another_is_written() {
     let world = World::new();
     let engine = filled(&world);
-    let path = World::dir().join("MANIFEST-00000001");
-    let before = world.vfs.open_read(&path).unwrap().len().unwrap();
-    engine.apply(position(1), &some_rows()).unwrap();
-    engine.flush_now().unwrap();
+    let (path, before, len) = second_record(&world, &engine);
     drop(engine);
     let held = (tsm_files(&world).len(), files(&world, "idx").len());
-    let len = world.vfs.open_read(&path).unwrap().len().unwrap();
     let zeros = vec![0; usize::try_from(len - before).unwrap()];
     let manifest = world.vfs.open(&path).unwrap();
     manifest.write_all_at(&zeros, before).unwrap();
