@@ -155,10 +155,6 @@ impl ChunkWriter {
 
     fn end(mut self) {
         let last = match std::mem::replace(&mut self.packing, Packing::Plain) {
-            // After a full chunk a full one is likely.
-            Packing::Plain if self.plain.len() >= CHUNK_BYTES => {
-                std::mem::replace(&mut self.plain, Vec::with_capacity(CHUNK_BYTES * 9 / 8))
-            }
             Packing::Plain => std::mem::take(&mut self.plain),
             Packing::Gzip(encoder) => encoder.finish().unwrap_or_default(),
         };

@@ -8,6 +8,8 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
+/// Most repetitions that Go takes.
+const REPEATS_MAX: u32 = 1000;
 /// The most bytes that one compiled expression may take.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
 
@@ -105,7 +107,7 @@ fn translate(source: &str) -> Result<String, PatternError> {
         match ch {
             '\\' => rest = escape(after, &mut out, false)?,
             '[' => rest = class(rest, &mut out)?,
-            '{' if !is_repetition(after) => {
+            '{' if !is_repetition(after)? => {
                 out.push_str("\\{");
                 rest = after;
             }
@@ -118,13 +120,19 @@ fn translate(source: &str) -> Result<String, PatternError> {
     Ok(out)
 }
 
-fn is_repetition(after: &str) -> bool {
-    let Some((inside, _)) = after.split_once('}') else { return false };
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match inside.split_once(',') {
-        Some((low, high)) => number(low) && (high.is_empty() || number(high)),
-        None => number(inside),
+/// Whether a brace begins a repetition, of a number that Go takes.
+fn is_repetition(after: &str) -> Result<bool, PatternError> {
+    let Some((inside, _)) = after.split_once('}') else { return Ok(false) };
+    let (low, high) = inside.split_once(',').unwrap_or((inside, ""));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(low) || !(high.is_empty() || is_number(high)) {
+        return Ok(false);
     }
+    let is_large = |text: &str| !text.is_empty() && !text.parse().is_ok_and(|n: u32| n <= REPEATS_MAX);
+    if is_large(low) || is_large(high) {
+        return Err(PatternError::new("invalid repeat count", format!("{{{inside}}}")));
+    }
+    Ok(true)
 }
 
 /// Translates what follows a backslash; answers what is left.

@@ -39,6 +39,13 @@ fn go_patterns_keep_their_meaning() {
         assert!(matches(pattern, text), "{pattern}");
     }
     assert!(matches("^a{2}$", "aa") && !matches("^a{2}$", "a{2}"));
+    assert!(matches("^a{1000}$", &"a".repeat(1000)));
+    for (pattern, part) in
+        [("a{1001}", "{1001}"), ("(ab{2,1001})", "{2,1001}"), ("a{99999999999,}", "{99999999999,}")]
+    {
+        let error = Pattern::new(pattern).unwrap_err().to_string();
+        assert_eq!(error, format!("error parsing regexp: invalid repeat count: `{part}`"));
+    }
     assert_eq!(
         Pattern::new("a(b").unwrap_err().to_string(),
         "error parsing regexp: missing closing ): `a(b`"
