@@ -146,9 +146,15 @@ fn numbers_of(words: &[u64], order: Order) -> impl Iterator<Item = i64> {
     words.array_windows::<2>().map(move |[before, word]| word.wrapping_sub(before & keep).cast_signed())
 }
 
+/// The offset of a number that is a multiple of the factor away from the base. One below the base has a wrapped offset: the
+/// factor need not divide 2^64, so the distance is divided before it wraps.
 fn offset_of(number: i64, base: u64, factor: u64) -> u64 {
-    let distance = number.cast_unsigned().wrapping_sub(base);
-    if factor == 1 { distance } else { distance / factor }
+    let base = base.cast_signed();
+    if number >= base {
+        number.wrapping_sub(base).cast_unsigned() / factor
+    } else {
+        (base.wrapping_sub(number).cast_unsigned() / factor).wrapping_neg()
+    }
 }
 
 /// Decodes pages of one column.

@@ -146,9 +146,33 @@ fn encode_words<T: Word>(values: &[T], words: &[u64], pages: &[Range<usize>], ef
         && let Some(dense) = entropy::encode(values, pages, level, hints)
         && saves_a_tenth(dense.bytes(), quick.bytes())
     {
-        return dense;
+        return checked(dense, values, pages);
     }
-    quick
+    checked(quick, values, pages)
+}
+
+/// A column that reads back as it was; raw where it does not. The files that it was merged from are gone afterwards, so
+/// a codec's error must not outlive the merge.
+pub(super) fn checked<T: Word>(encoded: Encoded, values: &[T], pages: &[Range<usize>]) -> Encoded {
+    let mut read = Vec::new();
+    let reads_back = Decoder::<T>::new(&encoded.shared).is_ok_and(|mut decoder| {
+        encoded.pages.iter().zip(pages).all(|(page, range)| {
+            let wanted = &values[range.clone()];
+            read.clear();
+            decoder.decode(page.codec, &page.payload, wanted.len(), &mut read).is_ok()
+                && read.len() == wanted.len()
+                && read.iter().zip(wanted).all(|(read, wanted)| read.to_bits() == wanted.to_bits())
+        })
+    });
+    if reads_back {
+        return encoded;
+    }
+    tracing::error!(values = values.len(), "a column does not read back as it was: it is kept raw");
+    let raw = |range: &Range<usize>| match &values[range.clone()] {
+        [] => EncodedPage::empty(),
+        values => raw_page(values),
+    };
+    Encoded { shared: Vec::new(), pages: pages.iter().map(raw).collect() }
 }
 
 /// Puts those pages into bins that bins make smaller, when that is enough for the column.
