@@ -102,6 +102,8 @@ const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 const SMALL_BYTES: u32 = 16 << 10;
 /// What a file system gives at a time, mostly.
 const BLOCK_BYTES: u32 = 4 << 10;
+/// A segment takes at most one part in so many of what is free, unless a batch needs more.
+const FREE_PARTS: u64 = 8;
 /// How much larger than the one before a segment may be.
 const GROWTH: u32 = 4;
 /// The write buffer keeps at most this much room between appends.
@@ -488,6 +490,11 @@ impl SegmentedLog {
         assert!(needed <= self.capacity_max, "a batch within batch_bytes_max fits in an empty segment");
         let mut capacity = capacity.max(needed).min(self.capacity_max);
         let least = needed.next_multiple_of(BLOCK_BYTES).min(self.capacity_max);
+        // Others need what is left of a disk that gets full, not least to make room.
+        if let Ok(space) = self.vfs.space(&self.dir) {
+            let part = u32::try_from(space.free_bytes / FREE_PARTS).unwrap_or(u32::MAX);
+            capacity = capacity.min((part - part % BLOCK_BYTES).max(least));
+        }
         let active = loop {
             let next =
                 SegmentHeader { segment: self.active.segment + 1, previous_end: self.active.end, capacity };

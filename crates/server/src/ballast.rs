@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use disk::Vfs;
 
@@ -14,12 +14,16 @@ use disk::Vfs;
 /// of all groups.
 const BYTES: u64 = 48 << 10;
 
+/// A block of most file systems.
+const BLOCK_BYTES: u64 = 4 << 10;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ballast {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
-    is_taken: AtomicBool,
+    /// How much is taken.
+    bytes: AtomicU64,
 }
 
 impl Ballast {
@@ -30,21 +34,28 @@ impl Ballast {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { vfs, path, is_taken: AtomicBool::new(false) })
+        Ok(Self { vfs, path, bytes: AtomicU64::new(0) })
     }
 
-    /// Takes it again, once. To be called while there is space.
+    /// Takes it again, as much of it as there is. To be called when the start is over, because most of what that wrote it
+    /// has replaced, and whenever there is space.
     pub(crate) fn take(&self) {
-        if self.is_taken.swap(true, Ordering::Relaxed) {
+        if self.bytes.load(Ordering::Relaxed) == BYTES {
             return;
         }
-        let taken = self.vfs.create(&self.path).and_then(|file| {
-            file.allocate(BYTES)?;
-            file.sync_data()
+        let taken = self.vfs.exists(&self.path).and_then(|there| {
+            let file = if there { self.vfs.open(&self.path) } else { self.vfs.create(&self.path) }?;
+            let mut sizes = (1..=BYTES / BLOCK_BYTES).rev().map(|blocks| blocks * BLOCK_BYTES);
+            let most = sizes.find(|bytes| file.allocate(*bytes).is_ok());
+            file.sync_data()?;
+            Ok(most.unwrap_or(0))
         });
-        if let Err(error) = taken {
+        match taken {
+            Ok(bytes) => self.bytes.store(bytes, Ordering::Relaxed),
             // The next start may need the operator's help; nothing else does.
-            tracing::warn!(%error, path = %self.path.display(), "cannot keep some space for the next start");
+            Err(error) => {
+                tracing::warn!(%error, path = %self.path.display(), "cannot keep some space for the next start");
+            }
         }
     }
 }
@@ -68,5 +79,18 @@ mod tests {
         assert_eq!(before - free(), BYTES);
         Ballast::let_go(Arc::new(vfs.clone()), Path::new("/data")).unwrap();
         assert_eq!(free(), before);
+    }
+
+    #[test]
+    fn as_much_is_taken_as_there_is_and_the_rest_when_there_is_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let vfs: Arc<dyn Vfs> = Arc::new(disk::RealVfs);
+        let ballast = Ballast::let_go(Arc::clone(&vfs), dir.path()).unwrap();
+        let file = vfs.create(&dir.path().join("ballast")).unwrap();
+        file.allocate(3 * BLOCK_BYTES).unwrap();
+        ballast.bytes.store(3 * BLOCK_BYTES, Ordering::Relaxed);
+        ballast.take();
+        assert_eq!(file.len().unwrap(), BYTES);
+        assert_eq!(ballast.bytes.load(Ordering::Relaxed), BYTES);
     }
 }

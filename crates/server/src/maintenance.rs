@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, Router};
 use model::Timestamp;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,6 +20,8 @@ pub(crate) struct Maintenance {
     pub(crate) router: Arc<Router>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) ballast: Arc<Ballast>,
+    /// Told by whoever deletes buckets.
+    pub(crate) bucket_deleted: Arc<Notify>,
     pub(crate) retention_check_interval: Duration,
 }
 
@@ -35,6 +38,8 @@ impl Maintenance {
     }
 
     async fn watch_space(self: Arc<Self>) {
+        // The start is over. Also what is left of a full disk is kept for the next.
+        self.ballast.take();
         let mut timer = interval(SPACE_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -69,12 +74,15 @@ impl Maintenance {
         }
     }
 
-    /// Drops what has expired and what belongs to no bucket any more.
+    /// Drops what has expired and what belongs to no bucket any more, that at once.
     async fn retain(self: Arc<Self>) {
         let mut timer = interval(self.retention_check_interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            timer.tick().await;
+            tokio::select! {
+                _ = timer.tick() => {}
+                () = self.bucket_deleted.notified() => {}
+            }
             self.retain_once().await;
         }
     }

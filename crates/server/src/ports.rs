@@ -10,6 +10,7 @@ use gateway::ports::{
     BoxFuture, CatalogPort, MaintenancePort, StatusPort, Unavailable, WriteError, WritePort,
 };
 use model::{Batch, Deletion};
+use tokio::sync::Notify;
 
 use crate::admission::{Admission, FLUSH_SOON};
 use crate::deletes::Deletes;
@@ -19,19 +20,30 @@ use crate::partitions::Partitions;
 
 /// The catalog, by way of the meta group.
 #[derive(Debug)]
-pub(crate) struct CatalogAdapter(pub(crate) Arc<Cluster>);
+pub(crate) struct CatalogAdapter {
+    pub(crate) cluster: Arc<Cluster>,
+    /// Told when buckets are deleted, so that their data go.
+    pub(crate) bucket_deleted: Arc<Notify>,
+}
 
 impl CatalogPort for CatalogAdapter {
     fn read(&self) -> catalog::ReadGuard<'_> {
-        self.0.catalog().read()
+        self.cluster.catalog().read()
     }
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async { self.0.read_barrier_meta().await.map_err(unavailable) })
+        Box::pin(async { self.cluster.read_barrier_meta().await.map_err(unavailable) })
     }
 
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Response, Unavailable>> {
-        Box::pin(async { self.0.propose_catalog(command).await.map_err(unavailable) })
+        Box::pin(async {
+            let deletes = matches!(command, Command::DeleteBucket { .. } | Command::DeleteOrg { .. });
+            let response = self.cluster.propose_catalog(command).await.map_err(unavailable)?;
+            if deletes && response == Response::Done {
+                self.bucket_deleted.notify_one();
+            }
+            Ok(response)
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use storage::{Commons, Jobs, ThreadJobs};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::admission::{Admission, AdmissionMetrics};
@@ -106,6 +107,7 @@ struct Node {
     cluster: Arc<Cluster>,
     router: Arc<Router>,
     partitions: Arc<Partitions>,
+    bucket_deleted: Arc<Notify>,
     clock: Arc<dyn Clock>,
     fatal: Fatal,
     tasks: JoinSet<()>,
@@ -167,15 +169,17 @@ impl Node {
                 .await?;
         partitions.tell(&cluster);
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
+        let bucket_deleted = Arc::new(Notify::new());
         Maintenance {
             cluster: Arc::clone(&cluster),
             router: Arc::clone(&router),
             partitions: Arc::clone(&partitions),
             ballast: Arc::new(ballast),
+            bucket_deleted: Arc::clone(&bucket_deleted),
             retention_check_interval: config.retention_check_interval,
         }
         .start(&mut tasks);
-        Ok(Self { commons, cluster, router, partitions, clock, fatal, tasks })
+        Ok(Self { commons, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
@@ -209,6 +213,13 @@ impl Node {
         }
     }
 
+    fn catalog(&self) -> CatalogAdapter {
+        CatalogAdapter {
+            cluster: Arc::clone(&self.cluster),
+            bucket_deleted: Arc::clone(&self.bucket_deleted),
+        }
+    }
+
     fn gateway(&self, config: &Config) -> Gateway {
         let memory = self.commons.memory();
         let runtime = Handle::current();
@@ -232,7 +243,7 @@ impl Node {
             partitions: Arc::clone(&self.partitions),
         };
         let ports = Ports {
-            catalog: Arc::new(CatalogAdapter(Arc::clone(&self.cluster))),
+            catalog: Arc::new(self.catalog()),
             write: Arc::new(WriteAdapter {
                 router: Arc::clone(&self.router),
                 admission: Arc::clone(&admission),
@@ -279,7 +290,7 @@ impl Node {
             retention_period_hrs: None,
             token: init.admin_token.as_ref().map(|token| token.expose().to_owned()),
         };
-        let catalog = CatalogAdapter(Arc::clone(&self.cluster));
+        let catalog = self.catalog();
         match gateway::setup(&catalog, request, self.clock.now()).await {
             Ok(result) => {
                 tracing::info!(user = %result.user.name, org = %result.org.name, bucket = %result.bucket.name, "set up");

@@ -6,6 +6,7 @@
 //! A merge leaves out what deletes hide that are durable; where nothing else is left to merge, a file with deleted rows
 //! is rewritten alone. A merge that fails leaves its inputs in place; its shard waits, twice as long each time.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -217,8 +218,10 @@ impl Inner {
         let order = inputs.iter().map(|f| f.entry.order).max().unwrap_or(0);
         let masked_from = inputs.iter().map(|f| f.entry.masked_from).max().unwrap_or(0).max(masks.end());
         let dir = shard_dir(&self.dir, bucket, range);
+        // Where deletes have left nothing there is nothing to write, and no room is needed to make room.
+        let is_gone = inputs.iter().all(|file| masks.hide_all_of(file, &file.presence));
         let bytes = inputs.iter().map(|f| f.entry.bytes).sum();
-        let _room = self.room(&dir, bytes, buffers_of(&inputs))?;
+        let _room = if is_gone { None } else { Some(self.room(&dir, bytes, buffers_of(&inputs))?) };
         let number = self.next_file_number();
         let path = file_path(&self.dir, bucket, range, number);
         let effort = match plan.density {
@@ -227,11 +230,15 @@ impl Inner {
         };
         let sources = Inputs { files: &inputs, keys: &keys, masks: &masks };
         let mut awake = self.clock.monotonic();
-        let written = run(&*self.vfs, &sources, &path, plan.density, effort, || {
-            self.make_way(&mut awake);
-            self.is_closing() || self.fatal.get().is_some()
-        })
-        .and_then(|finished| {
+        let written = if is_gone {
+            Ok(None)
+        } else {
+            run(&*self.vfs, &sources, &path, plan.density, effort, || {
+                self.make_way(&mut awake);
+                self.is_closing() || self.fatal.get().is_some()
+            })
+        };
+        let written = written.and_then(|finished| {
             let Some(finished) = finished else { return Ok(None) };
             self.vfs.sync_dir(&dir).map_err(WriteError::new("sync", &dir))?;
             let entry = FileEntry {
@@ -373,14 +380,18 @@ struct Purge {
 }
 
 impl Purge {
-    /// The first file of a shard that holds rows deleted long enough ago.
+    /// The first file of a shard that holds rows deleted long enough ago, or nothing else: that costs no merge.
     fn plan(&self, bucket: &Bucket, shard: &Shard) -> Option<Plan> {
+        let durable = self.durable?;
+        let masks = LazyCell::new(|| bucket.tombstones.masks(shard.range, durable, &bucket.index));
         let after = if bucket.tombstones.len() > self.tombstones_min { Duration::ZERO } else { self.after };
         let is_due = |file: &&Arc<TsmFile>| {
-            let since = bucket.tombstones.hides_rows_since(self.durable?, file, &bucket.index)?;
-            Some(self.now.saturating_sub(since) >= after)
+            let since = bucket.tombstones.hides_rows_since(durable, file, &bucket.index);
+            since.is_some_and(|since| {
+                self.now.saturating_sub(since) >= after || masks.hide_all_of(file, &file.presence)
+            })
         };
-        shard.files.iter().find(|file| is_due(file) == Some(true)).map(|file| Plan::alone(&file.entry))
+        shard.files.iter().find(is_due).map(|file| Plan::alone(&file.entry))
     }
 }
 

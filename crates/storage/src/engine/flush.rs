@@ -260,10 +260,8 @@ impl Inner {
                 let bucket =
                     state.shard(shard.bucket, shard.id).and_then(|_| state.buckets.get(&shard.bucket));
                 let Some(bucket) = bucket else { continue };
-                let tombstones = frozen.tombstones.get(&shard.bucket);
-                let until = frozen.durable.position.index;
-                let masks = tombstones.map(|t| t.masks(shard.range, until, &bucket.index));
-                (masks.unwrap_or_default(), bucket.index.keys())
+                // Also what was deleted since, for the same reason: a flush that finds no room comes again.
+                (bucket.tombstones.masks(shard.range, u64::MAX, &bucket.index), bucket.index.keys())
             };
             let index = new.indexes.iter().find(|index| index.bucket == shard.bucket);
             let names = Names {
