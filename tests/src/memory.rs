@@ -166,7 +166,7 @@ fn too_little_memory_is_refused_at_the_start() {
         .expect("the binary starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("memory-bytes") && text.contains("at least 256MiB"), "{text}");
+    assert!(text.contains("memory-bytes") && text.contains("at least 128MiB"), "{text}");
 }
 
 /// A file system of its own, if the machine lets us have one.

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 mod tests;
 
 /// The least memory that a node is given to divide: below it a share does not hold one large write or query.
-pub(crate) const MEMORY_BYTES_MIN: usize = 256 << 20;
+pub(crate) const MEMORY_BYTES_MIN: usize = 128 << 20;
+/// What a node under load takes besides: code, log, connections, answers on their way, what the allocator keeps.
+const BESIDE_BYTES: u64 = 384 << 20;
 
 /// The memory to divide, and what the operator should know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +24,8 @@ pub(crate) struct Chosen {
     pub(crate) warning: Option<String>,
 }
 
-/// The memory to divide: as configured, else half of what there is, and never less than the least.
+/// The memory to divide: as configured, else half of what there is, or what leaves enough beside it, and never less than the
+/// least.
 pub(crate) fn memory_to_divide(configured: Option<usize>, read: impl Fn(&Path) -> Option<String>) -> Chosen {
     let there = memory(&read);
     let (bytes, warning) = match (configured, there) {
@@ -35,14 +38,15 @@ pub(crate) fn memory_to_divide(configured: Option<usize>, read: impl Fn(&Path) -
             (MEMORY_BYTES_MIN, Some(warning))
         }
         (None, Some(there)) => {
-            let half = usize::try_from(there / 2).unwrap_or(usize::MAX);
-            let warning = (half < MEMORY_BYTES_MIN).then(|| {
+            let part = (there / 2).min(there.saturating_sub(BESIDE_BYTES));
+            let part = usize::try_from(part).unwrap_or(usize::MAX);
+            let warning = (part < MEMORY_BYTES_MIN).then(|| {
                 format!(
                     "the process may use {there} bytes of memory; memory-bytes is {MEMORY_BYTES_MIN}, the least it can \
                      be, and the process may be killed for it"
                 )
             });
-            (half.max(MEMORY_BYTES_MIN), warning)
+            (part.max(MEMORY_BYTES_MIN), warning)
         }
     };
     Chosen { bytes, warning }

@@ -175,7 +175,7 @@ impl Resolved {
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
         let ordered: [(&'static str, bool, &'static str); 7] = [
-            ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 256MiB"),
+            ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 128MiB"),
             ("max-json-size", c.json_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
             ("max-query-size", c.query_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
             ("max-decompressed-size", c.decompressed_bytes_max >= c.body_bytes_max, "at least max-body-size"),

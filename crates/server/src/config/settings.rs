@@ -231,7 +231,7 @@ static SETTINGS: &[Setting] = &[
 
     row("memory-bytes", "TIDEMARK_MEMORY_BYTES", "SIZE", "", |c, t| {
         units::optional(t, units::memory).map(|b| c.memory_bytes = b)
-    }, "Memory that the node divides among its parts, at least 256MiB; empty for half of the control group's limit or of the machine")
+    }, "Memory that the node divides among its parts, at least 128MiB; empty for half of the control group's limit or of the machine, and less where that leaves less than 384MiB beside it")
     .group(MEMORY),
     row("memory-shares", "TIDEMARK_MEMORY_SHARES", "SHARES", "memtables=25,cache=35,index=20,queries=15,compaction=5", |c, t| {
         let shares = Shares::parse(t).map_err(|_wrong| Expected(

@@ -51,6 +51,12 @@ fn the_older_control_groups_too() {
 }
 
 #[test]
+fn a_small_container_keeps_room_beside_what_is_divided() {
+    let of = |mib: u64| bytes(&[("/proc/meminfo", &format!("MemTotal: {} kB\n", mib << 10))]) >> 20;
+    assert_eq!([512, 640, 768, 1024].map(of), [128, 256, 384, 512]);
+}
+
+#[test]
 fn less_than_the_least_and_more_than_there_is_are_warned_of() {
     let small = ("/proc/meminfo", "MemTotal: 393216 kB\n");
     let tight = chosen(None, &[small]);
