@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use testkit::{Node, NodeOptions, Reply};
+use testkit::{Node, NodeOptions, Reply, Request};
 
 const MIB: u64 = 1 << 20;
 /// The least that a node takes.
@@ -265,9 +265,12 @@ fn a_full_disk_costs_no_change_of_the_catalog_that_was_acknowledged() {
     node.get("/ready").send().expect_status(200);
     assert!(buckets(&node).is_superset(&acknowledged));
 
-    // It comes up again on the full disk, with all that it acknowledged.
-    let node = node.kill_and_restart();
-    assert!(buckets(&node).is_superset(&acknowledged));
+    // It comes up again on the full disk, as often as it is killed, with all that it acknowledged.
+    let mut node = node;
+    for _ in 0..3 {
+        node = node.kill_and_restart();
+        assert!(buckets(&node).is_superset(&acknowledged));
+    }
 
     // With space it goes on, and the next start finds what had to wait.
     std::fs::remove_file(&ballast).expect("the ballast");
@@ -279,6 +282,45 @@ fn a_full_disk_costs_no_change_of_the_catalog_that_was_acknowledged() {
     let node = node.kill_and_restart();
     assert!(buckets(&node).is_superset(&acknowledged));
     node.write("metrics", line(0, 1)).expect_status(204);
+}
+
+#[test]
+fn a_disk_that_points_have_filled_is_freed_by_deleting_them() {
+    let Some((disk, node)) = node_on_a_small_disk() else { return };
+    let org = node.get("/api/v2/orgs").token(node.token()).send().expect_status(200).json();
+    let org = org["orgs"][0]["id"].as_str().expect("an id").to_owned();
+    let other = create_bucket(&node, &org, 0).expect_status(201).json();
+    let other = other["id"].as_str().expect("an id").to_owned();
+    let fill = |bucket: &str| {
+        let full = (0..u64::MAX).find(|n| {
+            let lines: String = (0..POINTS_PER_REQUEST).map(|i| line(*n, i)).collect();
+            let reply = node.write(bucket, lines);
+            assert!(reply.status == 204 || is_put_off(&reply), "{} {}", reply.status, reply.text());
+            assert!(reply.status != 503 || reply.text().contains("the disk is full"), "{}", reply.text());
+            reply.status == 503
+        });
+        assert!(full.is_some_and(|requests| requests > 3), "{full:?}");
+    };
+    let takes_points_again = |bucket: &str| {
+        testkit::wait_for("points to be taken again", || {
+            let reply = node.write(bucket, line(7, 7));
+            if reply.status == 204 { Ok(()) } else { Err(reply.text()) }
+        });
+    };
+    // Points in memory, in the log and in files, of which a delete leaves nothing.
+    fill("metrics");
+    let dropped = node.influxql("metrics", "DROP MEASUREMENT m").expect_status(200);
+    assert!(dropped.json()["results"][0]["error"].is_null(), "{}", dropped.text());
+    takes_points_again("metrics");
+    // A bucket goes with its points at once.
+    fill("more-0");
+    let path = format!("/api/v2/buckets/{other}");
+    Request::new("DELETE", format!("{}{path}", node.url())).token(node.token()).send().expect_status(204);
+    takes_points_again("metrics");
+    let count = node.influxql("metrics", "SELECT count(n) FROM m").expect_status(200).json();
+    assert_eq!(count["results"][0]["series"][0]["values"][0][1].as_u64(), Some(1));
+    drop(node);
+    drop(disk);
 }
 
 #[test]
