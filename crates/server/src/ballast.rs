@@ -1,11 +1,11 @@
 //! Some bytes of the disk that are kept for a start: opening the catalog and the log writes a little, and a node that
-//! ended on a full disk must come up to have data deleted. They are let go at the start and taken again when there is
-//! space.
+//! ended on a full disk must come up to have data deleted. They are let go at the start and taken again after it, as many
+//! as there are, and the rest when there is space.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use disk::Vfs;
 
@@ -24,6 +24,7 @@ pub(crate) struct Ballast {
     path: PathBuf,
     /// How much is taken.
     bytes: AtomicU64,
+    has_warned: AtomicBool,
 }
 
 impl Ballast {
@@ -34,7 +35,7 @@ impl Ballast {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { vfs, path, bytes: AtomicU64::new(0) })
+        Ok(Self { vfs, path, bytes: AtomicU64::new(0), has_warned: AtomicBool::new(false) })
     }
 
     /// Takes it again, as much of it as there is. To be called when the start is over, because most of what that wrote it
@@ -52,7 +53,8 @@ impl Ballast {
         });
         match taken {
             Ok(bytes) => self.bytes.store(bytes, Ordering::Relaxed),
-            // The next start may need the operator's help; nothing else does.
+            // The next start may need the operator's help; nothing else does. It is tried often, and told once.
+            Err(error) if self.has_warned.swap(true, Ordering::Relaxed) => drop(error),
             Err(error) => {
                 tracing::warn!(%error, path = %self.path.display(), "cannot keep some space for the next start");
             }
