@@ -57,6 +57,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 impl Admission {
     /// Waits until there is room for more rows.
     pub(crate) async fn room(&self) -> Result<(), WriteError> {
+        self.partitions.measure_space_if_little();
         self.disk()?;
         if !self.commons.is_full() {
             return Ok(());

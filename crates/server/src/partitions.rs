@@ -18,6 +18,8 @@ use storage::{Commons, Engine, Jobs};
 const RESERVE_BYTES_MAX: u64 = 96 << 20;
 /// On a small file system one part in so many of it.
 const RESERVE_PARTS: u64 = 8;
+/// How often the reserve can be free while each write asks how much is: more than is written between two looks.
+const LITTLE_RESERVES: u64 = 4;
 
 /// What every engine of the node is opened with.
 #[derive(Debug, Clone)]
@@ -141,6 +143,14 @@ impl Partitions {
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot ask for the free space"),
+        }
+    }
+
+    /// Asks before more points are taken, when so little was free that they can fill the rest before the next look.
+    pub(crate) fn measure_space_if_little(&self) {
+        let little = self.reserve_bytes.load(Ordering::Relaxed).saturating_mul(LITTLE_RESERVES);
+        if self.free_bytes() < little {
+            self.measure_space();
         }
     }
 
