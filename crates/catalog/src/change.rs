@@ -5,13 +5,17 @@
 
 use model::{AuthorizationId, BucketId, DbrpId, FieldType, OrgId, UserId};
 
-use crate::resources::{Authorization, Bucket, Cluster, Dbrp, Org, User};
+use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, User};
 
 /// One change of the state. `Put` inserts or replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The cluster's identity.
     PutCluster(Cluster),
+    /// A node.
+    PutNode(ClusterNode),
+    /// The members of a group.
+    PutPlacement(Placement),
     /// An organization.
     PutOrg(Org),
     /// An organization goes; what it holds goes by changes of its own.

@@ -1,22 +1,30 @@
 //! Commands that change the catalog, and their answers.
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, NodeId, OrgId, Timestamp, UserId};
+use model::{AuthorizationId, BucketId, DbrpId, FieldType, OrgId, Timestamp, UserId};
 
-use crate::resources::{Authorization, Bucket, Dbrp, Org, Status, User};
+use crate::resources::{Authorization, Bucket, Dbrp, NodeInfo, Org, Status, User};
 
 /// A change. Carries every id, time and hash it needs; applying it is deterministic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// The first command of a cluster: fixes its identity and the number of partitions. Refused when done.
+    /// The first command of a cluster: fixes its identity, its founding nodes and the places of all replicas.
+    /// Refused when done. Nodes get the ids from 1 on, in their order, and so do their voters in the meta group; the
+    /// replicas of the partitions get the ids after those, in the order of `placements`.
     Bootstrap {
         /// Random id of the cluster.
         cluster_id: u128,
-        /// Number of partitions, a power of two.
-        partitions: u16,
-        /// The founding node.
-        node: NodeId,
-        /// UUID of the founding node's data directory.
-        node_uuid: u128,
+        /// Replicas of each partition that is placed later.
+        replication: u8,
+        /// The founding nodes.
+        nodes: Vec<NodeInfo>,
+        /// For each partition, a power of two of them, the positions in `nodes` of its voters; the first should lead.
+        placements: Vec<Vec<u8>>,
+    },
+    /// A node says of itself what it is: a new one gets an id and a learner in the meta group, a known one (by its
+    /// UUID) is described anew. A node that had the same address has lost its volume.
+    RegisterNode {
+        /// The node.
+        node: NodeInfo,
     },
     /// First set-up: user, organization, buckets (the named one and the system ones) and operator token at once.
     /// Refused when the cluster is set up already.

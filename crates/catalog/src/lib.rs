@@ -23,8 +23,8 @@ pub use change::Change;
 pub use command::{CatalogError, Command, ErrorCode, FieldOutcome, FieldSpec, Response};
 pub use encoding::DecodeError;
 pub use resources::{
-    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, Org, Permission, ResourceType,
-    Status, User,
+    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
+    Permission, Placement, Replica, ResourceType, Status, User,
 };
 pub use state::State;
 #[cfg(feature = "rocksdb")]

@@ -16,6 +16,8 @@ pub struct Limits {
     pub description_bytes: usize,
     /// Permissions of one authorization.
     pub permissions: usize,
+    /// Nodes of a cluster, those included that are lost.
+    pub nodes: usize,
     /// Shortest time shard, and shortest retention, in nanoseconds.
     pub shard_duration_ns_min: i64,
     /// Longest time shard, in nanoseconds.
@@ -31,6 +33,7 @@ impl Limits {
         key_bytes: 65_535,
         description_bytes: 65_536,
         permissions: 4096,
+        nodes: 4096,
         shard_duration_ns_min: model::time::HOUR_NS,
         shard_duration_ns_max: 100 * 365 * model::time::DAY_NS,
     };

@@ -1,6 +1,6 @@
 //! The things that the catalog holds.
 
-use model::{AuthorizationId, BucketId, DbrpId, NodeId, OrgId, Timestamp, UserId};
+use model::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,17 +185,65 @@ pub struct Cluster {
     pub id: u128,
     /// Number of partitions, a power of two; never changes.
     pub partitions: u16,
-    /// The nodes, in the order of joining.
-    pub nodes: Vec<ClusterNode>,
+    /// Replicas of each partition.
+    pub replication: u8,
+    /// The id that the next node gets. Ids are never used again.
+    pub next_node: u64,
+    /// The id that the next replica of any group gets. Ids are never used again.
+    pub next_replica: u64,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Random UUID of its data directory; a lost volume comes back with another.
+    pub uuid: u128,
+    /// Host and port at which other nodes reach it.
+    pub address: String,
+    /// Its failure domain; empty when nobody has named one.
+    pub zone: String,
+    /// The version it runs.
+    pub version: String,
 }
 
 /// A member of the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterNode {
     /// Its id.
     pub id: NodeId,
-    /// UUID of its data directory.
-    pub uuid: u128,
+    /// What it says of itself.
+    pub info: NodeInfo,
+    /// Whether it is expected to be there.
+    pub state: NodeState,
+}
+
+/// Whether a node is expected to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It is.
+    Active,
+    /// Another data directory has taken its address: its volume is gone, and nothing it says counts any more.
+    Lost,
+}
+
+/// The members of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The group.
+    pub group: GroupId,
+    /// Its replicas; the first should lead.
+    pub replicas: Vec<Replica>,
+}
+
+/// A member of a group on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replica {
+    /// Its id, used once.
+    pub id: ReplicaId,
+    /// Where it is.
+    pub node: NodeId,
+    /// Whether it has a vote.
+    pub is_voter: bool,
 }
 
 impl Bucket {

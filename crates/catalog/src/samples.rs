@@ -1,12 +1,10 @@
 //! Records and commands for tests: fixed ones, and random ones from a seed.
 
-use model::{
-    AuthorizationId, BucketId, DbrpId, FieldType, LogPosition, NodeId, OrgId, ReplicaId, Timestamp, UserId,
-};
+use model::{AuthorizationId, BucketId, DbrpId, FieldType, LogPosition, OrgId, ReplicaId, Timestamp, UserId};
 
 use crate::auth;
 use crate::command::{Command, FieldSpec};
-use crate::resources::{Authorization, Bucket, BucketKind, Dbrp, Org, Permission, Status, User};
+use crate::resources::{Authorization, Bucket, BucketKind, Dbrp, NodeInfo, Org, Permission, Status, User};
 use crate::{Action, ResourceType};
 
 pub(crate) const AT: Timestamp = Timestamp(1_700_000_000_000_000_000);
@@ -102,9 +100,20 @@ pub(crate) fn field(measurement: &str, field: &str, field_type: FieldType) -> Fi
     FieldSpec { measurement: measurement.to_owned(), field: field.to_owned(), field_type }
 }
 
+/// Node `n`, at the address `n-n:8088` in zone `n`.
+pub(crate) fn node(n: u8) -> NodeInfo {
+    NodeInfo {
+        uuid: u128::MAX - u128::from(n),
+        address: format!("n-{n}:8088"),
+        zone: n.to_string(),
+        version: "1".to_owned(),
+    }
+}
+
 pub(crate) fn bootstrap() -> Command {
-    let node = NodeId::new(1).unwrap();
-    Command::Bootstrap { cluster_id: 1 << 100, partitions: 16, node, node_uuid: u128::MAX - 5 }
+    let placements = (0..16).map(|p| vec![p % 3, (p + 1) % 3]).collect();
+    let nodes = (0..3).map(node).collect();
+    Command::Bootstrap { cluster_id: 1 << 100, replication: 2, nodes, placements }
 }
 
 /// User 1 "ann", organization 1 "acme", bucket 1 "metrics", the system buckets 2 and 3, authorization 1 "secret".
@@ -191,8 +200,9 @@ impl Commands {
     pub(crate) fn next(&mut self) -> Command {
         let name = self.name().to_owned();
         let text = self.pick(&["", "text"]).to_owned();
-        match self.below(23) {
+        match self.below(24) {
             0 => bootstrap(),
+            23 => Command::RegisterNode { node: node(u8::try_from(self.id()).unwrap()) },
             1 => set_up(),
             2 | 3 => {
                 let id = self.id();

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, OrgId, UserId};
+use model::{AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, UserId};
 
 use crate::change::Change;
-use crate::resources::{Authorization, Bucket, Cluster, Dbrp, Org, User};
+use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, User};
 
 /// Fields and their types, of one measurement.
 pub type Fields = BTreeMap<String, FieldType>;
@@ -18,6 +18,8 @@ pub type Fields = BTreeMap<String, FieldType>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     cluster: Option<Cluster>,
+    nodes: BTreeMap<NodeId, ClusterNode>,
+    placements: BTreeMap<GroupId, Placement>,
     orgs: BTreeMap<OrgId, Org>,
     org_names: BTreeMap<String, OrgId>,
     buckets: BTreeMap<BucketId, Bucket>,
@@ -61,6 +63,37 @@ impl State {
     /// Number of partitions, a power of two; `None` before bootstrap.
     pub fn partitions(&self) -> Option<u16> {
         self.cluster.as_ref().map(|c| c.partitions)
+    }
+
+    /// All nodes, by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &ClusterNode> {
+        self.nodes.values()
+    }
+
+    /// The node with an id.
+    pub fn node(&self, id: NodeId) -> Option<&ClusterNode> {
+        self.nodes.get(&id)
+    }
+
+    /// The node of a data directory.
+    pub fn node_by_uuid(&self, uuid: u128) -> Option<&ClusterNode> {
+        self.nodes.values().find(|node| node.info.uuid == uuid)
+    }
+
+    /// Where the replicas of a group are.
+    pub fn placement(&self, group: GroupId) -> Option<&Placement> {
+        self.placements.get(&group)
+    }
+
+    /// The places of all groups, the meta group first.
+    pub fn placements(&self) -> impl Iterator<Item = &Placement> {
+        self.placements.values()
+    }
+
+    /// The replica of a group on a node.
+    pub fn replica_on(&self, group: GroupId, node: NodeId) -> Option<ReplicaId> {
+        let replicas = &self.placements.get(&group)?.replicas;
+        replicas.iter().find(|replica| replica.node == node).map(|replica| replica.id)
     }
 
     /// The organization with an id.
@@ -229,6 +262,8 @@ impl State {
             })
         });
         (self.cluster.iter().cloned().map(Change::PutCluster))
+            .chain(self.nodes.values().cloned().map(Change::PutNode))
+            .chain(self.placements.values().cloned().map(Change::PutPlacement))
             .chain(self.orgs.values().cloned().map(Change::PutOrg))
             .chain(self.buckets.values().cloned().map(Change::PutBucket))
             .chain(self.users.values().cloned().map(Change::PutUser))
@@ -241,6 +276,12 @@ impl State {
     pub(crate) fn make(&mut self, change: Change) {
         match change {
             Change::PutCluster(cluster) => self.cluster = Some(cluster),
+            Change::PutNode(node) => {
+                self.nodes.insert(node.id, node);
+            }
+            Change::PutPlacement(placement) => {
+                self.placements.insert(placement.group, placement);
+            }
             Change::PutOrg(org) => {
                 self.forget_org_name(org.id);
                 self.org_names.insert(org.name.clone(), org.id);
@@ -312,6 +353,23 @@ impl State {
             }
         }
         let orphan = |kind, id: u64| Err(Inconsistent::Orphan { kind, id });
+        let mut uuids: Vec<_> = self.nodes.values().map(|node| node.info.uuid).collect();
+        uuids.sort_unstable();
+        let mut replicas: Vec<_> =
+            self.placements.values().flat_map(|p| &p.replicas).map(|replica| replica.id).collect();
+        replicas.sort_unstable();
+        for (kind, is_twice) in [
+            ("node", uuids.windows(2).any(|pair| pair[0] == pair[1])),
+            ("replica", replicas.windows(2).any(|pair| pair[0] == pair[1])),
+        ] {
+            if is_twice {
+                return Err(Inconsistent::Duplicate(kind));
+            }
+        }
+        let mut replicas = self.placements.values().flat_map(|p| &p.replicas);
+        if let Some(replica) = replicas.find(|replica| !self.nodes.contains_key(&replica.node)) {
+            return orphan("replica", replica.id.0);
+        }
         if let Some(bucket) = self.buckets.values().find(|b| !self.orgs.contains_key(&b.org)) {
             return orphan("bucket", bucket.id.get());
         }

@@ -7,6 +7,7 @@ mod access;
 mod buckets;
 mod checks;
 mod fields;
+mod nodes;
 mod orgs;
 #[cfg(test)]
 mod tests;
@@ -52,9 +53,10 @@ pub(crate) fn decide(state: &State, command: &Command, limits: &Limits) -> Decis
 /// The changes of every command whose answer is done or refused.
 fn changes(state: &State, command: &Command, limits: &Limits) -> Result<Vec<Change>, CatalogError> {
     match command {
-        Command::Bootstrap { cluster_id, partitions, node, node_uuid } => {
-            orgs::bootstrap(state, *cluster_id, *partitions, *node, *node_uuid)
+        Command::Bootstrap { cluster_id, replication, nodes, placements } => {
+            nodes::bootstrap(state, *cluster_id, *replication, nodes, placements, limits)
         }
+        Command::RegisterNode { node } => nodes::register(state, node, limits),
         Command::Setup { user, org, buckets, authorization } => {
             orgs::set_up(state, user, org, buckets, authorization, limits)
         }

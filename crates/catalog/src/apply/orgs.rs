@@ -1,30 +1,13 @@
-//! Bootstrap, set-up and organizations.
+//! Set-up and organizations.
 
-use model::{NodeId, OrgId, Timestamp, UserId};
+use model::{OrgId, Timestamp, UserId};
 
 use super::checks::{self, Checked, conflict, id_taken, invalid, not_found};
 use super::{access, buckets};
 use crate::change::Change;
 use crate::limits::Limits;
-use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Org, User};
+use crate::resources::{Authorization, Bucket, Org, User};
 use crate::state::State;
-
-pub(super) fn bootstrap(
-    state: &State,
-    cluster_id: u128,
-    partitions: u16,
-    node: NodeId,
-    node_uuid: u128,
-) -> Checked<Vec<Change>> {
-    if state.cluster().is_some() {
-        return Err(conflict("the cluster has already been bootstrapped"));
-    }
-    if !partitions.is_power_of_two() {
-        return Err(invalid(format!("the number of partitions must be a power of two, not {partitions}")));
-    }
-    let nodes = vec![ClusterNode { id: node, uuid: node_uuid }];
-    Ok(vec![Change::PutCluster(Cluster { id: cluster_id, partitions, nodes })])
-}
 
 pub(super) fn set_up(
     state: &State,

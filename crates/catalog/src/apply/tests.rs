@@ -1,11 +1,11 @@
 //! What each command answers, and what it leaves behind.
 
 use model::time::{DAY_NS, HOUR_NS};
-use model::{FieldType, NodeId};
+use model::{FieldType, GroupId, NodeId, PartitionId};
 
 use super::*;
 use crate::command::{ErrorCode, FieldOutcome};
-use crate::resources::{Bucket, BucketKind, Status};
+use crate::resources::{Bucket, BucketKind, NodeInfo, NodeState, Status};
 use crate::samples::*;
 
 fn fresh() -> State {
@@ -60,8 +60,8 @@ fn retain(id: u64, retention_ns: Option<i64>, shard_duration_ns: Option<i64>) ->
 fn bootstrap_happens_once_and_wants_a_power_of_two() {
     let mut state = State::default();
     for partitions in [0, 3, 48] {
-        let node = NodeId::new(1).unwrap();
-        let command = Command::Bootstrap { cluster_id: 1, partitions, node, node_uuid: 2 };
+        let placements = vec![vec![0]; partitions];
+        let command = Command::Bootstrap { cluster_id: 1, replication: 1, nodes: vec![node(0)], placements };
         let message = format!("the number of partitions must be a power of two, not {partitions}");
         refused(&mut state, &command, ErrorCode::Invalid, &message);
     }
@@ -70,6 +70,73 @@ fn bootstrap_happens_once_and_wants_a_power_of_two() {
     assert_eq!(state.partitions(), Some(16));
     let message = "the cluster has already been bootstrapped";
     refused(&mut state, &bootstrap(), ErrorCode::Conflict, message);
+}
+
+#[test]
+fn founding_gives_every_replica_an_id_of_its_own() {
+    let mut state = State::default();
+    let command = |nodes: Vec<u8>, placements: Vec<Vec<u8>>| {
+        let nodes = nodes.into_iter().map(node).collect();
+        Command::Bootstrap { cluster_id: 1, replication: 2, nodes, placements }
+    };
+    for (nodes, placements, message) in [
+        (vec![], vec![vec![]], "a cluster needs a node and a replica of each partition"),
+        (vec![0, 0], vec![vec![0]], "two founding nodes are the same"),
+        (vec![0, 1], vec![vec![2]], "a replica is placed nowhere"),
+        (vec![0, 1], vec![vec![1, 1]], "two replicas of a partition are on one node"),
+        (vec![0, 1], vec![vec![]], "a partition is placed nowhere"),
+    ] {
+        refused(&mut state, &command(nodes, placements), ErrorCode::Invalid, message);
+    }
+    done(&mut state, &command(vec![5, 6, 7], vec![vec![2, 0], vec![0, 1]]));
+    let places: Vec<_> = state
+        .placements()
+        .map(|p| (p.group, p.replicas.iter().map(|r| (r.id.0, r.node.get(), r.is_voter)).collect::<Vec<_>>()))
+        .collect();
+    let data = |p| GroupId::Data(PartitionId(p));
+    assert_eq!(
+        places,
+        [
+            (GroupId::Meta, vec![(1, 1, true), (2, 2, true), (3, 3, true)]),
+            (data(0), vec![(4, 3, true), (5, 1, true)]),
+            (data(1), vec![(6, 1, true), (7, 2, true)]),
+        ]
+    );
+    assert_eq!(state.replica_on(data(1), NodeId::new(2).unwrap()).unwrap().0, 7);
+    assert_eq!(state.node_by_uuid(node(6).uuid).unwrap().id.get(), 2);
+}
+
+#[test]
+fn a_node_is_added_once_described_anew_and_lost_with_its_volume() {
+    let mut state = State::default();
+    let register = |node| Command::RegisterNode { node };
+    let message = "the cluster has not been bootstrapped";
+    refused(&mut state, &register(node(9)), ErrorCode::Conflict, message);
+    done(&mut state, &bootstrap());
+    let (next, before) = (state.cluster().unwrap().next_replica, state.clone());
+    // One of the founders says what is known of it.
+    done(&mut state, &register(node(1)));
+    assert_eq!(state, before);
+    done(&mut state, &register(node(9)));
+    let added = state.node_by_uuid(node(9).uuid).unwrap().clone();
+    assert_eq!((added.id.get(), added.state), (4, NodeState::Active));
+    let meta = &state.placement(GroupId::Meta).unwrap().replicas;
+    let learner = meta.last().unwrap();
+    assert_eq!((learner.id.0, learner.node, learner.is_voter), (next, added.id, false));
+    let moved = NodeInfo { address: "elsewhere:1".to_owned(), ..node(9) };
+    done(&mut state, &register(moved.clone()));
+    assert_eq!(state.node(added.id).unwrap().info, moved);
+    assert_eq!(state.cluster().unwrap().next_replica, next + 1);
+    // Node 2 comes back with an empty volume, and later its old volume turns up.
+    let wiped = NodeInfo { uuid: 77, ..node(1) };
+    done(&mut state, &register(wiped));
+    assert_eq!(state.node_by_uuid(node(1).uuid).unwrap().state, NodeState::Lost);
+    assert_eq!(state.node_by_uuid(77).unwrap().id.get(), 5);
+    let message = "node 0000000000000002 is lost: another has taken its place";
+    refused(&mut state, &register(node(1)), ErrorCode::Conflict, message);
+    let nameless = NodeInfo { address: String::new(), ..node(8) };
+    let message = "a node has an address, and its texts are at most 1024 bytes";
+    refused(&mut state, &register(nameless), ErrorCode::Invalid, message);
 }
 
 #[test]

@@ -21,12 +21,13 @@ impl Command {
 
 fn kind(command: &Command) -> Kind {
     match command {
-        Command::Bootstrap { cluster_id, partitions, node, node_uuid } => Kind::Bootstrap(m::Bootstrap {
+        Command::Bootstrap { cluster_id, replication, nodes, placements } => Kind::Bootstrap(m::Bootstrap {
             cluster_id: cluster_id.to_be_bytes().to_vec(),
-            partitions: (*partitions).into(),
-            node: node.get(),
-            node_uuid: node_uuid.to_be_bytes().to_vec(),
+            replication: (*replication).into(),
+            nodes: nodes.iter().map(Into::into).collect(),
+            placements: placements.iter().map(|nodes| m::Places { nodes: nodes.clone() }).collect(),
         }),
+        Command::RegisterNode { node } => Kind::RegisterNode(node.into()),
         Command::Setup { user, org, buckets, authorization } => Kind::Setup(m::Setup {
             user: Some(user.into()),
             org: Some(org.into()),
@@ -99,10 +100,11 @@ fn command(kind: Kind) -> Result<Command, DecodeError> {
     Ok(match kind {
         Kind::Bootstrap(b) => Command::Bootstrap {
             cluster_id: convert::uuid("cluster id", &b.cluster_id)?,
-            partitions: convert::partitions(b.partitions)?,
-            node: convert::node_id(b.node)?,
-            node_uuid: convert::uuid("node uuid", &b.node_uuid)?,
+            replication: convert::replication(b.replication)?,
+            nodes: all(b.nodes)?,
+            placements: b.placements.into_iter().map(|places| places.nodes).collect(),
         },
+        Kind::RegisterNode(node) => Command::RegisterNode { node: node.try_into()? },
         Kind::Setup(s) => Command::Setup {
             user: s.user.ok_or(DecodeError::Missing("user"))?.try_into()?,
             org: s.org.ok_or(DecodeError::Missing("organization"))?.try_into()?,

@@ -1,12 +1,14 @@
 //! Between the catalog's types and their messages; the way back checks every value.
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, NodeId, OrgId, Timestamp, UserId};
+use model::{
+    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId,
+};
 
 use super::DecodeError;
 use super::messages as m;
 use crate::resources::{
-    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, Org, Permission, ResourceType,
-    Status, User,
+    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
+    Permission, Placement, Replica, ResourceType, Status, User,
 };
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -40,8 +42,8 @@ pub(super) fn uuid(what: &'static str, bytes: &[u8]) -> Decoded<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-pub(super) fn partitions(raw: u32) -> Decoded<u16> {
-    u16::try_from(raw).map_err(|_range| DecodeError::Impossible("number of partitions"))
+pub(super) fn replication(raw: u32) -> Decoded<u8> {
+    u8::try_from(raw).map_err(|_range| DecodeError::Impossible("replicas of a partition"))
 }
 
 pub(super) fn field_type(code: u32) -> Decoded<FieldType> {
@@ -254,11 +256,12 @@ impl TryFrom<m::Dbrp> for Dbrp {
 
 impl From<&Cluster> for m::Cluster {
     fn from(cluster: &Cluster) -> Self {
-        let node = |n: &ClusterNode| m::ClusterNode { id: n.id.get(), uuid: n.uuid.to_be_bytes().to_vec() };
         Self {
             id: cluster.id.to_be_bytes().to_vec(),
             partitions: cluster.partitions.into(),
-            nodes: cluster.nodes.iter().map(node).collect(),
+            replication: cluster.replication.into(),
+            next_node: cluster.next_node,
+            next_replica: cluster.next_replica,
         }
     }
 }
@@ -266,16 +269,77 @@ impl From<&Cluster> for m::Cluster {
 impl TryFrom<m::Cluster> for Cluster {
     type Error = DecodeError;
     fn try_from(cluster: m::Cluster) -> Decoded<Self> {
-        let node =
-            |n: m::ClusterNode| Ok(ClusterNode { id: node_id(n.id)?, uuid: uuid("node uuid", &n.uuid)? });
-        let partitions = partitions(cluster.partitions)?;
-        if !partitions.is_power_of_two() {
-            return Err(DecodeError::Impossible("number of partitions"));
+        let partitions = u16::try_from(cluster.partitions).ok().filter(|count| count.is_power_of_two());
+        if cluster.next_node == 0 {
+            return Err(DecodeError::Impossible("next node id"));
         }
         Ok(Self {
             id: uuid("cluster id", &cluster.id)?,
-            partitions,
-            nodes: cluster.nodes.into_iter().map(node).collect::<Decoded<_>>()?,
+            partitions: partitions.ok_or(DecodeError::Impossible("number of partitions"))?,
+            replication: replication(cluster.replication)?,
+            next_node: cluster.next_node,
+            next_replica: cluster.next_replica,
+        })
+    }
+}
+
+impl From<&NodeInfo> for m::NodeInfo {
+    fn from(info: &NodeInfo) -> Self {
+        Self {
+            uuid: info.uuid.to_be_bytes().to_vec(),
+            address: info.address.clone(),
+            zone: info.zone.clone(),
+            version: info.version.clone(),
+        }
+    }
+}
+
+impl TryFrom<m::NodeInfo> for NodeInfo {
+    type Error = DecodeError;
+    fn try_from(info: m::NodeInfo) -> Decoded<Self> {
+        let m::NodeInfo { uuid: bytes, address, zone, version } = info;
+        Ok(Self { uuid: uuid("node uuid", &bytes)?, address, zone, version })
+    }
+}
+
+impl From<&ClusterNode> for m::ClusterNode {
+    fn from(node: &ClusterNode) -> Self {
+        let state = match node.state {
+            NodeState::Active => 1,
+            NodeState::Lost => 2,
+        };
+        Self { id: node.id.get(), info: Some((&node.info).into()), state }
+    }
+}
+
+impl TryFrom<m::ClusterNode> for ClusterNode {
+    type Error = DecodeError;
+    fn try_from(node: m::ClusterNode) -> Decoded<Self> {
+        let state = match node.state {
+            1 => NodeState::Active,
+            2 => NodeState::Lost,
+            _ => return Err(DecodeError::Impossible("state of a node")),
+        };
+        let info = node.info.ok_or(DecodeError::Missing("node's description"))?.try_into()?;
+        Ok(Self { id: node_id(node.id)?, info, state })
+    }
+}
+
+impl From<&Placement> for m::Placement {
+    fn from(placement: &Placement) -> Self {
+        let replica = |r: &Replica| m::Replica { id: r.id.0, node: r.node.get(), is_voter: r.is_voter };
+        Self { group: placement.group.number(), replicas: placement.replicas.iter().map(replica).collect() }
+    }
+}
+
+impl TryFrom<m::Placement> for Placement {
+    type Error = DecodeError;
+    fn try_from(placement: m::Placement) -> Decoded<Self> {
+        let replica =
+            |r: m::Replica| Ok(Replica { id: ReplicaId(r.id), node: node_id(r.node)?, is_voter: r.is_voter });
+        Ok(Self {
+            group: GroupId::from_number(placement.group).ok_or(DecodeError::Impossible("group"))?,
+            replicas: placement.replicas.into_iter().map(replica).collect::<Decoded<_>>()?,
         })
     }
 }

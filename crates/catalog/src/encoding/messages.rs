@@ -113,12 +113,27 @@ pub(super) struct Dbrp {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct NodeInfo {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) uuid: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub(super) address: String,
+    #[prost(string, tag = "3")]
+    pub(super) zone: String,
+    #[prost(string, tag = "4")]
+    pub(super) version: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct ClusterNode {
     #[prost(fixed64, tag = "1")]
     pub(super) id: u64,
-    /// 16 bytes.
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) uuid: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) info: Option<NodeInfo>,
+    /// 1 active, 2 lost.
+    #[prost(uint32, tag = "3")]
+    pub(super) state: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -128,11 +143,33 @@ pub(super) struct Cluster {
     pub(super) id: Vec<u8>,
     #[prost(uint32, tag = "2")]
     pub(super) partitions: u32,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) nodes: Vec<ClusterNode>,
+    #[prost(uint32, tag = "3")]
+    pub(super) replication: u32,
+    #[prost(uint64, tag = "4")]
+    pub(super) next_node: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) next_replica: u64,
 }
 
-/// The value of a field's record; the key names the field.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Placement {
+    /// `GroupId::number`.
+    #[prost(uint32, tag = "1")]
+    pub(super) group: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) replicas: Vec<Replica>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Replica {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(super) node: u64,
+    #[prost(bool, tag = "3")]
+    pub(super) is_voter: bool,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Field {
     /// See `FieldType::code`.
@@ -168,7 +205,7 @@ pub(super) struct Snapshot {
 /// A command of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Command {
-    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18")]
+    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -210,6 +247,8 @@ pub(super) enum Kind {
     RegisterFields(RegisterFields),
     #[prost(message, tag = "18")]
     ForgetMeasurements(ForgetMeasurements),
+    #[prost(message, tag = "19")]
+    RegisterNode(NodeInfo),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -218,12 +257,19 @@ pub(super) struct Bootstrap {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) cluster_id: Vec<u8>,
     #[prost(uint32, tag = "2")]
-    pub(super) partitions: u32,
-    #[prost(fixed64, tag = "3")]
-    pub(super) node: u64,
-    /// 16 bytes.
-    #[prost(bytes = "vec", tag = "4")]
-    pub(super) node_uuid: Vec<u8>,
+    pub(super) replication: u32,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) nodes: Vec<NodeInfo>,
+    /// By partition.
+    #[prost(message, repeated, tag = "4")]
+    pub(super) placements: Vec<Places>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Places {
+    /// A position in the list of nodes, one byte for each replica.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) nodes: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -329,4 +375,49 @@ pub(super) struct FieldSpec {
     /// See `FieldType::code`.
     #[prost(uint32, tag = "3")]
     pub(super) field_type: u32,
+}
+
+/// The answer to a command.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Response {
+    #[prost(oneof = "Answer", tags = "1,2,3")]
+    pub(super) answer: Option<Answer>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Answer {
+    #[prost(message, tag = "1")]
+    Done(Nothing),
+    #[prost(message, tag = "2")]
+    Fields(Fields),
+    #[prost(message, tag = "3")]
+    Refused(Refused),
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Nothing {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Fields {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) outcomes: Vec<FieldOutcome>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct FieldOutcome {
+    /// 1 it has a type, 2 no bucket, 3 no room.
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    /// See `FieldType::code`.
+    #[prost(uint32, tag = "2")]
+    pub(super) field_type: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Refused {
+    /// 1 conflict, 2 not found, 3 invalid, 4 forbidden, 5 unprocessable.
+    #[prost(uint32, tag = "1")]
+    pub(super) code: u32,
+    #[prost(string, tag = "2")]
+    pub(super) message: String,
 }

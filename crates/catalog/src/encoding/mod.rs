@@ -8,6 +8,7 @@ mod command;
 mod convert;
 mod messages;
 mod record;
+mod response;
 mod snapshot;
 #[cfg(test)]
 mod tests;

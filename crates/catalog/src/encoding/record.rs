@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! 'c'                                         the cluster
+//! 'n'   id (8, BE)                            a node
+//! 'p'   number (8, BE)                        the places of a group
 //! 'o' | 'b' | 'u' | 't' | 'd'   id (8, BE)     organization, bucket, user, authorization, mapping
 //! 'f' bucket (8, BE) length of measurement (4, BE) measurement field      type of a field
 //! 'A'                                         position of the last applied log entry
@@ -39,6 +41,11 @@ pub(crate) enum Record {
 pub(crate) fn encode_change(change: &Change) -> Record {
     match change {
         Change::PutCluster(cluster) => Record::Put(b"c".to_vec(), seal(&m::Cluster::from(cluster))),
+        Change::PutNode(node) => Record::Put(key(b'n', node.id.get()), seal(&m::ClusterNode::from(node))),
+        Change::PutPlacement(placement) => {
+            let key = key(b'p', placement.group.number().into());
+            Record::Put(key, seal(&m::Placement::from(placement)))
+        }
         Change::PutOrg(org) => Record::Put(key(b'o', org.id.get()), seal(&m::Org::from(org))),
         Change::DropOrg(id) => Record::Remove(key(b'o', id.get())),
         Change::PutBucket(b) => Record::Put(key(b'b', b.id.get()), seal(&m::Bucket::from(b))),
@@ -65,6 +72,8 @@ pub(crate) fn decode_record(key: &[u8], value: &[u8]) -> Result<Change, DecodeEr
     let (kind, rest) = key.split_first().ok_or(DecodeError::Key)?;
     let change = match *kind {
         b'c' => Change::PutCluster(open::<m::Cluster>("cluster", value)?.try_into()?),
+        b'n' => Change::PutNode(open::<m::ClusterNode>("node", value)?.try_into()?),
+        b'p' => Change::PutPlacement(open::<m::Placement>("placement", value)?.try_into()?),
         b'o' => Change::PutOrg(open::<m::Org>("organization", value)?.try_into()?),
         b'b' => Change::PutBucket(open::<m::Bucket>("bucket", value)?.try_into()?),
         b'u' => Change::PutUser(open::<m::User>("user", value)?.try_into()?),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::apply::apply;
-use crate::command::Command;
+use crate::command::{Command, Response};
 use crate::samples::*;
 use crate::state::State;
 
@@ -22,7 +22,7 @@ fn every_command_comes_back_as_it_was() {
         let name = format!("{command:?}");
         kinds.insert(name.split([' ', '{']).next().unwrap().to_owned());
     }
-    assert_eq!(kinds.len(), 18, "the generator makes every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 19, "the generator makes every kind: {kinds:?}");
 }
 
 #[test]
@@ -31,6 +31,7 @@ fn replaying_encoded_commands_gives_the_same_state_and_responses() {
     for command in many_commands() {
         let response = apply(&mut live, &command);
         let decoded = Command::decode(&command.encode()).unwrap();
+        assert_eq!(Response::decode(&response.encode()).unwrap(), response);
         assert_eq!(apply(&mut replayed, &decoded), response);
     }
     assert_eq!(live, replayed);
@@ -51,6 +52,7 @@ fn damaged_commands_are_an_error_or_a_command_and_never_a_panic() {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
                 drop(Command::decode(&damaged));
+                drop(Response::decode(&damaged));
             }
         }
     }
