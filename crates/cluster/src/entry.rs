@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{LogPosition, PartitionOp, Timestamp};
+use model::{GroupId, LogPosition, PartitionOp, Timestamp};
 use parking_lot::Mutex;
 use proto::EntryError;
 use proto::entry::{self as envelope};
@@ -74,12 +74,22 @@ impl Proposal {
     pub(crate) fn take_command(&self) -> Result<catalog::Command, CommandError> {
         match self.take() {
             Some(Op::Catalog(command)) => Ok(*command),
-            _ => {
-                let bytes = envelope::decode_catalog(self.0.encoded.clone())?;
-                Ok(catalog::Command::decode(&bytes)?)
-            }
+            _ => read_command(&self.0.encoded),
         }
     }
+}
+
+/// What an envelope asks of a group.
+pub(crate) fn read_op(group: GroupId, encoded: &Bytes) -> Result<Op, CommandError> {
+    Ok(match group {
+        GroupId::Meta => Op::Catalog(Box::new(read_command(encoded)?)),
+        GroupId::Data(_) => Op::Partition(proto::decode_op(encoded.clone())?),
+    })
+}
+
+fn read_command(encoded: &Bytes) -> Result<catalog::Command, CommandError> {
+    let bytes = envelope::decode_catalog(encoded.clone())?;
+    Ok(catalog::Command::decode(&bytes)?)
 }
 
 impl fmt::Debug for Proposal {

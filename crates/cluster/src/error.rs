@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use model::{GroupId, ReplicaId};
 
@@ -144,6 +145,18 @@ pub enum OpenError {
     /// The catalog belongs to another cluster than the node.
     #[error("the catalog belongs to another cluster than this data directory")]
     ForeignCatalog,
+    /// The list of initial peers has a wrong length.
+    #[error("initial-peers names {0} nodes: a cluster is founded by 1, 3 or 5")]
+    Founders(usize),
+    /// The node is a member of a cluster with others, but not told how to reach them.
+    #[error("this node belongs to a cluster of several nodes: it needs initial-peers and a peer port")]
+    PeersNeeded,
+    /// The process must stop.
+    #[error("this node must stop: {0}")]
+    Stopped(Arc<str>),
+    /// The node joined a cluster whose catalog does not know it.
+    #[error("the cluster does not know this node")]
+    Unknown,
     /// The number of partitions is not a power of two, or too large.
     #[error("{0} partitions: must be a power of two, at most 4096")]
     Partitions(u16),

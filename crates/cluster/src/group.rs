@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{GroupId, LogPosition, NodeId, ReplicaId};
+use futures::future::join_all;
+use model::{GroupId, LogPosition, ReplicaId};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ClientWriteResult;
-use openraft::{LinearizerOption, Raft};
+use openraft::raft::linearizable_read::Linearizer;
+use openraft::{LinearizerOption, Raft, RaftMetrics};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
@@ -19,10 +21,12 @@ use crate::error::{OpenError, ProposeError};
 use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
+use crate::peer::links::Links;
+use crate::peer::myself::Myself;
 use crate::raft::config;
 use crate::raft::log_store::LogStore;
 use crate::raft::machine::{StateMachine, Target, with_causes};
-use crate::raft::network::Alone;
+use crate::raft::network::Network;
 use crate::raft::types::{self, Applied, Member, Reply, Types};
 
 /// How long a purge waits for openraft to take note of a snapshot.
@@ -37,8 +41,8 @@ pub(crate) struct Surroundings {
     pub(crate) fatal: Fatal,
     pub(crate) timing: Timing,
     pub(crate) limits: Limits,
-    pub(crate) node: NodeId,
-    pub(crate) address: String,
+    pub(crate) myself: Arc<Myself>,
+    pub(crate) links: Arc<Links>,
 }
 
 /// The state of one group, as this node sees it.
@@ -87,12 +91,22 @@ pub(crate) struct Group {
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
     never_voted: bool,
+    had_data: bool,
     /// The counters of the log.
     log: Arc<LaneMetrics>,
 }
 
 /// The way to a proposal's outcome.
-pub(crate) type Outcome = oneshot::Receiver<ClientWriteResult<Types>>;
+type Outcome = oneshot::Receiver<ClientWriteResult<Types>>;
+
+/// A proposal that is committed and applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Committed {
+    /// Index of its entry.
+    pub(crate) index: u64,
+    /// What applying it answered.
+    pub(crate) answer: Applied,
+}
 
 impl Group {
     /// Opens a group: re-applies what is known to be committed, and starts its task.
@@ -120,9 +134,15 @@ impl Group {
         {
             return Err(OpenError::ForeignData { group: id, index: applied.index });
         }
-        let never_voted = log.vote().is_none();
+        let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
         let store = LogStore::new(Arc::clone(&around.lane), log);
-        let raft = Raft::new(replica.0, config, Alone, store, machine)
+        let network = Network {
+            myself: Arc::clone(&around.myself),
+            links: Arc::clone(&around.links),
+            group: id,
+            replica,
+        };
+        let raft = Raft::new(replica.0, config, network, store, machine)
             .await
             .map_err(|error| OpenError::Group { group: id, reason: with_causes(&error) })?;
         Ok(Arc::new(Self {
@@ -133,6 +153,7 @@ impl Group {
             limits: around.limits,
             flushed: watch::Sender::new(None),
             never_voted,
+            had_data,
             log: around.lane.metrics(),
         }))
     }
@@ -142,16 +163,70 @@ impl Group {
         self.never_voted
     }
 
+    /// Whether the machine held anything when the group was opened.
+    pub(crate) const fn had_data(&self) -> bool {
+        self.had_data
+    }
+
     /// Whether the group has members.
     pub(crate) async fn is_founded(&self) -> Result<bool, OpenError> {
         self.raft.is_initialized().await.map_err(|error| self.open_error(&error))
     }
 
-    /// Founds the group with this node as its only member.
-    pub(crate) async fn found_alone(&self, around: &Surroundings) -> Result<(), OpenError> {
-        let member = Member { node: around.node.get(), address: around.address.clone() };
-        let members = BTreeMap::from([(self.replica.0, member)]);
+    /// Founds the group with these voters. Only one of them may do that, and only once.
+    pub(crate) async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), OpenError> {
         self.raft.initialize(members).await.map_err(|error| self.open_error(&error))
+    }
+
+    /// What peers talk to.
+    pub(crate) const fn raft(&self) -> &Raft<Types, StateMachine> {
+        &self.raft
+    }
+
+    /// This node's member.
+    pub(crate) const fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Whether this node's member leads, as far as is known here.
+    pub(crate) fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().current_leader == Some(self.replica.0)
+    }
+
+    /// The member that leads, as far as is known here, and where it is.
+    pub(crate) fn leader(&self) -> Option<(ReplicaId, Member)> {
+        let watch = self.raft.metrics();
+        let metrics = watch.borrow_watched();
+        let leader = metrics.current_leader?;
+        let member = metrics.membership_config.membership().get_node(&leader)?;
+        Some((ReplicaId(leader), member.clone()))
+    }
+
+    /// Returns when this member hears of another term or leader than those given; never when the group has stopped.
+    pub(crate) async fn leadership_beyond(&self, term: u64, leader: Option<ReplicaId>) {
+        let mut watch = self.raft.metrics();
+        loop {
+            let status = self.status();
+            if status.term > term || status.leader.is_some() && status.leader != leader {
+                return;
+            }
+            if watch.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The members, learners too.
+    pub(crate) fn members(&self) -> BTreeMap<u64, Member> {
+        let watch = self.raft.metrics();
+        let metrics = watch.borrow_watched();
+        metrics.membership_config.nodes().map(|(id, member)| (*id, member.clone())).collect()
+    }
+
+    /// Adds a member without a vote. Only the leader can.
+    pub(crate) async fn add_learner(&self, replica: ReplicaId, member: Member) -> Result<(), String> {
+        let added = self.raft.add_learner(replica.0, member, false).await;
+        added.map(drop).map_err(|error| with_causes(&error))
     }
 
     /// Whether this node is the only voter.
@@ -198,15 +273,43 @@ impl Group {
         self.id
     }
 
-    /// Proposes and waits for commit and apply.
-    pub(crate) async fn propose(&self, encoded: Bytes, op: Op) -> Result<Applied, ProposeError> {
-        let outcome = self.submit(encoded, op).await?;
-        self.outcome(outcome).await
+    /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
+    /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
+    pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(ops.len());
+        let mut failed = None;
+        for (encoded, op) in ops {
+            match self.submit(encoded, op).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut last = None;
+        for result in join_all(outcomes.into_iter().map(|outcome| self.outcome(outcome))).await {
+            match result {
+                Ok(committed) => last = Some(committed),
+                Err(error) if error.nothing_done() => failed = failed.or(Some(error)),
+                Err(unknown) => failed = Some(unknown),
+            }
+        }
+        match (failed, last) {
+            (None, Some(last)) => Ok(last),
+            (None, None) => {
+                Err(ProposeError::Unavailable { group: self.id, reason: "nothing was proposed".to_owned() })
+            }
+            (Some(error), None) => Err(error),
+            (Some(error), Some(_done)) => {
+                Err(ProposeError::Unknown { group: self.id, reason: error.to_string() })
+            }
+        }
     }
 
     /// Hands a proposal to the group. Proposals handed over one after the other are logged in that order. An error
     /// means that nothing was proposed.
-    pub(crate) async fn submit(&self, encoded: Bytes, op: Op) -> Result<Outcome, ProposeError> {
+    async fn submit(&self, encoded: Bytes, op: Op) -> Result<Outcome, ProposeError> {
         let bytes = encoded.len() + PROPOSAL_OVERHEAD_BYTES;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.limits.in_flight_bytes_max);
         let (tell, told) = Reply::pair();
@@ -223,7 +326,7 @@ impl Group {
     }
 
     /// Waits for the outcome of a proposal.
-    pub(crate) async fn outcome(&self, outcome: Outcome) -> Result<Applied, ProposeError> {
+    async fn outcome(&self, outcome: Outcome) -> Result<Committed, ProposeError> {
         let unknown = |reason: String| ProposeError::Unknown { group: self.id, reason };
         let mut waiting = self.log.waiting_for_space.subscribe();
         let answer = async {
@@ -234,7 +337,7 @@ impl Group {
             }
         };
         match timeout(Duration::from_millis(self.limits.proposal_ms_max), answer).await {
-            Ok(Ok(Ok(response))) => Ok(response.data),
+            Ok(Ok(Ok(response))) => Ok(Committed { index: response.log_id.index, answer: response.data }),
             Ok(Ok(Err(error))) => Err(match error {
                 ClientWriteError::ForwardToLeader(to) => {
                     ProposeError::NotLeader { group: self.id, leader: to.leader_id.map(ReplicaId) }
@@ -256,32 +359,59 @@ impl Group {
         if self.has_all_applied() {
             return Ok(());
         }
-        let option = LinearizerOption::new(None, true).with_wait_timeout(wait);
-        let unavailable = |error: &dyn std::error::Error| ProposeError::Unavailable {
-            group: self.id,
-            reason: with_causes(error),
-        };
-        let linearizer = match self.raft.get_read_linearizer(option).await {
-            Ok(linearizer) => linearizer,
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
-                return Err(ProposeError::NotLeader { group: self.id, leader: to.leader_id.map(ReplicaId) });
-            }
-            Err(error) => return Err(unavailable(&error)),
-        };
+        let linearizer = self.linearizer(wait).await?;
         let applied = linearizer.try_await_ready(&self.raft, Some(wait)).await;
-        match applied.map_err(|fatal| unavailable(&fatal))? {
+        match applied.map_err(|fatal| self.unavailable(&fatal))? {
             Ok(_state) => Ok(()),
-            Err(_late) => Err(ProposeError::Unavailable {
-                group: self.id,
-                reason: "applying what is committed takes too long".to_owned(),
-            }),
+            Err(_late) => Err(self.late()),
+        }
+    }
+
+    async fn linearizer(&self, wait: Duration) -> Result<Linearizer<Types>, ProposeError> {
+        let option = LinearizerOption::new(None, true).with_wait_timeout(wait);
+        match self.raft.get_read_linearizer(option).await {
+            Ok(linearizer) => Ok(linearizer),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                Err(ProposeError::NotLeader { group: self.id, leader: to.leader_id.map(ReplicaId) })
+            }
+            Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
+    fn unavailable(&self, error: &dyn std::error::Error) -> ProposeError {
+        ProposeError::Unavailable { group: self.id, reason: with_causes(error) }
+    }
+
+    fn late(&self) -> ProposeError {
+        let reason = "applying what is committed takes too long".to_owned();
+        ProposeError::Unavailable { group: self.id, reason }
+    }
+
+    /// The index up to which any replica must have applied, so that everything acknowledged before the call is applied
+    /// there. Only the leader can say so.
+    pub(crate) async fn read_index(&self) -> Result<u64, ProposeError> {
+        let wait = Duration::from_millis(self.limits.admission_ms_max);
+        Ok(self.linearizer(wait).await?.read_log_id().index())
+    }
+
+    /// Returns when entries up to `index` are applied here.
+    pub(crate) async fn wait_applied(&self, index: u64, at_most: Duration) -> Result<(), ProposeError> {
+        let is_there = |metrics: &RaftMetrics<Types>| {
+            metrics.last_applied.as_ref().is_some_and(|applied| applied.index >= index)
+                || metrics.running_state.is_err()
+        };
+        let waited = self.raft.wait(Some(at_most)).metrics(is_there, "applied").await;
+        match waited.map(|metrics| metrics.running_state) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fatal)) => Err(self.unavailable(&fatal)),
+            Err(_late) => Err(self.late()),
         }
     }
 
     /// Whether this replica is the group's only voter, leads it, and has applied an entry of its term, so all that was
     /// there before. What it has acknowledged since it applied first, and nobody else acknowledges anything: a leader
     /// that adds a voter knows of it before the voter does.
-    fn has_all_applied(&self) -> bool {
+    pub(crate) fn has_all_applied(&self) -> bool {
         let watch = self.raft.metrics();
         let metrics = watch.borrow_watched();
         metrics.running_state.is_ok()
@@ -341,7 +471,7 @@ impl Group {
     async fn purge(&self, position: LogPosition) -> Result<(), String> {
         let text = |error: &dyn std::error::Error| with_causes(error);
         self.raft.trigger().snapshot().await.map_err(|error| text(&error))?;
-        let noted = |metrics: &openraft::RaftMetrics<Types>| {
+        let noted = |metrics: &RaftMetrics<Types>| {
             metrics.snapshot.as_ref().is_some_and(|id| id.index >= position.index)
         };
         let wait = self.raft.wait(Some(SNAPSHOT_NOTED));

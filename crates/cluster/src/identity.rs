@@ -1,29 +1,59 @@
-//! Who this node is: `node.json` in its data directory, written before anything else and never changed.
+//! Who this node is: `node.json` in its data directory, written before anything else.
+//!
+//! ```text
+//! new directory ─► a UUID of its own ─► which cluster, and which member of its meta group ─► a member
+//! ```
+//! It only ever goes on in that order: a node that belongs to a cluster never belongs to another, and from the moment
+//! that it may vote an empty log is a lost log.
 
 use std::path::{Path, PathBuf};
 
 use disk::Vfs;
 use disk::atomic::{self, AtomicError};
-use model::NodeId;
+use model::{NodeId, ReplicaId};
 use serde::{Deserialize, Serialize};
 
 /// The file's name in the data directory.
 const FILE: &str = "node.json";
 /// The format that this version writes, and the highest it reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const BYTES_MAX: u64 = 64 << 10;
 
 /// The identity of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// Random id of the cluster that the node belongs to.
-    pub cluster_id: u128,
     /// Random id of this data directory. A lost volume comes back with another.
     pub node_uuid: u128,
-    /// The node's id in the cluster.
-    pub node_id: NodeId,
-    /// Whether the cluster's first command has been applied here. From then on an empty log is a lost log.
+    /// Where it belongs; `None` while it is in no cluster.
+    pub belongs: Option<Belongs>,
+    /// Whether the node may have voted. From then on an empty log is a lost log.
     pub(crate) member: bool,
+}
+
+/// A node's place in its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Belongs {
+    /// Random id of the cluster.
+    pub cluster_id: u128,
+    /// The node's id in it.
+    pub node_id: NodeId,
+    /// The node's member of the meta group.
+    pub meta_replica: ReplicaId,
+    /// Whether this node founds the cluster: it alone initialises the meta group.
+    pub(crate) founder: bool,
+}
+
+impl Belongs {
+    /// The place of a founding node, by its position among them, as the catalog's first command gives it.
+    pub(crate) fn founding(cluster_id: u128, position: usize) -> Self {
+        let number = position as u64 + 1;
+        Self {
+            cluster_id,
+            node_id: NodeId::new(number).expect("counted from 1"),
+            meta_replica: ReplicaId(number),
+            founder: position == 0,
+        }
+    }
 }
 
 /// Why the identity is not known.
@@ -70,11 +100,14 @@ pub enum IdentityError {
 #[serde(deny_unknown_fields)]
 struct Stored {
     format: u32,
-    cluster_id: String,
     node_uuid: String,
+    /// Empty while the node is in no cluster, like the two below.
+    cluster_id: String,
     node_id: String,
-    created_version: String,
+    meta_replica: String,
+    founder: bool,
     member: bool,
+    created_version: String,
     /// CRC-32C of the other fields, hexadecimal.
     checksum: String,
 }
@@ -88,10 +121,20 @@ struct Head {
 impl Stored {
     /// Of all fields but itself, each with its name.
     fn own_checksum(&self) -> String {
-        let Self { format, cluster_id, node_uuid, node_id, created_version, member, checksum: _ } = self;
+        let Self {
+            format,
+            node_uuid,
+            cluster_id,
+            node_id,
+            meta_replica,
+            founder,
+            member,
+            created_version,
+            checksum: _,
+        } = self;
         let text = format!(
-            "format={format} cluster_id={cluster_id} node_uuid={node_uuid} node_id={node_id} \
-             created_version={created_version} member={member}"
+            "format={format} node_uuid={node_uuid} cluster_id={cluster_id} node_id={node_id} \
+             meta_replica={meta_replica} founder={founder} member={member} created_version={created_version}"
         );
         format!("{:08x}", crc32c::crc32c(text.as_bytes()))
     }
@@ -123,35 +166,40 @@ impl Identity {
             return Err(wrong("checksum"));
         }
         let number = |text: &str| u128::from_str_radix(text, 16).ok();
-        Ok(Some(Self {
-            cluster_id: number(&stored.cluster_id).ok_or_else(|| wrong("cluster_id"))?,
-            node_uuid: number(&stored.node_uuid).ok_or_else(|| wrong("node_uuid"))?,
-            node_id: stored.node_id.parse().map_err(|_id| wrong("node_id"))?,
-            member: stored.member,
-        }))
+        let belongs = if stored.cluster_id.is_empty() {
+            None
+        } else {
+            let replica = number(&stored.meta_replica).and_then(|id| u64::try_from(id).ok());
+            Some(Belongs {
+                cluster_id: number(&stored.cluster_id).ok_or_else(|| wrong("cluster_id"))?,
+                node_id: stored.node_id.parse().map_err(|_id| wrong("node_id"))?,
+                meta_replica: ReplicaId(replica.ok_or_else(|| wrong("meta_replica"))?),
+                founder: stored.founder,
+            })
+        };
+        let node_uuid = number(&stored.node_uuid).ok_or_else(|| wrong("node_uuid"))?;
+        Ok(Some(Self { node_uuid, belongs, member: stored.member }))
     }
 
-    /// Mints the identity of a cluster's founder. Not written yet.
-    pub(crate) fn found() -> Result<Self, IdentityError> {
-        let random = || {
-            let mut bytes = [0; 16];
-            getrandom::fill(&mut bytes).map_err(IdentityError::Random)?;
-            Ok::<_, IdentityError>(u128::from_be_bytes(bytes))
-        };
-        let node_id = NodeId::new(1).expect("1 is not zero");
-        Ok(Self { cluster_id: random()?, node_uuid: random()?, node_id, member: false })
+    /// Mints the identity of a new data directory. Not written yet.
+    pub(crate) fn mint() -> Result<Self, IdentityError> {
+        Ok(Self { node_uuid: random_id()?, belongs: None, member: false })
     }
 
     /// Writes the identity, durably.
     pub(crate) fn write(&self, vfs: &dyn Vfs, data_dir: &Path) -> Result<(), IdentityError> {
         let path = data_dir.join(FILE);
+        let belongs = self.belongs;
+        let text = |of: fn(Belongs) -> String| belongs.map(of).unwrap_or_default();
         let mut stored = Stored {
             format: FORMAT,
-            cluster_id: format!("{:032x}", self.cluster_id),
             node_uuid: format!("{:032x}", self.node_uuid),
-            node_id: self.node_id.to_string(),
-            created_version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster_id: text(|place| format!("{:032x}", place.cluster_id)),
+            node_id: text(|place| place.node_id.to_string()),
+            meta_replica: text(|place| format!("{:016x}", place.meta_replica.0)),
+            founder: belongs.is_some_and(|place| place.founder),
             member: self.member,
+            created_version: env!("CARGO_PKG_VERSION").to_owned(),
             checksum: String::new(),
         };
         stored.checksum = stored.own_checksum();
@@ -160,6 +208,13 @@ impl Identity {
         bytes.push(b'\n');
         Ok(atomic::replace(vfs, &path, &bytes)?)
     }
+}
+
+/// A new random id of a cluster or a node.
+pub(crate) fn random_id() -> Result<u128, IdentityError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(IdentityError::Random)?;
+    Ok(u128::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

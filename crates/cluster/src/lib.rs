@@ -11,6 +11,7 @@
 //! [`ProposeError::Unknown`] does not know, whoever gets another error knows that nothing was done.
 
 mod cluster;
+mod courier;
 mod entry;
 mod error;
 mod fatal;
@@ -20,18 +21,21 @@ mod lane;
 mod look;
 mod machine;
 mod options;
+mod peer;
+mod placement;
 mod raft;
+mod replicas;
 mod router;
 mod tasks;
 
-pub use cluster::{Cluster, LogPressure, MachineFactory, founding_replica, log_dir};
+pub use cluster::{Cluster, LogPressure, MachineFactory, log_dir};
 pub use error::{OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;
-pub use identity::{Identity, IdentityError};
+pub use identity::{Belongs, Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
 pub use machine::{Durable, Machine, MachineError};
-pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Timing, default_partitions};
+pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Peers, Timing, default_partitions};
 pub use router::{RouteError, Router, RouterMetrics};
 pub use tasks::TaskGroup;

@@ -1,6 +1,9 @@
 //! How a node's part in the cluster is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
 
 /// The largest envelope that a group's log takes, where a segment is not smaller still.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;
@@ -13,14 +16,27 @@ pub struct Options {
     /// Partitions to found the cluster with, a power of two; ignored when it exists already. See
     /// [`default_partitions`].
     pub partitions: u16,
-    /// Host and port at which peers reach this node.
-    pub peer_address: String,
+    /// The other nodes; `None` for a node that is alone and stays so.
+    pub peers: Option<Peers>,
+    /// Failure domain of the node; empty when it has none.
+    pub zone: String,
     /// Where the logs are kept.
     pub lane: LaneKind,
     /// How fast leaders are missed.
     pub timing: Timing,
     /// Limits.
     pub limits: Limits,
+}
+
+/// How a node finds others, and is found.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// The peer port.
+    pub listener: Arc<TcpListener>,
+    /// Host and port of every founding node, the same list on each of them; the first founds the cluster.
+    pub initial: Vec<String>,
+    /// Host and port at which others reach this node, where it is not in the list.
+    pub advertised: String,
 }
 
 /// The back-end of the log.

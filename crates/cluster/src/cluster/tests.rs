@@ -9,6 +9,8 @@ use disk::RealVfs;
 use model::{BucketId, FieldType, SystemClock, Timestamp};
 use parking_lot::Mutex;
 
+use std::time::Duration;
+
 use super::*;
 use crate::machine::{Durable, MachineError};
 use crate::options::{LaneKind, Timing};
@@ -36,7 +38,7 @@ impl Recorder {
     }
 
     /// What is left of it after a restart: what was durable.
-    fn restarted(&self) -> Self {
+    pub(crate) fn restarted(&self) -> Self {
         let durable = self.durable.lock().clone();
         Self { state: Mutex::new(durable.clone()), durable: Mutex::new(durable), applied: Mutex::default() }
     }
@@ -108,7 +110,8 @@ pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
     Options {
         data_dir: dir.to_owned(),
         partitions: 4,
-        peer_address: "127.0.0.1:8088".to_owned(),
+        peers: None,
+        zone: String::new(),
         lane,
         timing: Timing::NEAR,
         limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
@@ -117,6 +120,10 @@ pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
 
 pub(crate) fn empty_catalog() -> Arc<Catalog> {
     Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap())
+}
+
+fn local(cluster: &Cluster, partition: u16) -> Arc<Group> {
+    cluster.replicas.get(GroupId::Data(PartitionId(partition))).unwrap()
 }
 
 fn op(n: u64) -> PartitionOp {
@@ -145,7 +152,7 @@ async fn a_restart_reapplies_what_was_not_durable(lane: LaneKind) {
 
     // The catalog was lost as well: its log brings it back.
     let cluster = bench.open(empty_catalog()).await.unwrap();
-    assert_eq!(cluster.identity().cluster_id, identity.cluster_id);
+    assert_eq!(cluster.identity(), &identity);
     assert_eq!(cluster.catalog().read().partitions(), Some(4));
     assert_eq!(ops(&bench.machine(1)), (20..30).map(op).collect::<Vec<_>>());
     assert_eq!(cluster.ready(), Ok(()));
@@ -184,11 +191,11 @@ async fn what_is_flushed_is_purged_and_the_log_shrinks() {
         }
         let before = cluster.lane.bytes();
         assert!(before > 32 << 10, "{before}");
-        cluster.meta.compact_to_applied();
+        cluster.meta().unwrap().compact_to_applied();
         for partition in 0..4 {
             let flushed = bench.machine(partition).flush();
             cluster.flushed(PartitionId(partition), flushed);
-            let purged = || cluster.data[usize::from(partition)].status().purged == Some(flushed.index);
+            let purged = || local(&cluster, partition).status().purged == Some(flushed.index);
             wait_for("the purge", purged).await;
         }
         wait_for("the log to shrink", || cluster.lane.bytes() <= 48 << 10).await;
@@ -353,7 +360,7 @@ async fn proposals_side_by_side_are_all_applied_once() {
     let metrics = cluster.log_metrics();
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
     assert!(count(&metrics.syncs) < count(&metrics.appends), "appends share syncs: {metrics:?}");
-    assert_eq!(cluster.data[2].status().in_flight_bytes, 0);
+    assert_eq!(local(&cluster, 2).status().in_flight_bytes, 0);
     cluster.shutdown().await;
 }
 

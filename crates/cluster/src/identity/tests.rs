@@ -8,14 +8,16 @@ use super::*;
 fn an_identity_survives_and_two_are_different() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), None);
-    let mut identity = Identity::found().unwrap();
+    let mut identity = Identity::mint().unwrap();
+    identity.write(&RealVfs, dir.path()).unwrap();
+    assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), Some(identity));
+    identity.belongs = Some(Belongs::founding(random_id().unwrap(), 2));
     identity.write(&RealVfs, dir.path()).unwrap();
     assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), Some(identity));
     identity.member = true;
     identity.write(&RealVfs, dir.path()).unwrap();
     assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), Some(identity));
-    let other = Identity::found().unwrap();
-    assert_ne!((identity.cluster_id, identity.node_uuid), (other.cluster_id, other.node_uuid));
+    assert_ne!(identity.node_uuid, Identity::mint().unwrap().node_uuid);
 }
 
 #[test]
@@ -26,14 +28,15 @@ fn what_is_no_identity_is_refused() {
         Identity::read(&RealVfs, dir.path()).unwrap_err()
     };
     assert!(matches!(refused("{"), IdentityError::Malformed { .. }));
-    assert!(matches!(refused(r#"{"format":2,"new":1}"#), IdentityError::Format { format: 2, .. }));
-    assert!(matches!(refused(r#"{"format":1}"#), IdentityError::Malformed { .. }));
+    assert!(matches!(refused(r#"{"format":3,"new":1}"#), IdentityError::Format { format: 3, .. }));
+    assert!(matches!(refused(r#"{"format":2}"#), IdentityError::Malformed { .. }));
 }
 
 #[test]
 fn any_flipped_bit_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let identity = Identity { member: true, ..Identity::found().unwrap() };
+    let belongs = Some(Belongs::founding(random_id().unwrap(), 0));
+    let identity = Identity { member: true, belongs, ..Identity::mint().unwrap() };
     identity.write(&RealVfs, dir.path()).unwrap();
     let path = dir.path().join(FILE);
     let bytes = atomic::read(&RealVfs, &path, BYTES_MAX).unwrap();

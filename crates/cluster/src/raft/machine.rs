@@ -157,21 +157,27 @@ impl StateMachine {
 }
 
 pub(crate) fn encode_membership(stored: &StoredMembership) -> Vec<u8> {
-    let message = log::StoredMembership {
+    membership_message(stored).encode_to_vec()
+}
+
+pub(crate) fn membership_message(stored: &StoredMembership) -> log::StoredMembership {
+    log::StoredMembership {
         log_id: stored.log_id().as_ref().map(|id| types::position(id).into()),
         membership: Some(types::stored_membership(stored.membership())),
-    };
-    message.encode_to_vec()
+    }
+}
+
+pub(crate) fn read_membership(message: log::StoredMembership) -> StoredMembership {
+    let id = message.log_id.map(|id| types::log_id(id.into()));
+    let membership = message.membership.as_ref().map(types::membership);
+    StoredMembership::new(id, membership.unwrap_or_default())
 }
 
 pub(crate) fn decode_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
     if bytes.is_empty() {
         return Ok(StoredMembership::default());
     }
-    let message = log::StoredMembership::decode(bytes).map_err(invalid)?;
-    let id = message.log_id.map(|id| types::log_id(id.into()));
-    let membership = message.membership.as_ref().map(types::membership);
-    Ok(StoredMembership::new(id, membership.unwrap_or_default()))
+    Ok(read_membership(log::StoredMembership::decode(bytes).map_err(invalid)?))
 }
 
 impl RaftStateMachine<Types> for StateMachine {

@@ -1,65 +1,306 @@
-//! The network of a process alone: every peer is unreachable. The peer protocol takes its place.
+//! openraft's network over the peer protocol: what a group's member sends to the other members.
+//!
+//! Entries go through an open stream for each group and follower, without waiting for the answers to those before; what
+//! is unanswered is bounded in bytes over all groups of a node. Heartbeats and votes have a connection of their own.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+use futures::{Stream, StreamExt as _};
+use model::{GroupId, ReplicaId};
+use openraft::OptionalSend;
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
 };
+use openraft::raft::{
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+use tonic::{Code, Request, Status};
 
 use super::types::{Member, Snapshot, SnapshotData, Types, Vote};
+use super::{snapshot, wire};
+use crate::peer::links::{Class, Client, Link, Links, UNANSWERED_BYTES_MAX};
+use crate::peer::myself::Myself;
+use crate::peer::route::{Refusal, Route, Within};
 
-/// Reaches nobody.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Alone;
+/// How long a follower that has been sent entries may answer nothing before the stream to it is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Pause before a node that was out of reach is tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-fn nobody() -> Unreachable<Types> {
-    Unreachable::from_string("this version has no peer protocol")
+/// The network of one group's member.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) myself: Arc<Myself>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) group: GroupId,
+    pub(crate) replica: ReplicaId,
 }
 
-impl RaftNetworkFactory<Types> for Alone {
-    type Network = Self;
+/// The way to one other member.
+pub(crate) struct Wire {
+    network: Network,
+    target: ReplicaId,
+    member: Member,
+    class: Class,
+}
 
-    async fn new_client(&mut self, _target: u64, _node: &Member) -> Self {
-        Self
+impl Network {
+    fn wire(&self, target: u64, member: &Member, class: Class) -> Wire {
+        Wire { network: self.clone(), target: ReplicaId(target), member: member.clone(), class }
     }
 }
 
-impl RaftNetworkV2<Types> for Alone {
-    type SnapshotData = SnapshotData;
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Wire;
 
-    async fn append_entries(
-        &mut self,
-        _rpc: AppendEntriesRequest<Types>,
+    async fn new_client(&mut self, target: u64, member: &Member) -> Wire {
+        self.wire(target, member, Class::Append)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, member: &Member) -> Wire {
+        self.wire(target, member, Class::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, member: &Member) -> Wire {
+        self.wire(target, member, Class::Snapshot)
+    }
+}
+
+impl Wire {
+    fn link(&self) -> Arc<Link> {
+        self.network.links.to(self.member.node, &self.member.address)
+    }
+
+    fn client(&self, class: Class) -> Result<Client, Failure> {
+        Ok(self.link().client(class)?)
+    }
+
+    /// A call with the route to the member.
+    fn call<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let identity = self.network.myself.identity();
+        let route = Route {
+            // A group has other members only in a cluster.
+            cluster: identity.belongs.map_or(0, |place| place.cluster_id),
+            from_node: identity.node_uuid,
+            to_node: self.member.node,
+            within: Some(Within {
+                group: self.network.group,
+                from: Some(self.network.replica),
+                to: self.target,
+            }),
+        };
+        route.attach(&mut request);
+        request
+    }
+
+    async fn call_vote(
+        &self,
+        request: VoteRequest<Types>,
+        is_pre_vote: bool,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let mut call = self.call(wire::vote_request(&request, is_pre_vote));
+        call.set_timeout(option.soft_ttl());
+        let answer = async {
+            let response = self.client(Class::Heartbeat)?.vote(call).await?.into_inner();
+            Ok(wire::read_vote_response(response)?)
+        };
+        answer.await.map_err(|failure| self.rpc_error(failure))
+    }
+
+    fn rpc_error(&self, failure: Failure) -> RPCError<Types> {
+        let Network { group, .. } = &self.network;
+        match &failure {
+            Failure::Status(status) => {
+                if let Some(refusal) = Refusal::of(status) {
+                    let (replica, address) = (self.target, &self.member.address);
+                    tracing::warn!(%group, %replica, address, refusal, "a node refuses to be this member");
+                } else {
+                    tracing::debug!(%group, replica = %self.target, %status, "a call to a member failed");
+                }
+                match status.code() {
+                    // These may go away as fast as they came; everything else is worth a pause.
+                    Code::Cancelled | Code::DeadlineExceeded => NetworkError::from_string(&failure).into(),
+                    _ => Unreachable::from_string(&failure).into(),
+                }
+            }
+            Failure::Wire(error) => {
+                tracing::error!(%group, replica = %self.target, %error, "a member's answer cannot be read");
+                Unreachable::from_string(&failure).into()
+            }
+        }
+    }
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{}: {}", .0.code(), .0.message())]
+    Status(#[from] Status),
+    #[error("the answer cannot be read: {0}")]
+    Wire(#[from] wire::WireError),
+}
+
+/// The requests of one stream that are not answered, oldest first.
+#[derive(Default)]
+struct Unanswered(Mutex<VecDeque<(Instant, OwnedSemaphorePermit)>>);
+
+impl Unanswered {
+    fn since(&self) -> Option<Instant> {
+        self.0.lock().front().map(|(sent, _)| *sent)
+    }
+}
+
+impl NetStreamAppend<Types> for Wire {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
         _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        Err(nobody().into())
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let unanswered = Arc::new(Unanswered::default());
+            let budget = Arc::clone(&self.link().unanswered);
+            let sent = Arc::clone(&unanswered);
+            // The budget is never closed, so that the stream ends with its input.
+            let requests = input.filter_map(move |request| {
+                let (message, bytes) = wire::append_request(request);
+                let (budget, sent) = (Arc::clone(&budget), Arc::clone(&sent));
+                let bytes = u32::try_from(bytes.min(UNANSWERED_BYTES_MAX)).unwrap_or(u32::MAX);
+                async move {
+                    let permit = budget.acquire_many_owned(bytes).await.ok()?;
+                    sent.0.lock().push_back((Instant::now(), permit));
+                    Some(message)
+                }
+            });
+            let call = self.call(requests);
+            let opening = async { Ok(self.client(self.class)?.append(call).await?.into_inner()) };
+            let answers = match timeout(ANSWER_WITHIN, opening).await {
+                Ok(opened) => opened.map_err(|failure| self.rpc_error(failure))?,
+                Err(_elapsed) => return Err(self.rpc_error(silent())),
+            };
+            let this: &'s Self = self;
+            let stream = futures::stream::unfold(Some(answers), move |answers| {
+                let unanswered = Arc::clone(&unanswered);
+                async move {
+                    let mut answers = answers?;
+                    let answer = next_answer(&mut answers, &unanswered).await?;
+                    unanswered.0.lock().pop_front();
+                    let answer = answer.and_then(|message| Ok(wire::read_append_response(message)?));
+                    Some(match answer {
+                        Ok(result) => (Ok(result), Some(answers)),
+                        Err(failure) => (Err(this.rpc_error(failure)), None),
+                    })
+                }
+            });
+            let stream: BoxStream<'s, _> = Box::pin(stream);
+            Ok(stream)
+        })
     }
+}
 
+/// The next answer; a failure when a request has waited for too long; `None` at the end.
+async fn next_answer(
+    answers: &mut tonic::Streaming<proto::peer::AppendResponse>,
+    unanswered: &Unanswered,
+) -> Option<Result<proto::peer::AppendResponse, Failure>> {
+    loop {
+        match timeout(ANSWER_WITHIN, answers.message()).await {
+            Ok(Ok(message)) => return message.map(Ok),
+            Ok(Err(status)) => return Some(Err(status.into())),
+            Err(_elapsed) => {
+                if unanswered.since().is_some_and(|sent| sent.elapsed() >= ANSWER_WITHIN) {
+                    return Some(Err(silent()));
+                }
+            }
+        }
+    }
+}
+
+fn silent() -> Failure {
+    Failure::Status(Status::deadline_exceeded("the member does not answer"))
+}
+
+impl NetVote<Types> for Wire {
     async fn vote(
         &mut self,
-        _rpc: VoteRequest<Types>,
-        _option: RPCOption,
+        request: VoteRequest<Types>,
+        option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        Err(nobody().into())
+        self.call_vote(request, false, option).await
     }
 
     async fn pre_vote(
         &mut self,
-        _rpc: VoteRequest<Types>,
-        _option: RPCOption,
+        request: VoteRequest<Types>,
+        option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        Err(nobody().into())
+        self.call_vote(request, true, option).await
     }
+}
+
+impl NetTransferLeader<Types> for Wire {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let mut call = self.call(wire::transfer_request(&request));
+        call.set_timeout(option.soft_ttl());
+        let answer =
+            async { Ok(self.client(Class::Heartbeat)?.transfer_leader(call).await?.into_inner().refusal) };
+        match answer.await {
+            Ok(refusal) if refusal.is_empty() => Ok(Ok(())),
+            Ok(refusal) => {
+                tracing::info!(group = %self.network.group, replica = %self.target, refusal, "does not stand");
+                let expected = request.last_log_id().copied();
+                Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
+            }
+            Err(failure) => Err(self.rpc_error(failure)),
+        }
+    }
+}
+
+impl NetSnapshot<Types> for Wire {
+    type SnapshotData = SnapshotData;
 
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
-        _snapshot: Snapshot,
-        _cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(nobody().into())
+        let send = async {
+            let call = self.call(snapshot::parts(vote, snapshot)?);
+            let response = self.client(Class::Snapshot)?.snapshot(call).await?.into_inner();
+            Ok(SnapshotResponse::new(wire::read_vote(response.vote)?))
+        };
+        tokio::select! {
+            sent = send => sent.map_err(|failure| self.rpc_error(failure).into()),
+            closed = cancel => Err(closed.into()),
+        }
+    }
+}
+
+impl NetBackoff<Types> for Wire {
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(TRY_AGAIN_AFTER)))
     }
 }

@@ -82,7 +82,9 @@ impl<T: OptionalSend + 'static> openraft::raft::responder::Responder<Types, T> f
 /// Where a member of a group lives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Member {
-    pub(crate) node: u64,
+    /// UUID of the node's data directory.
+    pub(crate) node: u128,
+    /// Host and port of its peer listener when it became a member.
     pub(crate) address: String,
 }
 
@@ -113,7 +115,7 @@ pub(crate) fn stored_membership(membership: &Membership) -> log::Membership {
         .nodes()
         .map(|(replica, member)| log::Member {
             replica: *replica,
-            node: member.node,
+            node: member.node.to_be_bytes().to_vec().into(),
             address: member.address.clone(),
         })
         .collect();
@@ -126,7 +128,11 @@ pub(crate) fn membership(stored: &log::Membership) -> Membership {
     let members: BTreeMap<u64, Member> = stored
         .members
         .iter()
-        .map(|m| (m.replica, Member { node: m.node, address: m.address.clone() }))
+        .map(|m| {
+            // Nobody has the node 0, so that a damaged id reaches nobody.
+            let node = m.node.as_ref().try_into().map_or(0, u128::from_be_bytes);
+            (m.replica, Member { node, address: m.address.clone() })
+        })
         .collect();
     // A voter that the stored members do not list gets an empty address rather than failing the group.
     Membership::new_with_defaults(voters, members.keys().copied().collect::<Vec<_>>()).with_members(members)

@@ -1,0 +1,420 @@
+//! From an empty or used data directory to a node that works.
+//!
+//! Each step can be repeated after a crash: a UUID on disk; a place in a cluster on disk (founded alone, founded with
+//! others, or joined); the meta group, which its founder initialises; the note on disk that the node may vote; the
+//! catalog's first command; the groups of the partitions that the catalog places here, each initialised by the node
+//! that should lead it. Where a node is alone the note comes last: until then nothing was acknowledged. From the note
+//! on a missing log is a lost log, and never a reason to begin anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use catalog::{Catalog, ClusterNode, Command, NodeInfo, Placement, Response};
+use disk::Vfs;
+use futures::future::join_all;
+use model::{Clock, GroupId, PartitionId, ReplicaId};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Cluster, MachineFactory, close_lane, log_dir};
+use crate::courier::Courier;
+use crate::error::OpenError;
+use crate::fatal::Fatal;
+use crate::group::{Group, Surroundings};
+use crate::identity::{Belongs, Identity, random_id};
+use crate::lane::{Lane, LaneOptions};
+use crate::options::{LaneKind, Options};
+use crate::peer::discovery::{self, Founders};
+use crate::peer::links::Links;
+use crate::peer::myself::{Myself, VERSION};
+use crate::peer::service::Service;
+use crate::peer::{follow, listener};
+use crate::placement;
+use crate::raft::machine::Target;
+use crate::raft::types::Member;
+use crate::replicas::Replicas;
+use crate::tasks::TaskGroup;
+
+/// The most partitions of a cluster.
+const PARTITIONS_MAX: u16 = 4096;
+/// How long a group may take to apply its backlog at start, where the node is alone.
+const READY_WITHIN: Duration = Duration::from_secs(300);
+/// Replicas of a partition, where there are as many nodes.
+const REPLICATION: u8 = 3;
+/// Pause between two looks at a catalog that does not know the cluster yet.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What is there before the first group is.
+struct Opening {
+    options: Options,
+    around: Surroundings,
+    myself: Arc<Myself>,
+    replicas: Arc<Replicas>,
+    courier: Arc<Courier>,
+    machines: MachineFactory,
+    catalog: Arc<Catalog>,
+}
+
+pub(super) async fn open(
+    options: Options,
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+    machines: MachineFactory,
+    catalog: Arc<Catalog>,
+    fatal: Fatal,
+) -> Result<Arc<Cluster>, OpenError> {
+    let founders = options.peers.as_ref().map_or(1, |peers| peers.initial.len());
+    if !matches!(founders, 1 | 3 | 5) {
+        return Err(OpenError::Founders(founders));
+    }
+    vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
+    let identity = identity(vfs.as_ref(), &options.data_dir)?;
+    check_lane(vfs.as_ref(), &options, &identity)?;
+    let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
+    let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
+    let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
+    let myself = Myself::new(vfs, data_dir, identity, zone, peers_hash);
+    let (links, replicas) = (Arc::<Links>::default(), Arc::<Replicas>::default());
+    let courier = Arc::new(Courier {
+        myself: Arc::clone(&myself),
+        links: Arc::clone(&links),
+        replicas: Arc::clone(&replicas),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        limits: options.limits,
+        hints: Default::default(),
+    });
+    let tasks = TaskGroup::new(fatal.clone());
+    // What a peer's call does to its own task is no reason to stop the node.
+    let listening = TaskGroup::new(Fatal::default());
+    // Whoever waits for this may give up.
+    let given_up = listening.stop_on_drop();
+    let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
+    if let Some(peers) = &options.peers {
+        let service = Service {
+            myself: Arc::clone(&myself),
+            replicas: Arc::clone(&replicas),
+            courier: Arc::clone(&to_members),
+        };
+        let serve = listener::serve(Arc::clone(&peers.listener), service, listening.clone());
+        listening.spawn("peer port", serve);
+    }
+    let limits = options.limits;
+    let around = Surroundings {
+        lane: Arc::clone(&lane),
+        fatal: fatal.clone(),
+        timing: options.timing,
+        limits,
+        myself: Arc::clone(&myself),
+        links: Arc::clone(&links),
+    };
+    let opening = Opening {
+        options,
+        around,
+        myself: Arc::clone(&myself),
+        replicas: Arc::clone(&replicas),
+        courier: Arc::clone(&courier),
+        machines,
+        catalog: Arc::clone(&catalog),
+    };
+    let (node, partitions) = match opening.open(&to_members).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            listening.stop().await;
+            join_all(replicas.all().iter().map(|group| group.shutdown())).await;
+            close_lane(lane).await;
+            return Err(error);
+        }
+    };
+    given_up.disarm();
+    for group in replicas.all() {
+        tasks.spawn("purge", group.purge_flushed());
+    }
+    if opening.options.peers.is_some() {
+        tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info));
+    }
+    Ok(Arc::new(Cluster {
+        identity: myself.identity(),
+        node_id: node.id,
+        partitions,
+        lane,
+        replicas,
+        courier,
+        clock,
+        tasks,
+        listening,
+        fatal,
+        limits,
+    }))
+}
+
+impl Opening {
+    /// Opens all groups; answers this node, as the catalog knows it, and the number of partitions.
+    async fn open(&self, to_members: &OnceLock<Arc<Courier>>) -> Result<(ClusterNode, u16), OpenError> {
+        let founders = self.settle().await?;
+        let place = self.myself.identity().belongs.ok_or(OpenError::NoCluster)?;
+        let target = Target::Catalog(Arc::clone(&self.catalog));
+        let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
+        if self.options.peers.as_ref().is_some_and(|peers| peers.initial.len() > 1) {
+            self.refuse_without_log(&meta)?;
+            self.myself.become_member()?;
+        }
+        // From here on it is found by peers.
+        self.replicas.add(&meta);
+        to_members.get_or_init(|| Arc::clone(&self.courier));
+        self.start(&meta, founders.as_ref().map(|founders| meta_members(founders))).await?;
+        if let Some(founders) = &founders
+            && !self.courier.is_founded()
+        {
+            self.bootstrap(place, founders).await?;
+        }
+        let node = self.wait_for_catalog(place).await?;
+        self.open_data_groups(&node).await?;
+        self.myself.become_member()?;
+        let partitions = self.catalog.read().partitions().ok_or(OpenError::NoCluster)?;
+        Ok((node, partitions))
+    }
+
+    /// Comes to belong to a cluster, unless the node does already. Answers the founding nodes to their founder, as long
+    /// as the founding is not over.
+    async fn settle(&self) -> Result<Option<Founders>, OpenError> {
+        let identity = self.myself.identity();
+        match (&self.options.peers, identity.belongs) {
+            (_, Some(place)) if !place.founder || self.courier.is_founded() => Ok(None),
+            (None, _) => {
+                let place = match identity.belongs {
+                    Some(place) => place,
+                    None => Belongs::founding(random_id()?, 0),
+                };
+                self.myself.belong(place)?;
+                Ok(Some(vec![NodeInfo {
+                    uuid: identity.node_uuid,
+                    address: "alone".to_owned(),
+                    zone: self.options.zone.clone(),
+                    version: VERSION.to_owned(),
+                }]))
+            }
+            (Some(peers), _) => Ok(discovery::settle(&self.myself, &peers.initial, &peers.advertised).await?),
+        }
+    }
+
+    /// Initialises a group that is new, when this node has to; stands for election where it is alone, and waits there
+    /// until all is applied.
+    async fn start(&self, group: &Group, found: Option<BTreeMap<u64, Member>>) -> Result<(), OpenError> {
+        self.refuse_without_log(group)?;
+        let is_alone = if group.is_founded().await? {
+            let is_alone = group.is_alone();
+            if is_alone {
+                group.elect().await?;
+            }
+            is_alone
+        } else if let Some(members) = found {
+            let is_alone = members.len() == 1;
+            group.found(members).await?;
+            is_alone
+        } else {
+            false
+        };
+        if is_alone {
+            return group.wait_ready(READY_WITHIN).await;
+        }
+        if self.options.peers.is_some() { Ok(()) } else { Err(OpenError::PeersNeeded) }
+    }
+
+    /// A member that has data, or is all there is, has a log.
+    fn refuse_without_log(&self, group: &Group) -> Result<(), OpenError> {
+        let is_alone = self.options.peers.is_none();
+        if self.myself.identity().member && group.never_voted() && (is_alone || group.had_data()) {
+            return Err(OpenError::LogLost(group.id()));
+        }
+        Ok(())
+    }
+
+    /// Gives a new cluster its identity, its nodes and the places of all replicas.
+    async fn bootstrap(&self, place: Belongs, founders: &Founders) -> Result<(), OpenError> {
+        let partitions = self.options.partitions;
+        if !partitions.is_power_of_two() || partitions > PARTITIONS_MAX {
+            return Err(OpenError::Partitions(partitions));
+        }
+        let zones: Vec<&str> = founders.iter().map(|node| node.zone.as_str()).collect();
+        let replication = u8::try_from(founders.len()).map_or(REPLICATION, |count| count.min(REPLICATION));
+        let command = Command::Bootstrap {
+            cluster_id: place.cluster_id,
+            replication,
+            nodes: founders.clone(),
+            placements: placement::spread(&zones, partitions, replication),
+        };
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let encoded = proto::encode_catalog(command.encode(), self.courier.clock.now());
+            let answer = self.courier.propose_catalog(encoded, command.clone()).await;
+            if self.courier.is_founded() {
+                return Ok(());
+            }
+            match answer {
+                Ok(Response::Refused(error)) => return Err(OpenError::Refused(error)),
+                Ok(Response::Done | Response::Fields(_)) => {}
+                Err(error) if founders.len() == 1 => return Err(OpenError::Found(error)),
+                // The others may not have come up yet. The command is refused when it was carried out already.
+                Err(error) => tracing::info!(%error, "the cluster is not founded yet"),
+            }
+            pace.tick().await;
+        }
+    }
+
+    /// Waits until the catalog knows the cluster and this node in it.
+    async fn wait_for_catalog(&self, place: Belongs) -> Result<ClusterNode, OpenError> {
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let uuid = self.myself.identity().node_uuid;
+        loop {
+            pace.tick().await;
+            if let Some(reason) = self.around.fatal.reason() {
+                return Err(OpenError::Stopped(reason));
+            }
+            let state = self.catalog.read();
+            let Some(cluster) = state.cluster() else { continue };
+            if cluster.id != place.cluster_id {
+                return Err(OpenError::ForeignCatalog);
+            }
+            match state.node_by_uuid(uuid) {
+                Some(node) => return Ok(node.clone()),
+                // A founder is in the first command, so whoever is not will never be.
+                None if place.node_id.get() < cluster.next_node => return Err(OpenError::Unknown),
+                None => {}
+            }
+        }
+    }
+
+    /// Opens the groups of the partitions that are placed on this node, side by side.
+    async fn open_data_groups(&self, node: &ClusterNode) -> Result<(), OpenError> {
+        let placements: Vec<(PartitionId, ReplicaId, Option<BTreeMap<u64, Member>>)> = {
+            let state = self.catalog.read();
+            let of_node = |placement: &Placement| {
+                let GroupId::Data(partition) = placement.group else { return None };
+                let replica = placement.replicas.iter().find(|replica| replica.node == node.id)?;
+                let member = |id| {
+                    let node = state.node(id)?;
+                    Some(Member { node: node.info.uuid, address: node.info.address.clone() })
+                };
+                // The one that should lead initialises the group.
+                let is_first = placement.replicas.first().is_some_and(|first| first.id == replica.id);
+                let voters = placement.replicas.iter().filter(|replica| replica.is_voter);
+                let members = voters.filter_map(|voter| Some((voter.id.0, member(voter.node)?)));
+                Some((partition, replica.id, is_first.then(|| members.collect())))
+            };
+            state.placements().filter_map(of_node).collect()
+        };
+        let mut opening = JoinSet::new();
+        for (partition, replica, found) in placements {
+            let (around, machines) = (self.around.clone(), Arc::clone(&self.machines));
+            opening.spawn(async move {
+                let group = GroupId::Data(partition);
+                let opened = open_data_group(&around, &machines, partition, replica).await?;
+                Ok::<_, OpenError>((group, opened, found))
+            });
+        }
+        let mut failed = None;
+        let mut opened = Vec::new();
+        while let Some(result) = opening.join_next().await {
+            match result.map_err(OpenError::Panicked).and_then(std::convert::identity) {
+                Ok((_, group, found)) => {
+                    // From here on it is shut down with the others.
+                    self.replicas.add(&group);
+                    opened.push((group, found));
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let started = opened.into_iter().map(|(group, found)| async move { self.start(&group, found).await });
+        join_all(started).await.into_iter().collect()
+    }
+}
+
+async fn open_data_group(
+    around: &Surroundings,
+    machines: &MachineFactory,
+    partition: PartitionId,
+    replica: ReplicaId,
+) -> Result<Arc<Group>, OpenError> {
+    let group = GroupId::Data(partition);
+    let machines = Arc::clone(machines);
+    let machine = tokio::task::spawn_blocking(move || machines(partition, replica));
+    let machine = machine
+        .await
+        .map_err(OpenError::Panicked)?
+        .map_err(|source| OpenError::Machine { group, source: std::io::Error::other(source) })?;
+    let durable = machine.durable().map_err(|source| OpenError::Machine { group, source })?;
+    let opened = Group::open(around, group, replica, Target::Partition(machine)).await?;
+    // A crash may have come between a flush and the purge that it allows.
+    durable.position.into_iter().for_each(|position| opened.flushed(position));
+    Ok(opened)
+}
+
+/// The voters of the meta group of a new cluster.
+fn meta_members(founders: &Founders) -> BTreeMap<u64, Member> {
+    let member = |node: &NodeInfo| Member { node: node.uuid, address: node.address.clone() };
+    (1..).zip(founders.iter().map(member)).collect()
+}
+
+/// The identity of a data directory; a new one gets one.
+fn identity(vfs: &dyn Vfs, data_dir: &Path) -> Result<Identity, OpenError> {
+    if let Some(identity) = Identity::read(vfs, data_dir)? {
+        return Ok(identity);
+    }
+    // It must hold nothing that depends on an identity: that is written first.
+    for name in ["raft", "partitions"] {
+        let dir = data_dir.join(name);
+        let has_data = vfs.exists(&dir).and_then(|there| Ok(there && !vfs.list(&dir)?.is_empty()));
+        if has_data.map_err(OpenError::DataDir)? {
+            return Err(OpenError::IdentityLost(data_dir.to_owned()));
+        }
+    }
+    let identity = Identity::mint()?;
+    identity.write(vfs, data_dir)?;
+    Ok(identity)
+}
+
+/// A member has a log, and it is the configured back-end's. Asked before anything is written.
+fn check_lane(vfs: &dyn Vfs, options: &Options, identity: &Identity) -> Result<(), OpenError> {
+    let dir = log_dir(&options.data_dir);
+    let there = vfs.exists(&dir).map_err(OpenError::DataDir)?;
+    let names = if there { vfs.list(&dir).map_err(OpenError::DataDir)? } else { Vec::new() };
+    let found = if names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
+        Some(LaneKind::Segment)
+    } else if names.iter().any(|name| name.as_os_str() == "CURRENT") {
+        Some(LaneKind::RocksDb)
+    } else {
+        None
+    };
+    match found {
+        Some(found) if found != options.lane => {
+            Err(OpenError::OtherLane { dir, found, wanted: options.lane })
+        }
+        None if identity.member => Err(OpenError::LogLost(GroupId::Meta)),
+        _ => Ok(()),
+    }
+}
+
+async fn open_lane(
+    options: &Options,
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+    fatal: Fatal,
+) -> Result<Arc<Lane>, OpenError> {
+    let lane = LaneOptions {
+        dir: log_dir(&options.data_dir),
+        kind: options.lane,
+        segment_bytes: options.limits.segment_bytes,
+        queue_bytes_max: options.limits.queue_bytes_max,
+        cache_bytes_max: options.limits.cache_bytes_max,
+    };
+    let opened = tokio::task::spawn_blocking(move || Lane::open(&lane, vfs, clock, fatal));
+    Ok(opened.await.map_err(OpenError::Panicked)??)
+}

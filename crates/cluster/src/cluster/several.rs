@@ -1,0 +1,285 @@
+//! Three nodes in one process, over real connections: they found one cluster, any of them takes and reads what any
+//! other has, and what was acknowledged outlives whoever led.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use catalog::{Bucket, BucketKind, FieldOutcome, FieldSpec, MemoryStore, NodeState, Org};
+use disk::RealVfs;
+use futures::future::try_join_all;
+use model::{BucketId, FieldType, OrgId, SystemClock, Timestamp};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::tests::Recorder;
+use super::*;
+use crate::options::{LaneKind, Peers, Timing};
+
+/// Longer than anything takes on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PARTITIONS: u16 = 4;
+
+/// A node's place: what outlives the process, and its address.
+struct Place {
+    dir: TempDir,
+    address: SocketAddr,
+    peers: Vec<String>,
+    machines: Arc<Mutex<BTreeMap<PartitionId, Arc<Recorder>>>>,
+    catalog: Mutex<Arc<Catalog>>,
+    zone: String,
+}
+
+fn empty_catalog() -> Arc<Catalog> {
+    Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap())
+}
+
+/// Binds an address, which a node that was given up may hold for a moment.
+async fn bind(address: &str) -> Arc<TcpListener> {
+    let bound = timeout(PATIENCE, async {
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => return Arc::new(listener),
+                Err(_held) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    bound.await.expect("the address is free")
+}
+
+/// Places for nodes that name one another.
+async fn places(count: usize) -> Vec<Place> {
+    let mut listeners = Vec::new();
+    for _ in 0..count {
+        listeners.push(bind("127.0.0.1:0").await);
+    }
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    let peers: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    let place = |(at, address)| Place {
+        dir: tempfile::tempdir().unwrap(),
+        address,
+        peers: peers.clone(),
+        machines: Arc::default(),
+        catalog: Mutex::new(empty_catalog()),
+        zone: format!("zone-{at}"),
+    };
+    addresses.into_iter().enumerate().map(place).collect()
+}
+
+impl Place {
+    async fn open(&self) -> Result<Arc<Cluster>, OpenError> {
+        let listener = bind(&self.address.to_string()).await;
+        let machines = Arc::clone(&self.machines);
+        let factory: MachineFactory = Arc::new(move |partition, _replica| {
+            let mut machines = machines.lock();
+            let machine = machines.get(&partition).map_or_else(Recorder::default, |old| old.restarted());
+            let machine = Arc::new(machine);
+            machines.insert(partition, Arc::clone(&machine));
+            Ok(machine)
+        });
+        let options = Options {
+            data_dir: self.dir.path().to_owned(),
+            partitions: PARTITIONS,
+            peers: Some(Peers {
+                listener,
+                initial: self.peers.clone(),
+                advertised: self.address.to_string(),
+            }),
+            zone: self.zone.clone(),
+            lane: LaneKind::Segment,
+            timing: Timing::NEAR,
+            limits: Limits { segment_bytes: 64 << 10, ..Limits::PRODUCTION },
+        };
+        let (clock, catalog) = (Arc::new(SystemClock::new()), Arc::clone(&self.catalog.lock()));
+        Cluster::open(options, Arc::new(RealVfs), clock, factory, catalog, Fatal::default()).await
+    }
+
+    /// Loses its volume.
+    fn wiped(self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, machines: Arc::default(), catalog: Mutex::new(empty_catalog()), ..self }
+    }
+
+    fn ops(&self, partition: u16) -> Vec<PartitionOp> {
+        let machine = Arc::clone(&self.machines.lock()[&PartitionId(partition)]);
+        machine.applied.lock().iter().map(|(_, op)| op.clone()).collect()
+    }
+}
+
+async fn open_all(places: &[Place]) -> Vec<Arc<Cluster>> {
+    let all = try_join_all(places.iter().map(Place::open));
+    timeout(PATIENCE, all).await.expect("the nodes found a cluster").unwrap()
+}
+
+async fn shut_down_all(clusters: &[Arc<Cluster>]) {
+    join_all(clusters.iter().map(|cluster| cluster.shutdown())).await;
+}
+
+fn op(n: u64) -> PartitionOp {
+    PartitionOp::DropShards { bucket: BucketId::new(n + 1).unwrap(), ending_by: Timestamp(7) }
+}
+
+fn leader_of(clusters: &[Arc<Cluster>], group: GroupId) -> Option<usize> {
+    clusters.iter().position(|cluster| cluster.replicas.get(group).is_some_and(|group| group.leads()))
+}
+
+/// Proposes until it is acknowledged: an unknown outcome may have been carried out, and is sent again as clients do.
+async fn write(cluster: &Cluster, partition: u16, n: u64) {
+    let patience = timeout(PATIENCE, async {
+        while let Err(error) = cluster.propose(PartitionId(partition), op(n)).await {
+            assert!(!matches!(error, ProposeError::NotLeader { .. }), "{error}");
+        }
+    });
+    patience.await.unwrap();
+}
+
+/// What is applied, each once, in order: what was sent again is there twice.
+fn distinct(ops: Vec<PartitionOp>) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for op in ops.iter().map(|op| format!("{op:?}")) {
+        if !seen.contains(&op) {
+            seen.push(op);
+        }
+    }
+    seen
+}
+
+fn expected(numbers: impl Iterator<Item = u64>) -> Vec<String> {
+    numbers.map(|n| format!("{:?}", op(n))).collect()
+}
+
+async fn everyone_has(places: &[Place], clusters: &[Arc<Cluster>], partition: u16, numbers: u64) {
+    for (place, cluster) in places.iter().zip(clusters) {
+        timeout(PATIENCE, cluster.read_barrier_all()).await.unwrap().unwrap();
+        assert_eq!(distinct(place.ops(partition)), expected(0..numbers), "{}", place.zone);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn three_nodes_found_one_cluster_and_any_of_them_takes_everything() {
+    let places = places(3).await;
+    let clusters = open_all(&places).await;
+    let belongs: Vec<_> = clusters.iter().map(|cluster| cluster.identity().belongs.unwrap()).collect();
+    assert!(belongs.iter().all(|place| place.cluster_id == belongs[0].cluster_id));
+    assert_eq!(clusters.iter().map(|c| c.node_id().get()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(clusters.iter().all(|cluster| cluster.partitions() == PARTITIONS));
+    // One proposer after the other, so that the order is known.
+    for n in 0..30 {
+        let cluster = &clusters[usize::try_from(n).unwrap() % 3];
+        for partition in 0..PARTITIONS {
+            write(cluster, partition, n).await;
+        }
+    }
+    for partition in 0..PARTITIONS {
+        everyone_has(&places, &clusters, partition, 30).await;
+    }
+    // The catalog too: what one has made all know, and a type that one has fixed holds for all.
+    let (org, bucket) = (org(), bucket());
+    clusters[0].propose_catalog(Command::CreateOrg { org, buckets: vec![], owner: None }).await.unwrap();
+    clusters[1].propose_catalog(Command::CreateBucket { bucket }).await.unwrap();
+    for (cluster, field_type) in
+        clusters.iter().zip([FieldType::Float, FieldType::Integer, FieldType::String])
+    {
+        cluster.read_barrier_meta().await.unwrap();
+        assert!(cluster.catalog().read().bucket(BucketId::new(9).unwrap()).is_some());
+        let field = FieldSpec { measurement: "m".to_owned(), field: "f".to_owned(), field_type };
+        let command = Command::RegisterFields { bucket: BucketId::new(9).unwrap(), fields: vec![field] };
+        let answer = cluster.propose_catalog(command).await.unwrap();
+        assert_eq!(answer, Response::Fields(vec![FieldOutcome::Has(FieldType::Float)]));
+    }
+    shut_down_all(&clusters).await;
+}
+
+fn org() -> Org {
+    let at = Timestamp(0);
+    let id = OrgId::new(9).unwrap();
+    Org { id, name: "acme".to_owned(), description: String::new(), created_at: at, updated_at: at }
+}
+
+fn bucket() -> Bucket {
+    Bucket {
+        id: BucketId::new(9).unwrap(),
+        org: OrgId::new(9).unwrap(),
+        name: "metrics".to_owned(),
+        description: String::new(),
+        kind: BucketKind::User,
+        retention_ns: None,
+        shard_duration_ns: 0,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_acknowledged_outlives_every_leader() {
+    let places = places(3).await;
+    let mut clusters = open_all(&places).await;
+    let mut n = 0;
+    for round in 0..3 {
+        for _ in 0..20 {
+            write(&clusters[round], 1, n).await;
+            n += 1;
+        }
+        let leader = leader_of(&clusters, GroupId::Data(PartitionId(1))).expect("one has acknowledged");
+        clusters[leader].shutdown().await;
+        // The other two go on, whoever is asked.
+        for other in (0..3).filter(|at| *at != leader) {
+            write(&clusters[other], 1, n).await;
+            n += 1;
+            clusters[other].read_barrier_meta().await.unwrap();
+        }
+        clusters[leader] = timeout(PATIENCE, places[leader].open()).await.unwrap().unwrap();
+    }
+    everyone_has(&places, &clusters, 1, n).await;
+    // All at once, with nothing flushed and the catalogs lost: the log has it.
+    shut_down_all(&clusters).await;
+    places.iter().for_each(|place| *place.catalog.lock() = empty_catalog());
+    let clusters = open_all(&places).await;
+    write(&clusters[2], 1, n).await;
+    everyone_has(&places, &clusters, 1, n + 1).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_has_lost_its_volume_never_founds_a_second_cluster() {
+    let mut places = places(3).await;
+    let clusters = open_all(&places).await;
+    write(&clusters[0], 0, 0).await;
+    let cluster_id = clusters[0].identity().belongs.unwrap().cluster_id;
+    let old_uuid = clusters[0].identity().node_uuid;
+    shut_down_all(&clusters).await;
+    // The founder's volume is gone, and the others are out of reach: it waits.
+    let founder = places.remove(0).wiped();
+    let alone = timeout(Duration::from_secs(3), founder.open()).await;
+    assert!(alone.is_err(), "it must not open: {alone:?}");
+    assert_eq!(Identity::read(&RealVfs, founder.dir.path()).unwrap().unwrap().belongs, None);
+    // With the others there it becomes another node of their cluster.
+    places.insert(0, founder);
+    let clusters = open_all(&places).await;
+    let joined = &clusters[0];
+    assert_eq!(joined.identity().belongs.unwrap().cluster_id, cluster_id);
+    assert_eq!(joined.node_id().get(), 4);
+    {
+        let state = joined.catalog().read();
+        assert_eq!(state.node_by_uuid(old_uuid).unwrap().state, NodeState::Lost);
+        assert_eq!(state.nodes().count(), 4);
+    }
+    // It has no partition, and takes everything all the same.
+    assert!(joined.replicas.data().is_empty());
+    write(joined, 0, 1).await;
+    joined.read_barrier_meta().await.unwrap();
+    assert_eq!(distinct(places[1].ops(0)).len(), 2);
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_founded_while_one_of_the_list_is_missing() {
+    let places = places(3).await;
+    let two = try_join_all(places[..2].iter().map(Place::open));
+    assert!(timeout(Duration::from_secs(3), two).await.is_err(), "two of three must wait");
+    let clusters = open_all(&places).await;
+    write(&clusters[2], 3, 0).await;
+    shut_down_all(&clusters).await;
+}

@@ -1,0 +1,350 @@
+//! The way to whoever leads a group, on this node or another: proposals and read barriers, tried again while leaders
+//! change, until their time is up. "Not the leader" never leaves this module.
+//!
+//! What must always hold: what may have been proposed is never proposed again here; its outcome is unknown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use catalog::{Catalog, Command, NodeInfo, NodeState, Response};
+use futures::future::{join, join_all};
+use hashbrown::HashMap;
+use model::{Clock, GroupId, ReplicaId};
+use parking_lot::Mutex;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use crate::entry::{CommandError, Op, read_op};
+use crate::error::ProposeError;
+use crate::group::{Committed, Group};
+use crate::identity::Belongs;
+use crate::options::Limits;
+use crate::peer::calls;
+use crate::peer::links::{Link, Links};
+use crate::peer::myself::Myself;
+use crate::peer::route::{Route, Within};
+use crate::raft::machine::with_causes;
+use crate::raft::types::Applied;
+use crate::replicas::Replicas;
+
+/// Pause before a leader is looked for again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// The way to leaders.
+pub(crate) struct Courier {
+    pub(crate) myself: Arc<Myself>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) replicas: Arc<Replicas>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    /// Of groups without a member here: who led when somebody last said so.
+    pub(crate) hints: Mutex<HashMap<GroupId, ReplicaId>>,
+}
+
+/// A member of a group on another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Remote {
+    replica: ReplicaId,
+    node: u128,
+    address: String,
+}
+
+/// Where a group's leader seems to be.
+enum Place {
+    Here(Arc<Group>),
+    There(Remote),
+    Unknown,
+}
+
+/// The time of one request.
+struct Patience {
+    until: Instant,
+    pace: Interval,
+    tries: usize,
+}
+
+impl Patience {
+    fn new(time: Duration) -> Self {
+        let mut pace = interval(LOOK_AGAIN_AFTER);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.reset();
+        Self { until: Instant::now() + time, pace, tries: 0 }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits before another try; `false` when there is no time for one.
+    async fn again(&mut self) -> bool {
+        self.tries += 1;
+        if self.left() <= LOOK_AGAIN_AFTER {
+            return false;
+        }
+        self.pace.tick().await;
+        true
+    }
+}
+
+impl Courier {
+    fn patience(&self) -> Patience {
+        Patience::new(Duration::from_millis(self.limits.proposal_ms_max))
+    }
+
+    /// Whether the catalog knows the cluster, as far as it is applied here.
+    pub(crate) fn is_founded(&self) -> bool {
+        self.catalog.read().cluster().is_some()
+    }
+
+    /// Whether a node's volume has been replaced.
+    pub(crate) fn is_lost(&self, node: u128) -> bool {
+        self.catalog.read().node_by_uuid(node).is_some_and(|node| node.state == NodeState::Lost)
+    }
+
+    /// Proposes operations to a group, in order, wherever it is led, and waits until all of them are committed and
+    /// applied there.
+    pub(crate) async fn propose(
+        &self,
+        group: GroupId,
+        ops: Vec<(Bytes, Op)>,
+    ) -> Result<Committed, ProposeError> {
+        let mut first = Some(ops);
+        let mut entries: Vec<Bytes> = Vec::new();
+        let mut patience = self.patience();
+        loop {
+            let result = match self.place(group, patience.tries) {
+                Place::Here(local) => {
+                    let ops = match first.take() {
+                        Some(ops) => {
+                            entries = ops.iter().map(|(encoded, _)| encoded.clone()).collect();
+                            ops
+                        }
+                        None => reread(group, &entries)?,
+                    };
+                    local.propose(ops).await
+                }
+                Place::There(remote) => {
+                    if let Some(ops) = first.take() {
+                        entries = ops.into_iter().map(|(encoded, _)| encoded).collect();
+                    }
+                    self.propose_there(group, &remote, entries.clone(), &patience).await
+                }
+                Place::Unknown => Err(ProposeError::NotLeader { group, leader: None }),
+            };
+            match result {
+                Err(ProposeError::NotLeader { leader, .. }) => {
+                    self.hint(group, leader);
+                    if !patience.again().await {
+                        let reason = "no leader was found in time".to_owned();
+                        return Err(ProposeError::Unavailable { group, reason });
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Proposes to a member elsewhere. Its outcome is unknown as soon as another leads.
+    async fn propose_there(
+        &self,
+        group: GroupId,
+        remote: &Remote,
+        entries: Vec<Bytes>,
+        patience: &Patience,
+    ) -> Result<Committed, ProposeError> {
+        let route = self.route(remote.node, Some((group, remote.replica)));
+        let link = self.link(remote);
+        let call = calls::propose(&link, route, group, entries, patience.left());
+        let Some(local) = self.replicas.get(group) else { return call.await };
+        let term = local.status().term;
+        tokio::select! {
+            result = call => result,
+            () = local.leadership_beyond(term, Some(remote.replica)) => {
+                Err(ProposeError::Unknown { group, reason: "the leader changed".to_owned() })
+            }
+        }
+    }
+
+    /// Proposes a change of the catalog; when it returns, the change is visible in the local copy.
+    pub(crate) async fn propose_catalog(
+        &self,
+        encoded: Bytes,
+        command: Command,
+    ) -> Result<Response, ProposeError> {
+        let op = Op::Catalog(Box::new(command));
+        let Committed { index, answer } = self.propose(GroupId::Meta, vec![(encoded, op)]).await?;
+        if let Some(meta) = self.replicas.get(GroupId::Meta)
+            && let Err(error) =
+                meta.wait_applied(index, Duration::from_millis(self.limits.proposal_ms_max)).await
+        {
+            // It is done all the same; a question that matters comes with a barrier.
+            tracing::warn!(%error, "the local catalog is behind");
+        }
+        Ok(match answer {
+            Applied::Catalog(response) => response,
+            Applied::Done => Response::Done,
+        })
+    }
+
+    /// Describes a node in the catalog, and answers its place in the cluster.
+    pub(crate) async fn register(&self, node: NodeInfo) -> Result<Belongs, String> {
+        let uuid = node.uuid;
+        let command = Command::RegisterNode { node };
+        let encoded = proto::encode_catalog(command.encode(), self.clock.now());
+        match self.propose_catalog(encoded, command).await {
+            Ok(Response::Refused(refusal)) => return Err(refusal.to_string()),
+            Ok(_) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        let state = self.catalog.read();
+        let place = || {
+            let node_id = state.node_by_uuid(uuid)?.id;
+            let meta_replica = state.replica_on(GroupId::Meta, node_id)?;
+            Some(Belongs { cluster_id: state.cluster()?.id, node_id, meta_replica, founder: false })
+        };
+        place().ok_or_else(|| "the node is not in the catalog yet".to_owned())
+    }
+
+    /// Returns when everything acknowledged before the call is applied in these groups here, all of which have a member
+    /// here.
+    pub(crate) async fn barrier(&self, groups: Vec<Arc<Group>>) -> Result<(), ProposeError> {
+        if groups.iter().all(|group| group.has_all_applied()) {
+            return Ok(());
+        }
+        let mut patience = self.patience();
+        let mut waiting = groups;
+        loop {
+            let mut failed = None;
+            let mut again = Vec::new();
+            for (group, result) in self.barrier_once(waiting, &patience).await {
+                match result {
+                    Ok(()) => {}
+                    Err(ProposeError::NotLeader { leader, .. }) => {
+                        self.hint(group.id(), leader);
+                        again.push(group);
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        again.push(group);
+                    }
+                }
+            }
+            let Some(group) = again.first().map(|group| group.id()) else { return Ok(()) };
+            if !patience.again().await {
+                let reason = "no leader was found in time".to_owned();
+                return Err(failed.unwrap_or(ProposeError::Unavailable { group, reason }));
+            }
+            waiting = again;
+        }
+    }
+
+    async fn barrier_once(
+        &self,
+        groups: Vec<Arc<Group>>,
+        patience: &Patience,
+    ) -> Vec<(Arc<Group>, Result<(), ProposeError>)> {
+        let mut here = Vec::new();
+        let mut there: BTreeMap<u128, (Arc<Link>, Vec<(Arc<Group>, ReplicaId)>)> = BTreeMap::new();
+        let mut results = Vec::with_capacity(groups.len());
+        for group in groups {
+            match self.place(group.id(), patience.tries) {
+                Place::Here(_) => here.push(group),
+                Place::There(remote) => {
+                    let (_, asked) =
+                        there.entry(remote.node).or_insert_with(|| (self.link(&remote), Vec::new()));
+                    asked.push((group, remote.replica));
+                }
+                Place::Unknown => {
+                    let unknown = ProposeError::NotLeader { group: group.id(), leader: None };
+                    results.push((group, Err(unknown)));
+                }
+            }
+        }
+        let here = join_all(here.into_iter().map(|group| async move {
+            let result = group.read_barrier().await;
+            (group, result)
+        }));
+        let there = join_all(there.into_iter().map(|(node, (link, asked))| async move {
+            let groups: Vec<_> = asked.iter().map(|(group, replica)| (group.id(), *replica)).collect();
+            let within = patience.left().min(Duration::from_millis(self.limits.admission_ms_max));
+            let reads = calls::read_index(&link, self.route(node, None), &groups, within).await;
+            join_all(asked.into_iter().zip(reads).map(|((group, _), read)| async move {
+                let result = match read {
+                    Ok(index) => group.wait_applied(index, within).await,
+                    Err(error) => Err(error),
+                };
+                (group, result)
+            }))
+            .await
+        }));
+        let (here, there) = join(here, there).await;
+        results.extend(here);
+        results.extend(there.into_iter().flatten());
+        results
+    }
+
+    /// Where the leader of a group seems to be; another guess with each try where nobody knows.
+    fn place(&self, group: GroupId, tries: usize) -> Place {
+        if let Some(local) = self.replicas.get(group) {
+            if local.leads() {
+                return Place::Here(local);
+            }
+            return match local.leader() {
+                Some((replica, member)) => {
+                    Place::There(Remote { replica, node: member.node, address: member.address })
+                }
+                None => Place::Unknown,
+            };
+        }
+        let hint = self.hints.lock().get(&group).copied();
+        let state = self.catalog.read();
+        let Some(placement) = state.placement(group) else { return Place::Unknown };
+        let hinted = placement.replicas.iter().find(|replica| Some(replica.id) == hint);
+        let Some(replica) = hinted.or_else(|| {
+            let count = placement.replicas.len().max(1);
+            placement.replicas.get(tries % count)
+        }) else {
+            return Place::Unknown;
+        };
+        state.node(replica.node).map_or(Place::Unknown, |node| {
+            let (node, address) = (node.info.uuid, node.info.address.clone());
+            Place::There(Remote { replica: replica.id, node, address })
+        })
+    }
+
+    /// Notes who leads a group that has no member here.
+    fn hint(&self, group: GroupId, leader: Option<ReplicaId>) {
+        let mut hints = self.hints.lock();
+        match leader {
+            Some(leader) => hints.insert(group, leader),
+            None => hints.remove(&group),
+        };
+    }
+
+    fn link(&self, remote: &Remote) -> Arc<Link> {
+        self.links.to(remote.node, &remote.address)
+    }
+
+    fn route(&self, to_node: u128, to: Option<(GroupId, ReplicaId)>) -> Route {
+        let identity = self.myself.identity();
+        Route {
+            cluster: identity.belongs.map_or(0, |place| place.cluster_id),
+            from_node: identity.node_uuid,
+            to_node,
+            within: to.map(|(group, to)| Within {
+                group,
+                from: self.replicas.get(group).map(|group| group.replica()),
+                to,
+            }),
+        }
+    }
+}
+
+/// The operations of entries whose operations were given away with a try that did nothing.
+fn reread(group: GroupId, entries: &[Bytes]) -> Result<Vec<(Bytes, Op)>, ProposeError> {
+    let unreadable = |error: CommandError| ProposeError::Unavailable { group, reason: with_causes(&error) };
+    let op = |encoded: &Bytes| Ok((encoded.clone(), read_op(group, encoded).map_err(unreadable)?));
+    entries.iter().map(op).collect()
+}

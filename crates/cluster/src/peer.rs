@@ -1,0 +1,19 @@
+//! How nodes talk: one gRPC service on the peer port, and connections to the others.
+//!
+//! ```text
+//!  raft/network ─┐                    ┌─ append      (entries; at most 32 MiB unanswered)
+//!  courier ──────┼─► Links ─► Link ──►├─ heartbeat   (heartbeats, votes: never behind data)
+//!  discovery ────┘   by node          ├─ snapshot
+//!                                     └─ request     (proposals, barriers)
+//! ```
+//! What must always hold: a call between members says who speaks to whom ([`route`]), and whoever is not meant refuses
+//! before anything else is read; what has been sent and is not answered is bounded in bytes for each peer.
+
+pub(crate) mod calls;
+pub(crate) mod discovery;
+pub(crate) mod follow;
+pub(crate) mod links;
+pub(crate) mod listener;
+pub(crate) mod myself;
+pub(crate) mod route;
+pub(crate) mod service;

@@ -1,0 +1,137 @@
+//! Connections to other nodes, opened when they are first used: one for each class of calls, so that a heartbeat never
+//! waits behind data.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proto::peer::peer_client::PeerClient;
+use tokio::sync::Semaphore;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+/// The largest message. Entries are at most 8 MiB, and a message with more than one has at most 1 MiB of them.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Entries sent to one node and not answered.
+pub(crate) const UNANSWERED_BYTES_MAX: usize = 32 << 20;
+/// HTTP/2 windows: what may be under way before the receiver has read it.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// A silent connection is asked for life after the first, and given up after the second.
+pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Entries.
+    Append,
+    /// Heartbeats, votes and transfers.
+    Heartbeat,
+    /// Snapshots.
+    Snapshot,
+    /// Proposals and barriers.
+    Request,
+}
+
+const CLASSES: usize = 4;
+
+/// A client over one connection.
+pub(crate) type Client = PeerClient<Channel>;
+
+/// The connections to all other nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Links(Mutex<HashMap<u128, Arc<Link>>>);
+
+/// The connections to one node.
+#[derive(Debug)]
+pub(crate) struct Link {
+    place: Mutex<Place>,
+    /// Bytes of entries that may still be sent before some are answered.
+    pub(crate) unanswered: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Place {
+    address: String,
+    channels: [Option<Channel>; CLASSES],
+}
+
+impl Links {
+    /// The connections to a node, which is at `address` unless it is known to be elsewhere.
+    pub(crate) fn to(&self, node: u128, address: &str) -> Arc<Link> {
+        let mut links = self.0.lock();
+        let link = links.entry(node).or_insert_with(|| Arc::new(Link::new(address.to_owned())));
+        Arc::clone(link)
+    }
+
+    /// Notes where a node is now.
+    pub(crate) fn moved(&self, node: u128, address: &str) {
+        let link = self.to(node, address);
+        let mut place = link.place.lock();
+        if place.address != address {
+            *place = Place { address: address.to_owned(), channels: Default::default() };
+        }
+    }
+}
+
+impl Link {
+    fn new(address: String) -> Self {
+        Self {
+            place: Mutex::new(Place { address, channels: Default::default() }),
+            unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
+        }
+    }
+
+    /// A client for a class of calls.
+    pub(crate) fn client(&self, class: Class) -> Result<Client, Status> {
+        let mut place = self.place.lock();
+        let Place { address, channels } = &mut *place;
+        let slot = &mut channels[class as usize];
+        let channel = match slot {
+            Some(channel) => channel.clone(),
+            None => slot.insert(channel(address)?).clone(),
+        };
+        Ok(client(channel))
+    }
+}
+
+/// A client to an address of which nobody knows yet who is there.
+pub(crate) fn dial(address: &str) -> Result<Client, Status> {
+    Ok(client(channel(address)?))
+}
+
+fn client(channel: Channel) -> Client {
+    PeerClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn channel(address: &str) -> Result<Channel, Status> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| Status::invalid_argument(format!("{address} is no address: {error}")))?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_WITHIN)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+        .keep_alive_timeout(KEEP_ALIVE_WITHIN)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .connect_lazy())
+}
+
+/// Whether a call failed before anything of it was sent.
+pub(crate) fn was_never_sent(status: &Status) -> bool {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

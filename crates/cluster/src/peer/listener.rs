@@ -1,0 +1,78 @@
+//! The peer port: accepts connections and speaks HTTP/2 on them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use proto::peer::peer_server::PeerServer;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::links::{
+    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_EVERY, KEEP_ALIVE_WITHIN, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+};
+use super::service::Service;
+use crate::tasks::TaskGroup;
+
+/// Connections at once: four for each of a few hundred nodes.
+const CONNECTIONS_MAX: usize = 1024;
+/// Calls at once on one connection: an open stream of entries for each group, and whatever else there is.
+const STREAMS_MAX: u32 = 8192;
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Spawns what HTTP/2 wants spawned, in the group that ends with the node.
+#[derive(Clone)]
+struct Spawn(TaskGroup);
+
+impl<F> hyper::rt::Executor<F> for Spawn
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn("peer call", async move { drop(task.await) });
+    }
+}
+
+/// Serves the peer port until the group stops.
+pub(crate) async fn serve(listener: Arc<TcpListener>, service: Service, tasks: TaskGroup) {
+    let service = PeerServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut http = http2::Builder::new(Spawn(tasks.clone()));
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(KEEP_ALIVE_EVERY)
+        .keep_alive_timeout(KEEP_ALIVE_WITHIN);
+    let mut pause = tokio::time::interval(ACCEPT_AGAIN_AFTER);
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _from)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a peer's connection was not accepted");
+                pause.reset();
+                pause.tick().await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a peer's connection is gone already");
+            continue;
+        }
+        let service = TowerToHyperService::new(service.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        tasks.spawn("peer connection", async move {
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a peer's connection ended");
+            }
+        });
+    }
+}

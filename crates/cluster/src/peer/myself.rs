@@ -1,0 +1,69 @@
+//! Who this node is, while it runs: its identity, which changes when the node comes to belong to a cluster, and what it
+//! says of itself to others.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use disk::Vfs;
+use parking_lot::{Mutex, RwLock};
+
+use crate::identity::{Belongs, Identity, IdentityError};
+
+/// This node.
+pub(crate) struct Myself {
+    vfs: Arc<dyn Vfs>,
+    data_dir: PathBuf,
+    identity: RwLock<Identity>,
+    /// Held while the identity is written, so that what is in memory is never ahead of the disk.
+    writing: Mutex<()>,
+    /// Failure domain; empty when it has none.
+    pub(crate) zone: String,
+    /// A hash of the list of initial peers; 0 without one.
+    pub(crate) peers_hash: u64,
+}
+
+/// The version that this node says it runs.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Myself {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        data_dir: PathBuf,
+        identity: Identity,
+        zone: String,
+        peers_hash: u64,
+    ) -> Arc<Self> {
+        let (identity, writing) = (RwLock::new(identity), Mutex::default());
+        Arc::new(Self { vfs, data_dir, identity, writing, zone, peers_hash })
+    }
+
+    /// The identity.
+    pub(crate) fn identity(&self) -> Identity {
+        *self.identity.read()
+    }
+
+    /// Comes to belong to a cluster, durably, and answers where the node belongs now: as given, or as it did before.
+    pub(crate) fn belong(&self, place: Belongs) -> Result<Belongs, IdentityError> {
+        self.change(|identity| {
+            identity.belongs.get_or_insert(place);
+        })
+        .map(|identity| identity.belongs.unwrap_or(place))
+    }
+
+    /// Notes, durably, that the node may vote from now on.
+    pub(crate) fn become_member(&self) -> Result<(), IdentityError> {
+        self.change(|identity| identity.member = true).map(drop)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Identity)) -> Result<Identity, IdentityError> {
+        let _alone = self.writing.lock();
+        let before = self.identity();
+        let mut after = before;
+        change(&mut after);
+        if after != before {
+            after.write(self.vfs.as_ref(), &self.data_dir)?;
+            *self.identity.write() = after;
+        }
+        Ok(after)
+    }
+}

@@ -1,0 +1,199 @@
+//! What this node does for its peers.
+
+use std::sync::{Arc, OnceLock};
+
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use model::GroupId;
+use proto::peer::peer_server::Peer;
+use proto::peer::{self, who_are_you_response::Stage};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::calls;
+use super::discovery::JOIN_WITHIN;
+use super::myself::{Myself, VERSION};
+use super::route::{self, Refusal, Route, read_id};
+use crate::courier::Courier;
+use crate::entry::read_op;
+use crate::error::ProposeError;
+use crate::group::{Committed, Group};
+use crate::identity::Belongs;
+use crate::raft::inbound;
+use crate::raft::machine::with_causes;
+use crate::replicas::Replicas;
+
+/// Groups that one barrier may ask about: all there can be.
+const GROUPS_MAX: usize = 1 + 4096;
+
+/// The peer service of a node.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(crate) myself: Arc<Myself>,
+    pub(crate) replicas: Arc<Replicas>,
+    /// Set when the node has taken up its part in a cluster.
+    pub(crate) courier: Arc<OnceLock<Arc<Courier>>>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Service {
+    /// Checks that a call is for this node.
+    fn admit<T>(&self, request: &Request<T>) -> Result<Route, Refusal> {
+        let checked = Route::of(request.metadata()).and_then(|route| {
+            let is_lost = |node| self.courier.get().is_some_and(|courier| courier.is_lost(node));
+            route.check(&self.myself, is_lost).map(|()| route)
+        });
+        checked.inspect_err(|refusal| self.note(*refusal))
+    }
+
+    /// The member that a call is for.
+    fn group<T>(&self, request: &Request<T>) -> Result<Arc<Group>, Refusal> {
+        let route = self.admit(request)?;
+        route.group(&self.replicas).inspect_err(|refusal| self.note(*refusal))
+    }
+
+    fn note(&self, refusal: Refusal) {
+        match refusal {
+            // A group that is not open yet: at every start.
+            Refusal::NoReplica | Refusal::NoCluster => {
+                tracing::debug!(refusal = refusal.name(), "a peer's call was refused");
+            }
+            _ => tracing::warn!(refusal = refusal.name(), "a peer's call was refused"),
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        let identity = self.myself.identity();
+        match identity.belongs {
+            None => Stage::Uninitialised(peer::Nothing {}),
+            Some(place) if self.courier.get().is_some_and(|courier| courier.is_founded()) => {
+                Stage::Member(route::id(place.cluster_id))
+            }
+            Some(place) => Stage::Adopted(route::id(place.cluster_id)),
+        }
+    }
+
+    /// Proposes what another node has sent.
+    async fn propose_here(
+        &self,
+        group: &Group,
+        entries: Vec<bytes::Bytes>,
+    ) -> Result<Committed, ProposeError> {
+        let unreadable = |reason: String| ProposeError::Unavailable { group: group.id(), reason };
+        // What cannot be read must not get into the log: no replica could apply it.
+        let ops = entries.into_iter().map(|entry| {
+            let op = read_op(group.id(), &entry).map_err(|error| unreadable(with_causes(&error)))?;
+            Ok((entry, op))
+        });
+        group.propose(ops.collect::<Result<_, _>>()?).await
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    async fn who_are_you(&self, request: Request<peer::WhoAreYouRequest>) -> Answer<peer::WhoAreYouResponse> {
+        let asked = request.into_inner();
+        if asked.peers_hash != self.myself.peers_hash && read_id(&asked.node).is_some() {
+            tracing::debug!("a node with another list of initial peers asks who this is");
+        }
+        Ok(Response::new(peer::WhoAreYouResponse {
+            node: route::id(self.myself.identity().node_uuid),
+            peers_hash: self.myself.peers_hash,
+            zone: self.myself.zone.clone(),
+            version: VERSION.to_owned(),
+            stage: Some(self.stage()),
+        }))
+    }
+
+    async fn found(&self, request: Request<peer::FoundRequest>) -> Answer<peer::FoundResponse> {
+        let found = request.into_inner();
+        let malformed = || Status::invalid_argument("a founder says what it is not");
+        let cluster = read_id(&found.cluster).ok_or_else(malformed)?;
+        let position = found.meta_replica.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        let position = position.filter(|at| *at > 0).ok_or_else(malformed)?;
+        if read_id(&found.to_node) != Some(self.myself.identity().node_uuid) {
+            return Err(Refusal::OtherNode.into());
+        }
+        if found.peers_hash != self.myself.peers_hash {
+            return Err(Status::failed_precondition("the lists of initial peers differ"));
+        }
+        let wanted = Belongs::founding(cluster, position);
+        let place = self.myself.belong(wanted).map_err(|error| Status::internal(with_causes(&error)))?;
+        if place != wanted {
+            return Err(Refusal::OtherCluster.into());
+        }
+        Ok(Response::new(peer::FoundResponse {}))
+    }
+
+    async fn join(&self, request: Request<peer::JoinRequest>) -> Answer<peer::JoinResponse> {
+        let asked = request.into_inner();
+        let courier = self.courier.get().filter(|courier| courier.is_founded());
+        let courier = courier.ok_or(Refusal::NoCluster)?;
+        let uuid = read_id(&asked.node).ok_or_else(|| Status::invalid_argument("a node without an id"))?;
+        let peer::JoinRequest { address, zone, version, node: _ } = asked;
+        let node = catalog::NodeInfo { uuid, address, zone, version };
+        let place = tokio::time::timeout(JOIN_WITHIN, courier.register(node)).await;
+        let place = place.map_err(|_elapsed| Status::deadline_exceeded("the catalog is out of reach"))?;
+        let place = place.map_err(Status::unavailable)?;
+        Ok(Response::new(peer::JoinResponse {
+            cluster: route::id(place.cluster_id),
+            node_id: place.node_id.get(),
+            meta_replica: place.meta_replica.0,
+        }))
+    }
+
+    type AppendStream = BoxStream<'static, Result<peer::AppendResponse, Status>>;
+
+    async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Answer<Self::AppendStream> {
+        let group = self.group(&request)?;
+        Ok(Response::new(inbound::append(&group, request.into_inner())))
+    }
+
+    async fn vote(&self, request: Request<peer::VoteRequest>) -> Answer<peer::VoteResponse> {
+        let group = self.group(&request)?;
+        inbound::vote(&group, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<peer::TransferLeaderRequest>,
+    ) -> Answer<peer::TransferLeaderResponse> {
+        let group = self.group(&request)?;
+        inbound::transfer_leader(&group, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<peer::SnapshotPart>>,
+    ) -> Answer<peer::SnapshotResponse> {
+        let group = self.group(&request)?;
+        inbound::install(&group, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn propose(&self, request: Request<peer::ProposeRequest>) -> Answer<peer::ProposeResponse> {
+        let group = self.group(&request)?;
+        let result = self.propose_here(&group, request.into_inner().entries).await;
+        Ok(Response::new(calls::propose_response(result)))
+    }
+
+    async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Answer<peer::ReadIndexResponse> {
+        self.admit(&request)?;
+        let groups = request.into_inner().groups;
+        if groups.len() > GROUPS_MAX {
+            return Err(Status::invalid_argument("a barrier for more groups than there can be"));
+        }
+        let read = |asked: peer::GroupMember| async move {
+            let id = GroupId::from_number(asked.group);
+            let id = id.ok_or_else(|| Status::invalid_argument("no such group"))?;
+            let not_here = ProposeError::NotLeader { group: id, leader: None };
+            let group = route::member(&self.replicas, id, model::ReplicaId(asked.replica));
+            let index = match group {
+                Ok(group) => group.read_index().await,
+                Err(_refusal) => Err(not_here),
+            };
+            Ok::<_, Status>(calls::read_index_response(index))
+        };
+        let reads = join_all(groups.into_iter().map(read)).await.into_iter().collect::<Result<_, _>>()?;
+        Ok(Response::new(peer::ReadIndexResponse { reads }))
+    }
+}

@@ -1,0 +1,75 @@
+//! What other members of a group ask of this one.
+
+use std::sync::Arc;
+
+use futures::future::ready;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
+use openraft::raft::SnapshotResponse;
+use parking_lot::Mutex;
+use proto::peer;
+use tonic::Status;
+
+use super::machine::with_causes;
+use super::wire::WireError;
+use super::{snapshot, types, wire};
+use crate::group::Group;
+
+fn malformed(error: WireError) -> Status {
+    Status::invalid_argument(with_causes(&error))
+}
+
+fn stopped(error: impl std::error::Error) -> Status {
+    Status::unavailable(with_causes(&error))
+}
+
+/// Takes entries as they come, and answers each request when its entries are durable, in order.
+pub(crate) fn append(
+    group: &Group,
+    requests: impl Stream<Item = Result<peer::AppendRequest, Status>> + Send + 'static,
+) -> BoxStream<'static, Result<peer::AppendResponse, Status>> {
+    // A request that cannot be read ends the stream, after the answers to those before.
+    let failure: Arc<Mutex<Option<Status>>> = Arc::default();
+    let failed = Arc::clone(&failure);
+    let requests = requests.scan((), move |(), request| {
+        let read = request.and_then(|message| wire::read_append_request(message).map_err(malformed));
+        ready(read.map_err(|status| *failed.lock() = Some(status)).ok())
+    });
+    let answers = group.raft().stream_append(requests).map(|answer| match answer {
+        Ok(result) => Ok(wire::append_response(&result)),
+        Err(fatal) => Err(stopped(fatal)),
+    });
+    let end = stream::once(async move { failure.lock().take() });
+    answers.chain(end.filter_map(|failure| async { failure.map(Err) })).boxed()
+}
+
+/// Answers a candidate, or who would be one.
+pub(crate) async fn vote(group: &Group, message: peer::VoteRequest) -> Result<peer::VoteResponse, Status> {
+    let is_pre_vote = message.is_pre_vote;
+    let request = wire::read_vote_request(message).map_err(malformed)?;
+    let raft = group.raft();
+    let answer = if is_pre_vote { raft.pre_vote(request).await } else { raft.vote(request).await };
+    answer.map(|response| wire::vote_response(&response)).map_err(stopped)
+}
+
+/// Stands for election because the leader asks for it.
+pub(crate) async fn transfer_leader(
+    group: &Group,
+    message: peer::TransferLeaderRequest,
+) -> Result<peer::TransferLeaderResponse, Status> {
+    let request = wire::read_transfer_request(message).map_err(malformed)?;
+    let answer = group.raft().handle_transfer_leader(request).await.map_err(stopped)?;
+    let refusal = answer.err().map(|refusal| refusal.to_string());
+    Ok(peer::TransferLeaderResponse { refusal: refusal.unwrap_or_default() })
+}
+
+/// Takes a snapshot.
+pub(crate) async fn install(
+    group: &Group,
+    parts: impl Stream<Item = Result<peer::SnapshotPart, Status>> + Unpin,
+) -> Result<peer::SnapshotResponse, Status> {
+    let (vote, snapshot) = snapshot::receive(parts).await?;
+    let SnapshotResponse { vote } =
+        group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+    Ok(peer::SnapshotResponse { vote: Some(types::stored_vote(&vote)) })
+}

@@ -1,0 +1,35 @@
+//! The groups that this node has a member of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{GroupId, PartitionId};
+use parking_lot::RwLock;
+
+use crate::group::Group;
+
+/// The groups, by id: the meta group first.
+#[derive(Default)]
+pub(crate) struct Replicas(RwLock<BTreeMap<GroupId, Arc<Group>>>);
+
+impl Replicas {
+    /// Takes a group up; from now on it is found, by peers too.
+    pub(crate) fn add(&self, group: &Arc<Group>) {
+        self.0.write().insert(group.id(), Arc::clone(group));
+    }
+
+    /// The group with an id.
+    pub(crate) fn get(&self, group: GroupId) -> Option<Arc<Group>> {
+        self.0.read().get(&group).cloned()
+    }
+
+    /// All groups.
+    pub(crate) fn all(&self) -> Vec<Arc<Group>> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// The groups of partitions.
+    pub(crate) fn data(&self) -> Vec<Arc<Group>> {
+        self.0.read().range(GroupId::Data(PartitionId(0))..).map(|(_, group)| Arc::clone(group)).collect()
+    }
+}
