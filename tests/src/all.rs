@@ -1,6 +1,7 @@
 //! The one integration-test binary: the house's own rules, and the product as its users meet it, from outside.
 
 mod bad_input;
+mod cluster;
 mod command_line;
 mod configuration;
 mod corpus;

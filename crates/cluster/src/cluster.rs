@@ -234,6 +234,18 @@ impl Cluster {
         self.status().into_iter().find(|status| !status.ready()).map_or(Ok(()), Err)
     }
 
+    /// Whether this node leads a partition, as far as it knows. Whoever does looks after it.
+    #[must_use]
+    pub fn leads(&self, partition: PartitionId) -> bool {
+        self.replicas.get(GroupId::Data(partition)).is_some_and(|group| group.leads())
+    }
+
+    /// Whether this node is the only one that the cluster has ever had.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.courier.catalog.read().nodes().nth(1).is_none()
+    }
+
     fn meta(&self) -> Result<Arc<Group>, ProposeError> {
         self.replicas.get(GroupId::Meta).ok_or(ProposeError::NoSuchGroup(GroupId::Meta))
     }

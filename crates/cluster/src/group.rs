@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use openraft::raft::ClientWriteResult;
 use openraft::raft::linearizable_read::Linearizer;
 use openraft::{LinearizerOption, Raft, RaftMetrics};
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::entry::{Op, Proposal};
 use crate::error::{OpenError, ProposeError};
@@ -31,6 +32,8 @@ use crate::raft::types::{self, Applied, Member, Reply, Types};
 
 /// How long a purge waits for openraft to take note of a snapshot.
 const SNAPSHOT_NOTED: Duration = Duration::from_secs(30);
+/// How often a group of several looks what its members have got.
+const LOOK_AT_MEMBERS_EVERY: Duration = Duration::from_secs(1);
 /// Bytes counted for a proposal above its envelope.
 const PROPOSAL_OVERHEAD_BYTES: usize = 256;
 
@@ -90,6 +93,8 @@ pub(crate) struct Group {
     limits: Limits,
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
+    all_have: Arc<AtomicU64>,
+    lane: Arc<Lane>,
     never_voted: bool,
     had_data: bool,
     /// The counters of the log.
@@ -136,11 +141,13 @@ impl Group {
         }
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
         let store = LogStore::new(Arc::clone(&around.lane), log);
+        let all_have = Arc::<AtomicU64>::default();
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
             group: id,
             replica,
+            all_have: Arc::clone(&all_have),
         };
         let raft = Raft::new(replica.0, config, network, store, machine)
             .await
@@ -152,6 +159,8 @@ impl Group {
             in_flight: Arc::new(Semaphore::new(around.limits.in_flight_bytes_max as usize)),
             limits: around.limits,
             flushed: watch::Sender::new(None),
+            all_have,
+            lane: Arc::clone(&around.lane),
             never_voted,
             had_data,
             log: around.lane.metrics(),
@@ -452,31 +461,65 @@ impl Group {
         });
     }
 
-    /// Purges the log as the machine makes entries durable, for ever.
+    /// Index up to which all members have the log, as far as this one knows.
+    pub(crate) fn all_have(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.all_have)
+    }
+
+    /// Purges the log as the machine makes entries durable, for ever. What a member has not got yet is kept for it, as
+    /// long as the log is not too long.
     pub(crate) async fn purge_flushed(self: Arc<Self>) {
         let mut watch = self.flushed.subscribe();
         // What was flushed before this task began counts too.
         watch.mark_changed();
-        while watch.changed().await.is_ok() {
-            let position = *watch.borrow_and_update();
-            if let Some(position) = position
-                && let Err(reason) = self.purge(position).await
-            {
-                tracing::warn!(group = %self.id, index = position.index, reason, "the log was not purged");
+        let mut look = interval(LOOK_AT_MEMBERS_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut purged = None;
+        loop {
+            tokio::select! {
+                changed = watch.changed() => if changed.is_err() { return },
+                _ = look.tick(), if !self.is_alone() => {}
+            }
+            let Some(position) = *watch.borrow_and_update() else { continue };
+            let upto = position.index.min(self.needed_by_nobody());
+            if purged >= Some(upto) || upto == 0 {
+                continue;
+            }
+            match self.purge(position, upto).await {
+                Ok(()) => purged = Some(upto),
+                Err(reason) => {
+                    tracing::warn!(group = %self.id, index = upto, reason, "the log was not purged");
+                }
             }
         }
     }
 
-    /// Lets openraft take note of a snapshot at `position` and purges up to there.
-    async fn purge(&self, position: LogPosition) -> Result<(), String> {
+    /// Index up to which no member needs the log of this one; a leader finds out, and tells with what it sends.
+    fn needed_by_nobody(&self) -> u64 {
+        if self.is_alone() || self.lane.bytes() > self.limits.log_bytes_soft {
+            return u64::MAX;
+        }
+        let matched = self.raft.metrics().borrow_watched().replication.as_ref().map(|members| {
+            members.values().map(|matched| matched.as_ref().map_or(0, |id| id.index)).min().unwrap_or(0)
+        });
+        if let Some(matched) = matched {
+            self.all_have.fetch_max(matched, Ordering::Relaxed);
+        }
+        self.all_have.load(Ordering::Relaxed)
+    }
+
+    /// Lets openraft take note of a snapshot at `position` and purges up to `upto`.
+    async fn purge(&self, position: LogPosition, upto: u64) -> Result<(), String> {
         let text = |error: &dyn std::error::Error| with_causes(error);
-        self.raft.trigger().snapshot().await.map_err(|error| text(&error))?;
         let noted = |metrics: &RaftMetrics<Types>| {
             metrics.snapshot.as_ref().is_some_and(|id| id.index >= position.index)
         };
-        let wait = self.raft.wait(Some(SNAPSHOT_NOTED));
-        wait.metrics(noted, "snapshot noted").await.map_err(|error| text(&error))?;
-        self.raft.trigger().purge_log(position.index).await.map_err(|error| text(&error))
+        if !noted(&self.raft.metrics().borrow_watched()) {
+            self.raft.trigger().snapshot().await.map_err(|error| text(&error))?;
+            let wait = self.raft.wait(Some(SNAPSHOT_NOTED));
+            wait.metrics(noted, "snapshot noted").await.map_err(|error| text(&error))?;
+        }
+        self.raft.trigger().purge_log(upto).await.map_err(|error| text(&error))
     }
 
     /// Takes a snapshot of the catalog at what is applied, and purges up to there.

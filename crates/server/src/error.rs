@@ -43,11 +43,6 @@ pub enum ServeError {
     /// Logging or tracing cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::TelemetryError),
-    /// More than one node.
-    #[error(
-        "initial-peers names {0} nodes: clusters of several nodes are not in this version; leave it empty for one node"
-    )]
-    PeersNotYet(usize),
     /// Durable state is in doubt; the node stopped rather than go on.
     #[error("this node had to stop: {0}")]
     Fatal(String),

@@ -88,7 +88,13 @@ impl Maintenance {
     }
 
     async fn retain_once(&self) {
-        let mut held: Vec<_> = self.partitions.engines().iter().flat_map(|(_, e)| e.shards()).collect();
+        // Each node looks after the partitions that it leads.
+        let engines = self.partitions.engines().into_iter();
+        let led = engines.filter(|(partition, _)| self.cluster.leads(*partition));
+        let mut held: Vec<_> = led.flat_map(|(_, engine)| engine.shards()).collect();
+        if held.is_empty() {
+            return;
+        }
         // Data come after their bucket, so a barrier after looking at them makes "there is no such bucket" true.
         if let Err(error) = self.cluster.read_barrier_meta().await {
             tracing::warn!(%error, "retention is put off: the catalog is out of reach");

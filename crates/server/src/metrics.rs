@@ -18,11 +18,10 @@ pub(crate) fn write(
     admission: &Admission,
     zone: &str,
 ) {
-    let identity = cluster.identity();
     let labels = format!(
         "{{version=\"{}\",node=\"{}\",zone=\"{}\"}}",
         env!("CARGO_PKG_VERSION"),
-        identity.node_id,
+        cluster.node_id(),
         zone.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
     );
     one(out, "tidemark_build_info", "gauge", "Version and place of this node.", &labels, 1);

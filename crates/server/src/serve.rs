@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, AdmissionMetrics};
 use crate::ballast::Ballast;
-use crate::config::{Config, LogLane, Resolved};
+use crate::config::{BindAddress, Config, LogLane, Resolved};
 use crate::deletes::Deletes;
 use crate::error::ServeError;
 use crate::frugality::{self, BeFrugal};
@@ -55,9 +55,6 @@ pub type Print<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
 /// See [`ServeError`].
 pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Result<(), ServeError> {
     let config = resolved.config;
-    if !config.initial_peers.is_empty() {
-        return Err(ServeError::PeersNotYet(config.initial_peers.len()));
-    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let outcome = runtime.block_on(async {
@@ -82,23 +79,39 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
         _ => ServeError::DataDir { path: config.data_dir.clone(), source },
     })?;
     // The address is taken first: a second node on it ends before it has touched anything.
-    let listener = bind(config).await?;
-    let node = Node::open(config, be_frugal).await?;
+    let listener = bind(&config.http_bind_address).await?;
+    let peers = peers(config).await?;
+    let node = Node::open(config, peers, be_frugal).await?;
     let result = node.serve(config, listener, print).await;
     node.stop(result.is_ok()).await;
     result
 }
 
-async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
+/// The peer port, where there are peers.
+async fn peers(config: &Config) -> Result<Option<cluster::Peers>, ServeError> {
+    if config.initial_peers.is_empty() {
+        return Ok(None);
+    }
+    let listener = bind(&config.peer_bind_address).await?;
+    let bound = listener.local_addr().map_err(ServeError::Runtime)?;
+    tracing::info!(address = %bound, "peer port");
+    Ok(Some(cluster::Peers {
+        listener: Arc::new(listener),
+        initial: config.initial_peers.iter().map(ToString::to_string).collect(),
+        advertised: config.peer_bind_address.to_string(),
+    }))
+}
+
+async fn bind(on: &BindAddress) -> Result<TcpListener, ServeError> {
     let mut failure = None;
-    for address in config.http_bind_address.to_bind() {
+    for address in on.to_bind() {
         match TcpListener::bind(address).await {
             Ok(listener) => return Ok(listener),
             Err(error) => failure = Some(error),
         }
     }
     let source = failure.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into());
-    Err(ServeError::Bind { address: config.http_bind_address.to_string(), source })
+    Err(ServeError::Bind { address: on.to_string(), source })
 }
 
 /// A node that has taken up its part in the cluster.
@@ -114,7 +127,11 @@ struct Node {
 }
 
 impl Node {
-    async fn open(config: &Config, be_frugal: BeFrugal) -> Result<Self, ServeError> {
+    async fn open(
+        config: &Config,
+        peers: Option<cluster::Peers>,
+        be_frugal: BeFrugal,
+    ) -> Result<Self, ServeError> {
         let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
@@ -148,18 +165,23 @@ impl Node {
                 ..storage::Options::STANDARD
             },
         });
+        // A node alone has no followers to keep applied entries for, and nobody to tell that it is there.
+        let (timing, cache_bytes_max) = match &peers {
+            None => (cluster::Timing::ALONE, 0),
+            Some(_) => (cluster::Timing::NEAR, cluster::Limits::PRODUCTION.cache_bytes_max),
+        };
         let options = cluster::Options {
             data_dir: config.data_dir.clone(),
             partitions: config.partitions_or_default(),
-            peer_address: config.peer_bind_address.to_string(),
+            peers,
+            zone: config.zone.clone(),
             lane: match config.log_lane {
                 LogLane::Segment => cluster::LaneKind::Segment,
                 LogLane::Rocksdb => cluster::LaneKind::RocksDb,
             },
-            timing: cluster::Timing::ALONE,
+            timing,
             limits: cluster::Limits {
-                // A node alone has no followers to keep applied entries for.
-                cache_bytes_max: 0,
+                cache_bytes_max,
                 proposal_ms_max: millis(config.write_timeout),
                 ..cluster::Limits::PRODUCTION
             },
@@ -189,9 +211,9 @@ impl Node {
         listener: TcpListener,
         print: Print<'_>,
     ) -> Result<(), ServeError> {
+        self.set_up_as_configured(config).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
-        self.set_up_as_configured(config).await?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
         self.greet(address, print);
@@ -291,13 +313,19 @@ impl Node {
             token: init.admin_token.as_ref().map(|token| token.expose().to_owned()),
         };
         let catalog = self.catalog();
-        match gateway::setup(&catalog, request, self.clock.now()).await {
-            Ok(result) => {
-                tracing::info!(user = %result.user.name, org = %result.org.name, bucket = %result.bucket.name, "set up");
-                Ok(())
+        loop {
+            match gateway::setup(&catalog, request.clone(), self.clock.now()).await {
+                Ok(result) => {
+                    tracing::info!(user = %result.user.name, org = %result.org.name, bucket = %result.bucket.name, "set up");
+                    return Ok(());
+                }
+                Err(error) if error.code == gateway::Code::Conflict => return Ok(()),
+                // Each try has waited for the other nodes already.
+                Err(error) if error.code == gateway::Code::Unavailable && !self.cluster.is_alone() => {
+                    tracing::info!(reason = error.message, "not set up yet");
+                }
+                Err(error) => return Err(ServeError::Init(error.message)),
             }
-            Err(error) if error.code == gateway::Code::Conflict => Ok(()),
-            Err(error) => Err(ServeError::Init(error.message)),
         }
     }
 

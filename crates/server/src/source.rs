@@ -43,7 +43,15 @@ impl LocalSource {
             partition: partition_of(&error),
             reason: error.to_string(),
         })?;
-        Ok(self.partitions.engines())
+        let engines = self.partitions.engines();
+        let has = |partition: &PartitionId| engines.binary_search_by_key(partition, |(id, _)| *id).is_ok();
+        match (0..self.cluster.partitions()).map(PartitionId).find(|partition| !has(partition)) {
+            None => Ok(engines),
+            Some(partition) => Err(ScanError::Unavailable {
+                partition,
+                reason: "it has no replica on this node: ask another".to_owned(),
+            }),
+        }
     }
 }
 

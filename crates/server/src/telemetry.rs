@@ -117,7 +117,7 @@ where
 {
     // The Raft library tells of every step of every election, and warns of what is normal in each (a message of the
     // vote before); the operator's own directives come last and win.
-    let filter = EnvFilter::try_new(format!("openraft=warn,openraft::core=error,{}", config.log_level))?;
+    let filter = EnvFilter::try_new(format!("openraft=error,{}", config.log_level))?;
     // A line that cannot be written is lost: to complain of it on the same standard error would be a panic.
     let lines =
         tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).log_internal_errors(false);

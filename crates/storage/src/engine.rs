@@ -22,6 +22,7 @@ use compaction::Compactions;
 use state::State;
 
 mod apply;
+mod checkpoint;
 mod compaction;
 mod ends;
 mod flush;
@@ -39,6 +40,7 @@ mod summarize;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::check_checkpoint;
 pub use ends::EndScan;
 pub(crate) use lost::LostFile;
 use recover::Leftovers;

@@ -38,7 +38,9 @@ mod verify;
 
 pub use cache::CacheStats;
 pub use commons::Commons;
-pub use engine::{EndScan, Engine, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError};
+pub use engine::{
+    EndScan, Engine, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError, check_checkpoint,
+};
 pub use error::{Damage, FatalError, FlushError, OpenError, OtherVersion, ReadError};
 pub use inspect::{Extent, FileSummary, Inspection, PageSummary, SeriesSummary};
 pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};

@@ -102,6 +102,11 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Makes the first manifest of a directory that holds what is live already.
+    pub(crate) fn found(vfs: &dyn Vfs, dir: &Path, live: Live, bytes_max: u64) -> Result<Self, WriteError> {
+        Self::write_new(vfs, dir, 1, live, bytes_max)
+    }
+
     /// Whether a record is torn, so that files which no record names may be needed to understand what happened.
     pub(crate) fn is_torn(&self) -> bool {
         self.is_torn

@@ -2,11 +2,13 @@
 //! like the TSBS benchmark. A development dependency only.
 
 pub mod binary;
+pub mod cluster;
 pub mod http;
 pub mod node;
 pub mod tsbs;
 pub mod wait;
 
+pub use cluster::Cluster;
 pub use http::{Reply, Request};
 pub use node::{Node, NodeOptions};
 pub use wait::wait_for;

@@ -14,6 +14,8 @@ use crate::wait::wait_for;
 pub struct NodeOptions {
     /// Data directory; a temporary one when absent.
     pub data_dir: Option<PathBuf>,
+    /// Address of the peer port; any free port of loopback when absent.
+    pub peer_bind_address: Option<String>,
     /// More arguments of `tidemark serve`.
     pub args: Vec<String>,
     /// Environment variables.
@@ -59,9 +61,10 @@ impl Node {
         temporary: Option<Arc<tempfile::TempDir>>,
         token: Option<String>,
     ) -> Self {
+        let peer_address = options.peer_bind_address.as_deref().unwrap_or("127.0.0.1:0");
         let mut child = Command::new(tidemark_binary())
             .arg("serve")
-            .args(["--http-bind-address", "127.0.0.1:0", "--peer-bind-address", "127.0.0.1:0", "--data-dir"])
+            .args(["--http-bind-address", "127.0.0.1:0", "--peer-bind-address", peer_address, "--data-dir"])
             .arg(&data_dir)
             .args(&options.args)
             .envs(options.env.iter().map(|(k, v)| (k, v)))
@@ -108,6 +111,11 @@ impl Node {
         self.token = Some(reply["auth"]["token"].as_str().expect("a token").to_owned());
     }
 
+    /// Takes over the token of a set-up that another node of the cluster has done.
+    pub fn adopt_token(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
+    }
+
     /// The token of the set-up.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("the node is set up")
@@ -146,6 +154,13 @@ impl Node {
     /// Writes line protocol (nanoseconds) to a bucket of `acme`.
     pub fn write(&self, bucket: &str, lines: impl Into<Vec<u8>>) -> Reply {
         self.post(&format!("/api/v2/write?org=acme&bucket={bucket}")).token(self.token()).body(lines).send()
+    }
+
+    /// A figure of `/metrics`, without labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").send().expect_status(200).text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
     }
 
     /// Runs a Flux script and returns its annotated CSV without annotations.

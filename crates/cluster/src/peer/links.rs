@@ -8,8 +8,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
 use tokio::sync::Semaphore;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::route::Refusal;
 
 /// The largest message. Entries are at most 8 MiB, and a message with more than one has at most 1 MiB of them.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -50,8 +52,17 @@ pub(crate) struct Links(Mutex<HashMap<u128, Arc<Link>>>);
 #[derive(Debug)]
 pub(crate) struct Link {
     place: Mutex<Place>,
+    reach: Mutex<Reach>,
     /// Bytes of entries that may still be sent before some are answered.
     pub(crate) unanswered: Arc<Semaphore>,
+}
+
+/// How the last calls went; told when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    Fine,
+    Away,
+    Refuses(String),
 }
 
 #[derive(Debug)]
@@ -82,8 +93,40 @@ impl Link {
     fn new(address: String) -> Self {
         Self {
             place: Mutex::new(Place { address, channels: Default::default() }),
+            reach: Mutex::new(Reach::Fine),
             unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
         }
+    }
+
+    /// Notes that the node has answered.
+    pub(crate) fn is_fine(&self) {
+        self.note(Reach::Fine);
+    }
+
+    /// Notes that a call failed. Only what changes is logged: calls are tried again many times a second.
+    pub(crate) fn has_failed(&self, status: &Status) {
+        match Refusal::of(status) {
+            // Its groups are not open yet: at every start.
+            Some(refusal) if Refusal::NoReplica.name() == refusal || Refusal::NoCluster.name() == refusal => {
+            }
+            Some(refusal) => self.note(Reach::Refuses(refusal.to_owned())),
+            None if status.code() == Code::Unavailable => self.note(Reach::Away),
+            None => tracing::debug!(%status, "a call to a peer failed"),
+        }
+    }
+
+    fn note(&self, now: Reach) {
+        let mut reach = self.reach.lock();
+        if *reach == now {
+            return;
+        }
+        let address = &self.place.lock().address;
+        match &now {
+            Reach::Fine => tracing::info!(address, "a node is back"),
+            Reach::Away => tracing::warn!(address, "a node is out of reach"),
+            Reach::Refuses(refusal) => tracing::warn!(address, refusal, "a node refuses what is sent to it"),
+        }
+        *reach = now;
     }
 
     /// A client for a class of calls.

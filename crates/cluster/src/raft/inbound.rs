@@ -1,6 +1,7 @@
 //! What other members of a group ask of this one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
@@ -31,8 +32,12 @@ pub(crate) fn append(
     // A request that cannot be read ends the stream, after the answers to those before.
     let failure: Arc<Mutex<Option<Status>>> = Arc::default();
     let failed = Arc::clone(&failure);
+    let all_have = group.all_have();
     let requests = requests.scan((), move |(), request| {
-        let read = request.and_then(|message| wire::read_append_request(message).map_err(malformed));
+        let read = request.and_then(|message| {
+            all_have.fetch_max(message.all_have, Ordering::Relaxed);
+            wire::read_append_request(message).map_err(malformed)
+        });
         ready(read.map_err(|status| *failed.lock() = Some(status)).ok())
     });
     let answers = group.raft().stream_append(requests).map(|answer| match answer {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -30,12 +31,15 @@ use super::types::{Member, Snapshot, SnapshotData, Types, Vote};
 use super::{snapshot, wire};
 use crate::peer::links::{Class, Client, Link, Links, UNANSWERED_BYTES_MAX};
 use crate::peer::myself::Myself;
-use crate::peer::route::{Refusal, Route, Within};
+use crate::peer::route::{Route, Within};
 
 /// How long a follower that has been sent entries may answer nothing before the stream to it is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Pause before a node that was out of reach is tried again.
+/// Pauses before a node that was out of reach is tried again: at first, and when it stays away.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const TRY_AGAIN_LATER: Duration = Duration::from_millis(500);
+/// Tries after the shorter pause.
+const EARLY_TRIES: usize = 20;
 
 /// The network of one group's member.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct Network {
     pub(crate) links: Arc<Links>,
     pub(crate) group: GroupId,
     pub(crate) replica: ReplicaId,
+    /// Index up to which all members have the log.
+    pub(crate) all_have: Arc<AtomicU64>,
 }
 
 /// The way to one other member.
@@ -120,15 +126,9 @@ impl Wire {
     }
 
     fn rpc_error(&self, failure: Failure) -> RPCError<Types> {
-        let Network { group, .. } = &self.network;
         match &failure {
             Failure::Status(status) => {
-                if let Some(refusal) = Refusal::of(status) {
-                    let (replica, address) = (self.target, &self.member.address);
-                    tracing::warn!(%group, %replica, address, refusal, "a node refuses to be this member");
-                } else {
-                    tracing::debug!(%group, replica = %self.target, %status, "a call to a member failed");
-                }
+                self.link().has_failed(status);
                 match status.code() {
                     // These may go away as fast as they came; everything else is worth a pause.
                     Code::Cancelled | Code::DeadlineExceeded => NetworkError::from_string(&failure).into(),
@@ -136,7 +136,8 @@ impl Wire {
                 }
             }
             Failure::Wire(error) => {
-                tracing::error!(%group, replica = %self.target, %error, "a member's answer cannot be read");
+                let (group, replica) = (self.network.group, self.target);
+                tracing::error!(%group, %replica, %error, "a member's answer cannot be read");
                 Unreachable::from_string(&failure).into()
             }
         }
@@ -176,11 +177,20 @@ impl NetStreamAppend<Types> for Wire {
     {
         Box::pin(async move {
             let unanswered = Arc::new(Unanswered::default());
-            let budget = Arc::clone(&self.link().unanswered);
+            let link = self.link();
+            let budget = Arc::clone(&link.unanswered);
             let sent = Arc::clone(&unanswered);
+            let all_have = Arc::clone(&self.network.all_have);
+            // openraft pauses after an error while it makes the next request, so that comes before the connection.
+            let mut input = input;
+            let Some(first) = input.next().await else {
+                let nothing: BoxStream<'s, _> = Box::pin(futures::stream::empty());
+                return Ok(nothing);
+            };
+            let input = futures::stream::once(async move { first }).chain(input);
             // The budget is never closed, so that the stream ends with its input.
             let requests = input.filter_map(move |request| {
-                let (message, bytes) = wire::append_request(request);
+                let (message, bytes) = wire::append_request(request, all_have.load(Ordering::Relaxed));
                 let (budget, sent) = (Arc::clone(&budget), Arc::clone(&sent));
                 let bytes = u32::try_from(bytes.min(UNANSWERED_BYTES_MAX)).unwrap_or(u32::MAX);
                 async move {
@@ -197,14 +207,17 @@ impl NetStreamAppend<Types> for Wire {
             };
             let this: &'s Self = self;
             let stream = futures::stream::unfold(Some(answers), move |answers| {
-                let unanswered = Arc::clone(&unanswered);
+                let (unanswered, link) = (Arc::clone(&unanswered), Arc::clone(&link));
                 async move {
                     let mut answers = answers?;
                     let answer = next_answer(&mut answers, &unanswered).await?;
                     unanswered.0.lock().pop_front();
                     let answer = answer.and_then(|message| Ok(wire::read_append_response(message)?));
                     Some(match answer {
-                        Ok(result) => (Ok(result), Some(answers)),
+                        Ok(result) => {
+                            link.is_fine();
+                            (Ok(result), Some(answers))
+                        }
                         Err(failure) => (Err(this.rpc_error(failure)), None),
                     })
                 }
@@ -301,6 +314,7 @@ impl NetSnapshot<Types> for Wire {
 
 impl NetBackoff<Types> for Wire {
     fn backoff(&self) -> Option<Backoff> {
-        Some(Backoff::new(std::iter::repeat(TRY_AGAIN_AFTER)))
+        let early = std::iter::repeat_n(TRY_AGAIN_AFTER, EARLY_TRIES);
+        Some(Backoff::new(early.chain(std::iter::repeat(TRY_AGAIN_LATER))))
     }
 }

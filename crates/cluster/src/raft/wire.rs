@@ -45,7 +45,10 @@ pub(crate) fn read_log_id(id: log::LogId) -> LogId {
 }
 
 /// The message, and the bytes of its entries.
-pub(crate) fn append_request(request: AppendEntriesRequest<Types>) -> (peer::AppendRequest, usize) {
+pub(crate) fn append_request(
+    request: AppendEntriesRequest<Types>,
+    all_have: u64,
+) -> (peer::AppendRequest, usize) {
     let mut bytes = 0;
     let entries = request.entries.into_iter().map(|entry| {
         let entry = types::from_openraft(entry);
@@ -57,6 +60,7 @@ pub(crate) fn append_request(request: AppendEntriesRequest<Types>) -> (peer::App
         vote: Some(types::stored_vote(&request.vote)),
         previous: request.prev_log_id.as_ref().map(log_id),
         committed: request.leader_commit.as_ref().map(log_id),
+        all_have,
     };
     (message, bytes)
 }

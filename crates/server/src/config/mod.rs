@@ -45,6 +45,8 @@ pub struct Config {
     pub http_bind_address: BindAddress,
     /// Address for the other nodes.
     pub peer_bind_address: BindAddress,
+    /// Whether other machines may reach that address although nothing is encrypted.
+    pub peer_plaintext: bool,
     /// Nodes that found the cluster; empty for one node alone.
     pub initial_peers: Vec<Peer>,
     /// Failure domain of the node; empty when it has none.

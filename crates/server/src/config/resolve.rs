@@ -131,6 +131,7 @@ impl Config {
             data_dir: PathBuf::new(),
             http_bind_address: nowhere.clone(),
             peer_bind_address: nowhere,
+            peer_plaintext: false,
             initial_peers: Vec::new(),
             zone: String::new(),
             partitions: None,
@@ -174,7 +175,8 @@ impl Resolved {
     /// Checks what several settings must agree on, and warns of what is allowed but unsafe.
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
-        let ordered: [(&'static str, bool, &'static str); 7] = [
+        let is_secret = c.initial_peers.is_empty() || c.peer_bind_address.is_loopback() || c.peer_plaintext;
+        let ordered: [(&'static str, bool, &'static str); 9] = [
             ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 128MiB"),
             ("max-json-size", c.json_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
             ("max-query-size", c.query_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
@@ -185,6 +187,16 @@ impl Resolved {
                 "peer-bind-address",
                 !collide(&c.http_bind_address, &c.peer_bind_address),
                 "another port than http-bind-address",
+            ),
+            (
+                "peer-bind-address",
+                is_secret,
+                "a loopback address, or peer-plaintext: nodes talk without TLS in this version",
+            ),
+            (
+                "initial-peers",
+                matches!(c.initial_peers.len(), 0 | 1 | 3 | 5),
+                "1, 3 or 5 peers, or none for one node alone",
             ),
         ];
         if let Some((key, _, expected)) = ordered.into_iter().find(|(_, holds, _)| !holds)

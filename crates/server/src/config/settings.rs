@@ -144,9 +144,14 @@ static SETTINGS: &[Setting] = &[
     row("peer-bind-address", "TIDEMARK_PEER_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8088", |c, t| {
         BindAddress::parse(t).map(|a| c.peer_bind_address = a)
     }, "Address for the other nodes of the cluster").group(NODE).or(&[port("RAFT_PORT")]),
+    row("peer-plaintext", "TIDEMARK_PEER_PLAINTEXT", "BOOL", "false", |c, t| {
+        units::switch(t).map(|on| c.peer_plaintext = on)
+    }, "Whether peer-bind-address may be reached by other machines although nodes talk without TLS in this version")
+    .group(NODE).switch(),
     row("initial-peers", "TIDEMARK_INITIAL_PEERS", "LIST", "", |c, t| {
         Peer::parse_list(t).map(|peers| c.initial_peers = peers)
-    }, "Peer addresses of the nodes that found the cluster, separated by commas; empty for one node alone")
+    }, "Peer addresses of the 1, 3 or 5 nodes that found the cluster, the same list on each, separated by commas; empty for \
+     one node alone")
     .group(NODE),
     row("discovery-strategy", "TIDEMARK_DISCOVERY_STRATEGY", "STRATEGY", "static", |_, t| match t {
         "static" => Ok(()),

@@ -148,12 +148,12 @@ fn a_file_that_cannot_be_used_is_an_error_with_its_place() {
 #[test]
 fn the_files_values_may_be_texts_numbers_switches_and_lists() {
     let text = "max-body-size = 1_000_000\nquery-concurrency = 0x10\nhttp-auth-enabled = false\n\
-                otlp-sampling-ratio = 0.25\ninitial-peers = [\"a:1\", \"b:2\"]\npartitions = 64\n";
+                otlp-sampling-ratio = 0.25\ninitial-peers = [\"a:1\", \"b:2\", \"c:3\"]\npartitions = 64\n";
     let c = World::default().flag("config", "t.toml").file("t.toml", text).resolved().config;
     assert_eq!((c.body_bytes_max, c.query_concurrency), (1_000_000, 16));
     assert!(!c.http_auth_enabled);
     assert!((c.otlp_sampling_ratio - 0.25).abs() < f64::EPSILON);
-    assert_eq!(c.initial_peers.iter().map(Peer::to_string).collect::<Vec<_>>(), ["a:1", "b:2"]);
+    assert_eq!(c.initial_peers.iter().map(Peer::to_string).collect::<Vec<_>>(), ["a:1", "b:2", "c:3"]);
     assert_eq!((c.partitions, c.partitions_or_default()), (Some(64), 64));
     assert_eq!(
         World::default().flag("initial-peers", "a:1,b:2,c:3").resolved().config.partitions_or_default(),
@@ -179,6 +179,15 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
     flag("peer-bind-address", ":8086").refused(
         "--peer-bind-address: `peer-bind-address` is `:8086`, expected another port than http-bind-address",
     );
+    flag("initial-peers", "a:1,b:2").refused(
+        "--initial-peers: `initial-peers` is `a:1,b:2`, expected 1, 3 or 5 peers, or none for one node alone",
+    );
+    let open = || flag("initial-peers", "a:1,b:2,c:3").flag("peer-bind-address", ":7000");
+    open().refused(
+        "--peer-bind-address: `peer-bind-address` is `:7000`, expected a loopback address, or peer-plaintext: nodes talk \
+         without TLS in this version",
+    );
+    assert!(open().flag("peer-plaintext", "true").resolve().is_ok());
     World::default().env("DISCOVERY_STRATEGY", "kubernetes").refused(
         "DISCOVERY_STRATEGY: `discovery-strategy` is `kubernetes`, expected static (peers are listed in \
          initial-peers; no other way to find them exists yet)",

@@ -1,6 +1,7 @@
 //! The engine as a whole: against a model, through crashes, with faults.
 
 mod caching;
+mod checkpoints;
 mod crash;
 mod deletes;
 mod faults;

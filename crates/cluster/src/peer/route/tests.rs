@@ -1,1 +1,74 @@
+//! A call is taken by whom it is meant for, and by nobody else.
 
+use disk::RealVfs;
+use model::PartitionId;
+
+use super::*;
+use crate::identity::{Belongs, Identity};
+
+const CLUSTER: u128 = 7;
+
+fn route() -> Route {
+    let within = Within { group: GroupId::Data(PartitionId(3)), from: Some(ReplicaId(4)), to: ReplicaId(5) };
+    Route { cluster: CLUSTER, from_node: 1, to_node: 2, within: Some(within) }
+}
+
+fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity { node_uuid: 2, belongs, member: false };
+    let path = dir.path().to_owned();
+    let myself = Myself::new(Arc::new(RealVfs), path, identity, String::new(), 0);
+    (dir, myself)
+}
+
+#[test]
+fn a_route_travels_with_a_call() {
+    let groupless = Route { within: None, ..route() };
+    let without_sender =
+        Route { within: route().within.map(|within| Within { from: None, ..within }), ..route() };
+    for sent in [route(), groupless, without_sender] {
+        let mut request = Request::new(());
+        sent.attach(&mut request);
+        assert_eq!(Route::of(request.metadata()), Ok(sent));
+    }
+    assert_eq!(Route::of(&MetadataMap::new()), Err(Refusal::NoRoute));
+    let mut metadata = MetadataMap::new();
+    metadata.insert_bin(ROUTE, MetadataValue::from_bytes(b"nonsense"));
+    assert_eq!(Route::of(&metadata), Err(Refusal::NoRoute));
+}
+
+#[test]
+fn only_the_node_that_is_meant_answers() {
+    let nobody = |_| false;
+    let (_dir, new) = myself(None);
+    assert_eq!(route().check(&new, nobody), Err(Refusal::NoCluster));
+    let (_dir, member) = myself(Some(Belongs::founding(CLUSTER, 1)));
+    assert_eq!(route().check(&member, nobody), Ok(()));
+    for (wrong, refusal) in [
+        (Route { cluster: CLUSTER + 1, ..route() }, Refusal::OtherCluster),
+        // The volume behind the address is another than the one that is meant.
+        (Route { to_node: 3, ..route() }, Refusal::OtherNode),
+    ] {
+        assert_eq!(wrong.check(&member, nobody), Err(refusal));
+    }
+    assert_eq!(route().check(&member, |node| node == 1), Err(Refusal::SenderLost));
+    let replicas = Replicas::default();
+    assert_eq!(route().group(&replicas).err(), Some(Refusal::NoReplica));
+    assert_eq!(Route { within: None, ..route() }.group(&replicas).err(), Some(Refusal::NoRoute));
+}
+
+#[test]
+fn a_refusal_is_known_by_its_name() {
+    for refusal in [
+        Refusal::NoRoute,
+        Refusal::NoCluster,
+        Refusal::OtherCluster,
+        Refusal::OtherNode,
+        Refusal::NoReplica,
+        Refusal::OtherReplica,
+        Refusal::SenderLost,
+    ] {
+        assert_eq!(Refusal::of(&Status::from(refusal)), Some(refusal.name()));
+    }
+    assert_eq!(Refusal::of(&Status::unavailable("down")), None);
+}

@@ -10,7 +10,7 @@ use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random
 use crate::{Finding, Problem, Verified, verify};
 
 /// Files with packs and series alone, of several shards and buckets, flushed and merged, and index segments.
-fn written() -> World {
+pub(super) fn written() -> World {
     let world = World::new();
     let engine = world.open();
     let mut chance = Chance(5);

@@ -1,0 +1,116 @@
+//! Several nodes as real processes on loopback that found one cluster.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use crate::node::{Node, NodeOptions};
+
+/// The nodes of a cluster; some of them may be down.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    options: Vec<NodeOptions>,
+    nodes: Vec<Option<Node>>,
+    token: String,
+}
+
+impl Cluster {
+    /// Starts `count` nodes with more arguments, and sets the cluster up through the first of them (as
+    /// [`Node::set_up`]).
+    pub fn start(count: usize, args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        // All at once, so that they differ.
+        let ports: Vec<TcpListener> =
+            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let addresses: Vec<String> =
+            ports.iter().map(|port| port.local_addr().expect("it is bound").to_string()).collect();
+        drop(ports);
+        let options = addresses.iter().enumerate().map(|(at, address)| NodeOptions {
+            data_dir: Some(dir.path().join(at.to_string())),
+            peer_bind_address: Some(address.clone()),
+            args: args
+                .iter()
+                .copied()
+                .chain(["--initial-peers", &addresses.join(","), "--zone", &format!("zone-{at}")])
+                .map(str::to_owned)
+                .collect(),
+            env: Vec::new(),
+        });
+        let options: Vec<_> = options.collect();
+        let mut this =
+            Self { dir, nodes: options.iter().map(|_| None).collect(), options, token: String::new() };
+        this.start_missing();
+        let first = this.nodes[0].as_mut().expect("it was started");
+        first.set_up();
+        this.token = first.token().to_owned();
+        this.share_token();
+        this
+    }
+
+    /// Starts the nodes that are down, side by side, and waits until all are ready.
+    pub fn start_missing(&mut self) {
+        let missing: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_none()).collect();
+        let options = &self.options;
+        let started: Vec<(usize, Node)> = std::thread::scope(|scope| {
+            let starting: Vec<_> = missing
+                .into_iter()
+                .map(|at| (at, scope.spawn(move || Node::start(options[at].clone()))))
+                .collect();
+            starting.into_iter().map(|(at, node)| (at, node.join().expect("the node starts"))).collect()
+        });
+        for (at, node) in started {
+            self.nodes[at] = Some(node);
+        }
+        self.share_token();
+    }
+
+    fn share_token(&mut self) {
+        for node in self.nodes.iter_mut().flatten().filter(|_| !self.token.is_empty()) {
+            node.adopt_token(&self.token);
+        }
+    }
+
+    /// A node that is up.
+    pub fn node(&self, at: usize) -> &Node {
+        self.nodes[at].as_ref().expect("the node is up")
+    }
+
+    /// The nodes that are up.
+    pub fn up(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().flatten()
+    }
+
+    /// Takes a node that is up out of the cluster's hands.
+    pub fn take(&mut self, at: usize) -> Node {
+        self.nodes[at].take().expect("the node is up")
+    }
+
+    /// Gives a node back.
+    pub fn put(&mut self, at: usize, node: Node) {
+        self.nodes[at] = Some(node);
+    }
+
+    /// Kills a node (SIGKILL).
+    pub fn kill(&mut self, at: usize) {
+        self.nodes[at].take().expect("the node is up").kill();
+    }
+
+    /// Kills all nodes that are up.
+    pub fn kill_all(&mut self) {
+        for mut node in self.nodes.iter_mut().filter_map(Option::take) {
+            node.kill();
+        }
+    }
+
+    /// Where a node keeps its data.
+    pub fn data_dir(&self, at: usize) -> PathBuf {
+        self.dir.path().join(at.to_string())
+    }
+
+    /// The node that leads the most groups.
+    pub fn leads_most(&self) -> usize {
+        let leads = |node: &Node| node.metric("tidemark_raft_is_leader");
+        let up = self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, leads(node.as_ref()?))));
+        up.max_by(|a, b| a.1.total_cmp(&b.1)).expect("a node is up").0
+    }
+}

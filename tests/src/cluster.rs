@@ -1,0 +1,162 @@
+//! Three nodes as real processes: any of them takes and answers everything, what was acknowledged outlives kill -9 of
+//! whoever leads, and an empty volume founds nothing.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use testkit::{Cluster, Node, wait_for};
+
+const START_NS: u64 = 1_700_000_000_000_000_000;
+/// Series, over which the points are spread, so that they are in many partitions.
+const SERIES: u64 = 50;
+
+fn lines(numbers: impl Iterator<Item = u64>) -> String {
+    numbers.map(|n| format!("m,series=s{} n={n}i {}\n", n % SERIES, START_NS + n * 1_000_000)).collect()
+}
+
+/// Every point that a node answers with.
+fn numbers(node: &Node) -> BTreeSet<u64> {
+    let json = node.influxql("metrics", "SELECT n FROM m").expect_status(200).json();
+    let none = Vec::new();
+    let rows = json["results"][0]["series"][0]["values"].as_array().unwrap_or(&none);
+    rows.iter().map(|row| row[1].as_u64().expect("a number")).collect()
+}
+
+fn all(count: u64) -> BTreeSet<u64> {
+    (0..count).collect()
+}
+
+#[test]
+fn what_one_node_takes_all_nodes_answer() {
+    let cluster = Cluster::start(3, &["--partitions", "8"]);
+    for (at, node) in (0..).zip(cluster.up()) {
+        node.write("metrics", lines(at * 100..(at + 1) * 100)).expect_status(204);
+        // Read at once, through each.
+        for reader in cluster.up() {
+            assert_eq!(numbers(reader), all((at + 1) * 100));
+        }
+    }
+    // A bucket made through one node is there for a write through another, and a delete holds everywhere.
+    let created = cluster.node(1).influxql("metrics", "CREATE DATABASE other").expect_status(200);
+    assert!(!created.text().contains("error"), "{}", created.text());
+    cluster.node(2).write("other", "x v=1 1").expect_status(204);
+    let conflict = cluster.node(0).write("other", "x v=\"text\" 2").expect_status(422);
+    assert!(conflict.text().contains("field type conflict"), "{}", conflict.text());
+    let deleted = cluster.node(0).influxql("metrics", "DELETE FROM m WHERE series = 's7'");
+    assert!(!deleted.expect_status(200).text().contains("error"));
+    let left: BTreeSet<u64> = all(300).into_iter().filter(|n| n % SERIES != 7).collect();
+    for reader in cluster.up() {
+        assert_eq!(numbers(reader), left);
+    }
+}
+
+/// Writes requests of ten points through a node until told to stop; answers how many points were acknowledged, and
+/// notes when each request was.
+fn write_on(node: &Node, next: &AtomicU64, stop: &AtomicBool, acknowledged: &mut Vec<(u64, Instant)>) {
+    while !stop.load(Ordering::Relaxed) {
+        let first = next.load(Ordering::Relaxed);
+        let reply = node
+            .post("/api/v2/write?org=acme&bucket=metrics")
+            .token(node.token())
+            .timeout(Duration::from_secs(30))
+            .body(lines(first..first + 10))
+            .try_send();
+        match reply {
+            // Sent again, as clients do: the points are the same.
+            Ok(reply) if reply.status == 503 => {}
+            Ok(reply) => {
+                reply.expect_status(204);
+                next.store(first + 10, Ordering::Relaxed);
+                acknowledged.push((first, now()));
+            }
+            Err(error) => panic!("the node that writes is up: {error}"),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests wait for real processes in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn writes_go_on_within_two_seconds_of_the_death_of_a_leader() {
+    let mut cluster = Cluster::start(3, &["--partitions", "8"]);
+    let next = AtomicU64::new(0);
+    let mut gaps = Vec::new();
+    for _ in 0..3 {
+        let victim = cluster.leads_most();
+        let writer = (victim + 1) % 3;
+        let stop = AtomicBool::new(false);
+        let mut acknowledged = Vec::new();
+        let before = next.load(Ordering::Relaxed);
+        let node = cluster.take(writer);
+        let killed_at = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| write_on(&node, &next, &stop, &mut acknowledged));
+            wait_for("writes", || {
+                let written = next.load(Ordering::Relaxed);
+                if written >= before + 200 { Ok(()) } else { Err(written) }
+            });
+            let killed_at = now();
+            cluster.kill(victim);
+            let at_kill = next.load(Ordering::Relaxed);
+            wait_for("writes to go on", || {
+                let written = next.load(Ordering::Relaxed);
+                if written >= at_kill + 200 { Ok(()) } else { Err(written) }
+            });
+            stop.store(true, Ordering::Relaxed);
+            writing.join().expect("the writer does not panic");
+            killed_at
+        });
+        cluster.put(writer, node);
+        let times: Vec<Instant> = acknowledged.iter().map(|(_, at)| *at).collect();
+        let gap = times.windows(2).filter(|pair| pair[1] > killed_at).map(|pair| pair[1] - pair[0]).max();
+        gaps.push(gap.expect("writes went on"));
+        let written = next.load(Ordering::Relaxed);
+        for reader in cluster.up() {
+            assert!(numbers(reader).is_superset(&all(written)), "an acknowledged point is lost");
+        }
+        cluster.start_missing();
+        assert!(
+            numbers(cluster.node(victim)).is_superset(&all(written)),
+            "the dead node has come back behind"
+        );
+    }
+    gaps.sort_unstable();
+    assert!(gaps[1] <= Duration::from_secs(2), "longest pauses between acknowledged writes: {gaps:?}");
+}
+
+#[test]
+fn everything_acknowledged_survives_the_death_of_all() {
+    let mut cluster = Cluster::start(3, &["--partitions", "8", "--memtable-size", "64KiB"]);
+    for round in 0..3_u64 {
+        for request in 0..20 {
+            let first = (round * 20 + request) * 100;
+            let at = usize::try_from(request % 3).expect("small");
+            cluster.node(at).write("metrics", lines(first..first + 100)).expect_status(204);
+        }
+        cluster.kill_all();
+        cluster.start_missing();
+        for reader in cluster.up() {
+            assert_eq!(numbers(reader), all((round + 1) * 2000));
+        }
+    }
+}
+
+#[test]
+fn a_node_with_an_empty_volume_joins_and_founds_nothing() {
+    let mut cluster = Cluster::start(3, &["--partitions", "4"]);
+    cluster.node(0).write("metrics", lines(0..100)).expect_status(204);
+    // The founder, of all nodes.
+    cluster.kill(0);
+    std::fs::remove_dir_all(cluster.data_dir(0)).expect("it is there");
+    cluster.start_missing();
+    let log = cluster.node(0).log();
+    assert!(log.contains("joined the cluster"), "{log}");
+    // It knows the cluster's users and buckets, and takes points for the partitions of the others.
+    cluster.node(0).write("metrics", lines(100..200)).expect_status(204);
+    for at in [1, 2] {
+        assert_eq!(numbers(cluster.node(at)), all(200));
+    }
+}
