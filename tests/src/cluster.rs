@@ -12,7 +12,7 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 const SERIES: u64 = 50;
 
 fn lines(numbers: impl Iterator<Item = u64>) -> String {
-    numbers.map(|n| format!("m,series=s{} n={n}i {}\n", n % SERIES, START_NS + n * 1_000_000)).collect()
+    numbers.map(|n| format!("m,part=s{} n={n}i {}\n", n % SERIES, START_NS + n * 1_000_000)).collect()
 }
 
 /// Every point that a node answers with.
@@ -43,7 +43,7 @@ fn what_one_node_takes_all_nodes_answer() {
     cluster.node(2).write("other", "x v=1 1").expect_status(204);
     let conflict = cluster.node(0).write("other", "x v=\"text\" 2").expect_status(422);
     assert!(conflict.text().contains("field type conflict"), "{}", conflict.text());
-    let deleted = cluster.node(0).influxql("metrics", "DELETE FROM m WHERE series = 's7'");
+    let deleted = cluster.node(0).influxql("metrics", "DELETE FROM m WHERE part = 's7'");
     assert!(!deleted.expect_status(200).text().contains("error"));
     let left: BTreeSet<u64> = all(300).into_iter().filter(|n| n % SERIES != 7).collect();
     for reader in cluster.up() {
@@ -154,9 +154,42 @@ fn a_node_with_an_empty_volume_joins_and_founds_nothing() {
     cluster.start_missing();
     let log = cluster.node(0).log();
     assert!(log.contains("joined the cluster"), "{log}");
-    // It knows the cluster's users and buckets, and takes points for the partitions of the others.
+    // It knows the cluster's users and buckets, takes points for the partitions of the others, and reads theirs.
     cluster.node(0).write("metrics", lines(100..200)).expect_status(204);
-    for at in [1, 2] {
-        assert_eq!(numbers(cluster.node(at)), all(200));
+    for node in cluster.up() {
+        assert_eq!(numbers(node), all(200));
+        assert_eq!(figures(node), (200, 199 * 200 / 2));
     }
+}
+
+/// Count and sum of all points, and that the names are those of all series.
+fn figures(node: &Node) -> (u64, u64) {
+    let json = node.influxql("metrics", "SELECT count(n), sum(n) FROM m").expect_status(200).json();
+    let row = &json["results"][0]["series"][0]["values"][0];
+    let values = node.influxql("metrics", "SHOW TAG VALUES FROM m WITH KEY = part").expect_status(200).json();
+    let names = values["results"][0]["series"][0]["values"].as_array().map_or(0, Vec::len);
+    assert_eq!(names as u64, SERIES);
+    (row[1].as_u64().expect("a count"), row[2].as_u64().expect("a sum"))
+}
+
+#[test]
+fn of_five_nodes_each_answers_for_all() {
+    let mut cluster = Cluster::start(5, &["--partitions", "8"]);
+    for (at, node) in (0..).zip(cluster.up()) {
+        node.write("metrics", lines(at * 100..(at + 1) * 100)).expect_status(204);
+    }
+    let check = |cluster: &Cluster| {
+        for node in cluster.up() {
+            assert_eq!(numbers(node), all(500));
+            assert_eq!(figures(node), (500, 499 * 500 / 2));
+            let last = node.influxql("metrics", "SELECT last(n) FROM m").expect_status(200).json();
+            assert_eq!(last["results"][0]["series"][0]["values"][0][1].as_u64(), Some(499));
+        }
+    };
+    check(&cluster);
+    // Any one may be missing: each partition has two more replicas.
+    cluster.kill(3);
+    check(&cluster);
+    cluster.start_missing();
+    check(&cluster);
 }

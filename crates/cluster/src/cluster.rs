@@ -3,7 +3,7 @@
 mod open;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use catalog::{Catalog, Command, Response};
@@ -20,6 +20,7 @@ use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
 use crate::machine::Machine;
 use crate::options::{Limits, Options};
+use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
 
@@ -50,6 +51,8 @@ pub struct Cluster {
     lane: Arc<Lane>,
     replicas: Arc<Replicas>,
     courier: Arc<Courier>,
+    /// Reads for other nodes.
+    reader: Arc<OnceLock<Arc<dyn Reader>>>,
     clock: Arc<dyn Clock>,
     tasks: TaskGroup,
     /// Serves peers.
@@ -86,6 +89,15 @@ impl Cluster {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Lets other nodes read what this one has. Once.
+    pub fn serve_reads(&self, reader: Arc<dyn Reader>) {
+        self.reader.get_or_init(|| reader);
+    }
+
+    pub(crate) const fn courier(&self) -> &Arc<Courier> {
+        &self.courier
     }
 
     /// This node's id in the cluster.

@@ -45,9 +45,9 @@ pub(crate) struct Courier {
 
 /// A member of a group on another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Remote {
+pub(crate) struct Remote {
     replica: ReplicaId,
-    node: u128,
+    pub(crate) node: u128,
     address: String,
 }
 
@@ -59,7 +59,7 @@ enum Place {
 }
 
 /// The time of one request.
-struct Patience {
+pub(crate) struct Patience {
     until: Instant,
     pace: Interval,
     tries: usize,
@@ -73,12 +73,18 @@ impl Patience {
         Self { until: Instant::now() + time, pace, tries: 0 }
     }
 
-    fn left(&self) -> Duration {
+    /// Time that is left.
+    pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
+    /// Tries so far.
+    pub(crate) const fn tries(&self) -> usize {
+        self.tries
+    }
+
     /// Waits before another try; `false` when there is no time for one.
-    async fn again(&mut self) -> bool {
+    pub(crate) async fn again(&mut self) -> bool {
         self.tries += 1;
         if self.left() <= LOOK_AGAIN_AFTER {
             return false;
@@ -89,8 +95,28 @@ impl Patience {
 }
 
 impl Courier {
-    fn patience(&self) -> Patience {
+    /// The time of one request.
+    pub(crate) fn patience(&self) -> Patience {
         Patience::new(Duration::from_millis(self.limits.proposal_ms_max))
+    }
+
+    /// Whether a group has a member here.
+    pub(crate) fn has(&self, group: GroupId) -> bool {
+        self.replicas.get(group).is_some()
+    }
+
+    /// A member elsewhere of a group that has none here: the leader where somebody has said who that is, else another
+    /// with each try.
+    pub(crate) fn remote(&self, group: GroupId, tries: usize) -> Option<Remote> {
+        match self.place(group, tries) {
+            Place::There(remote) => Some(remote),
+            Place::Here(_) | Place::Unknown => None,
+        }
+    }
+
+    /// The route of a call to a node that is about no group.
+    pub(crate) fn route_to(&self, node: u128) -> Route {
+        self.route(node, None)
     }
 
     /// Whether the catalog knows the cluster, as far as it is applied here.
@@ -323,7 +349,8 @@ impl Courier {
         };
     }
 
-    fn link(&self, remote: &Remote) -> Arc<Link> {
+    /// The connections to a member's node.
+    pub(crate) fn link(&self, remote: &Remote) -> Arc<Link> {
         self.links.to(remote.node, &remote.address)
     }
 

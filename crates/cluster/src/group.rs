@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use disk::Vfs;
 use futures::future::join_all;
 use model::{GroupId, LogPosition, ReplicaId};
 use openraft::async_runtime::WatchReceiver as _;
@@ -40,6 +41,7 @@ const PROPOSAL_OVERHEAD_BYTES: usize = 256;
 /// What a group needs from the node it runs on.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
+    pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) fatal: Fatal,
     pub(crate) timing: Timing,
@@ -93,6 +95,8 @@ pub(crate) struct Group {
     limits: Limits,
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
+    target: Target,
+    vfs: Arc<dyn Vfs>,
     all_have: Arc<AtomicU64>,
     lane: Arc<Lane>,
     never_voted: bool,
@@ -124,7 +128,8 @@ impl Group {
         let log = around.lane.log(id);
         let config =
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
-        let machine = StateMachine::new(target, Arc::clone(&log), around.fatal.clone())
+        let vfs = Arc::clone(&around.vfs);
+        let machine = StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs)
             .map_err(|source| OpenError::Machine { group: id, source })?;
         // A voter alone commits nothing that is not durable in its own log.
         if let Some(durable) = machine.applied_index()
@@ -159,6 +164,8 @@ impl Group {
             in_flight: Arc::new(Semaphore::new(around.limits.in_flight_bytes_max as usize)),
             limits: around.limits,
             flushed: watch::Sender::new(None),
+            target,
+            vfs: Arc::clone(&around.vfs),
             all_have,
             lane: Arc::clone(&around.lane),
             never_voted,
@@ -190,6 +197,16 @@ impl Group {
     /// What peers talk to.
     pub(crate) const fn raft(&self) -> &Raft<Types, StateMachine> {
         &self.raft
+    }
+
+    /// What the log is applied to.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Where files are.
+    pub(crate) const fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.vfs
     }
 
     /// This node's member.

@@ -1,6 +1,7 @@
 //! What a group's log is applied to.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use model::{LogPosition, PartitionOp};
 
@@ -31,4 +32,16 @@ pub trait Machine: Send + Sync + 'static {
     fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError>;
     /// Notes position and membership; the bytes are opaque and come back from [`Machine::durable`].
     fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError>;
+
+    /// Makes a directory that holds everything durable, for another replica to install, and says up to where. Whoever
+    /// asked removes it.
+    fn checkpoint(&self) -> io::Result<(PathBuf, Durable)>;
+    /// A name for the directory of a checkpoint that comes from another replica. Whoever asked makes it, and removes
+    /// it when it is not installed.
+    fn incoming(&self) -> io::Result<PathBuf>;
+    /// Checks every byte of a checkpoint that has come, and says up to where it reaches.
+    fn check(&self, checkpoint: &Path) -> io::Result<Option<LogPosition>>;
+    /// Puts a checkpoint that was checked in the place of everything that is here. After a crash it is one or the
+    /// other.
+    fn install(&self, checkpoint: &Path) -> io::Result<()>;
 }

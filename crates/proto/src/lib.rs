@@ -4,6 +4,7 @@
 //! a format number where a reader must know before it acts.
 
 pub mod entry;
+pub mod scan;
 
 /// Messages of the Raft log and of its lanes (`tidemark.log.v1`).
 pub mod log {

@@ -18,6 +18,7 @@ mod parallel;
 mod partitions;
 mod ports;
 mod queries;
+mod replica;
 mod serve;
 mod source;
 pub mod telemetry;

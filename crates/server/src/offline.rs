@@ -10,10 +10,11 @@ use std::sync::Arc;
 use catalog::{Catalog, RocksStore};
 use cluster::{GroupLook, Identity};
 use disk::{RealVfs, Vfs};
-use model::GroupId;
+use model::{GroupId, ReplicaId};
 
 use crate::error::{ServeError, with_causes};
 use crate::lock::DirectoryLock;
+use crate::replica::{Content, content_of};
 use agree::{Parts, Replica};
 
 mod agree;
@@ -129,7 +130,9 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
         None
     };
     let mut held = Vec::new();
-    for dir in replicas(&vfs, &data_dir.join("partitions")).map_err(unusable)? {
+    let (replicas, replaced) = replicas(&vfs, &data_dir.join("partitions")).map_err(unusable)?;
+    verified.leftovers += replaced;
+    for dir in replicas {
         verified.replicas += 1;
         let (seen, contents) = storage::verify(&vfs, &dir, &mut |finding| found(&finding.to_string()));
         verified.files += seen.files;
@@ -175,18 +178,35 @@ fn look_at_log(
     look.groups
 }
 
-/// The directories `<partition>/<replica>`, in order.
-fn replicas(vfs: &dyn Vfs, dir: &Path) -> io::Result<Vec<PathBuf>> {
+/// The directories of replicas, in order, and the number of those that another has replaced or was to replace.
+fn replicas(vfs: &dyn Vfs, dir: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
+    let (mut found, mut replaced) = (Vec::new(), 0);
     if !vfs.exists(dir)? {
-        return Ok(Vec::new());
+        return Ok((found, replaced));
     }
-    let mut found = Vec::new();
     for partition in vfs.list(dir)? {
         let partition = dir.join(partition);
-        found.extend(vfs.list(&partition)?.into_iter().map(|replica| partition.join(replica)));
+        let mut newest: BTreeMap<ReplicaId, (u64, PathBuf)> = BTreeMap::new();
+        for replica in vfs.list(&partition)? {
+            let path = partition.join(&replica);
+            let name = replica.file_name().unwrap_or_default().to_string_lossy();
+            match content_of(&name) {
+                Some((replica, Content::Engine(installed))) => {
+                    let held = newest.get(&replica).map(|(held, _)| *held);
+                    replaced += u64::from(held.is_some());
+                    if held.is_none_or(|held| held < installed) {
+                        newest.insert(replica, (installed, path));
+                    }
+                }
+                Some((_, Content::Passing)) => replaced += 1,
+                // It is found to be no replica's.
+                None => found.push(path),
+            }
+        }
+        found.extend(newest.into_values().map(|(_, path)| path));
     }
     found.sort();
-    Ok(found)
+    Ok((found, replaced))
 }
 
 /// Opens a TSM file to look into it.

@@ -2,16 +2,17 @@
 //! applied to its engine, what the engine has flushed the group's log may forget.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use cluster::{Cluster, Durable, Machine, MachineError, MachineFactory};
+use cluster::{Cluster, MachineFactory};
 use disk::Vfs;
-use model::{BucketId, Clock, LogPosition, PartitionId, PartitionOp, ReplicaId, SeriesKey, series};
+use model::{BucketId, Clock, PartitionId, SeriesKey, series};
 use parking_lot::RwLock;
 use storage::{Commons, Engine, Jobs};
+
+use crate::replica::{EngineMachine, Home};
 
 /// Free bytes below which no points are taken, at most: room for a segment of the log and for the flushes, merges and
 /// drops that make room.
@@ -63,18 +64,19 @@ impl Partitions {
     pub(crate) fn factory(self: &Arc<Self>) -> MachineFactory {
         let this = Arc::clone(self);
         Arc::new(move |partition, replica| {
-            let engine = this.open(partition, replica)?;
-            Ok(Arc::new(EngineMachine { engine, commons: Arc::clone(&this.ground.commons) }))
+            let home = Home::settle(&*this.ground.vfs, &this.ground.dir, partition, replica)?;
+            let engine = this.open(partition, home.engine_dir())?;
+            Ok(Arc::new(EngineMachine::new(Arc::clone(&this), partition, home, engine)))
         })
     }
 
-    fn open(
+    /// Opens a partition's engine, in the place of the one that it had.
+    pub(crate) fn open(
         self: &Arc<Self>,
         partition: PartitionId,
-        replica: ReplicaId,
+        dir: PathBuf,
     ) -> Result<Arc<Engine>, storage::OpenError> {
-        let Ground { dir, vfs, clock, jobs, commons, options } = self.ground.clone();
-        let dir = dir.join(partition.to_string()).join(replica.to_string());
+        let Ground { dir: _, vfs, clock, jobs, commons, options } = self.ground.clone();
         let this = Arc::downgrade(self);
         let flushed = Arc::new(move |position| {
             let cluster = this.upgrade().and_then(|this| this.cluster.get().and_then(Weak::upgrade));
@@ -86,6 +88,11 @@ impl Partitions {
         let engine = Arc::new(Engine::open(vfs, dir, clock, jobs, commons, options, flushed)?);
         self.engines.write().insert(partition, Arc::clone(&engine));
         Ok(engine)
+    }
+
+    /// What every engine is opened with.
+    pub(crate) const fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     /// Flushes are told to this cluster from now on.
@@ -194,43 +201,4 @@ impl Partitions {
 /// Free bytes of a file system of so many below which no points are taken.
 fn reserve(total: u64) -> u64 {
     RESERVE_BYTES_MAX.min(total / RESERVE_PARTS)
-}
-
-/// An engine as the state machine of its group.
-struct EngineMachine {
-    engine: Arc<Engine>,
-    commons: Arc<Commons>,
-}
-
-fn fatal(error: storage::FatalError) -> MachineError {
-    MachineError(Box::new(error))
-}
-
-impl Machine for EngineMachine {
-    fn durable(&self) -> io::Result<Durable> {
-        let (position, membership) = self.engine.durable();
-        Ok(Durable { position, membership })
-    }
-
-    fn apply(&self, position: LogPosition, op: PartitionOp) -> Result<(), MachineError> {
-        self.engine.apply(position, &op).map_err(fatal)?;
-        // Clients are kept waiting before that; what comes from the log at a start is not.
-        if self.commons.is_full()
-            && self.commons.is_worth_flushing(self.engine.memtable_bytes())
-            && self.engine.stalled().is_none()
-            && let Err(error) = tokio::task::block_in_place(|| self.engine.flush_now())
-        {
-            // The rows stay in memory: they are committed, and must be applied.
-            tracing::debug!(%error, "a flush that was waited for did not succeed");
-        }
-        Ok(())
-    }
-
-    fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError> {
-        self.engine.apply_blank(position).map_err(fatal)
-    }
-
-    fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError> {
-        self.engine.apply_membership(position, membership).map_err(fatal)
-    }
 }

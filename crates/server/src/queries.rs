@@ -22,13 +22,13 @@ use tokio::runtime::Handle;
 
 use crate::deletes::Deletes;
 use crate::ports::unavailable;
-use crate::source::LocalSource;
+use crate::source::Source;
 
 /// Runs queries.
 #[derive(Debug)]
 pub(crate) struct QueryAdapter {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) source: LocalSource,
+    pub(crate) source: Source,
     pub(crate) deletes: Deletes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,

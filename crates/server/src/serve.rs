@@ -33,7 +33,7 @@ use crate::maintenance::Maintenance;
 use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
 use crate::queries::{self, QueryAdapter};
-use crate::source::LocalSource;
+use crate::source::{LocalReader, Source};
 use crate::telemetry;
 
 /// How long requests in progress may go on after the signal to stop.
@@ -190,6 +190,10 @@ impl Node {
             Cluster::open(options, vfs, Arc::clone(&clock), partitions.factory(), catalog, fatal.clone())
                 .await?;
         partitions.tell(&cluster);
+        cluster.serve_reads(Arc::new(LocalReader {
+            partitions: Arc::clone(&partitions),
+            memory: Arc::clone(&commons.memory().queries),
+        }));
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
         let bucket_deleted = Arc::new(Notify::new());
         Maintenance {
@@ -245,7 +249,7 @@ impl Node {
     fn gateway(&self, config: &Config) -> Gateway {
         let memory = self.commons.memory();
         let runtime = Handle::current();
-        let source = LocalSource::new(
+        let source = Source::new(
             Arc::clone(&self.partitions),
             Arc::clone(&self.cluster),
             Arc::clone(&memory.queries),

@@ -1,24 +1,27 @@
 //! The data of all partitions as one source: scans merged in series order, answers about names united.
 //!
 //! A series lives in one partition, so merging never has to merge rows. Before anything is read, everything
-//! acknowledged before the query is applied in every partition.
+//! acknowledged before the query is applied in every partition. Partitions without a replica on this node are read from
+//! others, one stream from each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cluster::Cluster;
+use cluster::{Blocks, Cluster, Reader, RemoteBlocks};
 use memory::{Account, Allowance};
+use model::summary::of_blocks;
 use model::{Ends, GroupId, Groups, PartitionId, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest};
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError};
 use tokio::runtime::Handle;
 
+use crate::error::with_causes;
 use crate::parallel;
 use crate::partitions::Partitions;
 
-/// Reads all partitions of this node.
+/// Reads all partitions.
 #[derive(Debug)]
-pub(crate) struct LocalSource {
+pub(crate) struct Source {
     partitions: Arc<Partitions>,
     cluster: Arc<Cluster>,
     /// The memory of all queries.
@@ -27,7 +30,7 @@ pub(crate) struct LocalSource {
     runtime: Handle,
 }
 
-impl LocalSource {
+impl Source {
     pub(crate) const fn new(
         partitions: Arc<Partitions>,
         cluster: Arc<Cluster>,
@@ -37,21 +40,64 @@ impl LocalSource {
         Self { partitions, cluster, memory, runtime }
     }
 
-    /// The engines, after everything acknowledged is applied to them.
-    fn engines(&self) -> Result<Vec<(PartitionId, Arc<Engine>)>, ScanError> {
+    /// The engines of this node, after everything acknowledged is applied to them.
+    fn engines(&self) -> Result<Vec<Arc<Engine>>, ScanError> {
         self.runtime.block_on(self.cluster.read_barrier_all()).map_err(|error| ScanError::Unavailable {
             partition: partition_of(&error),
             reason: error.to_string(),
         })?;
-        let engines = self.partitions.engines();
-        let has = |partition: &PartitionId| engines.binary_search_by_key(partition, |(id, _)| *id).is_ok();
-        match (0..self.cluster.partitions()).map(PartitionId).find(|partition| !has(partition)) {
-            None => Ok(engines),
-            Some(partition) => Err(ScanError::Unavailable {
-                partition,
-                reason: "it has no replica on this node: ask another".to_owned(),
-            }),
-        }
+        Ok(self.partitions.engines().into_iter().map(|(_, engine)| engine).collect())
+    }
+
+    /// The points of the partitions that are not on this node.
+    fn elsewhere(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<Vec<ScanStream>, ScanError> {
+        let streams =
+            self.runtime.block_on(self.cluster.scan_elsewhere(request, ends)).map_err(remote_error)?;
+        let stream = |blocks| Remote { blocks, runtime: self.runtime.clone() };
+        Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
+    }
+
+    fn scan_all(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<ScanStream, ScanError> {
+        let engines = self.engines()?;
+        let remote = self.elsewhere(request, ends)?;
+        merged(&self.memory, here(&engines, request, ends).chain(remote.into_iter().map(Ok)))
+    }
+}
+
+/// The scans of engines.
+fn here<'a>(
+    engines: &'a [Arc<Engine>],
+    request: &'a ScanRequest,
+    ends: Option<Ends>,
+) -> impl Iterator<Item = Result<ScanStream, ScanError>> + 'a {
+    let boxed = |scan: Box<dyn Iterator<Item = Result<SeriesBlock, ReadError>> + Send>| {
+        Box::new(scan.map(|block| block.map_err(storage_error))) as ScanStream
+    };
+    engines.iter().map(move |engine| match ends {
+        None => Ok(boxed(Box::new(engine.scan(request).map_err(storage_error)?))),
+        Some(ends) => Ok(boxed(Box::new(engine.scan_ends(request, ends).map_err(storage_error)?))),
+    })
+}
+
+/// What another node sends.
+struct Remote {
+    blocks: RemoteBlocks,
+    runtime: Handle,
+}
+
+impl Iterator for Remote {
+    type Item = Result<SeriesBlock, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Self { blocks, runtime } = self;
+        runtime.block_on(blocks.next()).map(|block| block.map_err(remote_error))
+    }
+}
+
+fn remote_error(error: cluster::ReadError) -> ScanError {
+    match error {
+        cluster::ReadError::Unavailable { partition, reason } => ScanError::Unavailable { partition, reason },
+        failed @ cluster::ReadError::Failed(_) => ScanError::Storage(Box::new(failed)),
     }
 }
 
@@ -74,15 +120,13 @@ fn storage_error(error: ReadError) -> ScanError {
     ScanError::Storage(Box::new(error))
 }
 
-impl ScanSource for LocalSource {
+impl ScanSource for Source {
     fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError> {
-        let engines = self.engines()?;
-        merged(&self.memory, engines.into_iter().map(|(_, engine)| engine.scan(request)))
+        self.scan_all(request, None)
     }
 
     fn scan_ends(&self, request: &ScanRequest, ends: Ends) -> Result<ScanStream, ScanError> {
-        let engines = self.engines()?;
-        merged(&self.memory, engines.into_iter().map(|(_, engine)| engine.scan_ends(request, ends)))
+        self.scan_all(request, Some(ends))
     }
 
     fn summarize(
@@ -91,36 +135,89 @@ impl ScanSource for LocalSource {
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Groups, ScanError> {
         let engines = self.engines()?;
-        let mut parts = engines
-            .iter()
-            .map(|(_, engine)| engine.summarize(request))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(storage_error)?;
+        let remote = self.elsewhere(&request.scan, None)?;
+        let summaries = engines.iter().map(|engine| engine.summarize(request));
+        let mut parts = summaries.collect::<Result<Vec<_>, _>>().map_err(storage_error)?;
         parts.retain(|summary| summary.series() > 0);
-        parallel::summarize(request, parts, &self.memory, stop)
+        let mut groups = parallel::summarize(request, parts, &self.memory, stop)?;
+        if !remote.is_empty() {
+            let blocks = merged(&self.memory, remote.into_iter().map(Ok))?;
+            let blocks = blocks.map(|block| if stop() { Err(ScanError::Cancelled) } else { block });
+            groups.merge(of_blocks(request, blocks)?)?;
+        }
+        Ok(groups)
     }
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {
         let mut names = BTreeSet::new();
-        for (_, engine) in self.engines()? {
+        for engine in self.engines()? {
             names.extend(engine.schema(request).map_err(storage_error)?);
+        }
+        let elsewhere =
+            self.runtime.block_on(self.cluster.schema_elsewhere(request)).map_err(remote_error)?;
+        names.extend(elsewhere.into_iter().flatten());
+        Ok(names.into_iter().collect())
+    }
+}
+
+/// Reads the partitions of this node for others, which have made sure that everything is applied.
+pub(crate) struct LocalReader {
+    pub(crate) partitions: Arc<Partitions>,
+    /// The memory of all queries.
+    pub(crate) memory: Arc<Account>,
+}
+
+impl LocalReader {
+    fn engines(&self, partitions: &[PartitionId]) -> Result<Vec<Arc<Engine>>, cluster::ReadError> {
+        let engine = |partition: &PartitionId| {
+            let reason = || "it has no replica here".to_owned();
+            let missing = || cluster::ReadError::Unavailable { partition: *partition, reason: reason() };
+            self.partitions.engine(*partition).ok_or_else(missing)
+        };
+        partitions.iter().map(engine).collect()
+    }
+}
+
+fn for_peer(error: ScanError) -> cluster::ReadError {
+    match error {
+        ScanError::Unavailable { partition, reason } => cluster::ReadError::Unavailable { partition, reason },
+        other => cluster::ReadError::Failed(with_causes(&other)),
+    }
+}
+
+impl Reader for LocalReader {
+    fn scan(
+        &self,
+        partitions: &[PartitionId],
+        request: &ScanRequest,
+        ends: Option<Ends>,
+    ) -> Result<Blocks, cluster::ReadError> {
+        let engines = self.engines(partitions)?;
+        let blocks = merged(&self.memory, here(&engines, request, ends)).map_err(for_peer)?;
+        Ok(Box::new(blocks.map(|block| block.map_err(for_peer))))
+    }
+
+    fn schema(
+        &self,
+        partitions: &[PartitionId],
+        request: &SchemaRequest,
+    ) -> Result<Vec<String>, cluster::ReadError> {
+        let mut names = BTreeSet::new();
+        for engine in self.engines(partitions)? {
+            names.extend(engine.schema(request).map_err(|error| for_peer(storage_error(error)))?);
         }
         Ok(names.into_iter().collect())
     }
 }
 
-/// The scans of all partitions as one.
-fn merged<S>(
+/// Several scans as one.
+fn merged(
     memory: &Arc<Account>,
-    scans: impl Iterator<Item = Result<S, ReadError>>,
-) -> Result<ScanStream, ScanError>
-where
-    S: Iterator<Item = Result<SeriesBlock, ReadError>> + Send + 'static,
-{
+    scans: impl Iterator<Item = Result<ScanStream, ScanError>>,
+) -> Result<ScanStream, ScanError> {
     let mut merged = Merged { scans: Vec::new(), held: Allowance::new(memory) };
     for scan in scans {
-        let scan = scan.map_err(storage_error)?;
-        let mut scan: ScanStream = Box::new(scan.map(|block| block.map_err(storage_error)));
+        let mut scan = scan?;
         if let Some(head) = scan.next().transpose()? {
             merged.held.hold(merged.held.held() + bytes_of(&head))?;
             merged.scans.push((head, scan));

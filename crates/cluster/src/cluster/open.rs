@@ -34,6 +34,7 @@ use crate::peer::{follow, listener};
 use crate::placement;
 use crate::raft::machine::Target;
 use crate::raft::types::Member;
+use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
 
@@ -75,7 +76,7 @@ pub(super) async fn open(
     let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
     let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
     let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
-    let myself = Myself::new(vfs, data_dir, identity, zone, peers_hash);
+    let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, zone, peers_hash);
     let (links, replicas) = (Arc::<Links>::default(), Arc::<Replicas>::default());
     let courier = Arc::new(Courier {
         myself: Arc::clone(&myself),
@@ -92,17 +93,20 @@ pub(super) async fn open(
     // Whoever waits for this may give up.
     let given_up = listening.stop_on_drop();
     let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
+    let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
     if let Some(peers) = &options.peers {
         let service = Service {
             myself: Arc::clone(&myself),
             replicas: Arc::clone(&replicas),
             courier: Arc::clone(&to_members),
+            reader: Arc::clone(&reader),
         };
         let serve = listener::serve(Arc::clone(&peers.listener), service, listening.clone());
         listening.spawn("peer port", serve);
     }
     let limits = options.limits;
     let around = Surroundings {
+        vfs,
         lane: Arc::clone(&lane),
         fatal: fatal.clone(),
         timing: options.timing,
@@ -142,6 +146,7 @@ pub(super) async fn open(
         lane,
         replicas,
         courier,
+        reader,
         clock,
         tasks,
         listening,

@@ -30,6 +30,7 @@ struct Place {
     machines: Arc<Mutex<BTreeMap<PartitionId, Arc<Recorder>>>>,
     catalog: Mutex<Arc<Catalog>>,
     zone: String,
+    log_bytes_soft: u64,
 }
 
 fn empty_catalog() -> Arc<Catalog> {
@@ -64,6 +65,7 @@ async fn places(count: usize) -> Vec<Place> {
         machines: Arc::default(),
         catalog: Mutex::new(empty_catalog()),
         zone: format!("zone-{at}"),
+        log_bytes_soft: Limits::PRODUCTION.log_bytes_soft,
     };
     addresses.into_iter().enumerate().map(place).collect()
 }
@@ -90,7 +92,11 @@ impl Place {
             zone: self.zone.clone(),
             lane: LaneKind::Segment,
             timing: Timing::NEAR,
-            limits: Limits { segment_bytes: 64 << 10, ..Limits::PRODUCTION },
+            limits: Limits {
+                segment_bytes: 64 << 10,
+                log_bytes_soft: self.log_bytes_soft,
+                ..Limits::PRODUCTION
+            },
         };
         let (clock, catalog) = (Arc::new(SystemClock::new()), Arc::clone(&self.catalog.lock()));
         Cluster::open(options, Arc::new(RealVfs), clock, factory, catalog, Fatal::default()).await
@@ -239,6 +245,59 @@ async fn what_was_acknowledged_outlives_every_leader() {
     let clusters = open_all(&places).await;
     write(&clusters[2], 1, n).await;
     everyone_has(&places, &clusters, 1, n + 1).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_was_away_for_longer_than_the_log_gets_the_files() {
+    let mut places = places(3).await;
+    // Nobody waits for whoever is away.
+    places.iter_mut().for_each(|place| place.log_bytes_soft = 0);
+    let mut clusters = open_all(&places).await;
+    for n in 0..20 {
+        write(&clusters[0], 2, n).await;
+    }
+    everyone_has(&places, &clusters, 2, 20).await;
+    clusters[1].shutdown().await;
+    for n in 20..60 {
+        write(&clusters[0], 2, n).await;
+    }
+    // The others flush everything, and their logs begin after what the one has.
+    for at in [0, 2] {
+        clusters[at].read_barrier_all().await.unwrap();
+        let machine = Arc::clone(&places[at].machines.lock()[&PartitionId(2)]);
+        let flushed = machine.flush();
+        clusters[at].flushed(PartitionId(2), flushed);
+        let group = clusters[at].replicas.get(GroupId::Data(PartitionId(2))).unwrap();
+        timeout(PATIENCE, async {
+            while group.status().purged < Some(flushed.index) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("the log is purged");
+    }
+    write(&clusters[2], 2, 60).await;
+    clusters[1] = timeout(PATIENCE, places[1].open()).await.unwrap().unwrap();
+    timeout(PATIENCE, async {
+        while places[1].ops(2).len() < 61 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the files arrive");
+    everyone_has(&places, &clusters, 2, 61).await;
+    // It goes on from there, and after a restart too.
+    write(&clusters[1], 2, 61).await;
+    shut_down_all(&clusters).await;
+    let clusters = open_all(&places).await;
+    write(&clusters[0], 2, 62).await;
+    for (place, cluster) in places.iter().zip(&clusters) {
+        cluster.read_barrier_all().await.unwrap();
+        // What was durable before the restart does not come again; what came after has.
+        let ops = distinct(place.ops(2));
+        assert!(ops.ends_with(&expected(61..63)), "{}: {ops:?}", place.zone);
+    }
     shut_down_all(&clusters).await;
 }
 

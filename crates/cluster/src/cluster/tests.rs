@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use catalog::{FieldSpec, MemoryStore};
 use disk::RealVfs;
@@ -29,6 +29,24 @@ impl Recorder {
         let state = self.state.lock().clone();
         *self.durable.lock() = state.clone();
         state.position.unwrap()
+    }
+
+    /// Everything durable, as the entries that led to it.
+    fn write(&self, dir: &Path) -> io::Result<Durable> {
+        let durable = self.durable.lock().clone();
+        let upto = durable.position.map_or(0, |position| position.index + 1);
+        RealVfs.create_dir_all(&dir.join("inner"))?;
+        let mut number = 0;
+        for (position, op) in self.applied.lock().iter().filter(|(position, _)| position.index < upto) {
+            let name = format!("{}-{}-{}-{number:06}", position.index, position.term, position.leader);
+            let file = RealVfs.create(&dir.join("inner").join(name))?;
+            file.write_all_at(&proto::encode_op(op, Timestamp(0)), 0)?;
+            number += 1;
+        }
+        let last = durable.position.map_or(String::new(), |p| format!("{}-{}-{}", p.index, p.term, p.leader));
+        RealVfs.create(&dir.join("last"))?.write_all_at(last.as_bytes(), 0)?;
+        RealVfs.create(&dir.join("membership"))?.write_all_at(&durable.membership, 0)?;
+        Ok(durable)
     }
 
     fn note(&self, position: LogPosition) {
@@ -65,6 +83,52 @@ impl Machine for Recorder {
         self.state.lock().membership = membership;
         Ok(())
     }
+
+    fn checkpoint(&self) -> io::Result<(PathBuf, Durable)> {
+        let dir = self.incoming()?;
+        let durable = self.write(&dir)?;
+        Ok((dir, durable))
+    }
+
+    fn incoming(&self) -> io::Result<PathBuf> {
+        // Whoever asked removes it.
+        Ok(tempfile::tempdir()?.path().to_owned())
+    }
+
+    fn check(&self, checkpoint: &Path) -> io::Result<Option<LogPosition>> {
+        Ok(position_of(&String::from_utf8_lossy(&read(&checkpoint.join("last"))?)))
+    }
+
+    fn install(&self, checkpoint: &Path) -> io::Result<()> {
+        let inner = checkpoint.join("inner");
+        let mut names = RealVfs.list(&inner)?;
+        names
+            .sort_by_key(|name| name.to_string_lossy().rsplit_once('-').map(|(_, number)| number.to_owned()));
+        let entries = names.iter().map(|name| {
+            let (position, _) = name.to_str().unwrap().rsplit_once('-').unwrap();
+            let op = proto::decode_op(read(&inner.join(name))?.into()).unwrap();
+            Ok((position_of(position).unwrap(), op))
+        });
+        *self.applied.lock() = entries.collect::<io::Result<_>>()?;
+        let membership = read(&checkpoint.join("membership"))?;
+        let durable = Durable { position: self.check(checkpoint)?, membership };
+        *self.state.lock() = durable.clone();
+        *self.durable.lock() = durable;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = RealVfs.open_read(path)?;
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap()];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+fn position_of(text: &str) -> Option<LogPosition> {
+    let mut numbers = text.split('-').map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten();
+    Some(LogPosition { index: next()?, term: next()?, leader: ReplicaId(next()?) })
 }
 
 /// The machines of a node and its catalog, which outlive a restart as far as they are durable.

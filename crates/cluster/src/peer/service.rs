@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream::BoxStream;
-use model::GroupId;
+use futures::stream::{BoxStream, unfold};
+use model::{GroupId, PartitionId};
 use proto::peer::peer_server::Peer;
 use proto::peer::{self, who_are_you_response::Stage};
 use tonic::{Request, Response, Status, Streaming};
@@ -20,6 +21,7 @@ use crate::group::{Committed, Group};
 use crate::identity::Belongs;
 use crate::raft::inbound;
 use crate::raft::machine::with_causes;
+use crate::reads::{self, Reader};
 use crate::replicas::Replicas;
 
 /// Groups that one barrier may ask about: all there can be.
@@ -32,9 +34,15 @@ pub(crate) struct Service {
     pub(crate) replicas: Arc<Replicas>,
     /// Set when the node has taken up its part in a cluster.
     pub(crate) courier: Arc<OnceLock<Arc<Courier>>>,
+    /// Set when the node reads for others.
+    pub(crate) reader: Arc<OnceLock<Arc<dyn Reader>>>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
+
+fn malformed(error: proto::scan::ScanError) -> Status {
+    Status::invalid_argument(with_causes(&error))
+}
 
 impl Service {
     /// Checks that a call is for this node.
@@ -71,6 +79,17 @@ impl Service {
             }
             Some(place) => Stage::Adopted(route::id(place.cluster_id)),
         }
+    }
+
+    /// Makes everything acknowledged be applied in these partitions, all of which must be here.
+    async fn ready_to_read(&self, partitions: &[PartitionId]) -> Result<Arc<dyn Reader>, Status> {
+        let groups = partitions.iter().map(|partition| self.replicas.get(GroupId::Data(*partition)));
+        let groups: Vec<_> = groups.collect::<Option<_>>().ok_or(Refusal::NoReplica)?;
+        let (Some(courier), Some(reader)) = (self.courier.get(), self.reader.get()) else {
+            return Err(Refusal::NoCluster.into());
+        };
+        courier.barrier(groups).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(Arc::clone(reader))
     }
 
     /// Proposes what another node has sent.
@@ -195,5 +214,28 @@ impl Peer for Service {
         };
         let reads = join_all(groups.into_iter().map(read)).await.into_iter().collect::<Result<_, _>>()?;
         Ok(Response::new(peer::ReadIndexResponse { reads }))
+    }
+
+    type ScanStream = BoxStream<'static, Result<peer::SeriesBlocks, Status>>;
+
+    async fn scan(&self, request: Request<peer::ScanRequest>) -> Answer<Self::ScanStream> {
+        self.admit(&request)?;
+        let asked = proto::scan::read_request(request.into_inner()).map_err(malformed)?;
+        let reader = self.ready_to_read(&asked.0).await?;
+        let messages = reads::scan_for_peer(reader, asked);
+        let messages = unfold(messages, |mut messages| async move {
+            let message = messages.recv().await?;
+            Some((message, messages))
+        });
+        Ok(Response::new(messages.boxed()))
+    }
+
+    async fn schema(&self, request: Request<peer::SchemaRequest>) -> Answer<peer::SchemaResponse> {
+        self.admit(&request)?;
+        let (partitions, asked) =
+            proto::scan::read_schema_request(request.into_inner()).map_err(malformed)?;
+        let reader = self.ready_to_read(&partitions).await?;
+        let names = reads::schema_for_peer(reader, partitions, asked).await?;
+        Ok(Response::new(peer::SchemaResponse { names }))
     }
 }

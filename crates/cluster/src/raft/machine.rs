@@ -1,12 +1,13 @@
 //! openraft's state machine over ours: a partition's [`Machine`], or the catalog.
 //!
-//! A data group's snapshot is position and membership alone: the data is in the files that storage has flushed.
-//! The meta group's snapshot is the encoded catalog.
+//! A data group's snapshot is position and membership alone, because the data is in the files that storage has flushed;
+//! only when it is to be sent are those copied, by links. The meta group's snapshot is the encoded catalog.
 
 use std::io;
 use std::sync::Arc;
 
 use catalog::{Catalog, StoreError};
+use disk::Vfs;
 use futures::{Stream, TryStreamExt as _};
 use model::{LogPosition, ReplicaId};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -14,7 +15,9 @@ use openraft::{EntryPayload, OptionalSend};
 use prost::Message as _;
 use proto::log;
 
-use super::types::{self, Applied, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types};
+use super::types::{
+    self, Applied, Files, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types,
+};
 use crate::entry::Proposal;
 use crate::fatal::Fatal;
 use crate::lane::{FULL_RETRY, GroupLog};
@@ -85,6 +88,7 @@ pub(crate) struct StateMachine {
     target: Target,
     log: Arc<GroupLog>,
     fatal: Fatal,
+    vfs: Arc<dyn Vfs>,
     applied: Option<LogId>,
     membership: StoredMembership,
     /// The newest snapshot taken here; the meta group's is kept for followers.
@@ -92,14 +96,19 @@ pub(crate) struct StateMachine {
 }
 
 impl StateMachine {
-    pub(crate) fn new(target: Target, log: Arc<GroupLog>, fatal: Fatal) -> io::Result<Self> {
+    pub(crate) fn new(
+        target: Target,
+        log: Arc<GroupLog>,
+        fatal: Fatal,
+        vfs: Arc<dyn Vfs>,
+    ) -> io::Result<Self> {
         let durable = target.durable()?;
         let applied = durable.position.map(types::log_id);
         if let Some(position) = durable.position {
             log.applied(position.index);
         }
         let membership = decode_membership(&durable.membership)?;
-        Ok(Self { target, log, fatal, applied, membership, snapshot: None })
+        Ok(Self { target, log, fatal, vfs, applied, membership, snapshot: None })
     }
 
     /// Index of the last entry that is applied.
@@ -144,15 +153,47 @@ impl StateMachine {
         Ok(applied)
     }
 
-    /// Applies where other tasks of this thread are moved elsewhere meanwhile, if the runtime can do that.
     fn apply_large(&self, position: LogPosition, proposal: &Proposal) -> io::Result<Applied> {
-        use tokio::runtime::{Handle, RuntimeFlavor};
-        match Handle::current().runtime_flavor() {
-            RuntimeFlavor::MultiThread => {
-                tokio::task::block_in_place(|| self.target.apply(position, proposal))
+        blocking(|| self.target.apply(position, proposal))
+    }
+
+    async fn install(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        match (&self.target, &snapshot) {
+            (Target::Catalog(catalog), SnapshotData::Catalog(bytes)) => {
+                let position = meta.last_log_id.as_ref().map(types::position);
+                let membership = encode_membership(&meta.last_membership);
+                catalog.import(bytes, position, membership).map_err(io::Error::other)?;
+                // The log before the snapshot goes when this returns.
+                let mut again = tokio::time::interval(FULL_RETRY);
+                while !is_synced(catalog)? {
+                    again.tick().await;
+                }
             }
-            _ => self.target.apply(position, proposal),
+            (Target::Partition(machine), SnapshotData::Files(files)) => {
+                blocking(|| machine.install(&files.dir))?;
+            }
+            _ => return Err(io::Error::other("a snapshot of another kind of group")),
         }
+        self.applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        if let Some(id) = &meta.last_log_id {
+            self.log.applied(id.index);
+        }
+        let snapshot = match snapshot {
+            SnapshotData::Catalog(bytes) => SnapshotData::Catalog(bytes),
+            SnapshotData::Files(_) | SnapshotData::Noted => SnapshotData::Noted,
+        };
+        self.snapshot = Some(Snapshot { meta: meta.clone(), snapshot });
+        Ok(())
+    }
+}
+
+/// Does what blocks where other tasks of this thread are moved elsewhere meanwhile, if the runtime can do that.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -218,43 +259,42 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
-        match (&self.target, &snapshot) {
-            (Target::Catalog(catalog), SnapshotData::Catalog(bytes)) => {
-                let position = meta.last_log_id.as_ref().map(types::position);
-                let membership = encode_membership(&meta.last_membership);
-                catalog.import(bytes, position, membership).map_err(io::Error::other)?;
-                // The log before the snapshot goes when this returns.
-                let mut again = tokio::time::interval(FULL_RETRY);
-                while !is_synced(catalog)? {
-                    again.tick().await;
-                }
-            }
-            _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "installing a partition's files from a peer comes with the peer protocol",
-                ));
-            }
-        }
-        self.applied = meta.last_log_id;
-        self.membership = meta.last_membership.clone();
-        if let Some(id) = &meta.last_log_id {
-            self.log.applied(id.index);
-        }
-        self.snapshot = Some(Snapshot { meta: meta.clone(), snapshot });
-        Ok(())
+        self.install(meta, snapshot).await.inspect_err(|error| {
+            self.fatal.raise(&format!("installing a snapshot: {}", with_causes(error)));
+        })
     }
 
+    /// The snapshot to be sent: of a partition, a copy of what is durable now.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        Ok(self.snapshot.clone())
+        match (&self.target, &self.snapshot) {
+            (Target::Partition(machine), Some(noted)) => match blocking(|| machine.checkpoint()) {
+                Ok((dir, durable)) => {
+                    let files = Arc::new(Files { dir, vfs: Arc::clone(&self.vfs) });
+                    Ok(Some(Snapshot { meta: meta_of(&durable)?, snapshot: SnapshotData::Files(files) }))
+                }
+                // A file is missing, or there is no room: another member may have what this one cannot give.
+                Err(error) => {
+                    tracing::warn!(group = self.log.group(), error = with_causes(&error), "no copy of the files");
+                    Ok(Some(noted.clone()))
+                }
+            },
+            (_, snapshot) => Ok(snapshot.clone()),
+        }
     }
+}
+
+fn meta_of(durable: &Durable) -> io::Result<SnapshotMeta> {
+    Ok(SnapshotMeta {
+        last_log_id: durable.position.map(types::log_id),
+        last_membership: decode_membership(&durable.membership)?,
+    })
 }
 
 impl StateMachine {
     /// Takes a snapshot of this moment; called between entries, so that all of it is of one position.
     fn take_snapshot(&self) -> io::Result<Snapshot> {
         let (durable, data) = match &self.target {
-            Target::Partition(machine) => (machine.durable()?, SnapshotData::Files),
+            Target::Partition(machine) => (machine.durable()?, SnapshotData::Noted),
             Target::Catalog(catalog) => {
                 // The log will be purged up to here: where nothing can be made durable, up to where it was purged before.
                 if !is_synced(catalog)? {
@@ -265,11 +305,7 @@ impl StateMachine {
                 (durable, SnapshotData::Catalog(snapshot.bytes))
             }
         };
-        let meta = SnapshotMeta {
-            last_log_id: durable.position.map(types::log_id),
-            last_membership: decode_membership(&durable.membership)?,
-        };
-        Ok(Snapshot { meta, snapshot: data })
+        Ok(Snapshot { meta: meta_of(&durable)?, snapshot: data })
     }
 }
 
@@ -284,7 +320,7 @@ fn is_synced(catalog: &Catalog) -> io::Result<bool> {
 
 /// The snapshot of a machine that cannot say that anything is durable.
 fn nothing_durable() -> Snapshot {
-    Snapshot { meta: SnapshotMeta::default(), snapshot: SnapshotData::Files }
+    Snapshot { meta: SnapshotMeta::default(), snapshot: SnapshotData::Noted }
 }
 
 /// A snapshot that was taken already.

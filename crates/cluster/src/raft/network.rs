@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -23,6 +25,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
+use proto::peer::SnapshotPart;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
@@ -125,6 +128,20 @@ impl Wire {
         answer.await.map_err(|failure| self.rpc_error(failure))
     }
 
+    fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'_, Result<SnapshotResponse<Types>, Failure>> {
+        Box::pin(async move {
+            let parts: BoxStream<'static, SnapshotPart> = snapshot::parts(vote, snapshot).await?;
+            // A type of our own: the compiler cannot follow the lifetime of a boxed stream through the call.
+            let call = self.call(Parts(parts));
+            let response = self.client(Class::Snapshot)?.snapshot(call).await?.into_inner();
+            Ok(SnapshotResponse::new(wire::read_vote(response.vote)?))
+        })
+    }
+
     fn rpc_error(&self, failure: Failure) -> RPCError<Types> {
         match &failure {
             Failure::Status(status) => {
@@ -141,6 +158,17 @@ impl Wire {
                 Unreachable::from_string(&failure).into()
             }
         }
+    }
+}
+
+/// The messages of a snapshot.
+struct Parts(BoxStream<'static, SnapshotPart>);
+
+impl Stream for Parts {
+    type Item = SnapshotPart;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<SnapshotPart>> {
+        self.0.as_mut().poll_next(context)
     }
 }
 
@@ -300,13 +328,8 @@ impl NetSnapshot<Types> for Wire {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let send = async {
-            let call = self.call(snapshot::parts(vote, snapshot)?);
-            let response = self.client(Class::Snapshot)?.snapshot(call).await?.into_inner();
-            Ok(SnapshotResponse::new(wire::read_vote(response.vote)?))
-        };
         tokio::select! {
-            sent = send => sent.map_err(|failure| self.rpc_error(failure).into()),
+            sent = self.send_snapshot(vote, snapshot) => sent.map_err(|failure| self.rpc_error(failure).into()),
             closed = cancel => Err(closed.into()),
         }
     }

@@ -33,7 +33,8 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
         let lane = Lane::open(&options, Arc::new(RealVfs), clock, fatal.clone()).unwrap();
         let log = lane.log(GroupId::Data(PartitionId(3)));
         let catalog = Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap());
-        let machine = StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal).unwrap();
+        let machine =
+            StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal, Arc::new(RealVfs)).unwrap();
         Ok((dir, LogStore::new(lane, log), machine))
     }
 }
@@ -170,7 +171,8 @@ mod three {
         async fn join(&self, id: u64, members: &Members) -> Raft<Types, StateMachine> {
             let log = self.lane.log(GROUP);
             let target = Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>);
-            let machine = StateMachine::new(target, Arc::clone(&log), Fatal::default()).unwrap();
+            let machine =
+                StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs)).unwrap();
             let wire = Wire { members: Arc::clone(members), target: id };
             let config = config::of_group(GROUP, Timing::WAN).unwrap();
             let store = LogStore::new(Arc::clone(&self.lane), log);

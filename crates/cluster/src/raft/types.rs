@@ -1,7 +1,10 @@
 //! openraft's types filled with ours, and the conversions between the two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use disk::Vfs;
 use model::{LogPosition, ReplicaId};
 use openraft::impls::leader_id_adv;
 use openraft::vote::RaftVote as _;
@@ -24,12 +27,37 @@ pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Member>;
 pub(crate) type Snapshot = openraft::Snapshot<LeaderId, u64, Member, SnapshotData>;
 
 /// What a snapshot carries besides its position and membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum SnapshotData {
-    /// Nothing: a data group's snapshot is the files that the replica's manifest lists.
-    Files,
+    /// Nothing: a data group notes what is durable here.
+    Noted,
     /// The encoded state of the catalog.
     Catalog(Vec<u8>),
+    /// A copy of a partition's files.
+    Files(Arc<Files>),
+}
+
+/// A directory of files that goes with its last user.
+pub(crate) struct Files {
+    pub(crate) dir: PathBuf,
+    pub(crate) vfs: Arc<dyn Vfs>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Files").field(&self.dir).finish()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        match self.vfs.remove_dir_all(&self.dir) {
+            Ok(()) => {}
+            // It was installed, or never made.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(dir = %self.dir.display(), %error, "a copy of files stays behind"),
+        }
+    }
 }
 
 impl openraft::RaftTypeConfig for Types {

@@ -8,15 +8,18 @@
 //!  node.json         cluster, node                                               those of the catalog
 //! ```
 //! Only what must hold is compared, whatever a crash left: a bucket that the catalog has not is one whose data are dropped
-//! by the next node, and types are compared where no delete that is under way may have set them free.
+//! by the next node, and types are compared where no delete that is under way may have set them free. A node of several
+//! may have applied what its own log has not yet, and its copy of the catalog may be behind its data: others have them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use catalog::Catalog;
-use cluster::{GroupLook, Identity, founding_replica};
+use catalog::{Catalog, State};
+use cluster::{GroupLook, Identity};
 use model::{GroupId, LogPosition, PartitionId};
 use storage::Contents;
+
+use crate::replica::{Content, content_of};
 
 /// A replica's directory, and what it says; `None` when its manifest cannot be read.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ impl Parts<'_> {
         self.identity(found);
         if let (Some(log), Some(catalog)) = (&self.log, self.catalog) {
             let dir = self.data_dir.join("catalog");
-            follows(&dir, log.get(&GroupId::Meta), catalog.applied().0, found);
+            follows(&dir, log.get(&GroupId::Meta), catalog.applied().0, self.is_alone(), found);
         }
         let mut leftovers = 0;
         let mut partitions = BTreeSet::new();
@@ -55,7 +58,8 @@ impl Parts<'_> {
             partitions.insert(partition);
             let Some(contents) = &replica.contents else { continue };
             if let Some(log) = &self.log {
-                follows(&replica.dir, log.get(&GroupId::Data(partition)), contents.durable, found);
+                let group = log.get(&GroupId::Data(partition));
+                follows(&replica.dir, group, contents.durable, self.is_alone(), found);
             }
             leftovers += self.buckets(partition, contents, found);
         }
@@ -67,35 +71,54 @@ impl Parts<'_> {
         let (Some(identity), Some(catalog)) = (&self.identity, self.catalog) else { return };
         let state = catalog.read();
         let Some(cluster) = state.cluster() else { return };
-        if cluster.id != identity.cluster_id {
+        let place = identity.belongs.filter(|place| place.cluster_id == cluster.id);
+        let Some(place) = place else {
             found(&format!("{}: node.json and the catalog are of two clusters", self.data_dir.display()));
             return;
-        }
-        let is_it =
-            |node: &catalog::ClusterNode| node.id == identity.node_id && node.uuid == identity.node_uuid;
-        if !cluster.nodes.iter().any(is_it) {
+        };
+        // A copy of the catalog that is behind may not know a node that has joined since.
+        let node = state.node_by_uuid(identity.node_uuid);
+        let is_to_come = node.is_none() && place.node_id.get() >= cluster.next_node;
+        if !is_to_come && node.is_none_or(|node| node.id != place.node_id) {
             found(&format!("{}: the catalog does not know the node of node.json", self.data_dir.display()));
         }
     }
 
-    /// The partition of a replica's directory, `<partition>/<replica>`.
-    fn partition_of(&self, dir: &Path) -> Option<PartitionId> {
-        let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
-        let partition = PartitionId(name(dir.parent())?.parse().ok()?);
-        let replica = founding_replica(GroupId::Data(partition));
-        (name(Some(dir))? == replica.to_string() && name(dir.parent())? == partition.to_string())
-            .then_some(partition)
+    /// Whether the cluster has never had another node, as far as the catalog here knows.
+    fn is_alone(&self) -> bool {
+        self.catalog.is_some_and(|catalog| is_alone(&catalog.read()))
     }
 
-    /// Each partition of the catalog has a directory, and the other way round.
+    /// The partition of a replica's directory, `<partition>/<replica>`, when the replica may be this node's.
+    fn partition_of(&self, dir: &Path) -> Option<PartitionId> {
+        let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
+        let parent = name(dir.parent())?;
+        let partition = PartitionId(parent.parse().ok()?);
+        let (replica, Content::Engine(_)) = content_of(&name(Some(dir))?)? else { return None };
+        let group = GroupId::Data(partition);
+        let place = self.identity.and_then(|identity| identity.belongs);
+        let is_known = self.catalog.is_some_and(|catalog| catalog.read().placement(group).is_some());
+        let is_placed = |catalog: &Catalog, node| catalog.read().replica_on(group, node) == Some(replica);
+        let is_foreign = is_known
+            && self.catalog.zip(place).is_some_and(|(catalog, place)| !is_placed(catalog, place.node_id));
+        (partition.to_string() == parent && !is_foreign).then_some(partition)
+    }
+
+    /// Each partition that the catalog places here has a directory, and the other way round.
     fn partitions(&self, there: &BTreeSet<PartitionId>, found: &mut Found<'_>) {
-        // Founding makes one after the other, and says so in the identity when it is through.
-        let is_member = self.identity.as_ref().is_some_and(Identity::is_member);
-        let Some(catalog) = self.catalog.filter(|_| is_member) else { return };
-        let Some(count) = catalog.read().partitions() else { return };
+        let Some((identity, catalog)) = self.identity.zip(self.catalog) else { return };
+        let Some(place) = identity.belongs.filter(|_| identity.is_member()) else { return };
+        let state = catalog.read();
+        let Some(count) = state.partitions() else { return };
         let dir = self.data_dir.join("partitions");
-        for partition in (0..count).map(PartitionId).filter(|partition| !there.contains(partition)) {
-            found(&format!("{}: partition {partition} is missing", dir.display()));
+        for placement in state.placements() {
+            let GroupId::Data(partition) = placement.group else { continue };
+            // A node alone becomes a member when it has made all of them; one of several makes them afterwards.
+            let has_log = || self.log.as_ref().is_some_and(|log| log.contains_key(&placement.group));
+            let is_here = placement.replicas.iter().any(|replica| replica.node == place.node_id);
+            if is_here && !there.contains(&partition) && (is_alone(&state) || has_log()) {
+                found(&format!("{}: partition {partition} is missing", dir.display()));
+            }
         }
         for partition in there.iter().filter(|partition| partition.0 >= count) {
             found(&format!("{}: the catalog has no partition {partition}", dir.display()));
@@ -114,7 +137,7 @@ impl Parts<'_> {
                 continue;
             }
             let known = state.field_type(*bucket, measurement, field);
-            if known != Some(*held) {
+            if known != Some(*held) && (known.is_some() || is_alone(&state)) {
                 let known =
                     known.map_or_else(|| "does not have it".to_owned(), |known| format!("says {known}"));
                 found(&format!(
@@ -122,6 +145,9 @@ impl Parts<'_> {
                     path.display()
                 ));
             }
+        }
+        if !is_alone(&state) {
+            return 0;
         }
         contents.buckets.iter().filter(|bucket| state.bucket(**bucket).is_none()).count() as u64
     }
@@ -133,8 +159,18 @@ impl Parts<'_> {
     }
 }
 
+fn is_alone(state: &State) -> bool {
+    state.nodes().nth(1).is_none()
+}
+
 /// Whether what was applied up to a position and what the log has of the group are one history.
-fn follows(dir: &Path, group: Option<&GroupLook>, applied: Option<LogPosition>, found: &mut Found<'_>) {
+fn follows(
+    dir: &Path,
+    group: Option<&GroupLook>,
+    applied: Option<LogPosition>,
+    is_alone: bool,
+    found: &mut Found<'_>,
+) {
     let purged = group.and_then(GroupLook::purged);
     let last = group.and_then(GroupLook::last);
     let term = group.and_then(GroupLook::term);
@@ -149,7 +185,7 @@ fn follows(dir: &Path, group: Option<&GroupLook>, applied: Option<LogPosition>, 
             told(applied),
             told(purged)
         ));
-    } else if index(applied) > index(last) {
+    } else if is_alone && index(applied) > index(last) {
         wrong(format!("it reaches to {}, and the log to {}", told(applied), told(last)));
     } else if let Some(applied) = applied {
         if group.and_then(|group| group.position(applied.index)).is_some_and(|at| at != applied) {

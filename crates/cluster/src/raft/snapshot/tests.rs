@@ -1,5 +1,9 @@
 //! A snapshot arrives whole, or not at all.
 
+use std::sync::Arc;
+
+use catalog::{Catalog, MemoryStore};
+use disk::RealVfs;
 use futures::executor::block_on;
 use model::{LogPosition, ReplicaId};
 use proto::log;
@@ -18,11 +22,13 @@ fn snapshot(bytes: usize) -> Snapshot {
 }
 
 fn sent(bytes: usize) -> Vec<peer::SnapshotPart> {
-    block_on(parts(vote(), snapshot(bytes)).unwrap().collect())
+    block_on(async { parts(vote(), snapshot(bytes)).await.unwrap().collect().await })
 }
 
 fn received(parts: Vec<peer::SnapshotPart>) -> Result<(Vote, Snapshot), Status> {
-    block_on(receive(stream::iter(parts.into_iter().map(Ok))))
+    let target = Target::Catalog(Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap()));
+    let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+    block_on(receive(&target, &vfs, stream::iter(parts.into_iter().map(Ok))))
 }
 
 #[test]
@@ -31,10 +37,12 @@ fn it_arrives_in_pieces_and_whole() {
         let parts = sent(bytes);
         assert_eq!(parts.len(), messages);
         let (from, read) = received(parts).unwrap();
-        assert_eq!((from, read.meta, read.snapshot), {
-            let Snapshot { meta, snapshot } = snapshot(bytes);
-            (vote(), meta, snapshot)
-        });
+        let sent = snapshot(bytes);
+        assert_eq!((from, read.meta), (vote(), sent.meta));
+        match (read.snapshot, sent.snapshot) {
+            (SnapshotData::Catalog(read), SnapshotData::Catalog(sent)) => assert_eq!(read, sent),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -51,7 +59,7 @@ fn what_is_damaged_or_cut_is_refused() {
     refused(&|parts| drop(parts.remove(0)), "no head");
     refused(&|parts| drop(parts.pop()), "ends early");
     refused(&|parts| parts.push(parts[1].clone()), "longer than announced");
-    refused(&|parts| parts.push(parts[0].clone()), "two heads");
+    refused(&|parts| parts.push(parts[0].clone()), "something between chunks");
     let flip = |parts: &mut Vec<peer::SnapshotPart>| {
         let Some(Part::Chunk(chunk)) = &mut parts[2].part else { panic!("a chunk") };
         let mut data = chunk.data.to_vec();
@@ -62,7 +70,7 @@ fn what_is_damaged_or_cut_is_refused() {
     refused(
         &|parts| {
             let Some(Part::Head(head)) = &mut parts[0].part else { panic!("the head") };
-            head.bytes = SNAPSHOT_BYTES_MAX + 1;
+            head.bytes = CATALOG_BYTES_MAX + 1;
         },
         "larger than this node takes",
     );

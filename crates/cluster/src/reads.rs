@@ -1,0 +1,270 @@
+//! Stored data of partitions that have no replica here: from the node that leads them, or another that has them.
+//!
+//! What must always hold: an answer has everything that was acknowledged before the question; what is sent and not yet
+//! read is bounded by the connection's windows and a few messages.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use model::{Ends, GroupId, PartitionId, ScanRequest, SchemaRequest, SeriesBlock};
+use proto::peer;
+use proto::scan::{self as wire, Gather};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::{Request, Status, Streaming};
+
+use crate::cluster::Cluster;
+use crate::courier::{Courier, Remote};
+use crate::peer::links::{Class, Link};
+
+/// How long a node may take for the next blocks.
+const BLOCKS_WITHIN: Duration = Duration::from_secs(60);
+/// Messages that wait for a reader.
+const MESSAGES_AHEAD: usize = 4;
+
+/// Why stored data cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Not now; the same question may be answered later.
+    #[error("partition {partition} is out of reach: {reason}")]
+    Unavailable {
+        /// One of the partitions.
+        partition: PartitionId,
+        /// Why.
+        reason: String,
+    },
+    /// Reading failed where the data is.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Blocks in the order of a scan.
+pub type Blocks = Box<dyn Iterator<Item = Result<SeriesBlock, ReadError>> + Send>;
+
+/// Reads what this node has, for others. Calls block.
+pub trait Reader: Send + Sync + 'static {
+    /// Reads points of these partitions, all of which have a replica here; see [`Ends`] for what may be left out.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn scan(
+        &self,
+        partitions: &[PartitionId],
+        request: &ScanRequest,
+        ends: Option<Ends>,
+    ) -> Result<Blocks, ReadError>;
+
+    /// Answers which names exist in these partitions, sorted.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn schema(&self, partitions: &[PartitionId], request: &SchemaRequest) -> Result<Vec<String>, ReadError>;
+}
+
+/// Blocks that come from another node.
+#[derive(Debug)]
+pub struct RemoteBlocks {
+    stream: Streaming<peer::SeriesBlocks>,
+    partition: PartitionId,
+    here: VecDeque<SeriesBlock>,
+    is_over: bool,
+}
+
+impl RemoteBlocks {
+    /// The next block; `None` at the end, and after an error.
+    pub async fn next(&mut self) -> Option<Result<SeriesBlock, ReadError>> {
+        loop {
+            if let Some(block) = self.here.pop_front() {
+                return Some(Ok(block));
+            }
+            if self.is_over {
+                return None;
+            }
+            match self.message().await {
+                Ok(Some(blocks)) => self.here = blocks,
+                Ok(None) => self.is_over = true,
+                Err(error) => {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<Option<VecDeque<SeriesBlock>>, ReadError> {
+        let partition = self.partition;
+        let late = |_elapsed| ReadError::Unavailable { partition, reason: "no blocks in time".to_owned() };
+        let message = timeout(BLOCKS_WITHIN, self.stream.message()).await.map_err(late)?;
+        let Some(message) = message.map_err(|status| error(partition, &status))? else { return Ok(None) };
+        let blocks = wire::read_blocks(message).map_err(|error| ReadError::Failed(error.to_string()))?;
+        Ok(Some(blocks.into()))
+    }
+}
+
+fn error(partition: PartitionId, status: &Status) -> ReadError {
+    let reason = status.message().to_owned();
+    match status.code() {
+        tonic::Code::Internal => ReadError::Failed(reason),
+        _ => ReadError::Unavailable { partition, reason },
+    }
+}
+
+impl Cluster {
+    /// The partitions that have no replica here.
+    #[must_use]
+    pub fn elsewhere(&self) -> Vec<PartitionId> {
+        let all = (0..self.partitions()).map(PartitionId);
+        all.filter(|partition| !self.courier().has(GroupId::Data(*partition))).collect()
+    }
+
+    /// Begins to read points of all partitions that have no replica here, from one node each.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn scan_elsewhere(
+        &self,
+        request: &ScanRequest,
+        ends: Option<Ends>,
+    ) -> Result<Vec<RemoteBlocks>, ReadError> {
+        let courier = self.courier();
+        ask_all(courier, self.elsewhere(), |link, node, partitions| async move {
+            let asked = wire::request(&partitions, request, ends).map_err(refused)?;
+            let mut call = Request::new(asked);
+            courier.route_to(node).attach(&mut call);
+            let stream = link.client(Class::Request)?.scan(call).await?.into_inner();
+            let partition = partitions.first().copied().unwrap_or(PartitionId(0));
+            Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false })
+        })
+        .await
+    }
+
+    /// Answers which names exist in the partitions that have no replica here: a list of each node.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn schema_elsewhere(&self, request: &SchemaRequest) -> Result<Vec<Vec<String>>, ReadError> {
+        let courier = self.courier();
+        ask_all(courier, self.elsewhere(), |link, node, partitions| async move {
+            let mut call = Request::new(wire::schema_request(&partitions, request).map_err(refused)?);
+            courier.route_to(node).attach(&mut call);
+            Ok(link.client(Class::Request)?.schema(call).await?.into_inner().names)
+        })
+        .await
+    }
+}
+
+fn refused(error: wire::ScanError) -> Status {
+    Status::internal(error.to_string())
+}
+
+/// Asks one node for each partition, each node once, and others for those that a node does not answer for.
+async fn ask_all<T, F>(
+    courier: &Courier,
+    partitions: Vec<PartitionId>,
+    ask: impl Fn(Arc<Link>, u128, Vec<PartitionId>) -> F,
+) -> Result<Vec<T>, ReadError>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let mut answers = Vec::new();
+    let mut waiting = partitions;
+    let mut patience = courier.patience();
+    while !waiting.is_empty() {
+        let mut by_node: BTreeMap<u128, (Remote, Vec<PartitionId>)> = BTreeMap::new();
+        let mut again = Vec::new();
+        for partition in waiting {
+            match courier.remote(GroupId::Data(partition), patience.tries()) {
+                Some(remote) => {
+                    by_node.entry(remote.node).or_insert_with(|| (remote, Vec::new())).1.push(partition);
+                }
+                None => again.push(partition),
+            }
+        }
+        let mut failed = None;
+        let asked = by_node.into_values().map(|(remote, partitions)| {
+            let asked = timeout(patience.left(), ask(courier.link(&remote), remote.node, partitions.clone()));
+            async move {
+                let late = |_elapsed| Status::deadline_exceeded("no answer in time");
+                Ok::<_, ReadError>((partitions, asked.await.map_err(late).flatten()))
+            }
+        });
+        for (partitions, answer) in try_join_all(asked).await? {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(status) => {
+                    let first = partitions.first().copied().unwrap_or(PartitionId(0));
+                    failed = Some(error(first, &status));
+                    again.extend(partitions);
+                }
+            }
+        }
+        match (failed, again.first().copied()) {
+            (_, None) => {}
+            (Some(failed @ ReadError::Failed(_)), _) => return Err(failed),
+            (failed, Some(partition)) => {
+                if !patience.again().await {
+                    let reason = "no node with a replica was found in time".to_owned();
+                    return Err(failed.unwrap_or(ReadError::Unavailable { partition, reason }));
+                }
+            }
+        }
+        waiting = again;
+    }
+    Ok(answers)
+}
+
+fn status(error: ReadError) -> Status {
+    match error {
+        ReadError::Unavailable { .. } => Status::unavailable(error.to_string()),
+        ReadError::Failed(reason) => Status::internal(reason),
+    }
+}
+
+/// Reads for another node, and gives its messages to the receiver, which ends the reading when it is dropped.
+pub(crate) fn scan_for_peer(
+    reader: Arc<dyn Reader>,
+    (partitions, request, ends): wire::Asked,
+) -> mpsc::Receiver<Result<peer::SeriesBlocks, Status>> {
+    let (give, take) = mpsc::channel(MESSAGES_AHEAD);
+    let read = move || {
+        let mut gather = Gather::default();
+        let send = |message| give.blocking_send(message).is_ok();
+        let blocks = match reader.scan(&partitions, &request, ends) {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                send(Err(status(error)));
+                return;
+            }
+        };
+        for block in blocks {
+            let goes_on = match block {
+                Ok(block) => gather.push(block).into_iter().all(|message| send(Ok(message))),
+                Err(error) => {
+                    send(Err(status(error)));
+                    false
+                }
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        if let Some(last) = gather.take() {
+            send(Ok(last));
+        }
+    };
+    // It ends with its receiver.
+    drop(tokio::task::spawn_blocking(read));
+    take
+}
+
+/// Answers a question about names for another node.
+pub(crate) async fn schema_for_peer(
+    reader: Arc<dyn Reader>,
+    partitions: Vec<PartitionId>,
+    request: SchemaRequest,
+) -> Result<Vec<String>, Status> {
+    let answered = tokio::task::spawn_blocking(move || reader.schema(&partitions, &request));
+    answered.await.map_err(|panic| Status::internal(panic.to_string()))?.map_err(status)
+}

@@ -1,0 +1,237 @@
+//! Requests to read stored data, and what comes back, between nodes. What comes in is checked: every column is as long
+//! as its block, every key is a key.
+
+use std::sync::Arc;
+
+use model::{
+    Bitmap, BucketId, Column, Ends, FieldSelection, PartitionId, ScanRequest, SchemaQuestion, SchemaRequest,
+    SeriesBlock, SeriesKey, TimeRange, Timestamp, Values, predicate,
+};
+
+use crate::peer::{self, field, schema_request::Question};
+
+/// A message grows to about this before the next begins.
+const MESSAGE_BYTES: usize = 1 << 20;
+/// A block above this is cut.
+const BLOCK_BYTES_MAX: usize = 4 << 20;
+
+/// Why a request or an answer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// A field that must be there is not.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A value that makes no sense.
+    #[error("{0} has an impossible value")]
+    Impossible(&'static str),
+    /// The predicate.
+    #[error("the predicate cannot be read")]
+    Predicate(#[from] predicate::codec::CodecError),
+}
+
+/// The message of a scan.
+///
+/// # Errors
+/// The predicate is too large to be sent.
+pub fn request(
+    partitions: &[PartitionId],
+    request: &ScanRequest,
+    ends: Option<Ends>,
+) -> Result<peer::ScanRequest, ScanError> {
+    let names = |names: &[Arc<str>]| names.iter().map(|name| name.as_ref().to_owned()).collect();
+    Ok(peer::ScanRequest {
+        partitions: partitions.iter().map(|partition| partition.0.into()).collect(),
+        bucket: request.bucket.get(),
+        start_ns: request.range.start.0,
+        end_ns: request.range.end.0,
+        predicate: predicate::codec::encode(&request.predicate)?.into(),
+        fields: match &request.fields {
+            FieldSelection::All => None,
+            FieldSelection::Names(fields) => Some(peer::Names { names: names(fields) }),
+        },
+        ends: ends.map(|ends| peer::Ends { rows: ends.rows as u64, newest: ends.newest }),
+    })
+}
+
+/// What a scan asks for, and of which partitions.
+pub type Asked = (Vec<PartitionId>, ScanRequest, Option<Ends>);
+
+/// Reads the message of a scan.
+///
+/// # Errors
+/// See [`ScanError`].
+pub fn read_request(message: peer::ScanRequest) -> Result<Asked, ScanError> {
+    let partition =
+        |raw| u16::try_from(raw).map(PartitionId).map_err(|_range| ScanError::Impossible("partition"));
+    let partitions = message.partitions.into_iter().map(partition).collect::<Result<_, _>>()?;
+    let names = |names: peer::Names| names.names.into_iter().map(Arc::from).collect();
+    let request = ScanRequest {
+        bucket: BucketId::new(message.bucket).ok_or(ScanError::Impossible("bucket"))?,
+        range: TimeRange::new(Timestamp(message.start_ns), Timestamp(message.end_ns)),
+        predicate: predicate::codec::decode(&message.predicate)?,
+        fields: message.fields.map_or(FieldSelection::All, |fields| FieldSelection::Names(names(fields))),
+    };
+    let rows = |rows| usize::try_from(rows).unwrap_or(usize::MAX);
+    let ends = message.ends.map(|ends| Ends { rows: rows(ends.rows), newest: ends.newest });
+    Ok((partitions, request, ends))
+}
+
+/// The message of a question about names.
+///
+/// # Errors
+/// The predicate is too large to be sent.
+pub fn schema_request(
+    partitions: &[PartitionId],
+    asked: &SchemaRequest,
+) -> Result<peer::SchemaRequest, ScanError> {
+    let scope = ScanRequest {
+        bucket: asked.bucket,
+        range: asked.range,
+        predicate: asked.predicate.clone(),
+        fields: FieldSelection::All,
+    };
+    let nothing = peer::Nothing {};
+    let question = match &asked.question {
+        SchemaQuestion::Measurements => Question::Measurements(nothing),
+        SchemaQuestion::TagKeys => Question::TagKeys(nothing),
+        SchemaQuestion::TagValues(key) => Question::TagValues(key.clone()),
+        SchemaQuestion::FieldKeys => Question::FieldKeys(nothing),
+        SchemaQuestion::Series => Question::Series(nothing),
+    };
+    Ok(peer::SchemaRequest { scope: Some(request(partitions, &scope, None)?), question: Some(question) })
+}
+
+/// Reads the message of a question about names.
+///
+/// # Errors
+/// See [`ScanError`].
+pub fn read_schema_request(
+    message: peer::SchemaRequest,
+) -> Result<(Vec<PartitionId>, SchemaRequest), ScanError> {
+    let (partitions, scope, _) = read_request(message.scope.ok_or(ScanError::Missing("scope"))?)?;
+    let question = match message.question.ok_or(ScanError::Missing("question"))? {
+        Question::Measurements(_) => SchemaQuestion::Measurements,
+        Question::TagKeys(_) => SchemaQuestion::TagKeys,
+        Question::TagValues(key) => SchemaQuestion::TagValues(key),
+        Question::FieldKeys(_) => SchemaQuestion::FieldKeys,
+        Question::Series(_) => SchemaQuestion::Series,
+    };
+    let ScanRequest { bucket, range, predicate, fields: _ } = scope;
+    Ok((partitions, SchemaRequest { bucket, range, predicate, question }))
+}
+
+/// Gathers blocks into messages.
+#[derive(Debug, Default)]
+pub struct Gather {
+    blocks: Vec<peer::SeriesBlock>,
+    bytes: usize,
+}
+
+impl Gather {
+    /// Takes a block, and answers a message when there is enough for one.
+    pub fn push(&mut self, block: SeriesBlock) -> Vec<peer::SeriesBlocks> {
+        let mut full = Vec::new();
+        for part in cut(block) {
+            self.bytes += bytes_of(&part);
+            self.blocks.push(write_block(part));
+            if self.bytes >= MESSAGE_BYTES {
+                full.extend(self.take());
+            }
+        }
+        full
+    }
+
+    /// The last message, when there is anything left.
+    pub fn take(&mut self) -> Option<peer::SeriesBlocks> {
+        self.bytes = 0;
+        let blocks = std::mem::take(&mut self.blocks);
+        (!blocks.is_empty()).then_some(peer::SeriesBlocks { blocks })
+    }
+}
+
+fn bytes_of(block: &SeriesBlock) -> usize {
+    let columns: usize = block.fields.iter().map(|(name, column)| name.len() + column.bytes()).sum();
+    block.key.as_bytes().len() + block.times.len() * 8 + columns
+}
+
+/// A block, or its halves as long as they are large.
+fn cut(block: SeriesBlock) -> Vec<SeriesBlock> {
+    let rows = block.times.len();
+    if rows <= 1 || bytes_of(&block) <= BLOCK_BYTES_MAX {
+        return vec![block];
+    }
+    let index = |at: usize| u32::try_from(at).expect("a block has fewer rows");
+    let part = |from: usize, to: usize| {
+        let indices: Vec<u32> = (index(from)..index(to)).collect();
+        let fields = block.fields.iter().map(|(name, column)| (Arc::clone(name), column.gather(&indices)));
+        SeriesBlock {
+            key: block.key.clone(),
+            times: block.times[from..to].to_vec(),
+            fields: fields.collect(),
+        }
+    };
+    [part(0, rows / 2), part(rows / 2, rows)].into_iter().flat_map(cut).collect()
+}
+
+fn write_block(block: SeriesBlock) -> peer::SeriesBlock {
+    let field = |(name, column): (Arc<str>, Column)| peer::Field {
+        name: name.as_ref().to_owned(),
+        valid: column.valid.map(|bits| peer::Bits { words: bits.words().to_vec() }),
+        values: Some(match column.values {
+            Values::Float(values) => field::Values::Floats(peer::Floats { values }),
+            // A time is never a field.
+            Values::Integer(values) | Values::Time(values) => {
+                field::Values::Integers(peer::Integers { values })
+            }
+            Values::Unsigned(values) => field::Values::Unsigned(peer::Unsigned { values }),
+            Values::String(values) => {
+                field::Values::Strings(peer::Names { names: values.iter().map(str::to_owned).collect() })
+            }
+            Values::Boolean(bits) => field::Values::Booleans(peer::Bits { words: bits.words().to_vec() }),
+        }),
+    };
+    peer::SeriesBlock {
+        key: bytes::Bytes::copy_from_slice(block.key.as_bytes()),
+        times: block.times,
+        fields: block.fields.into_iter().map(field).collect(),
+    }
+}
+
+/// Reads the blocks of a message.
+///
+/// # Errors
+/// See [`ScanError`].
+pub fn read_blocks(message: peer::SeriesBlocks) -> Result<Vec<SeriesBlock>, ScanError> {
+    message.blocks.into_iter().map(read_block).collect()
+}
+
+fn read_block(block: peer::SeriesBlock) -> Result<SeriesBlock, ScanError> {
+    let rows = block.times.len();
+    if !block.times.is_sorted_by(|a, b| a < b) {
+        return Err(ScanError::Impossible("times of a block"));
+    }
+    let bits = |bits: peer::Bits| {
+        let is_whole = bits.words.len() == rows.div_ceil(64);
+        Bitmap::from_words(bits.words, rows).filter(|_| is_whole).ok_or(ScanError::Impossible("bits"))
+    };
+    let field = |field: peer::Field| {
+        let values = match field.values.ok_or(ScanError::Missing("values"))? {
+            field::Values::Floats(floats) => Values::Float(floats.values),
+            field::Values::Integers(integers) => Values::Integer(integers.values),
+            field::Values::Unsigned(unsigned) => Values::Unsigned(unsigned.values),
+            field::Values::Strings(strings) => Values::String(strings.names.iter().collect()),
+            field::Values::Booleans(booleans) => Values::Boolean(bits(booleans)?),
+        };
+        if values.len() != rows {
+            return Err(ScanError::Impossible("length of a column"));
+        }
+        let valid = field.valid.map(bits).transpose()?;
+        Ok((Arc::from(field.name), Column { values, valid }))
+    };
+    let fields = block.fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    let key = SeriesKey::from_bytes(&block.key).map_err(|_key| ScanError::Impossible("series key"))?;
+    Ok(SeriesBlock { key, times: block.times, fields })
+}
+
+#[cfg(test)]
+mod tests;
