@@ -59,6 +59,7 @@ const RULES: &[Rule] = &[
 /// Crates of others that one crate alone may name.
 const OWNED: &[(&str, &[&str])] = &[
     ("openraft", &["cluster"]),
+    ("tonic", &["proto", "cluster"]),
     ("rocksdb", &["catalog", "cluster"]),
     ("axum", &["gateway"]),
     ("clap", &["cli"]),
