@@ -4,6 +4,7 @@ mod open;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::{Catalog, Command, Response};
@@ -26,6 +27,8 @@ use crate::tasks::TaskGroup;
 
 /// A log that holds nothing which is needed is made as small as this.
 const LOG_BYTES_AT_REST: u64 = 1 << 20;
+/// How long a stopping node waits for others to take the lead over.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens the state machine of a partition's replica. Called on threads that may block.
 pub type MachineFactory = Arc<
@@ -142,7 +145,6 @@ impl Cluster {
     /// See [`ProposeError`]. A refusal by the catalog itself is an `Ok(Response::Refused)`.
     pub async fn propose_catalog(&self, command: Command) -> Result<Response, ProposeError> {
         let encoded = proto::encode_catalog(command.encode(), self.clock.now());
-        self.check_size([&encoded].into_iter())?;
         self.courier.propose_catalog(encoded, command).await
     }
 
@@ -186,17 +188,8 @@ impl Cluster {
         if ops.is_empty() {
             return Ok(());
         }
-        self.check_size(ops.iter().map(|(encoded, _)| encoded))?;
         let ops = ops.into_iter().map(|(encoded, op)| (encoded, Op::Partition(op))).collect();
         self.courier.propose(group, ops).await.map(drop)
-    }
-
-    fn check_size<'a>(&self, mut entries: impl Iterator<Item = &'a Bytes>) -> Result<(), ProposeError> {
-        let limit = self.lane.entry_bytes_max();
-        entries.find(|entry| entry.len() > limit).map_or(Ok(()), |entry| {
-            let bytes = entry.len();
-            Err(ProposeError::TooLarge { bytes, limit })
-        })
     }
 
     /// Notes that a partition's machine has made everything up to `position` durable, so that the log may go.
@@ -262,11 +255,13 @@ impl Cluster {
         self.replicas.get(GroupId::Meta).ok_or(ProposeError::NoSuchGroup(GroupId::Meta))
     }
 
-    /// Stops in order: background tasks, what peers ask, groups, log. What was acknowledged is durable anyway.
+    /// Stops in order: the lead of groups that others can lead, background tasks, what peers ask, groups, log. What was
+    /// acknowledged is durable anyway.
     pub async fn shutdown(&self) {
+        let groups = self.replicas.all();
+        join_all(groups.iter().map(|group| group.hand_over(HAND_OVER_WITHIN))).await;
         self.tasks.stop().await;
         self.listening.stop().await;
-        let groups = self.replicas.all();
         join_all(groups.iter().map(|group| group.shutdown())).await;
         close_lane(Arc::clone(&self.lane)).await;
     }

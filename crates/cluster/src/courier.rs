@@ -19,7 +19,7 @@ use crate::entry::{CommandError, Op, read_op};
 use crate::error::ProposeError;
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
-use crate::options::Limits;
+use crate::options::{ENTRY_BYTES_MAX, Limits};
 use crate::peer::calls;
 use crate::peer::links::{Link, Links};
 use crate::peer::myself::Myself;
@@ -50,6 +50,9 @@ pub(crate) struct Remote {
     pub(crate) node: u128,
     address: String,
 }
+
+/// A group with a member here, and its leader.
+type Asked = (Arc<Group>, ReplicaId);
 
 /// Where a group's leader seems to be.
 enum Place {
@@ -172,7 +175,7 @@ impl Courier {
         }
     }
 
-    /// Proposes to a member elsewhere. Its outcome is unknown as soon as another leads.
+    /// Proposes to a member elsewhere, in messages of a bounded size. Its outcome is unknown as soon as another leads.
     async fn propose_there(
         &self,
         group: GroupId,
@@ -180,9 +183,26 @@ impl Courier {
         entries: Vec<Bytes>,
         patience: &Patience,
     ) -> Result<Committed, ProposeError> {
-        let route = self.route(remote.node, Some((group, remote.replica)));
+        let limit = ENTRY_BYTES_MAX;
+        if let Some(bytes) = entries.iter().map(Bytes::len).find(|bytes| *bytes > limit) {
+            return Err(ProposeError::TooLarge { bytes, limit });
+        }
         let link = self.link(remote);
-        let call = calls::propose(&link, route, group, entries, patience.left());
+        let call = async {
+            let mut last = None;
+            for message in messages(entries) {
+                let route = self.route(remote.node, Some((group, remote.replica)));
+                match calls::propose(&link, route, group, message, patience.left()).await {
+                    Ok(committed) => last = Some(committed),
+                    Err(error) if last.is_some() => {
+                        return Err(ProposeError::Unknown { group, reason: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let nothing = || ProposeError::Unavailable { group, reason: "nothing was proposed".to_owned() };
+            last.ok_or_else(nothing)
+        };
         let Some(local) = self.replicas.get(group) else { return call.await };
         let term = local.status().term;
         tokio::select! {
@@ -272,7 +292,7 @@ impl Courier {
         patience: &Patience,
     ) -> Vec<(Arc<Group>, Result<(), ProposeError>)> {
         let mut here = Vec::new();
-        let mut there: BTreeMap<u128, (Arc<Link>, Vec<(Arc<Group>, ReplicaId)>)> = BTreeMap::new();
+        let mut there: BTreeMap<u128, (Arc<Link>, Vec<Asked>)> = BTreeMap::new();
         let mut results = Vec::with_capacity(groups.len());
         for group in groups {
             match self.place(group.id(), patience.tries) {
@@ -367,6 +387,25 @@ impl Courier {
             }),
         }
     }
+}
+
+/// Entries in groups of at most so many bytes, but at least one.
+fn messages(entries: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    let mut messages: Vec<Vec<Bytes>> = Vec::with_capacity(1);
+    let mut room = 0;
+    for entry in entries {
+        match messages.last_mut().filter(|_| entry.len() <= room) {
+            Some(message) => {
+                room -= entry.len();
+                message.push(entry);
+            }
+            None => {
+                room = ENTRY_BYTES_MAX.saturating_sub(entry.len());
+                messages.push(vec![entry]);
+            }
+        }
+    }
+    messages
 }
 
 /// The operations of entries whose operations were given away with a try that did nothing.

@@ -302,6 +302,10 @@ impl Group {
     /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
     /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
     pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        let limit = self.lane.entry_bytes_max();
+        if let Some(bytes) = ops.iter().map(|(encoded, _)| encoded.len()).find(|bytes| *bytes > limit) {
+            return Err(ProposeError::TooLarge { bytes, limit });
+        }
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(ops.len());
         let mut failed = None;
         for (encoded, op) in ops {
@@ -544,6 +548,29 @@ impl Group {
         let applied = self.raft.metrics().borrow_watched().last_applied;
         if let Some(id) = applied {
             self.flushed(types::position(&id));
+        }
+    }
+
+    /// Gives the lead, where this member has it, to the voter that has most of the log, and waits until another leads.
+    pub(crate) async fn hand_over(&self, at_most: Duration) {
+        let next = {
+            let watch = self.raft.metrics();
+            let metrics = watch.borrow_watched();
+            let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+            let matched = metrics.replication.iter().flatten();
+            let others = matched.filter(|(id, _)| **id != self.replica.0 && voters.contains(id));
+            others.max_by_key(|(_, matched)| matched.as_ref().map(|id| id.index)).map(|(id, _)| *id)
+        };
+        let Some(next) = next.filter(|_| self.leads()) else { return };
+        if let Err(error) = self.raft.trigger().transfer_leader(next).await {
+            tracing::debug!(group = %self.id, %error, "the lead was not handed over");
+            return;
+        }
+        let is_led = |metrics: &RaftMetrics<Types>| {
+            metrics.current_leader.is_some_and(|leader| leader != self.replica.0)
+        };
+        if self.raft.wait(Some(at_most)).metrics(is_led, "another leads").await.is_err() {
+            tracing::info!(group = %self.id, "nobody has taken the lead over in time");
         }
     }
 

@@ -47,6 +47,14 @@ const REPLICATION: u8 = 3;
 /// Pause between two looks at a catalog that does not know the cluster yet.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// A partition that the catalog has placed on this node.
+struct Placed {
+    partition: PartitionId,
+    replica: ReplicaId,
+    /// The group's voters, where this node founds it.
+    found: Option<BTreeMap<u64, Member>>,
+}
+
 /// What is there before the first group is.
 struct Opening {
     options: Options,
@@ -169,7 +177,7 @@ impl Opening {
         // From here on it is found by peers.
         self.replicas.add(&meta);
         to_members.get_or_init(|| Arc::clone(&self.courier));
-        self.start(&meta, founders.as_ref().map(|founders| meta_members(founders))).await?;
+        self.start(&meta, founders.as_ref().map(meta_members)).await?;
         if let Some(founders) = &founders
             && !self.courier.is_founded()
         {
@@ -296,7 +304,7 @@ impl Opening {
 
     /// Opens the groups of the partitions that are placed on this node, side by side.
     async fn open_data_groups(&self, node: &ClusterNode) -> Result<(), OpenError> {
-        let placements: Vec<(PartitionId, ReplicaId, Option<BTreeMap<u64, Member>>)> = {
+        let placements: Vec<Placed> = {
             let state = self.catalog.read();
             let of_node = |placement: &Placement| {
                 let GroupId::Data(partition) = placement.group else { return None };
@@ -309,24 +317,23 @@ impl Opening {
                 let is_first = placement.replicas.first().is_some_and(|first| first.id == replica.id);
                 let voters = placement.replicas.iter().filter(|replica| replica.is_voter);
                 let members = voters.filter_map(|voter| Some((voter.id.0, member(voter.node)?)));
-                Some((partition, replica.id, is_first.then(|| members.collect())))
+                Some(Placed { partition, replica: replica.id, found: is_first.then(|| members.collect()) })
             };
             state.placements().filter_map(of_node).collect()
         };
         let mut opening = JoinSet::new();
-        for (partition, replica, found) in placements {
+        for Placed { partition, replica, found } in placements {
             let (around, machines) = (self.around.clone(), Arc::clone(&self.machines));
             opening.spawn(async move {
-                let group = GroupId::Data(partition);
                 let opened = open_data_group(&around, &machines, partition, replica).await?;
-                Ok::<_, OpenError>((group, opened, found))
+                Ok::<_, OpenError>((opened, found))
             });
         }
         let mut failed = None;
         let mut opened = Vec::new();
         while let Some(result) = opening.join_next().await {
             match result.map_err(OpenError::Panicked).and_then(std::convert::identity) {
-                Ok((_, group, found)) => {
+                Ok((group, found)) => {
                     // From here on it is shut down with the others.
                     self.replicas.add(&group);
                     opened.push((group, found));

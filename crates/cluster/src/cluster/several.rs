@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use catalog::{Bucket, BucketKind, FieldOutcome, FieldSpec, MemoryStore, NodeState, Org};
 use disk::RealVfs;
@@ -230,7 +229,8 @@ async fn what_was_acknowledged_outlives_every_leader() {
         }
         let leader = leader_of(&clusters, GroupId::Data(PartitionId(1))).expect("one has acknowledged");
         clusters[leader].shutdown().await;
-        // The other two go on, whoever is asked.
+        // It has handed the lead over, and the other two go on, whoever is asked.
+        assert_ne!(leader_of(&clusters, GroupId::Data(PartitionId(1))), None);
         for other in (0..3).filter(|at| *at != leader) {
             write(&clusters[other], 1, n).await;
             n += 1;

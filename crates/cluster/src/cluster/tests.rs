@@ -9,8 +9,6 @@ use disk::RealVfs;
 use model::{BucketId, FieldType, SystemClock, Timestamp};
 use parking_lot::Mutex;
 
-use std::time::Duration;
-
 use super::*;
 use crate::machine::{Durable, MachineError};
 use crate::options::{LaneKind, Timing};
@@ -36,12 +34,12 @@ impl Recorder {
         let durable = self.durable.lock().clone();
         let upto = durable.position.map_or(0, |position| position.index + 1);
         RealVfs.create_dir_all(&dir.join("inner"))?;
-        let mut number = 0;
-        for (position, op) in self.applied.lock().iter().filter(|(position, _)| position.index < upto) {
+        let applied = self.applied.lock();
+        let written = applied.iter().filter(|(position, _)| position.index < upto);
+        for (number, (position, op)) in written.enumerate() {
             let name = format!("{}-{}-{}-{number:06}", position.index, position.term, position.leader);
             let file = RealVfs.create(&dir.join("inner").join(name))?;
             file.write_all_at(&proto::encode_op(op, Timestamp(0)), 0)?;
-            number += 1;
         }
         let last = durable.position.map_or(String::new(), |p| format!("{}-{}-{}", p.index, p.term, p.leader));
         RealVfs.create(&dir.join("last"))?.write_all_at(last.as_bytes(), 0)?;

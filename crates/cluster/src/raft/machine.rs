@@ -274,7 +274,11 @@ impl RaftStateMachine<Types> for StateMachine {
                 }
                 // A file is missing, or there is no room: another member may have what this one cannot give.
                 Err(error) => {
-                    tracing::warn!(group = self.log.group(), error = with_causes(&error), "no copy of the files");
+                    tracing::warn!(
+                        group = self.log.group(),
+                        error = with_causes(&error),
+                        "no copy of the files"
+                    );
                     Ok(Some(noted.clone()))
                 }
             },

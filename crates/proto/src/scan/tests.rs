@@ -112,10 +112,10 @@ fn blocks_that_make_no_sense_are_refused() {
     };
     refused(&|block| block.key = vec![1, 2].into());
     refused(&|block| block.times[3] = block.times[2]);
-    refused(&|block| drop(block.times.pop()));
+    refused(&|block| block.times.truncate(69));
     refused(&|block| block.fields[0].values = None);
     refused(&|block| block.fields[1].valid = Some(peer::Bits { words: vec![0] }));
     refused(&|block| {
-        block.fields[0].values = Some(field::Values::Booleans(peer::Bits { words: vec![0; 3] }))
+        block.fields[0].values = Some(field::Values::Booleans(peer::Bits { words: vec![0; 3] }));
     });
 }

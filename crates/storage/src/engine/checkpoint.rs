@@ -59,7 +59,7 @@ pub fn check_checkpoint(vfs: &dyn Vfs, dir: &Path) -> Result<Option<LogPosition>
             io::ErrorKind::NotFound => {
                 OpenError::WrongFile { path: path.clone(), expected: bytes, found: None }
             }
-            _ => OpenError::Io { doing: "open", path: path.clone(), source },
+            _ => OpenError::Io { doing: "open", path: path.clone(), source: source.into() },
         })?;
         let found = file.len().map_err(OpenError::io("read the length of", &path))?;
         if found != bytes {
