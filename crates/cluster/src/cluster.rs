@@ -8,19 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::{Catalog, Command, Response};
-use disk::Vfs;
 use futures::future::join_all;
 use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, ReplicaId};
 
 use crate::courier::Courier;
 use crate::entry::Op;
-use crate::error::{OpenError, ProposeError};
+use crate::error::ProposeError;
 use crate::fatal::Fatal;
 use crate::group::{Group, GroupStatus};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
 use crate::machine::Machine;
-use crate::options::{Limits, Options};
+use crate::options::Limits;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
@@ -71,23 +70,6 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Takes up the node's part: founds a cluster or joins one when the data directory is new, else goes on where it
-    /// stopped. Returns when the node's groups are open; where it is alone, when all of them have applied what was
-    /// committed.
-    ///
-    /// # Errors
-    /// See [`OpenError`]. Nothing is left running after an error.
-    pub async fn open(
-        options: Options,
-        vfs: Arc<dyn Vfs>,
-        clock: Arc<dyn Clock>,
-        machines: MachineFactory,
-        catalog: Arc<Catalog>,
-        fatal: Fatal,
-    ) -> Result<Arc<Self>, OpenError> {
-        open::open(options, vfs, clock, machines, catalog, fatal).await
-    }
-
     /// Who this node is.
     #[must_use]
     pub const fn identity(&self) -> &Identity {

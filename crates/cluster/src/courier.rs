@@ -64,16 +64,14 @@ enum Place {
 /// The time of one request.
 pub(crate) struct Patience {
     until: Instant,
-    pace: Interval,
+    /// Most requests need no second try.
+    pace: Option<Interval>,
     tries: usize,
 }
 
 impl Patience {
     fn new(time: Duration) -> Self {
-        let mut pace = interval(LOOK_AGAIN_AFTER);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pace.reset();
-        Self { until: Instant::now() + time, pace, tries: 0 }
+        Self { until: Instant::now() + time, pace: None, tries: 0 }
     }
 
     /// Time that is left.
@@ -92,7 +90,13 @@ impl Patience {
         if self.left() <= LOOK_AGAIN_AFTER {
             return false;
         }
-        self.pace.tick().await;
+        let pace = self.pace.get_or_insert_with(|| {
+            let mut pace = interval(LOOK_AGAIN_AFTER);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            pace.reset();
+            pace
+        });
+        pace.tick().await;
         true
     }
 }

@@ -237,8 +237,67 @@ pub trait StatusPort: Send + Sync + 'static {
     /// Places on the disk that are known to be damaged, with file and offset, at most so many. Queries that need them
     /// fail, everything else is served.
     fn damage(&self, places_max: usize) -> Vec<String>;
+    /// The cluster, as this node sees it.
+    fn cluster(&self) -> ClusterView;
     /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
     fn metrics(&self, out: &mut String);
+}
+
+/// The cluster, as one node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The cluster's id, hexadecimal.
+    pub cluster: String,
+    /// The node that answers.
+    pub node: String,
+    /// Number of partitions.
+    pub partitions: u16,
+    /// All nodes.
+    pub nodes: Vec<NodeView>,
+    /// The groups that have a member on the node that answers.
+    pub groups: Vec<GroupView>,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// UUID of its data directory, hexadecimal.
+    pub uuid: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: String,
+    /// The version it runs.
+    pub version: String,
+    /// `active` or `lost`.
+    pub state: &'static str,
+    /// Replicas that are placed on it.
+    pub replicas: usize,
+}
+
+/// A Raft group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupView {
+    /// Its name: `meta`, or `data-` and the partition.
+    pub group: String,
+    /// The member on the node that answers.
+    pub replica: u64,
+    /// The member that leads, where one is known.
+    pub leader: Option<u64>,
+    /// The node that it is on.
+    pub leader_node: Option<String>,
+    /// The term.
+    pub term: u64,
+    /// Index of the last entry in the local log.
+    pub last: Option<u64>,
+    /// Index up to which entries are known to be committed.
+    pub committed: Option<u64>,
+    /// Index up to which entries are applied.
+    pub applied: Option<u64>,
+    /// Index up to which entries are purged.
+    pub purged: Option<u64>,
 }
 
 /// What an operator may order.

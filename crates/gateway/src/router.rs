@@ -60,6 +60,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v2/dbrps", get(v2::dbrps::list).post(v2::dbrps::create))
         .route("/api/v2/dbrps/{id}", get(v2::dbrps::get).delete(v2::dbrps::delete))
         .route("/api/v1/storage/flush", post(maintenance::flush))
+        .route("/debug/cluster", get(maintenance::cluster))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app);

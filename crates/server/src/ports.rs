@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{Command, Response};
-use cluster::{Cluster, ProposeError, RouteError, Router};
+use catalog::{Command, NodeState, Response};
+use cluster::{Cluster, GroupStatus, ProposeError, RouteError, Router};
 use gateway::ports::{
-    BoxFuture, CatalogPort, MaintenancePort, StatusPort, Unavailable, WriteError, WritePort,
+    BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable, WriteError,
+    WritePort,
 };
-use model::{Batch, Deletion};
+use model::{Batch, Deletion, NodeId};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, FLUSH_SOON};
@@ -130,6 +131,48 @@ impl StatusPort for StatusAdapter {
         let engines = self.partitions.engines();
         let places = engines.iter().flat_map(|(_, engine)| engine.damage());
         places.take(places_max).map(|error| with_causes(&error)).collect()
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let state = self.cluster.catalog().read();
+        let replicas_of = |node: NodeId| {
+            let all = state.placements().flat_map(|placement| &placement.replicas);
+            all.filter(|replica| replica.node == node).count()
+        };
+        let nodes = state.nodes().map(|node| NodeView {
+            id: node.id.to_string(),
+            uuid: format!("{:032x}", node.info.uuid),
+            address: node.info.address.clone(),
+            zone: node.info.zone.clone(),
+            version: node.info.version.clone(),
+            state: match node.state {
+                NodeState::Active => "active",
+                NodeState::Lost => "lost",
+            },
+            replicas: replicas_of(node.id),
+        });
+        let group = |status: GroupStatus| {
+            let placed = state.placement(status.group).into_iter().flat_map(|placement| &placement.replicas);
+            let leads = placed.clone().find(|replica| Some(replica.id) == status.leader);
+            GroupView {
+                group: status.group.to_string(),
+                replica: status.replica.0,
+                leader: status.leader.map(|leader| leader.0),
+                leader_node: leads.map(|replica| replica.node.to_string()),
+                term: status.term,
+                last: status.last,
+                committed: status.committed,
+                applied: status.applied,
+                purged: status.purged,
+            }
+        };
+        ClusterView {
+            cluster: state.cluster().map(|cluster| format!("{:032x}", cluster.id)).unwrap_or_default(),
+            node: self.cluster.node_id().to_string(),
+            partitions: self.cluster.partitions(),
+            nodes: nodes.collect(),
+            groups: self.cluster.status().into_iter().map(group).collect(),
+        }
     }
 
     fn metrics(&self, out: &mut String) {

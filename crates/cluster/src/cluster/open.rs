@@ -66,101 +66,109 @@ struct Opening {
     catalog: Arc<Catalog>,
 }
 
-pub(super) async fn open(
-    options: Options,
-    vfs: Arc<dyn Vfs>,
-    clock: Arc<dyn Clock>,
-    machines: MachineFactory,
-    catalog: Arc<Catalog>,
-    fatal: Fatal,
-) -> Result<Arc<Cluster>, OpenError> {
-    let founders = options.peers.as_ref().map_or(1, |peers| peers.initial.len());
-    if !matches!(founders, 1 | 3 | 5) {
-        return Err(OpenError::Founders(founders));
-    }
-    vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
-    let identity = identity(vfs.as_ref(), &options.data_dir)?;
-    check_lane(vfs.as_ref(), &options, &identity)?;
-    let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
-    let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
-    let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
-    let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, zone, peers_hash);
-    let (links, replicas) = (Arc::<Links>::default(), Arc::<Replicas>::default());
-    let courier = Arc::new(Courier {
-        myself: Arc::clone(&myself),
-        links: Arc::clone(&links),
-        replicas: Arc::clone(&replicas),
-        catalog: Arc::clone(&catalog),
-        clock: Arc::clone(&clock),
-        limits: options.limits,
-        hints: Default::default(),
-    });
-    let tasks = TaskGroup::new(fatal.clone());
-    // What a peer's call does to its own task is no reason to stop the node.
-    let listening = TaskGroup::new(Fatal::default());
-    // Whoever waits for this may give up.
-    let given_up = listening.stop_on_drop();
-    let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
-    let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
-    if let Some(peers) = &options.peers {
-        let service = Service {
+impl Cluster {
+    /// Takes up the node's part: founds a cluster or joins one when the data directory is new, else goes on where it
+    /// stopped. Returns when the node's groups are open; where it is alone, when all of them have applied what was
+    /// committed.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing is left running after an error.
+    pub async fn open(
+        options: Options,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        machines: MachineFactory,
+        catalog: Arc<Catalog>,
+        fatal: Fatal,
+    ) -> Result<Arc<Self>, OpenError> {
+        let founders = options.peers.as_ref().map_or(1, |peers| peers.initial.len());
+        if !matches!(founders, 1 | 3 | 5) {
+            return Err(OpenError::Founders(founders));
+        }
+        vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
+        let identity = identity(vfs.as_ref(), &options.data_dir)?;
+        check_lane(vfs.as_ref(), &options, &identity)?;
+        let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
+        let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
+        let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
+        let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, zone, peers_hash);
+        let (links, replicas) = (Arc::<Links>::default(), Arc::<Replicas>::default());
+        let courier = Arc::new(Courier {
+            myself: Arc::clone(&myself),
+            links: Arc::clone(&links),
+            replicas: Arc::clone(&replicas),
+            catalog: Arc::clone(&catalog),
+            clock: Arc::clone(&clock),
+            limits: options.limits,
+            hints: Default::default(),
+        });
+        let tasks = TaskGroup::new(fatal.clone());
+        // What a peer's call does to its own task is no reason to stop the node.
+        let listening = TaskGroup::new(Fatal::default());
+        // Whoever waits for this may give up.
+        let given_up = listening.stop_on_drop();
+        let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
+        let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
+        if let Some(peers) = &options.peers {
+            let service = Service {
+                myself: Arc::clone(&myself),
+                replicas: Arc::clone(&replicas),
+                courier: Arc::clone(&to_members),
+                reader: Arc::clone(&reader),
+            };
+            let serve = listener::serve(Arc::clone(&peers.listener), service, listening.clone());
+            listening.spawn("peer port", serve);
+        }
+        let limits = options.limits;
+        let around = Surroundings {
+            vfs,
+            lane: Arc::clone(&lane),
+            fatal: fatal.clone(),
+            timing: options.timing,
+            limits,
+            myself: Arc::clone(&myself),
+            links: Arc::clone(&links),
+        };
+        let opening = Opening {
+            options,
+            around,
             myself: Arc::clone(&myself),
             replicas: Arc::clone(&replicas),
-            courier: Arc::clone(&to_members),
-            reader: Arc::clone(&reader),
+            courier: Arc::clone(&courier),
+            machines,
+            catalog: Arc::clone(&catalog),
         };
-        let serve = listener::serve(Arc::clone(&peers.listener), service, listening.clone());
-        listening.spawn("peer port", serve);
-    }
-    let limits = options.limits;
-    let around = Surroundings {
-        vfs,
-        lane: Arc::clone(&lane),
-        fatal: fatal.clone(),
-        timing: options.timing,
-        limits,
-        myself: Arc::clone(&myself),
-        links: Arc::clone(&links),
-    };
-    let opening = Opening {
-        options,
-        around,
-        myself: Arc::clone(&myself),
-        replicas: Arc::clone(&replicas),
-        courier: Arc::clone(&courier),
-        machines,
-        catalog: Arc::clone(&catalog),
-    };
-    let (node, partitions) = match opening.open(&to_members).await {
-        Ok(opened) => opened,
-        Err(error) => {
-            listening.stop().await;
-            join_all(replicas.all().iter().map(|group| group.shutdown())).await;
-            close_lane(lane).await;
-            return Err(error);
+        let (node, partitions) = match opening.open(&to_members).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                listening.stop().await;
+                join_all(replicas.all().iter().map(|group| group.shutdown())).await;
+                close_lane(lane).await;
+                return Err(error);
+            }
+        };
+        given_up.disarm();
+        for group in replicas.all() {
+            tasks.spawn("purge", group.purge_flushed());
         }
-    };
-    given_up.disarm();
-    for group in replicas.all() {
-        tasks.spawn("purge", group.purge_flushed());
+        if opening.options.peers.is_some() {
+            tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info));
+        }
+        Ok(Arc::new(Self {
+            identity: myself.identity(),
+            node_id: node.id,
+            partitions,
+            lane,
+            replicas,
+            courier,
+            reader,
+            clock,
+            tasks,
+            listening,
+            fatal,
+            limits,
+        }))
     }
-    if opening.options.peers.is_some() {
-        tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info));
-    }
-    Ok(Arc::new(Cluster {
-        identity: myself.identity(),
-        node_id: node.id,
-        partitions,
-        lane,
-        replicas,
-        courier,
-        reader,
-        clock,
-        tasks,
-        listening,
-        fatal,
-        limits,
-    }))
 }
 
 impl Opening {

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use super::tests::Recorder;
 use super::*;
-use crate::options::{LaneKind, Peers, Timing};
+use crate::error::OpenError;
+use crate::options::{LaneKind, Options, Peers, Timing};
 
 /// Longer than anything takes on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use catalog::{FieldSpec, MemoryStore};
-use disk::RealVfs;
+use disk::{RealVfs, Vfs as _};
 use model::{BucketId, FieldType, SystemClock, Timestamp};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::error::OpenError;
 use crate::machine::{Durable, MachineError};
-use crate::options::{LaneKind, Timing};
+use crate::options::{LaneKind, Options, Timing};
 
 /// A machine that remembers what was applied, and makes it durable when told to.
 #[derive(Debug, Default)]

@@ -16,8 +16,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::ports::{
-    BoxFuture, CatalogPort, FluxRequest, FluxTable, InfluxqlItem, InfluxqlRequest, MaintenancePort,
-    QueryError, QueryPort, SinkClosed, StatusPort, Unavailable, WriteError, WritePort,
+    BoxFuture, CatalogPort, ClusterView, FluxRequest, FluxTable, GroupView, InfluxqlItem, InfluxqlRequest,
+    MaintenancePort, NodeView, QueryError, QueryPort, SinkClosed, StatusPort, Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 
@@ -190,6 +190,12 @@ impl StatusPort for TestStatus {
 
     fn damage(&self, places_max: usize) -> Vec<String> {
         self.damage.lock().iter().take(places_max).cloned().collect()
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let nodes = vec![NodeView { id: "1".to_owned(), state: "active", ..NodeView::default() }];
+        let groups = vec![GroupView { group: "meta".to_owned(), leader: Some(3), ..GroupView::default() }];
+        ClusterView { partitions: 16, nodes, groups, ..ClusterView::default() }
     }
 
     fn metrics(&self, out: &mut String) {
