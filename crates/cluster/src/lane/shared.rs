@@ -253,10 +253,15 @@ impl Lane {
         self.put_durably(log, RecordBody::Vote(vote)).await
     }
 
-    /// Withdraws the entries after `after`. Ordered before whatever the group writes next.
-    pub(crate) fn truncate(&self, log: &Arc<GroupLog>, after: Option<LogPosition>) -> Result<(), LaneError> {
+    /// Withdraws the entries after `after`, durably: files that another member has sent may take their place next, and
+    /// must never be found beside them.
+    pub(crate) async fn truncate(
+        &self,
+        log: &Arc<GroupLog>,
+        after: Option<LogPosition>,
+    ) -> Result<(), LaneError> {
         log.index().truncate(after.map(|p| p.index));
-        self.put(log, RecordBody::Truncate { after }, Box::new(|_result| {}))
+        self.put_durably(log, RecordBody::Truncate { after }).await
     }
 
     /// Forgets the entries up to and with `upto`, durably.

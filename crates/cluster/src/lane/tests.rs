@@ -100,7 +100,7 @@ async fn live(lane: &Lane, steps: &Mutex<Vec<Acknowledged>>) -> Result<(), LaneE
     lane.vote(&lane.log(A), vote(2)).await?;
     now.vote_a = Some(vote(2));
     step(&now);
-    lane.truncate(&lane.log(A), Some(position(3, 1)))?;
+    lane.truncate(&lane.log(A), Some(position(3, 1))).await?;
     append(lane, A, vec![entry(4, 2, 104)]).await?;
     now.a.truncate(4);
     now.a.push((4, 2, op(104)));

@@ -141,7 +141,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        Ok(self.lane.truncate(&self.log, last.as_ref().map(types::position))?)
+        Ok(self.lane.truncate(&self.log, last.as_ref().map(types::position)).await?)
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
