@@ -154,8 +154,10 @@ fn a_node_with_an_empty_volume_joins_and_founds_nothing() {
     cluster.start_missing();
     let log = cluster.node(0).log();
     assert!(log.contains("joined the cluster"), "{log}");
-    let seen = cluster.node(1).get("/debug/cluster").token(cluster.node(1).token()).send().expect_status(200).json();
-    let states: Vec<_> = seen["nodes"].as_array().expect("nodes").iter().map(|node| node["state"].clone()).collect();
+    let seen =
+        cluster.node(1).get("/debug/cluster").token(cluster.node(1).token()).send().expect_status(200).json();
+    let states: Vec<_> =
+        seen["nodes"].as_array().expect("nodes").iter().map(|node| node["state"].clone()).collect();
     assert_eq!(states, ["lost", "active", "active", "active"]);
     assert_eq!(seen["groups"].as_array().map(Vec::len), Some(5), "{seen}");
     // It knows the cluster's users and buckets, takes points for the partitions of the others, and reads theirs.

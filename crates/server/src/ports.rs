@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use catalog::{Command, NodeState, Response};
 use cluster::{Cluster, GroupStatus, ProposeError, RouteError, Router};
 use gateway::ports::{
-    BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable, WriteError,
-    WritePort,
+    BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable,
+    WriteError, WritePort,
 };
 use model::{Batch, Deletion, NodeId};
 use tokio::sync::Notify;

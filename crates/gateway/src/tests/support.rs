@@ -17,7 +17,8 @@ use tower::ServiceExt as _;
 
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterView, FluxRequest, FluxTable, GroupView, InfluxqlItem, InfluxqlRequest,
-    MaintenancePort, NodeView, QueryError, QueryPort, SinkClosed, StatusPort, Unavailable, WriteError, WritePort,
+    MaintenancePort, NodeView, QueryError, QueryPort, SinkClosed, StatusPort, Unavailable, WriteError,
+    WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 

@@ -42,7 +42,8 @@ impl Node {
         let options = Options {
             data_dir: data_dir.to_owned(),
             partitions: PARTITIONS,
-            peer_address: "127.0.0.1:8088".to_owned(),
+            peers: None,
+            zone: String::new(),
             lane: LaneKind::Segment,
             timing: Timing::NEAR,
             limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
@@ -224,6 +225,15 @@ async fn parts_that_do_not_belong_together_are_found() {
     let g = case("g");
     copy(&g.join("partitions/1/3"), &g.join("partitions/1/9"));
     expect(&g, &["no directory of a replica"]);
+    // What a checkpoint has replaced, and copies on their way, are removed at the next start.
+    let r = case("r");
+    copy(&r.join("partitions/1/3"), &r.join("partitions/1/3.2"));
+    fs::remove_dir_all(r.join("partitions/1/3")).unwrap();
+    copy(&early.join("partitions/1/3"), &r.join("partitions/1/3.1"));
+    copy(&early.join("partitions/1/3"), &r.join("partitions/1/3.incoming-0"));
+    let (seen, findings) = looked(&r);
+    assert_eq!(findings, Vec::<String>::new());
+    assert_eq!((seen.replicas, seen.leftovers), (u64::from(PARTITIONS), 2));
     let h = case("h");
     fs::remove_dir_all(h.join("raft")).unwrap();
     expect(&h, &["there is no log"]);
