@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, Node, wait_for};
+use testkit::{Cluster, Node, NodeOptions, free_addresses, wait_for};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Series, over which the points are spread, so that they are in many partitions.
@@ -198,4 +198,27 @@ fn of_five_nodes_each_answers_for_all() {
     check(&cluster);
     cluster.start_missing();
     check(&cluster);
+}
+
+#[test]
+fn a_node_that_waits_for_others_says_so() {
+    let addresses = free_addresses(4);
+    let (http, peers) = addresses.split_first().expect("four");
+    let options = NodeOptions {
+        peer_bind_address: peers.first().cloned(),
+        args: vec!["--initial-peers".to_owned(), peers.join(",")],
+        ..NodeOptions::default()
+    };
+    let mut node = Node::launch(options, http);
+    wait_for("the node to say what it waits for", || match node.get("/ready").try_send() {
+        Ok(reply) if reply.status == 503 && reply.text().contains("node 2 of initial-peers") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let health = node.get("/health").send().expect_status(503).json();
+    assert_eq!(health["status"], "fail");
+    assert!(health["message"].as_str().is_some_and(|text| text.starts_with("starting: ")), "{health}");
+    assert!((node.metric("tidemark_starting") - 1.0).abs() < f64::EPSILON);
+    let write = node.post("/api/v2/write?org=acme&bucket=metrics").body("m v=1").send().expect_status(503);
+    assert_eq!(write.header("retry-after"), Some("1"));
+    assert!(node.terminate().success(), "{}", node.log());
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::progress::Progress;
+
 /// The largest envelope that a group's log takes, where a segment is not smaller still.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;
 
@@ -26,6 +28,8 @@ pub struct Options {
     pub timing: Timing,
     /// Limits.
     pub limits: Limits,
+    /// Where the node says what it waits for while it opens.
+    pub progress: Progress,
 }
 
 /// How a node finds others, and is found.

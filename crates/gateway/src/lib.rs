@@ -8,6 +8,8 @@
 //!          auth (before the body) -> body (limits) -> ports (catalog, write, query)
 //!                                                 answers: csv, v1::format -> stream (bounded, cancellable)
 //! ```
+//! Before the node can serve, [`Waiting`] has the listener, and says why.
+//!
 //! It knows no storage, no query engine and no cluster: only the [`ports`] that `server` implements.
 
 mod auth;
@@ -31,6 +33,7 @@ mod slots;
 mod stream;
 mod v1;
 mod v2;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +43,4 @@ pub use gateway::{Gateway, Ports};
 pub use options::{Limits, Options, RequestSpanHook};
 pub use router::COMPATIBLE_VERSION;
 pub use v2::setup::{SetupRequest, SetupResult, setup};
+pub use waiting::Waiting;

@@ -11,8 +11,12 @@ use serde_json::json;
 
 use crate::error::{self, ApiError, Code};
 use crate::gateway::App;
+use crate::metrics::Metrics;
 use crate::params::Params;
 use crate::router::COMPATIBLE_VERSION;
+
+/// What `/health` says was built.
+pub(crate) const COMMIT: &str = concat!("tidemark-", env!("CARGO_PKG_VERSION"));
 
 /// Damaged places that `/health` names.
 const DAMAGE_MAX: usize = 20;
@@ -44,7 +48,7 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
         "status": word,
         "checks": damage.iter().map(check).collect::<Vec<_>>(),
         "version": COMPATIBLE_VERSION,
-        "commit": concat!("tidemark-", env!("CARGO_PKG_VERSION")),
+        "commit": COMMIT,
     });
     error::json(status, &body)
 }
@@ -58,11 +62,20 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Response, ApiError> 
 }
 
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    if !app.options.metrics_enabled {
+    app.metrics.write_bytes_held.set(i64::try_from(app.options.write_memory.used()).unwrap_or(i64::MAX));
+    exposition(app.options.metrics_enabled, &app.metrics, |out| app.ports.status.metrics(out))
+}
+
+/// The answer of `/metrics`: the gateway's own, then what `others` appends.
+pub(crate) fn exposition(
+    is_enabled: bool,
+    metrics: &Metrics,
+    others: impl FnOnce(&mut String),
+) -> Result<Response, ApiError> {
+    if !is_enabled {
         return Err(ApiError::forbidden("metrics disabled"));
     }
-    app.metrics.write_bytes_held.set(i64::try_from(app.options.write_memory.used()).unwrap_or(i64::MAX));
-    let text = app.metrics.encode(|out| app.ports.status.metrics(out));
+    let text = metrics.encode(others);
     let mut response = Response::new(Body::from(text.map_err(|failure| ApiError::internal(&failure))?));
     response.headers_mut().insert(
         header::CONTENT_TYPE,

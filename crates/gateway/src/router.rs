@@ -79,7 +79,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);
-    let first_api = matches!(handler, "/write" | "/query" | "/ping" | "/status");
+    let first_api = is_first_api(handler);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let in_progress = request.extensions().get::<Arc<InProgress>>().cloned();
     let request_id = first_api.then(|| request_id(request.headers()));
@@ -101,8 +101,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         response
     };
     let headers = response.headers_mut();
-    headers.insert("x-influxdb-version", HeaderValue::from_static(COMPATIBLE_VERSION));
-    headers.insert("x-influxdb-build", HeaderValue::from_static("OSS"));
+    name_version(headers);
     if let Some(id) = request_id {
         headers.insert("request-id", id.clone());
         headers.insert("x-request-id", id);
@@ -116,7 +115,19 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     response.map(|body| serve::hold(in_progress, body))
 }
 
-fn worded(first_api: bool, error: &ApiError) -> Response {
+/// Whether a route is one of InfluxDB 1.x.
+pub(crate) fn is_first_api(route: &str) -> bool {
+    matches!(route, "/write" | "/query" | "/ping" | "/status")
+}
+
+/// Says which InfluxDB's interface this is.
+pub(crate) fn name_version(headers: &mut HeaderMap) {
+    headers.insert("x-influxdb-version", HeaderValue::from_static(COMPATIBLE_VERSION));
+    headers.insert("x-influxdb-build", HeaderValue::from_static("OSS"));
+}
+
+/// An error in the words of its API.
+pub(crate) fn worded(first_api: bool, error: &ApiError) -> Response {
     if first_api { error.v1_response(false) } else { error.v2_response() }
 }
 
@@ -146,7 +157,7 @@ fn preflight() -> Response {
 
 /// Puts the router's bare 405 into the words of the API; the `allow` header says what would do.
 async fn name_methods(request: Request, next: Next) -> Response {
-    let first_api = matches!(request.uri().path(), "/write" | "/query" | "/ping" | "/status");
+    let first_api = is_first_api(request.uri().path());
     let bare = next.run(request).await;
     if bare.status() != StatusCode::METHOD_NOT_ALLOWED {
         return bare;

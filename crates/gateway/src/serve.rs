@@ -1,9 +1,10 @@
 //! The listener: HTTP/1 and HTTP/2 on one port, a bounded number of connections, slow heads and idle connections
 //! cut, and a shutdown that lets requests in progress end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
@@ -15,12 +16,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Shared};
 use crate::metrics::InGauge;
 use crate::options::Limits;
 
@@ -42,23 +45,52 @@ impl Gateway {
         listener: TcpListener,
         shutdown: impl Future<Output = Duration> + Send,
     ) -> io::Result<()> {
-        let limits = &self.0.options.limits;
-        let builder = builder(limits);
-        let slots = Arc::new(Semaphore::new(limits.connections_max));
-        let graceful = GracefulShutdown::new();
-        let router = self.router();
-        let mut shutdown = pin!(shutdown);
-        let drain_max = loop {
-            let accept = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, listener.accept().await)
-            };
-            let (slot, accepted) = tokio::select! {
-                biased;
-                drain_max = &mut shutdown => break drain_max,
-                accepted = accept => accepted,
-            };
-            let stream = match accepted {
+        let Shared { options, tasks, metrics, .. } = &*self.0;
+        let listening =
+            Listening::new(&options.limits, self.router(), tasks.clone(), metrics.connections.clone());
+        let drain_max = tokio::select! {
+            biased;
+            drain_max = shutdown => drain_max,
+            never = listening.accept(&listener) => match never {},
+        };
+        drop(listener);
+        if !listening.end(drain_max).await {
+            tracing::warn!("requests in progress were cut off at shutdown");
+        }
+        Ok(())
+    }
+}
+
+/// The connections of a listener.
+pub(crate) struct Listening {
+    builder: auto::Builder<TokioExecutor>,
+    head_max: Duration,
+    slots: Arc<Semaphore>,
+    graceful: GracefulShutdown,
+    router: axum::Router,
+    /// Owns the connections.
+    tasks: TaskTracker,
+    open: Gauge,
+}
+
+impl Listening {
+    pub(crate) fn new(limits: &Limits, router: axum::Router, tasks: TaskTracker, open: Gauge) -> Self {
+        Self {
+            builder: builder(limits),
+            head_max: limits.header_read_max,
+            slots: Arc::new(Semaphore::new(limits.connections_max)),
+            graceful: GracefulShutdown::new(),
+            router,
+            tasks,
+            open,
+        }
+    }
+
+    /// Accepts connections and answers on them, for ever.
+    pub(crate) async fn accept(&self, listener: &TcpListener) -> Infallible {
+        loop {
+            let slot = Arc::clone(&self.slots).acquire_owned().await;
+            let stream = match listener.accept().await {
                 Ok((stream, _peer)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -70,33 +102,33 @@ impl Gateway {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
             let busy = Busy::default();
-            let io = SlowHeads::new(stream, busy.clone(), limits.header_read_max);
-            let service = router.clone().map_request(move |request: http::Request<Incoming>| {
+            let io = SlowHeads::new(stream, busy.clone(), self.head_max);
+            let service = self.router.clone().map_request(move |request: http::Request<Incoming>| {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(busy.enter());
                 request
             });
-            let connection =
-                builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service)).into_owned();
-            let connection = graceful.watch(connection);
-            let open = InGauge::new(&self.0.metrics.connections);
-            self.0.tasks.spawn(async move {
+            let service = TowerToHyperService::new(service);
+            let connection = self.builder.serve_connection(TokioIo::new(io), service).into_owned();
+            let connection = self.graceful.watch(connection);
+            let open = InGauge::new(&self.open);
+            self.tasks.spawn(async move {
                 let _held = (slot, open);
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "a connection broke");
                 }
             });
-        };
-        drop(listener);
-        let drained = async {
-            graceful.shutdown().await;
-            self.0.tasks.close();
-            self.0.tasks.wait().await;
-        };
-        if tokio::time::timeout(drain_max, drained).await.is_err() {
-            tracing::warn!("requests in progress were cut off at shutdown");
         }
-        Ok(())
+    }
+
+    /// Lets requests in progress end and closes all connections; `false` when that took longer than it may.
+    pub(crate) async fn end(self, within: Duration) -> bool {
+        let ended = async {
+            self.graceful.shutdown().await;
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        tokio::time::timeout(within, ended).await.is_ok()
     }
 }
 

@@ -9,4 +9,5 @@ mod routing;
 mod serve;
 mod setup;
 pub(crate) mod support;
+mod waiting;
 mod write;

@@ -9,6 +9,22 @@ use crate::admission::Admission;
 use crate::partitions::Partitions;
 use crate::ports::get;
 
+/// Appends what is known of a node that has not taken up its part yet.
+pub(crate) fn write_starting(out: &mut String, zone: &str) {
+    this_node(out, "", zone, true);
+}
+
+fn this_node(out: &mut String, node: &str, zone: &str, is_starting: bool) {
+    let labels = format!(
+        "{{version=\"{}\",node=\"{node}\",zone=\"{}\"}}",
+        env!("CARGO_PKG_VERSION"),
+        zone.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    );
+    one(out, "tidemark_build_info", "gauge", "Version and place of this node.", &labels, 1);
+    let help = "Whether this node cannot serve yet: it opens its data, or waits for other nodes.";
+    one(out, "tidemark_starting", "gauge", help, "", u8::from(is_starting));
+}
+
 /// Appends the metrics of everything behind the gateway.
 pub(crate) fn write(
     out: &mut String,
@@ -18,13 +34,7 @@ pub(crate) fn write(
     admission: &Admission,
     zone: &str,
 ) {
-    let labels = format!(
-        "{{version=\"{}\",node=\"{}\",zone=\"{}\"}}",
-        env!("CARGO_PKG_VERSION"),
-        cluster.node_id(),
-        zone.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-    );
-    one(out, "tidemark_build_info", "gauge", "Version and place of this node.", &labels, 1);
+    this_node(out, &cluster.node_id().to_string(), zone, false);
 
     let groups = cluster.status();
     let leading = groups.iter().filter(|g| g.leading).count();

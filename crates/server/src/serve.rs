@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Catalog, RocksStore};
-use cluster::{Cluster, Fatal, Router};
+use cluster::{Cluster, Fatal, Progress, Router};
 use disk::{PooledVfs, RealVfs, Vfs};
-use gateway::{Gateway, Ports, SetupRequest};
+use gateway::{Gateway, Ports, SetupRequest, Waiting};
 use memory::{Account, Memory};
 use model::{Clock, SystemClock};
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Commons, Jobs, ThreadJobs};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -30,6 +30,7 @@ use crate::frugality::{self, BeFrugal};
 use crate::lock::DirectoryLock;
 use crate::machine;
 use crate::maintenance::Maintenance;
+use crate::metrics;
 use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
 use crate::queries::{self, QueryAdapter};
@@ -81,10 +82,57 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
     // The address is taken first: a second node on it ends before it has touched anything.
     let listener = bind(&config.http_bind_address).await?;
     let peers = peers(config).await?;
-    let node = Node::open(config, peers, be_frugal).await?;
-    let result = node.serve(config, listener, print).await;
+    let mut signals = Signals::listen()?;
+    let progress = Progress::default();
+    let waiting = waiting(config, &progress);
+    let opening = Box::pin(Node::open(config, peers, progress.clone(), be_frugal));
+    let node = tokio::select! {
+        biased;
+        // What was acknowledged is in the log, and nothing is half open that a crash may not leave.
+        () = signals.stop() => return Ok(()),
+        node = waiting.serve_while(&listener, opening) => node?,
+    };
+    progress.set("waiting for the first set-up");
+    let set_up = tokio::select! {
+        biased;
+        () = signals.stop() => Ok(false),
+        reason = node.fatal.raised() => Err(ServeError::Fatal(reason.to_string())),
+        done = waiting.serve_while(&listener, node.set_up_as_configured(config)) => done.map(|()| true),
+    };
+    let result = match set_up {
+        Ok(true) => node.serve(config, listener, &mut signals, print).await,
+        other => other.map(drop),
+    };
     node.stop(result.is_ok()).await;
     result
+}
+
+/// What the node answers until it can serve.
+fn waiting(config: &Config, progress: &Progress) -> Waiting {
+    let (progress, zone) = (progress.clone(), config.zone.clone());
+    let more_metrics = move |out: &mut String| metrics::write_starting(out, &zone);
+    Waiting::new(gateway_limits(config), !config.metrics_disabled, move || progress.to_string(), more_metrics)
+}
+
+/// The signals that tell the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, ServeError> {
+        let listen = |kind| signal(kind).map_err(ServeError::Runtime);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Returns when there is one.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    }
 }
 
 /// The peer port, where there are peers.
@@ -130,8 +178,10 @@ impl Node {
     async fn open(
         config: &Config,
         peers: Option<cluster::Peers>,
+        progress: Progress,
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
+        progress.set("opening the catalog");
         let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
@@ -185,6 +235,7 @@ impl Node {
                 proposal_ms_max: millis(config.write_timeout),
                 ..cluster::Limits::PRODUCTION
             },
+            progress,
         };
         let cluster =
             Cluster::open(options, vfs, Arc::clone(&clock), partitions.factory(), catalog, fatal.clone())
@@ -213,24 +264,20 @@ impl Node {
         &self,
         config: &Config,
         listener: TcpListener,
+        signals: &mut Signals,
         print: Print<'_>,
     ) -> Result<(), ServeError> {
-        self.set_up_as_configured(config).await?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
         self.greet(address, print);
         let stop = async {
             tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+                () = signals.stop() => DRAIN_MAX,
                 reason = self.fatal.raised() => {
                     tracing::error!(%reason, "stopping at once");
-                    return Duration::ZERO;
+                    Duration::ZERO
                 }
             }
-            DRAIN_MAX
         };
         self.gateway(config).serve(listener, stop).await.map_err(ServeError::Runtime)?;
         match self.fatal.reason() {
@@ -410,29 +457,33 @@ fn commons(config: &Config) -> Arc<Commons> {
     Commons::new(memory, soft)
 }
 
-fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Options {
+fn gateway_limits(config: &Config) -> gateway::Limits {
     // Of the queries that are let in, as many run as threads and memory are there for; the others wait.
     let queries_running = config.query_concurrency.min(gateway::Limits::STANDARD.query_concurrency);
+    gateway::Limits {
+        body_bytes_max: config.body_bytes_max,
+        decompressed_bytes_max: config.decompressed_bytes_max,
+        line_bytes_max: config.line_bytes_max,
+        string_bytes_max: config.string_field_bytes_max,
+        json_bytes_max: config.json_bytes_max,
+        query_bytes_max: config.query_bytes_max,
+        query_concurrency: queries_running,
+        query_queue_max: config.query_concurrency - queries_running,
+        query_duration_max: config.query_timeout,
+        body_idle_max: config.http_idle_timeout,
+        header_read_max: config.http_read_header_timeout,
+        connection_idle_max: config.http_idle_timeout,
+        ..gateway::Limits::STANDARD
+    }
+}
+
+fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Options {
     gateway::Options {
         auth_enabled: config.http_auth_enabled,
         setup_allowed: config.http_bind_address.is_loopback(),
         metrics_enabled: !config.metrics_disabled,
         write_memory: Arc::clone(write_memory),
-        limits: gateway::Limits {
-            body_bytes_max: config.body_bytes_max,
-            decompressed_bytes_max: config.decompressed_bytes_max,
-            line_bytes_max: config.line_bytes_max,
-            string_bytes_max: config.string_field_bytes_max,
-            json_bytes_max: config.json_bytes_max,
-            query_bytes_max: config.query_bytes_max,
-            query_concurrency: queries_running,
-            query_queue_max: config.query_concurrency - queries_running,
-            query_duration_max: config.query_timeout,
-            body_idle_max: config.http_idle_timeout,
-            header_read_max: config.http_read_header_timeout,
-            connection_idle_max: config.http_idle_timeout,
-            ..gateway::Limits::STANDARD
-        },
+        limits: gateway_limits(config),
         on_request_span: Some(Arc::new(|span, headers| {
             if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
                 telemetry::adopt_traceparent(span, parent);

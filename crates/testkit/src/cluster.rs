@@ -14,17 +14,20 @@ pub struct Cluster {
     token: String,
 }
 
+/// Addresses of loopback that nobody listens at.
+pub fn free_addresses(count: usize) -> Vec<String> {
+    // All at once, so that they differ.
+    let ports: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    ports.iter().map(|port| port.local_addr().expect("it is bound").to_string()).collect()
+}
+
 impl Cluster {
     /// Starts `count` nodes with more arguments, and sets the cluster up through the first of them (as
     /// [`Node::set_up`]).
     pub fn start(count: usize, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        // All at once, so that they differ.
-        let ports: Vec<TcpListener> =
-            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let addresses: Vec<String> =
-            ports.iter().map(|port| port.local_addr().expect("it is bound").to_string()).collect();
-        drop(ports);
+        let addresses = free_addresses(count);
         let options = addresses.iter().enumerate().map(|(at, address)| NodeOptions {
             data_dir: Some(dir.path().join(at.to_string())),
             peer_bind_address: Some(address.clone()),

@@ -8,7 +8,7 @@ pub mod node;
 pub mod tsbs;
 pub mod wait;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, free_addresses};
 pub use http::{Reply, Request};
 pub use node::{Node, NodeOptions};
 pub use wait::wait_for;

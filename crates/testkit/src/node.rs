@@ -31,6 +31,7 @@ pub struct Node {
     /// Keeps a temporary data directory alive as long as some node uses it.
     temporary: Option<Arc<tempfile::TempDir>>,
     options: NodeOptions,
+    stdout: Arc<Mutex<Vec<String>>>,
     log: Arc<Mutex<Vec<String>>>,
     token: Option<String>,
 }
@@ -38,13 +39,7 @@ pub struct Node {
 impl Node {
     /// Starts a node and waits until it is ready for requests.
     pub fn start(options: NodeOptions) -> Self {
-        let (data_dir, temporary) = match &options.data_dir {
-            Some(dir) => (dir.clone(), None),
-            None => {
-                let dir = tempfile::tempdir().expect("a temporary directory");
-                (dir.path().join("data"), Some(Arc::new(dir)))
-            }
-        };
+        let (data_dir, temporary) = data_dir(&options);
         Self::start_in(options, data_dir, temporary, None)
     }
 
@@ -55,16 +50,53 @@ impl Node {
         node
     }
 
+    /// Starts a process that listens at this HTTP address, and does not wait for it.
+    pub fn launch(options: NodeOptions, http_address: &str) -> Self {
+        let (data_dir, temporary) = data_dir(&options);
+        let mut node = Self::spawn(options, http_address, data_dir, temporary);
+        node.url = format!("http://{http_address}");
+        node
+    }
+
     fn start_in(
         options: NodeOptions,
         data_dir: PathBuf,
         temporary: Option<Arc<tempfile::TempDir>>,
         token: Option<String>,
     ) -> Self {
+        let mut node = Self::spawn(options, "127.0.0.1:0", data_dir, temporary);
+        node.token = token;
+        let mut exited = None;
+        let found = wait_for("the node to listen", || {
+            let lines = node.stdout.lock().expect("no holder panics").clone();
+            if let Some(url) = lines.iter().find_map(|line| line.strip_prefix("listening on ")) {
+                return Ok(Ok(url.trim().to_owned()));
+            }
+            if let Some(status) = exited {
+                return Ok(Err(status));
+            }
+            exited = node.child.try_wait().expect("our child");
+            Err(lines)
+        });
+        node.url = found.unwrap_or_else(|status| panic!("the node ended with {status}: {}", node.log()));
+        wait_for("the node to be ready", || match node.get("/ready").try_send() {
+            Ok(reply) if reply.status == 200 => Ok(()),
+            Ok(reply) => Err(reply.text()),
+            Err(error) => Err(format!("{error}: {}", node.log())),
+        });
+        node
+    }
+
+    fn spawn(
+        options: NodeOptions,
+        http_address: &str,
+        data_dir: PathBuf,
+        temporary: Option<Arc<tempfile::TempDir>>,
+    ) -> Self {
         let peer_address = options.peer_bind_address.as_deref().unwrap_or("127.0.0.1:0");
         let mut child = Command::new(tidemark_binary())
             .arg("serve")
-            .args(["--http-bind-address", "127.0.0.1:0", "--peer-bind-address", peer_address, "--data-dir"])
+            .args(["--http-bind-address", http_address, "--peer-bind-address", peer_address, "--data-dir"])
             .arg(&data_dir)
             .args(&options.args)
             .envs(options.env.iter().map(|(k, v)| (k, v)))
@@ -73,33 +105,10 @@ impl Node {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let stderr = child.stderr.take().expect("piped");
-        collect(stderr, Arc::clone(&log));
-        let stdout = Arc::new(Mutex::new(Vec::new()));
+        let (stdout, log) = (Arc::default(), Arc::default());
+        collect(child.stderr.take().expect("piped"), Arc::clone(&log));
         collect(child.stdout.take().expect("piped"), Arc::clone(&stdout));
-        let mut exited = None;
-        let found = wait_for("the node to listen", || {
-            let lines = stdout.lock().expect("no holder panics").clone();
-            if let Some(url) = lines.iter().find_map(|line| line.strip_prefix("listening on ")) {
-                return Ok(Ok(url.trim().to_owned()));
-            }
-            if let Some(status) = exited {
-                return Ok(Err(status));
-            }
-            exited = child.try_wait().expect("our child");
-            Err(lines)
-        });
-        let url = found.unwrap_or_else(|status| {
-            panic!("the node ended with {status}: {}", log.lock().expect("no holder panics").join("\n"))
-        });
-        let node = Self { child, url, data_dir, temporary, options, log, token };
-        wait_for("the node to be ready", || match node.get("/ready").try_send() {
-            Ok(reply) if reply.status == 200 => Ok(()),
-            Ok(reply) => Err(reply.text()),
-            Err(error) => Err(format!("{error}: {}", node.log())),
-        });
-        node
+        Self { child, url: String::new(), data_dir, temporary, options, stdout, log, token: None }
     }
 
     /// Sets the node up (user `admin`, password `correct-horse`, organization `acme`, bucket `metrics`).
@@ -219,6 +228,16 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             self.kill();
+        }
+    }
+}
+
+fn data_dir(options: &NodeOptions) -> (PathBuf, Option<Arc<tempfile::TempDir>>) {
+    match &options.data_dir {
+        Some(dir) => (dir.clone(), None),
+        None => {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            (dir.path().join("data"), Some(Arc::new(dir)))
         }
     }
 }

@@ -88,6 +88,7 @@ impl Cluster {
         vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
         let identity = identity(vfs.as_ref(), &options.data_dir)?;
         check_lane(vfs.as_ref(), &options, &identity)?;
+        options.progress.set("reading the log");
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
         let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
         let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
@@ -176,6 +177,7 @@ impl Opening {
     async fn open(&self, to_members: &OnceLock<Arc<Courier>>) -> Result<(ClusterNode, u16), OpenError> {
         let founders = self.settle().await?;
         let place = self.myself.identity().belongs.ok_or(OpenError::NoCluster)?;
+        self.progress("opening the meta group");
         let target = Target::Catalog(Arc::clone(&self.catalog));
         let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
         if self.options.peers.as_ref().is_some_and(|peers| peers.initial.len() > 1) {
@@ -189,9 +191,12 @@ impl Opening {
         if let Some(founders) = &founders
             && !self.courier.is_founded()
         {
+            self.progress("founding the cluster: waiting for the meta group to have a leader");
             self.bootstrap(place, founders).await?;
         }
+        self.progress("waiting for the catalog to know this node");
         let node = self.wait_for_catalog(place).await?;
+        self.progress("opening partitions, and applying what their log has");
         self.open_data_groups(&node).await?;
         self.myself.become_member()?;
         let partitions = self.catalog.read().partitions().ok_or(OpenError::NoCluster)?;
@@ -217,8 +222,15 @@ impl Opening {
                     version: VERSION.to_owned(),
                 }]))
             }
-            (Some(peers), _) => Ok(discovery::settle(&self.myself, &peers.initial, &peers.advertised).await?),
+            (Some(peers), _) => {
+                let progress = &self.options.progress;
+                Ok(discovery::settle(&self.myself, &peers.initial, &peers.advertised, progress).await?)
+            }
         }
+    }
+
+    fn progress(&self, what: &'static str) {
+        self.options.progress.set(what);
     }
 
     /// Initialises a group that is new, when this node has to; stands for election where it is alone, and waits there

@@ -31,6 +31,7 @@ struct Place {
     catalog: Mutex<Arc<Catalog>>,
     zone: String,
     log_bytes_soft: u64,
+    progress: crate::Progress,
 }
 
 fn empty_catalog() -> Arc<Catalog> {
@@ -66,6 +67,7 @@ async fn places(count: usize) -> Vec<Place> {
         catalog: Mutex::new(empty_catalog()),
         zone: format!("zone-{at}"),
         log_bytes_soft: Limits::PRODUCTION.log_bytes_soft,
+        progress: crate::Progress::default(),
     };
     addresses.into_iter().enumerate().map(place).collect()
 }
@@ -92,6 +94,7 @@ impl Place {
             zone: self.zone.clone(),
             lane: LaneKind::Segment,
             timing: Timing::NEAR,
+            progress: self.progress.clone(),
             limits: Limits {
                 segment_bytes: 64 << 10,
                 log_bytes_soft: self.log_bytes_soft,
@@ -339,6 +342,8 @@ async fn nothing_is_founded_while_one_of_the_list_is_missing() {
     let places = places(3).await;
     let two = try_join_all(places[..2].iter().map(Place::open));
     assert!(timeout(Duration::from_secs(3), two).await.is_err(), "two of three must wait");
+    let said = places[0].progress.to_string();
+    assert!(said.starts_with("this node belongs to no cluster yet: node 3 of initial-peers: "), "{said}");
     let clusters = open_all(&places).await;
     write(&clusters[2], 3, 0).await;
     shut_down_all(&clusters).await;

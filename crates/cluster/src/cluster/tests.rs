@@ -178,6 +178,7 @@ pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
         lane,
         timing: Timing::NEAR,
         limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
+        progress: crate::Progress::default(),
     }
 }
 

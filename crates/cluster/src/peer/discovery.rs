@@ -26,6 +26,7 @@ use super::links::{Client, dial};
 use super::myself::{Myself, VERSION};
 use super::route::{id, read_id};
 use crate::identity::{Belongs, IdentityError, random_id};
+use crate::progress::Progress;
 
 /// Pause between two rounds of questions.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -86,7 +87,9 @@ pub(crate) async fn settle(
     myself: &Arc<Myself>,
     peers: &[String],
     advertised: &str,
+    progress: &Progress,
 ) -> Result<Option<Founders>, IdentityError> {
+    progress.set("asking the nodes of initial-peers who they are");
     let clients: Vec<Option<Client>> = peers.iter().map(|address| dial(address).ok()).collect();
     let mut rounds = interval(ASK_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +139,7 @@ pub(crate) async fn settle(
                 }
             }
         };
+        progress.set(format!("this node belongs to no cluster yet: {reason}"));
         if told.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= TELL_EVERY) {
             tracing::info!(reason, "this node belongs to no cluster yet");
             told = Some((reason, Instant::now()));

@@ -47,6 +47,7 @@ impl Node {
             lane: LaneKind::Segment,
             timing: Timing::NEAR,
             limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
+            progress: cluster::Progress::default(),
         };
         let factory = partitions.factory();
         let cluster = Cluster::open(options, vfs, clock, factory, catalog, Fatal::default()).await.unwrap();
