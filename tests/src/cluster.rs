@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, Node, NodeOptions, free_addresses, wait_for};
+use testkit::{Authority, Cluster, Node, NodeOptions, free_addresses, wait_for};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Series, over which the points are spread, so that they are in many partitions.
@@ -221,4 +221,60 @@ fn a_node_that_waits_for_others_says_so() {
     let write = node.post("/api/v2/write?org=acme&bucket=metrics").body("m v=1").send().expect_status(503);
     assert_eq!(write.header("retry-after"), Some("1"));
     assert!(node.terminate().success(), "{}", node.log());
+}
+
+#[test]
+fn nodes_with_certificates_go_on_while_these_change() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (old, new) = (Authority::new(), Authority::new());
+    let files = old.sign(dir.path(), "127.0.0.1");
+    let arguments = files.arguments();
+    let arguments: Vec<&str> =
+        ["--partitions", "4"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let mut cluster = Cluster::start(3, &arguments);
+    cluster.node(0).write("metrics", lines(0..100)).expect_status(204);
+    for reader in cluster.up() {
+        assert_eq!(numbers(reader), all(100));
+    }
+    // Whoever has no certificate of theirs gets no answer.
+    let peers = cluster.peer_addresses();
+    let options = NodeOptions {
+        peer_bind_address: free_addresses(1).pop(),
+        args: vec!["--initial-peers".to_owned(), peers.join(",")],
+        ..NodeOptions::default()
+    };
+    let stranger = Node::launch(options, &free_addresses(1)[0]);
+    wait_for("the stranger to be refused", || {
+        let log = cluster.node(0).log();
+        if log.contains("a connection to the peer port was refused") { Ok(()) } else { Err(log) }
+    });
+    assert!(!stranger.log().contains("joined the cluster"), "{}", stranger.log());
+    drop(stranger);
+    // The authority is changed while all run: for a while both are believed.
+    let both = format!("{}{}", old.pem(), new.pem());
+    let reloads = |cluster: &Cluster, times: usize| {
+        wait_for("the new certificates", || {
+            let is_done = |node: &Node| {
+                node.log().matches("new connections to nodes use the new certificates").count() >= times
+            };
+            if cluster.up().all(is_done) { Ok(()) } else { Err("not yet") }
+        });
+    };
+    std::fs::write(&files.authorities, &both).expect("the directory is there");
+    reloads(&cluster, 1);
+    // All three read the same files, and none may see the certificate of one authority beside the other alone.
+    let next = tempfile::tempdir().expect("a temporary directory");
+    let signed = new.sign(next.path(), "127.0.0.1");
+    std::fs::copy(&signed.key, &files.key).expect("it is there");
+    std::fs::copy(&signed.certificate, &files.certificate).expect("it is there");
+    reloads(&cluster, 2);
+    std::fs::write(&files.authorities, new.pem()).expect("the directory is there");
+    reloads(&cluster, 3);
+    // A node that comes back makes all its connections anew.
+    cluster.kill(1);
+    cluster.node(0).write("metrics", lines(100..200)).expect_status(204);
+    cluster.start_missing();
+    for reader in cluster.up() {
+        assert_eq!(numbers(reader), all(200));
+    }
 }

@@ -10,6 +10,7 @@ use crate::group::GroupStatus;
 use crate::identity::IdentityError;
 use crate::lane::LaneOpenError;
 use crate::options::LaneKind;
+use crate::peer::tls::TlsError;
 
 /// Why a proposal did not succeed, or a barrier was not reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum OpenError {
     /// The node's identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The certificates of the peer port.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The log.
     #[error(transparent)]
     Lane(#[from] LaneOpenError),

@@ -39,6 +39,7 @@ pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
 pub use machine::{Durable, Machine, MachineError};
 pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Peers, Timing, default_partitions};
+pub use peer::tls::{TlsError, TlsFiles};
 pub use progress::Progress;
 pub use reads::{Blocks, ReadError, Reader, RemoteBlocks};
 pub use router::{RouteError, Router, RouterMetrics};

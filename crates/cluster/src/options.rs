@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::peer::tls::TlsFiles;
 use crate::progress::Progress;
 
 /// The largest envelope that a group's log takes, where a segment is not smaller still.
@@ -41,6 +42,8 @@ pub struct Peers {
     pub initial: Vec<String>,
     /// Host and port at which others reach this node, where it is not in the list.
     pub advertised: String,
+    /// What nodes know one another by; without it everything that reaches the port is believed.
+    pub tls: Option<TlsFiles>,
 }
 
 /// The back-end of the log.

@@ -7,7 +7,7 @@
 //!                                     └─ request     (proposals, barriers)
 //! ```
 //! What must always hold: a call between members says who speaks to whom ([`route`]), and whoever is not meant refuses
-//! before anything else is read; what has been sent and is not answered is bounded in bytes for each peer.
+//! before anything else is read; over [`tls`] nobody else gets as far as that; what has been sent and is not answered is bounded in bytes for each peer.
 
 pub(crate) mod calls;
 pub(crate) mod discovery;
@@ -17,3 +17,4 @@ pub(crate) mod listener;
 pub(crate) mod myself;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod tls;

@@ -147,7 +147,18 @@ async fn peers(config: &Config) -> Result<Option<cluster::Peers>, ServeError> {
         listener: Arc::new(listener),
         initial: config.initial_peers.iter().map(ToString::to_string).collect(),
         advertised: config.peer_bind_address.to_string(),
+        tls: tls_files(config),
     }))
+}
+
+/// The certificates of the peer port: the configuration has all of them or none.
+fn tls_files(config: &Config) -> Option<cluster::TlsFiles> {
+    let Config { peer_tls_cert, peer_tls_key, peer_tls_ca, .. } = config;
+    Some(cluster::TlsFiles {
+        certificate: peer_tls_cert.clone()?,
+        key: peer_tls_key.clone()?,
+        authorities: peer_tls_ca.clone()?,
+    })
 }
 
 async fn bind(on: &BindAddress) -> Result<TcpListener, ServeError> {

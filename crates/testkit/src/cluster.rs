@@ -105,6 +105,11 @@ impl Cluster {
         }
     }
 
+    /// The addresses at which nodes reach one another.
+    pub fn peer_addresses(&self) -> Vec<String> {
+        self.options.iter().filter_map(|options| options.peer_bind_address.clone()).collect()
+    }
+
     /// Where a node keeps its data.
     pub fn data_dir(&self, at: usize) -> PathBuf {
         self.dir.path().join(at.to_string())

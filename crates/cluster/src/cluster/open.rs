@@ -30,6 +30,7 @@ use crate::peer::discovery::{self, Founders};
 use crate::peer::links::Links;
 use crate::peer::myself::{Myself, VERSION};
 use crate::peer::service::Service;
+use crate::peer::tls::Tls;
 use crate::peer::{follow, listener};
 use crate::placement;
 use crate::raft::machine::Target;
@@ -85,6 +86,8 @@ impl Cluster {
         if !matches!(founders, 1 | 3 | 5) {
             return Err(OpenError::Founders(founders));
         }
+        let tls = options.peers.as_ref().and_then(|peers| peers.tls.clone());
+        let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
         vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
         let identity = identity(vfs.as_ref(), &options.data_dir)?;
         check_lane(vfs.as_ref(), &options, &identity)?;
@@ -93,7 +96,7 @@ impl Cluster {
         let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
         let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
         let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, zone, peers_hash);
-        let (links, replicas) = (Arc::<Links>::default(), Arc::<Replicas>::default());
+        let (links, replicas) = (Arc::new(Links::new(tls.clone())), Arc::<Replicas>::default());
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),
             links: Arc::clone(&links),
@@ -117,7 +120,10 @@ impl Cluster {
                 courier: Arc::clone(&to_members),
                 reader: Arc::clone(&reader),
             };
-            let serve = listener::serve(Arc::clone(&peers.listener), service, listening.clone());
+            if let Some(tls) = &tls {
+                listening.spawn("certificates", Arc::clone(tls).follow());
+            }
+            let serve = listener::serve(Arc::clone(&peers.listener), tls, service, listening.clone());
             listening.spawn("peer port", serve);
         }
         let limits = options.limits;
@@ -224,7 +230,14 @@ impl Opening {
             }
             (Some(peers), _) => {
                 let progress = &self.options.progress;
-                Ok(discovery::settle(&self.myself, &peers.initial, &peers.advertised, progress).await?)
+                Ok(discovery::settle(
+                    &self.myself,
+                    &self.around.links,
+                    &peers.initial,
+                    &peers.advertised,
+                    progress,
+                )
+                .await?)
             }
         }
     }

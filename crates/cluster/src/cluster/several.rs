@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use model::{BucketId, FieldType, OrgId, SystemClock, Timestamp};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use testkit::Authority;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -17,6 +18,8 @@ use super::tests::Recorder;
 use super::*;
 use crate::error::OpenError;
 use crate::options::{LaneKind, Options, Peers, Timing};
+use crate::peer::tls::TlsFiles;
+use crate::peer::tls::tests::signed;
 
 /// Longer than anything takes on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,7 @@ struct Place {
     zone: String,
     log_bytes_soft: u64,
     progress: crate::Progress,
+    tls: Option<TlsFiles>,
 }
 
 fn empty_catalog() -> Arc<Catalog> {
@@ -68,6 +72,7 @@ async fn places(count: usize) -> Vec<Place> {
         zone: format!("zone-{at}"),
         log_bytes_soft: Limits::PRODUCTION.log_bytes_soft,
         progress: crate::Progress::default(),
+        tls: None,
     };
     addresses.into_iter().enumerate().map(place).collect()
 }
@@ -90,6 +95,7 @@ impl Place {
                 listener,
                 initial: self.peers.clone(),
                 advertised: self.address.to_string(),
+                tls: self.tls.clone(),
             }),
             zone: self.zone.clone(),
             lane: LaneKind::Segment,
@@ -346,5 +352,39 @@ async fn nothing_is_founded_while_one_of_the_list_is_missing() {
     assert!(said.starts_with("this node belongs to no cluster yet: node 3 of initial-peers: "), "{said}");
     let clusters = open_all(&places).await;
     write(&clusters[2], 3, 0).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_with_certificates_found_a_cluster_and_strangers_have_no_part_in_it() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let mut places = places(3).await;
+    places.iter_mut().for_each(|place| place.tls = Some(signed(&ours, place.dir.path(), "127.0.0.1")));
+    // One that another authority has signed is as good as absent, and so is one that speaks openly.
+    for stranger in [Some(signed(&theirs, places[2].dir.path(), "127.0.0.1")), None] {
+        places[2].tls = stranger;
+        let all = try_join_all(places.iter().map(Place::open));
+        assert!(timeout(Duration::from_secs(2), all).await.is_err(), "a stranger must not be let in");
+        let said = places[0].progress.to_string();
+        assert!(said.contains("node 3 of initial-peers: "), "{said}");
+    }
+    places[2].tls = Some(signed(&ours, places[2].dir.path(), "127.0.0.1"));
+    let mut clusters = open_all(&places).await;
+    for (n, at) in (0..10).zip((0..3).cycle()) {
+        write(&clusters[at], 1, n).await;
+    }
+    // All three change to another authority's, one after the other, each believing both meanwhile.
+    for (n, at) in (10..13).zip(0..3) {
+        clusters[at].shutdown().await;
+        let files = signed(&theirs, places[at].dir.path(), "127.0.0.1");
+        let both = format!("{}{}", ours.pem(), theirs.pem());
+        std::fs::write(&files.authorities, &both).unwrap();
+        for other in &places {
+            std::fs::write(&other.tls.as_ref().unwrap().authorities, &both).unwrap();
+        }
+        clusters[at] = timeout(PATIENCE, places[at].open()).await.unwrap().unwrap();
+        write(&clusters[at], 1, n).await;
+    }
+    everyone_has(&places, &clusters, 1, 13).await;
     shut_down_all(&clusters).await;
 }

@@ -22,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::{Request, Status};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::links::{Client, dial};
+use super::links::{Client, Links, reason};
 use super::myself::{Myself, VERSION};
 use super::route::{id, read_id};
 use crate::identity::{Belongs, IdentityError, random_id};
@@ -85,12 +85,13 @@ pub(crate) fn hash_of(peers: &[String]) -> u64 {
 /// they are, as long as the founding is not over. Ends only so, or when the identity cannot be written.
 pub(crate) async fn settle(
     myself: &Arc<Myself>,
+    links: &Links,
     peers: &[String],
     advertised: &str,
     progress: &Progress,
 ) -> Result<Option<Founders>, IdentityError> {
     progress.set("asking the nodes of initial-peers who they are");
-    let clients: Vec<Option<Client>> = peers.iter().map(|address| dial(address).ok()).collect();
+    let clients: Vec<Option<Client>> = peers.iter().map(|address| links.dial(address).ok()).collect();
     let mut rounds = interval(ASK_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<(String, Instant)> = None;
@@ -199,7 +200,7 @@ async fn who_are_you(myself: &Myself, client: Option<Client>) -> Result<Answer, 
         peer::WhoAreYouRequest { node: id(myself.identity().node_uuid), peers_hash: myself.peers_hash };
     let mut client = client.ok_or("its address makes no sense")?;
     let answer = timeout(ANSWER_WITHIN, client.who_are_you(Request::new(request))).await;
-    let answer = answer.map_err(|_elapsed| "no answer")?.map_err(|status| status.message().to_owned())?;
+    let answer = answer.map_err(|_elapsed| "no answer")?.map_err(|status| reason(&status))?;
     read_answer(answer.into_inner()).ok_or_else(|| "its answer makes no sense".to_owned())
 }
 

@@ -2,16 +2,22 @@
 //! waits behind data.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
+use tower::service_fn;
 
 use super::route::Refusal;
+use super::tls::Tls;
 
 /// The largest message. Entries are at most 8 MiB, and a message with more than one has at most 1 MiB of them.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -46,11 +52,15 @@ pub(crate) type Client = PeerClient<Channel>;
 
 /// The connections to all other nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Links(Mutex<HashMap<u128, Arc<Link>>>);
+pub(crate) struct Links {
+    links: Mutex<HashMap<u128, Arc<Link>>>,
+    tls: Option<Arc<Tls>>,
+}
 
 /// The connections to one node.
 #[derive(Debug)]
 pub(crate) struct Link {
+    tls: Option<Arc<Tls>>,
     place: Mutex<Place>,
     reach: Mutex<Reach>,
     /// Bytes of entries that may still be sent before some are answered.
@@ -61,7 +71,8 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reach {
     Fine,
-    Away,
+    /// With the reason of the first call that did not get there.
+    Away(String),
     Refuses(String),
 }
 
@@ -72,10 +83,21 @@ struct Place {
 }
 
 impl Links {
+    /// No connections yet; with TLS where it is given.
+    pub(crate) fn new(tls: Option<Arc<Tls>>) -> Self {
+        Self { links: Mutex::default(), tls }
+    }
+
+    /// A client to an address of which nobody knows yet who is there.
+    pub(crate) fn dial(&self, address: &str) -> Result<Client, Status> {
+        Ok(client(channel(address, self.tls.as_ref())?))
+    }
+
     /// The connections to a node, which is at `address` unless it is known to be elsewhere.
     pub(crate) fn to(&self, node: u128, address: &str) -> Arc<Link> {
-        let mut links = self.0.lock();
-        let link = links.entry(node).or_insert_with(|| Arc::new(Link::new(address.to_owned())));
+        let mut links = self.links.lock();
+        let new = || Arc::new(Link::new(address.to_owned(), self.tls.clone()));
+        let link = links.entry(node).or_insert_with(new);
         Arc::clone(link)
     }
 
@@ -90,8 +112,9 @@ impl Links {
 }
 
 impl Link {
-    fn new(address: String) -> Self {
+    fn new(address: String, tls: Option<Arc<Tls>>) -> Self {
         Self {
+            tls,
             place: Mutex::new(Place { address, channels: Default::default() }),
             reach: Mutex::new(Reach::Fine),
             unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
@@ -110,20 +133,22 @@ impl Link {
             Some(refusal) if Refusal::NoReplica.name() == refusal || Refusal::NoCluster.name() == refusal => {
             }
             Some(refusal) => self.note(Reach::Refuses(refusal.to_owned())),
-            None if status.code() == Code::Unavailable => self.note(Reach::Away),
+            None if status.code() == Code::Unavailable => self.note(Reach::Away(reason(status))),
             None => tracing::debug!(%status, "a call to a peer failed"),
         }
     }
 
     fn note(&self, now: Reach) {
         let mut reach = self.reach.lock();
-        if *reach == now {
+        // It may be out of reach for several reasons in turn, many times a second.
+        let is_away = |reach: &Reach| matches!(reach, Reach::Away(_));
+        if *reach == now || is_away(&reach) && is_away(&now) {
             return;
         }
         let address = &self.place.lock().address;
         match &now {
             Reach::Fine => tracing::info!(address, "a node is back"),
-            Reach::Away => tracing::warn!(address, "a node is out of reach"),
+            Reach::Away(reason) => tracing::warn!(address, reason, "a node is out of reach"),
             Reach::Refuses(refusal) => tracing::warn!(address, refusal, "a node refuses what is sent to it"),
         }
         *reach = now;
@@ -136,15 +161,10 @@ impl Link {
         let slot = &mut channels[class as usize];
         let channel = match slot {
             Some(channel) => channel.clone(),
-            None => slot.insert(channel(address)?).clone(),
+            None => slot.insert(channel(address, self.tls.as_ref())?).clone(),
         };
         Ok(client(channel))
     }
-}
-
-/// A client to an address of which nobody knows yet who is there.
-pub(crate) fn dial(address: &str) -> Result<Client, Status> {
-    Ok(client(channel(address)?))
 }
 
 fn client(channel: Channel) -> Client {
@@ -153,18 +173,47 @@ fn client(channel: Channel) -> Client {
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn channel(address: &str) -> Result<Channel, Status> {
+fn channel(address: &str, tls: Option<&Arc<Tls>>) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Status::invalid_argument(format!("{address} is no address: {error}")))?;
-    Ok(endpoint
+    let endpoint = endpoint
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_WITHIN)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .connect_lazy())
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    let Some(tls) = tls.map(Arc::clone) else { return Ok(endpoint.connect_lazy()) };
+    Ok(endpoint.connect_with_connector_lazy(service_fn(move |uri| {
+        let tls = Arc::clone(&tls);
+        async move { connect(&tls, &uri).await.map(TokioIo::new) }
+    })))
+}
+
+/// A connection with TLS.
+async fn connect(tls: &Tls, uri: &http::Uri) -> io::Result<TlsStream<TcpStream>> {
+    let no_address = || io::Error::new(io::ErrorKind::InvalidInput, "no address");
+    let (host, port) = uri.host().zip(uri.port_u16()).ok_or_else(no_address)?;
+    // An address of IPv6 stands in brackets.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    tls.connect(host, stream).await
+}
+
+/// Why a call failed, with what it comes from.
+pub(crate) fn reason(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether a call failed before anything of it was sent.

@@ -47,6 +47,12 @@ pub struct Config {
     pub peer_bind_address: BindAddress,
     /// Whether other machines may reach that address although nothing is encrypted.
     pub peer_plaintext: bool,
+    /// The certificate that this node shows to others.
+    pub peer_tls_cert: Option<PathBuf>,
+    /// Its private key.
+    pub peer_tls_key: Option<PathBuf>,
+    /// Who signs nodes' certificates.
+    pub peer_tls_ca: Option<PathBuf>,
     /// Nodes that found the cluster; empty for one node alone.
     pub initial_peers: Vec<Peer>,
     /// Failure domain of the node; empty when it has none.

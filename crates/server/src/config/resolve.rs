@@ -132,6 +132,9 @@ impl Config {
             http_bind_address: nowhere.clone(),
             peer_bind_address: nowhere,
             peer_plaintext: false,
+            peer_tls_cert: None,
+            peer_tls_key: None,
+            peer_tls_ca: None,
             initial_peers: Vec::new(),
             zone: String::new(),
             partitions: None,
@@ -175,8 +178,15 @@ impl Resolved {
     /// Checks what several settings must agree on, and warns of what is allowed but unsafe.
     fn checked(mut self) -> Result<Self, ConfigError> {
         let c = &self.config;
-        let is_secret = c.initial_peers.is_empty() || c.peer_bind_address.is_loopback() || c.peer_plaintext;
-        let ordered: [(&'static str, bool, &'static str); 9] = [
+        let has_tls = c.peer_tls_cert.is_some() || c.peer_tls_key.is_some() || c.peer_tls_ca.is_some();
+        let has = |file: &Option<PathBuf>| file.is_some() || !has_tls;
+        let is_secret =
+            c.initial_peers.is_empty() || c.peer_bind_address.is_loopback() || c.peer_plaintext || has_tls;
+        let ordered: [(&'static str, bool, &'static str); 13] = [
+            ("peer-tls-cert", has(&c.peer_tls_cert), "a file: it goes with peer-tls-key and peer-tls-ca"),
+            ("peer-tls-key", has(&c.peer_tls_key), "a file: it goes with peer-tls-cert and peer-tls-ca"),
+            ("peer-tls-ca", has(&c.peer_tls_ca), "a file: it goes with peer-tls-cert and peer-tls-key"),
+            ("peer-plaintext", !(c.peer_plaintext && has_tls), "false beside peer-tls-cert"),
             ("memory-bytes", c.memory_bytes.is_none_or(|b| b >= MEMORY_BYTES_MIN), "at least 128MiB"),
             ("max-json-size", c.json_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
             ("max-query-size", c.query_bytes_max >= REQUEST_BYTES_MIN, "at least 4KiB"),
@@ -188,11 +198,7 @@ impl Resolved {
                 !collide(&c.http_bind_address, &c.peer_bind_address),
                 "another port than http-bind-address",
             ),
-            (
-                "peer-bind-address",
-                is_secret,
-                "a loopback address, or peer-plaintext: nodes talk without TLS in this version",
-            ),
+            ("peer-bind-address", is_secret, "a loopback address, or peer-tls-cert, or peer-plaintext"),
             (
                 "initial-peers",
                 matches!(c.initial_peers.len(), 0 | 1 | 3 | 5),

@@ -126,9 +126,13 @@ const STORAGE: &str = "Storage";
 const TELEMETRY: &str = "Logs and traces";
 const INIT: &str = "First set-up";
 
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
 static SETTINGS: &[Setting] = &[
     row("config", "TIDEMARK_CONFIG", "FILE", "", |c, t| {
-        c.config_file = (!t.is_empty()).then(|| PathBuf::from(t));
+        c.config_file = path(t);
         Ok(())
     }, "TOML file with settings; keys are the names on this page").group(NODE),
     row("data-dir", "TIDEMARK_DATA_DIR", "DIR", "./tidemark-data", |c, t| {
@@ -146,8 +150,23 @@ static SETTINGS: &[Setting] = &[
     }, "Address for the other nodes of the cluster").group(NODE).or(&[port("RAFT_PORT")]),
     row("peer-plaintext", "TIDEMARK_PEER_PLAINTEXT", "BOOL", "false", |c, t| {
         units::switch(t).map(|on| c.peer_plaintext = on)
-    }, "Whether peer-bind-address may be reached by other machines although nodes talk without TLS in this version")
+    }, "Whether peer-bind-address may be reached by other machines although nodes talk without TLS")
     .group(NODE).switch(),
+    row("peer-tls-cert", "TIDEMARK_PEER_TLS_CERT", "FILE", "", |c, t| {
+        c.peer_tls_cert = path(t);
+        Ok(())
+    }, "PEM file of the certificate that this node shows to others, valid for the host at which they reach it; read again \
+     when it changes, like the two below; empty for no TLS between nodes")
+    .group(NODE),
+    row("peer-tls-key", "TIDEMARK_PEER_TLS_KEY", "FILE", "", |c, t| {
+        c.peer_tls_key = path(t);
+        Ok(())
+    }, "PEM file of the private key of peer-tls-cert").group(NODE),
+    row("peer-tls-ca", "TIDEMARK_PEER_TLS_CA", "FILE", "", |c, t| {
+        c.peer_tls_ca = path(t);
+        Ok(())
+    }, "PEM file of the authorities that sign nodes' certificates, and nobody else's: whoever has one is a node")
+    .group(NODE),
     row("initial-peers", "TIDEMARK_INITIAL_PEERS", "LIST", "", |c, t| {
         Peer::parse_list(t).map(|peers| c.initial_peers = peers)
     }, "Peer addresses of the 1, 3 or 5 nodes that found the cluster, the same list on each, separated by commas; empty for \

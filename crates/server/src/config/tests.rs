@@ -184,9 +184,18 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
     );
     let open = || flag("initial-peers", "a:1,b:2,c:3").flag("peer-bind-address", ":7000");
     open().refused(
-        "--peer-bind-address: `peer-bind-address` is `:7000`, expected a loopback address, or peer-plaintext: nodes talk \
-         without TLS in this version",
+        "--peer-bind-address: `peer-bind-address` is `:7000`, expected a loopback address, or peer-tls-cert, or \
+         peer-plaintext",
     );
+    let secret = || open().flag("peer-tls-cert", "c").flag("peer-tls-key", "k");
+    secret().refused(
+        "default: `peer-tls-ca` is empty, expected a file: it goes with peer-tls-cert and peer-tls-key",
+    );
+    assert!(secret().flag("peer-tls-ca", "a").resolve().is_ok());
+    secret()
+        .flag("peer-tls-ca", "a")
+        .flag("peer-plaintext", "true")
+        .refused("--peer-plaintext: `peer-plaintext` is `true`, expected false beside peer-tls-cert");
     assert!(open().flag("peer-plaintext", "true").resolve().is_ok());
     World::default().env("DISCOVERY_STRATEGY", "kubernetes").refused(
         "DISCOVERY_STRATEGY: `discovery-strategy` is `kubernetes`, expected static (peers are listed in \
