@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+use testkit::binary::tidemark_binary;
 use testkit::{Authority, Cluster, Node, NodeOptions, free_addresses, wait_for};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -274,6 +276,85 @@ fn nodes_with_certificates_go_on_while_these_change() {
     cluster.kill(1);
     cluster.node(0).write("metrics", lines(100..200)).expect_status(204);
     cluster.start_missing();
+    for reader in cluster.up() {
+        assert_eq!(numbers(reader), all(200));
+    }
+}
+
+/// Runs a verb of the command line against a node, and reads its rows.
+fn verb(node: &Node, arguments: &[&str]) -> Vec<Value> {
+    let mut command = std::process::Command::new(tidemark_binary());
+    command.args(arguments).args(["--host", node.url(), "--token", node.token()]);
+    let output = command.output().expect("the binary runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    if output.stdout.is_empty() {
+        return Vec::new();
+    }
+    serde_json::from_slice(&output.stdout).expect("JSON rows")
+}
+
+#[test]
+fn the_command_line_shows_the_cluster_and_moves_leaders() {
+    let mut cluster = Cluster::start(3, &["--partitions", "4"]);
+    cluster.node(0).write("metrics", lines(0..100)).expect_status(204);
+    // Whoever is asked: three nodes, each with a member of each of the five groups, and a leader of each.
+    for node in cluster.up() {
+        wait_for("a leader of each group", || {
+            let nodes = verb(node, &["cluster", "status", "-o", "json"]);
+            let sum = |column: &str| nodes.iter().filter_map(|node| node[column].as_u64()).sum::<u64>();
+            if (nodes.len(), sum("leads"), sum("replicas")) == (3, 5, 15) { Ok(()) } else { Err(nodes) }
+        });
+    }
+    let nodes = verb(cluster.node(1), &["node", "ls", "-o", "json"]);
+    let zones: BTreeSet<_> = nodes.iter().filter_map(|node| node["zone"].as_str()).collect();
+    assert_eq!(zones, BTreeSet::from(["zone-0", "zone-1", "zone-2"]));
+    assert!(nodes.iter().all(|node| node["state"] == "up" && node["role"] == "data"), "{nodes:?}");
+
+    // Each node in turn is given the lead of a partition and of the catalog, through another node.
+    for (at, id) in (1..).zip(nodes.iter().filter_map(|node| node["id"].as_str())) {
+        for group in ["data-2", "meta"] {
+            assert_eq!(
+                verb(cluster.node(at % 3), &["raft", "transfer-leader", group, id]),
+                Vec::<Value>::new()
+            );
+        }
+        wait_for("the table to say so", || {
+            let partitions = verb(cluster.node(at % 3), &["partition", "ls", "-o", "json"]);
+            if partitions.len() == 4 && partitions[2]["leader"] == id { Ok(()) } else { Err(partitions) }
+        });
+        let members = verb(cluster.node(0), &["raft", "status", "-o", "json"]);
+        assert_eq!(members.len(), 15, "{members:?}");
+        wait_for("the node to say so", || {
+            let groups = verb(cluster.node(2), &["node", "status", id, "-o", "json"]);
+            let leads = |name: &str| {
+                groups.iter().any(|group| group["group"] == name && group["isLeader"] == json!(true))
+            };
+            if leads("data-2") && leads("meta") { Ok(()) } else { Err(groups) }
+        });
+        cluster.node(at % 3).write("metrics", lines(0..100)).expect_status(204);
+    }
+    for reader in cluster.up() {
+        assert_eq!(numbers(reader), all(100));
+    }
+    // A node that is gone is shown as away, and is given no lead.
+    cluster.kill(2);
+    let nodes = verb(cluster.node(0), &["cluster", "status", "-o", "json"]);
+    let away: Vec<_> = nodes.iter().filter(|node| node["state"] == "away").collect();
+    assert_eq!(away.len(), 1, "{nodes:?}");
+    assert_eq!(away[0]["zone"], "zone-2");
+    let mut refused = std::process::Command::new(tidemark_binary());
+    let id = away[0]["node"].as_str().expect("an id");
+    refused.args(["raft", "transfer-leader", "data-1", id]);
+    refused.args(["--host", cluster.node(0).url(), "--token", cluster.node(0).token()]);
+    let refused = refused.output().expect("the binary runs");
+    assert_eq!(refused.status.code(), Some(5), "{}", String::from_utf8_lossy(&refused.stderr));
+    // Nor is one that there never was.
+    let mut unknown = std::process::Command::new(tidemark_binary());
+    unknown.args(["raft", "transfer-leader", "data-1", "77"]);
+    unknown.args(["--host", cluster.node(0).url(), "--token", cluster.node(0).token()]);
+    assert_eq!(unknown.output().expect("the binary runs").status.code(), Some(3));
+    // The groups go on after an attempt in vain.
+    cluster.node(0).write("metrics", lines(100..200)).expect_status(204);
     for reader in cluster.up() {
         assert_eq!(numbers(reader), all(200));
     }

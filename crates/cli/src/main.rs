@@ -5,6 +5,7 @@
 
 mod allocator;
 mod api;
+mod cluster;
 mod config;
 mod error;
 mod inspect;
@@ -40,6 +41,18 @@ enum Verb {
     Write(write::Arguments),
     /// Run a Flux or InfluxQL query.
     Query(query::Arguments),
+    /// Look at the cluster.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
+    /// Look at the nodes of the cluster.
+    #[command(subcommand)]
+    Node(cluster::NodeVerb),
+    /// Look at the partitions of the cluster.
+    #[command(subcommand)]
+    Partition(cluster::PartitionVerb),
+    /// Look at the groups that replicate the catalog and the partitions, and move who leads them.
+    #[command(subcommand)]
+    Raft(cluster::RaftVerb),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Verb),
@@ -74,6 +87,10 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Setup(arguments) => setup::run(arguments),
         Verb::Write(arguments) => write::run(arguments),
         Verb::Query(arguments) => query::run(arguments),
+        Verb::Cluster(verb) => cluster::cluster(verb),
+        Verb::Node(verb) => cluster::node(verb),
+        Verb::Partition(verb) => cluster::partition(verb),
+        Verb::Raft(verb) => cluster::raft(verb),
         Verb::Config(config::Verb::Show(arguments)) => config::show(arguments),
         Verb::Inspect(verb) => inspect::run(verb),
         Verb::Verify(arguments) => inspect::verify(&arguments),

@@ -137,6 +137,14 @@ pub(crate) fn print(format: Format, rows: Rows) -> Result<(), CliError> {
     }
 }
 
+/// Prints rows over what was printed before, where that is a table on a terminal; else below it.
+pub(crate) fn print_anew(format: Format, rows: Rows) -> Result<(), CliError> {
+    if format == Format::Table && std::io::stdout().is_terminal() {
+        print_text("\u{1b}[H\u{1b}[2J")?;
+    }
+    print(format, rows)
+}
+
 /// Prints rows as one JSON array of objects. Columns win over what rows have in common.
 pub(crate) fn print_json(sections: &[Rows]) -> Result<(), CliError> {
     let objects: Vec<Value> = sections.iter().flat_map(objects).collect();

@@ -2,6 +2,7 @@
 
 mod open;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,13 +14,14 @@ use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Repli
 
 use crate::courier::Courier;
 use crate::entry::Op;
-use crate::error::ProposeError;
+use crate::error::{HandOverError, ProposeError};
 use crate::fatal::Fatal;
 use crate::group::{Group, GroupStatus};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
 use crate::machine::Machine;
 use crate::options::Limits;
+use crate::peer::status::NodeReport;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
@@ -219,6 +221,19 @@ impl Cluster {
     /// The state of that group.
     pub fn ready(&self) -> Result<(), GroupStatus> {
         self.status().into_iter().find(|status| !status.ready()).map_or(Ok(()), Err)
+    }
+
+    /// What each node of the cluster that is not lost says of itself; why not, where it does not.
+    pub async fn reports(&self) -> BTreeMap<NodeId, Result<NodeReport, String>> {
+        self.courier.reports().await
+    }
+
+    /// Lets the member of a group that is on a node lead it.
+    ///
+    /// # Errors
+    /// See [`HandOverError`]; never [`HandOverError::NotLeader`].
+    pub async fn hand_over(&self, group: GroupId, to: NodeId) -> Result<(), HandOverError> {
+        self.courier.hand_over(group, to).await
     }
 
     /// Whether this node leads a partition, as far as it knows. Whoever does looks after it.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Catalog, Command, NodeInfo, NodeState, Response};
+use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Response};
 use futures::future::{join, join_all};
 use hashbrown::HashMap;
-use model::{Clock, GroupId, ReplicaId};
+use model::{Clock, GroupId, NodeId, ReplicaId};
 use parking_lot::Mutex;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use crate::entry::{CommandError, Op, read_op};
-use crate::error::ProposeError;
+use crate::error::{HandOverError, ProposeError};
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
 use crate::options::{ENTRY_BYTES_MAX, Limits};
@@ -24,10 +24,15 @@ use crate::peer::calls;
 use crate::peer::links::{Link, Links};
 use crate::peer::myself::Myself;
 use crate::peer::route::{Route, Within};
+use crate::peer::status::{self, NodeReport};
 use crate::raft::machine::with_causes;
 use crate::raft::types::Applied;
 use crate::replicas::Replicas;
 
+/// How long a member may take to take the lead over.
+pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a node may take to say how it is.
+const REPORT_WITHIN: Duration = Duration::from_secs(2);
 /// Pause before a leader is looked for again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
@@ -236,6 +241,60 @@ impl Courier {
             Applied::Catalog(response) => response,
             Applied::Done => Response::Done,
         })
+    }
+
+    /// What this node says of itself.
+    pub(crate) fn own_report(&self) -> NodeReport {
+        let groups = self.replicas.all().iter().map(|group| group.status()).collect();
+        NodeReport { groups, space: self.myself.space() }
+    }
+
+    /// What the nodes that are not lost say of themselves, each in its own words when it does not.
+    pub(crate) async fn reports(&self) -> BTreeMap<NodeId, Result<NodeReport, String>> {
+        let own = self.myself.identity().node_uuid;
+        let nodes: Vec<ClusterNode> = {
+            let state = self.catalog.read();
+            state.nodes().filter(|node| node.state == NodeState::Active).cloned().collect()
+        };
+        let asked = nodes.into_iter().map(|node| async move {
+            let NodeInfo { uuid, address, .. } = &node.info;
+            let report = if *uuid == own {
+                Ok(self.own_report())
+            } else {
+                let link = self.links.to(*uuid, address);
+                let asked = status::node_status(&link, self.route(*uuid, None), REPORT_WITHIN);
+                timeout(REPORT_WITHIN, asked)
+                    .await
+                    .unwrap_or_else(|_late| Err("no answer in time".to_owned()))
+            };
+            (node.id, report)
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// Lets the member of a group that is on a node lead it, whoever leads now.
+    pub(crate) async fn hand_over(&self, group: GroupId, to: NodeId) -> Result<(), HandOverError> {
+        let to = {
+            let state = self.catalog.read();
+            state.placement(group).ok_or(HandOverError::NoSuchGroup(group))?;
+            state.replica_on(group, to).ok_or(HandOverError::NoVoter)?
+        };
+        let mut patience = Patience::new(HAND_OVER_WITHIN);
+        loop {
+            let result = match self.place(group, patience.tries) {
+                Place::Here(local) => local.hand_over_to(to, HAND_OVER_WITHIN).await,
+                Place::There(remote) => {
+                    let route = self.route(remote.node, Some((group, remote.replica)));
+                    status::hand_over(&self.link(&remote), route, to, HAND_OVER_WITHIN).await
+                }
+                Place::Unknown => Err(HandOverError::NotLeader(None)),
+            };
+            let Err(HandOverError::NotLeader(leader)) = result else { return result };
+            self.hint(group, leader);
+            if !patience.again().await {
+                return Err(HandOverError::Failed("no leader was found in time".to_owned()));
+            }
+        }
     }
 
     /// Describes a node in the catalog, and answers its place in the cluster.

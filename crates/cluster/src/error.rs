@@ -66,6 +66,23 @@ impl ProposeError {
     }
 }
 
+/// Why a member was not given the lead of its group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// Another leads, as far as is known.
+    #[error("another member leads")]
+    NotLeader(Option<ReplicaId>),
+    /// There is no such group.
+    #[error("there is no group {0}")]
+    NoSuchGroup(GroupId),
+    /// The node has no member of the group that may lead it.
+    #[error("no member of the group there may lead it")]
+    NoVoter,
+    /// It was tried.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Why a node could not take up its part in the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::entry::{Op, Proposal};
-use crate::error::{OpenError, ProposeError};
+use crate::error::{HandOverError, OpenError, ProposeError};
 use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
@@ -35,6 +35,10 @@ use crate::raft::types::{self, Applied, Member, Reply, Types};
 const SNAPSHOT_NOTED: Duration = Duration::from_secs(30);
 /// How often a group of several looks what its members have got.
 const LOOK_AT_MEMBERS_EVERY: Duration = Duration::from_secs(1);
+/// Whoever is to lead has answered within this time.
+const SUCCESSOR_HEARD_WITHIN: Duration = Duration::from_secs(1);
+/// Entries that whoever is to lead may lack: some milliseconds' worth of writes.
+const SUCCESSOR_LACKS_MAX: u64 = 1024;
 /// Bytes counted for a proposal above its envelope.
 const PROPOSAL_OVERHEAD_BYTES: usize = 256;
 
@@ -562,16 +566,54 @@ impl Group {
             others.max_by_key(|(_, matched)| matched.as_ref().map(|id| id.index)).map(|(id, _)| *id)
         };
         let Some(next) = next.filter(|_| self.leads()) else { return };
-        if let Err(error) = self.raft.trigger().transfer_leader(next).await {
-            tracing::debug!(group = %self.id, %error, "the lead was not handed over");
-            return;
+        if let Err(reason) = self.hand_over_to(ReplicaId(next), at_most).await {
+            tracing::info!(group = %self.id, %reason, "the lead was not handed over");
         }
+    }
+
+    /// Gives the lead to another voter, and waits until it has it. Only the leader can.
+    pub(crate) async fn hand_over_to(&self, next: ReplicaId, at_most: Duration) -> Result<(), HandOverError> {
+        if !self.leads() {
+            return Err(HandOverError::NotLeader(self.leader().map(|(leader, _)| leader)));
+        }
+        if next == self.replica {
+            return Ok(());
+        }
+        if !self.raft.voter_ids().any(|voter| voter == next.0) {
+            return Err(HandOverError::NoVoter);
+        }
+        self.check_successor(next).map_err(HandOverError::Failed)?;
+        let triggered = self.raft.trigger().transfer_leader(next.0).await;
+        triggered.map_err(|error| HandOverError::Failed(with_causes(&error)))?;
         let is_led = |metrics: &RaftMetrics<Types>| {
             metrics.current_leader.is_some_and(|leader| leader != self.replica.0)
         };
-        if self.raft.wait(Some(at_most)).metrics(is_led, "another leads").await.is_err() {
-            tracing::info!(group = %self.id, "nobody has taken the lead over in time");
+        let leads = match self.raft.wait(Some(at_most)).metrics(is_led, "another leads").await {
+            Ok(metrics) => metrics.current_leader.map(ReplicaId),
+            Err(_late) => None,
+        };
+        match leads {
+            Some(leader) if leader == next => Ok(()),
+            Some(leader) => Err(HandOverError::Failed(format!("member {leader} has taken the lead instead"))),
+            None => Err(HandOverError::Failed("it has not taken the lead in time".to_owned())),
         }
+    }
+
+    /// Whether a voter can lead soon: while the lead is on its way nobody takes proposals.
+    fn check_successor(&self, next: ReplicaId) -> Result<(), String> {
+        use openraft::Instant as _;
+        let watch = self.raft.metrics();
+        let metrics = watch.borrow_watched();
+        let heard = metrics.heartbeat.as_ref().and_then(|heard| *heard.get(&next.0)?);
+        if heard.is_none_or(|at| at.elapsed() > SUCCESSOR_HEARD_WITHIN) {
+            return Err(format!("member {next} does not answer"));
+        }
+        let matched = metrics.replication.as_ref().and_then(|matched| *matched.get(&next.0)?);
+        let lacks = metrics.last_log_index.unwrap_or(0).saturating_sub(matched.map_or(0, |id| id.index));
+        if lacks > SUCCESSOR_LACKS_MAX {
+            return Err(format!("member {next} lacks {lacks} entries"));
+        }
+        Ok(())
     }
 
     /// Stops the group's task.

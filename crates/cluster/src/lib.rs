@@ -31,7 +31,7 @@ mod router;
 mod tasks;
 
 pub use cluster::{Cluster, LogPressure, MachineFactory, log_dir};
-pub use error::{OpenError, ProposeError};
+pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;
 pub use identity::{Belongs, Identity, IdentityError};
@@ -39,6 +39,7 @@ pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
 pub use machine::{Durable, Machine, MachineError};
 pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Peers, Timing, default_partitions};
+pub use peer::status::NodeReport;
 pub use peer::tls::{TlsError, TlsFiles};
 pub use progress::Progress;
 pub use reads::{Blocks, ReadError, Reader, RemoteBlocks};

@@ -17,4 +17,5 @@ pub(crate) mod listener;
 pub(crate) mod myself;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod status;
 pub(crate) mod tls;

@@ -12,7 +12,9 @@ use crate::body::Held;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::ports::{CatalogPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort};
+use crate::ports::{
+    CatalogPort, ClusterPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort,
+};
 use crate::slots::QuerySlots;
 
 /// Barriers of the catalog at once; more wait.
@@ -31,6 +33,8 @@ pub struct Ports {
     pub status: Arc<dyn StatusPort>,
     /// See [`MaintenancePort`].
     pub maintenance: Arc<dyn MaintenancePort>,
+    /// See [`ClusterPort`].
+    pub cluster: Arc<dyn ClusterPort>,
     /// Times of points without one, of new resources, of sessions.
     pub clock: Arc<dyn Clock>,
 }

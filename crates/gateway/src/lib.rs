@@ -14,6 +14,7 @@
 
 mod auth;
 mod body;
+mod cluster;
 mod csv;
 mod error;
 mod form;

@@ -1,5 +1,7 @@
 //! What the gateway needs from the rest of the server, as traits of its own; `server` implements them.
 
+mod cluster;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +10,11 @@ use std::time::Duration;
 
 use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Deletion, Frame, OrgId, Timestamp};
+
+pub use cluster::{
+    ClusterPort, ClusterSurvey, ClusterView, GroupSurvey, GroupView, HandOverError, NodeSurvey, NodeView,
+    ReplicaSurvey,
+};
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -241,63 +248,6 @@ pub trait StatusPort: Send + Sync + 'static {
     fn cluster(&self) -> ClusterView;
     /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
     fn metrics(&self, out: &mut String);
-}
-
-/// The cluster, as one node sees it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// The cluster's id, hexadecimal.
-    pub cluster: String,
-    /// The node that answers.
-    pub node: String,
-    /// Number of partitions.
-    pub partitions: u16,
-    /// All nodes.
-    pub nodes: Vec<NodeView>,
-    /// The groups that have a member on the node that answers.
-    pub groups: Vec<GroupView>,
-}
-
-/// A node of the cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NodeView {
-    /// Its id.
-    pub id: String,
-    /// UUID of its data directory, hexadecimal.
-    pub uuid: String,
-    /// Where other nodes reach it.
-    pub address: String,
-    /// Its failure domain.
-    pub zone: String,
-    /// The version it runs.
-    pub version: String,
-    /// `active` or `lost`.
-    pub state: &'static str,
-    /// Replicas that are placed on it.
-    pub replicas: usize,
-}
-
-/// A Raft group.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GroupView {
-    /// Its name: `meta`, or `data-` and the partition.
-    pub group: String,
-    /// The member on the node that answers.
-    pub replica: u64,
-    /// The member that leads, where one is known.
-    pub leader: Option<u64>,
-    /// The node that it is on.
-    pub leader_node: Option<String>,
-    /// The term.
-    pub term: u64,
-    /// Index of the last entry in the local log.
-    pub last: Option<u64>,
-    /// Index up to which entries are known to be committed.
-    pub committed: Option<u64>,
-    /// Index up to which entries are applied.
-    pub applied: Option<u64>,
-    /// Index up to which entries are purged.
-    pub purged: Option<u64>,
 }
 
 /// What an operator may order.

@@ -17,7 +17,7 @@ use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::metrics::InGauge;
 use crate::serve::{self, InProgress};
-use crate::{maintenance, probes, random, v1, v2};
+use crate::{cluster, maintenance, probes, random, v1, v2};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -60,7 +60,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v2/dbrps", get(v2::dbrps::list).post(v2::dbrps::create))
         .route("/api/v2/dbrps/{id}", get(v2::dbrps::get).delete(v2::dbrps::delete))
         .route("/api/v1/storage/flush", post(maintenance::flush))
-        .route("/debug/cluster", get(maintenance::cluster))
+        .route("/api/v1/cluster/status", get(cluster::status))
+        .route("/api/v1/cluster/nodes", get(cluster::nodes))
+        .route("/api/v1/cluster/nodes/{id}", get(cluster::node))
+        .route("/api/v1/cluster/partitions", get(cluster::partitions))
+        .route("/api/v1/cluster/raft", get(cluster::raft))
+        .route("/api/v1/cluster/transfer-leader", post(cluster::transfer_leader))
+        .route("/debug/cluster", get(cluster::debug))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app);

@@ -1,6 +1,7 @@
 //! The routes, driven in process over a real catalog in memory, a recording write port and scripted queries.
 
 mod auth;
+mod cluster;
 mod delete;
 mod flux;
 mod influxql;

@@ -130,6 +130,26 @@ impl GroupId {
     }
 }
 
+/// Not the name of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a group is called meta, or data- and the number of a partition")]
+pub struct GroupNameError;
+
+impl FromStr for GroupId {
+    type Err = GroupNameError;
+
+    /// As it is displayed; a partition's number alone means its group too.
+    fn from_str(name: &str) -> Result<Self, GroupNameError> {
+        if name == "meta" {
+            return Ok(Self::Meta);
+        }
+        let number = name.strip_prefix("data-").unwrap_or(name);
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
+        let partition = number.parse().ok().filter(|_| is_plain).ok_or(GroupNameError)?;
+        Ok(Self::Data(PartitionId(partition)))
+    }
+}
+
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

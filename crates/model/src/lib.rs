@@ -25,7 +25,9 @@ pub use clock::{Clock, SystemClock};
 pub use column::{Bitmap, Column, ColumnType, StringColumn, Values};
 pub use entry::{Deletion, LogPosition, PartitionOp};
 pub use frame::{Frame, FrameColumn, FrameValues};
-pub use ids::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, PartitionId, ReplicaId, UserId};
+pub use ids::{
+    AuthorizationId, BucketId, DbrpId, GroupId, GroupNameError, NodeId, OrgId, PartitionId, ReplicaId, UserId,
+};
 pub use pattern::{Pattern, PatternError};
 pub use predicate::{Predicate, Subject, Test};
 pub use scan::{Ends, FieldSelection, ScanRequest, SchemaQuestion, SchemaRequest, SeriesBlock};

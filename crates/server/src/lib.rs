@@ -21,6 +21,7 @@ mod queries;
 mod replica;
 mod serve;
 mod source;
+mod survey;
 pub mod telemetry;
 
 pub use error::{ServeError, with_causes};

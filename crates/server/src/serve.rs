@@ -35,6 +35,7 @@ use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
 use crate::queries::{self, QueryAdapter};
 use crate::source::{LocalReader, Source};
+use crate::survey::ClusterAdapter;
 use crate::telemetry;
 
 /// How long requests in progress may go on after the signal to stop.
@@ -354,6 +355,7 @@ impl Node {
                 zone: config.zone.clone(),
             }),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
+            cluster: Arc::new(ClusterAdapter(Arc::clone(&self.cluster))),
             clock: Arc::clone(&self.clock),
         };
         Gateway::new(ports, gateway_options(config, &memory.writes))

@@ -112,7 +112,8 @@ pub(crate) fn read_index_response(result: Result<u64, ProposeError>) -> peer::Re
     peer::ReadIndex { result: Some(result) }
 }
 
-fn of(leader: Option<ReplicaId>) -> peer::Leader {
+/// The message of who leads.
+pub(crate) fn of(leader: Option<ReplicaId>) -> peer::Leader {
     peer::Leader { replica: leader.map_or(0, |leader| leader.0) }
 }
 
@@ -121,7 +122,7 @@ fn not_leader(group: GroupId, leader: u64) -> ProposeError {
 }
 
 /// Whether nothing can have been done: the call never left, or was refused before it was read.
-fn is_certain(status: &Status) -> bool {
+pub(crate) fn is_certain(status: &Status) -> bool {
     was_never_sent(status) || super::route::Refusal::of(status).is_some()
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use disk::Vfs;
+use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
 use crate::identity::{Belongs, Identity, IdentityError};
@@ -40,6 +40,11 @@ impl Myself {
     /// The identity.
     pub(crate) fn identity(&self) -> Identity {
         *self.identity.read()
+    }
+
+    /// The file system of the data directory; `None` when it does not say.
+    pub(crate) fn space(&self) -> Option<Space> {
+        self.vfs.space(&self.data_dir).ok()
     }
 
     /// Comes to belong to a cluster, durably, and answers where the node belongs now: as given, or as it did before.

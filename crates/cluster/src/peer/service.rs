@@ -14,7 +14,8 @@ use super::calls;
 use super::discovery::JOIN_WITHIN;
 use super::myself::{Myself, VERSION};
 use super::route::{self, Refusal, Route, read_id};
-use crate::courier::Courier;
+use super::status;
+use crate::courier::{Courier, HAND_OVER_WITHIN};
 use crate::entry::read_op;
 use crate::error::ProposeError;
 use crate::group::{Committed, Group};
@@ -214,6 +215,22 @@ impl Peer for Service {
         };
         let reads = join_all(groups.into_iter().map(read)).await.into_iter().collect::<Result<_, _>>()?;
         Ok(Response::new(peer::ReadIndexResponse { reads }))
+    }
+
+    async fn hand_over(&self, request: Request<peer::HandOverRequest>) -> Answer<peer::HandOverResponse> {
+        let group = self.group(&request)?;
+        let to = model::ReplicaId(request.into_inner().replica);
+        let result = group.hand_over_to(to, HAND_OVER_WITHIN).await;
+        Ok(Response::new(status::hand_over_response(result)))
+    }
+
+    async fn node_status(
+        &self,
+        request: Request<peer::NodeStatusRequest>,
+    ) -> Answer<peer::NodeStatusResponse> {
+        self.admit(&request)?;
+        let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
+        Ok(Response::new(status::message(&courier.own_report())))
     }
 
     type ScanStream = BoxStream<'static, Result<peer::SeriesBlocks, Status>>;

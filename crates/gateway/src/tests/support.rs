@@ -10,15 +10,15 @@ use catalog::{Catalog, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Deletion, LogPosition, ReplicaId, Timestamp};
+use model::{Batch, Clock, Deletion, GroupId, LogPosition, NodeId, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::ports::{
-    BoxFuture, CatalogPort, ClusterView, FluxRequest, FluxTable, GroupView, InfluxqlItem, InfluxqlRequest,
-    MaintenancePort, NodeView, QueryError, QueryPort, SinkClosed, StatusPort, Unavailable, WriteError,
-    WritePort,
+    BoxFuture, CatalogPort, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable, GroupSurvey,
+    GroupView, HandOverError, InfluxqlItem, InfluxqlRequest, MaintenancePort, NodeSurvey, NodeView,
+    QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 
@@ -178,6 +178,7 @@ pub(crate) struct TestStatus {
     pub(crate) broken: Mutex<Option<String>>,
     pub(crate) damage: Mutex<Vec<String>>,
     pub(crate) flushes: Mutex<Vec<bool>>,
+    pub(crate) hand_overs: Mutex<Vec<(GroupId, NodeId)>>,
 }
 
 impl StatusPort for TestStatus {
@@ -201,6 +202,64 @@ impl StatusPort for TestStatus {
 
     fn metrics(&self, out: &mut String) {
         out.push_str("# TYPE tidemark_test gauge\ntidemark_test 42\n# EOF\n");
+    }
+}
+
+impl ClusterPort for TestStatus {
+    fn survey(&self) -> BoxFuture<'_, Result<ClusterSurvey, Unavailable>> {
+        Box::pin(async {
+            if let Some(reason) = self.missing.lock().clone() {
+                return Err(Unavailable::TryLater(reason));
+            }
+            Ok(cluster_survey())
+        })
+    }
+
+    fn hand_over(&self, group: GroupId, to: NodeId) -> BoxFuture<'_, Result<(), HandOverError>> {
+        Box::pin(async move {
+            if to.get() > 3 {
+                return Err(HandOverError::NotFound(format!("there is no node {to}")));
+            }
+            if let Some(reason) = self.missing.lock().clone() {
+                return Err(HandOverError::Failed(reason));
+            }
+            self.hand_overs.lock().push((group, to));
+            Ok(())
+        })
+    }
+}
+
+/// Two nodes, of which the second is away.
+fn cluster_survey() -> ClusterSurvey {
+    let node = |id: u64, state| NodeSurvey {
+        id: format!("{id:016x}"),
+        role: "data",
+        state,
+        ..NodeSurvey::default()
+    };
+    let replica = |id: u64, is_up| ReplicaSurvey {
+        replica: 10 + id,
+        node: format!("{id:016x}"),
+        is_voter: true,
+        is_up,
+        applied: is_up.then_some(5),
+        lag: is_up.then_some(0),
+        ..ReplicaSurvey::default()
+    };
+    let group = |group: &str, partition| GroupSurvey {
+        group: group.to_owned(),
+        partition,
+        leader: Some(format!("{:016x}", 1)),
+        committed: 5,
+        replicas: vec![replica(1, true), replica(2, false)],
+        ..GroupSurvey::default()
+    };
+    ClusterSurvey {
+        partitions: 1,
+        replication: 2,
+        nodes: vec![node(1, "up"), node(2, "away")],
+        groups: vec![group("meta", None), group("data-0", Some(0))],
+        ..ClusterSurvey::default()
     }
 }
 
@@ -292,6 +351,7 @@ impl Server {
             query: Arc::<TestQuery>::clone(&query),
             status: Arc::<TestStatus>::clone(&status),
             maintenance: Arc::<TestStatus>::clone(&status),
+            cluster: Arc::<TestStatus>::clone(&status),
             clock: Arc::<TestClock>::clone(&clock),
         };
         let gateway = Gateway::new(ports, options);

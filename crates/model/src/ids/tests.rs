@@ -25,3 +25,14 @@ fn groups_have_numbers() {
     }
     assert_eq!(GroupId::from_number(65_537), None);
 }
+
+#[test]
+fn a_group_is_read_as_it_prints() {
+    for group in [GroupId::Meta, GroupId::Data(PartitionId(0)), GroupId::Data(PartitionId(u16::MAX))] {
+        assert_eq!(group.to_string().parse(), Ok(group));
+    }
+    assert_eq!("7".parse(), Ok(GroupId::Data(PartitionId(7))));
+    for wrong in ["", "Meta", "data-", "data-x", "data-+1", "-1", "data-65536", "data-1 "] {
+        assert_eq!(wrong.parse::<GroupId>(), Err(GroupNameError), "{wrong}");
+    }
+}

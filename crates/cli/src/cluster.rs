@@ -1,0 +1,255 @@
+//! `tidemark cluster`, `node`, `partition` and `raft`: the nodes and groups of a cluster, and who leads them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, encode};
+use crate::error::CliError;
+use crate::output::{self, Format, Rows};
+use crate::profile::Connection;
+
+/// Pause between two looks of `--watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Verbs of `tidemark cluster`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ClusterVerb {
+    /// Print one line for each node: where it is, what it leads, how far it is behind.
+    Status(StatusArguments),
+}
+
+/// Verbs of `tidemark node`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum NodeVerb {
+    /// Print the nodes.
+    Ls(Arguments),
+    /// Print the groups that have a member on a node.
+    Status(NodeArguments),
+}
+
+/// Verbs of `tidemark partition`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum PartitionVerb {
+    /// Print the partitions, and where their replicas are.
+    Ls(Arguments),
+}
+
+/// Verbs of `tidemark raft`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum RaftVerb {
+    /// Print the members of all groups, and how far each has got.
+    Status(Arguments),
+    /// Let another member of a group lead it.
+    TransferLeader(TransferArguments),
+}
+
+/// Arguments of verbs that print.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How rows are printed: a table on a terminal, CSV else.
+    #[arg(long, short = 'o', value_enum)]
+    output: Option<Format>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `tidemark cluster status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArguments {
+    /// Print again every two seconds, until interrupted.
+    #[arg(long, short = 'w')]
+    watch: bool,
+    #[command(flatten)]
+    common: Arguments,
+}
+
+/// Arguments of `tidemark node status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeArguments {
+    /// Id of the node.
+    node: String,
+    #[command(flatten)]
+    common: Arguments,
+}
+
+/// Arguments of `tidemark raft transfer-leader`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TransferArguments {
+    /// The group: `meta`, `data-3`, or the number of a partition.
+    group: String,
+    /// Id of the node whose member is to lead.
+    node: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn cluster(verb: ClusterVerb) -> Result<(), CliError> {
+    let ClusterVerb::Status(StatusArguments { watch, common }) = verb;
+    let (api, format) = common.open()?;
+    if !watch {
+        return output::print(format, status(&api.get_json("/api/v1/cluster/status")?));
+    }
+    loop {
+        match api.get_json("/api/v1/cluster/status") {
+            Ok(survey) => output::print_anew(format, status(&survey))?,
+            // The node that is asked may be the one that is restarting.
+            Err(error @ (CliError::Unreachable { .. } | CliError::Refused { status: 503, .. })) => {
+                output::complain(&error);
+            }
+            Err(error) => return Err(error),
+        }
+        pause();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a person looks on, in real time")]
+fn pause() {
+    std::thread::sleep(LOOK_EVERY);
+}
+
+pub(crate) fn node(verb: NodeVerb) -> Result<(), CliError> {
+    match verb {
+        NodeVerb::Ls(arguments) => {
+            let (api, format) = arguments.open()?;
+            let nodes = api.get_json("/api/v1/cluster/nodes")?;
+            let columns = ["id", "state", "role", "zone", "address", "version", "replicas", "leads", "uuid"];
+            output::print(format, table(&nodes["nodes"], &columns))
+        }
+        NodeVerb::Status(NodeArguments { node, common }) => {
+            let (api, format) = common.open()?;
+            let node = api.get_json(&format!("/api/v1/cluster/nodes/{}", encode(&node)))?;
+            if let Some(reason) = node["node"]["reason"].as_str() {
+                output::say(&format!("the node is away: {reason}"));
+            }
+            let columns =
+                ["group", "replica", "isVoter", "isLeader", "term", "committed", "applied", "last", "lag"];
+            output::print(format, table(&node["groups"], &columns))
+        }
+    }
+}
+
+pub(crate) fn partition(verb: PartitionVerb) -> Result<(), CliError> {
+    let PartitionVerb::Ls(arguments) = verb;
+    let (api, format) = arguments.open()?;
+    let partitions = api.get_json("/api/v1/cluster/partitions")?;
+    let rows = array(&partitions["partitions"]).iter().map(|partition| {
+        let nodes = array(&partition["replicas"]).iter().map(|replica| output::plain(&replica["node"]));
+        let lag = array(&partition["replicas"]).iter().filter_map(|replica| replica["lag"].as_u64()).max();
+        let nodes: Vec<String> = nodes.collect();
+        vec![
+            partition["partition"].clone(),
+            partition["leader"].clone(),
+            nodes.join(" ").into(),
+            partition["term"].clone(),
+            partition["committed"].clone(),
+            lag.into(),
+        ]
+    });
+    let columns = ["partition", "leader", "replicas", "term", "committed", "lag"];
+    output::print(format, named(&columns, rows.collect()))
+}
+
+pub(crate) fn raft(verb: RaftVerb) -> Result<(), CliError> {
+    match verb {
+        RaftVerb::Status(arguments) => {
+            let (api, format) = arguments.open()?;
+            let groups = api.get_json("/api/v1/cluster/raft")?;
+            let rows = array(&groups["groups"]).iter().flat_map(|group| {
+                array(&group["replicas"]).iter().map(|replica| {
+                    let is_leader = replica["node"] == group["leader"];
+                    vec![
+                        group["group"].clone(),
+                        replica["node"].clone(),
+                        replica["replica"].clone(),
+                        role(replica, is_leader).into(),
+                        group["term"].clone(),
+                        group["committed"].clone(),
+                        replica["applied"].clone(),
+                        replica["last"].clone(),
+                        replica["lag"].clone(),
+                    ]
+                })
+            });
+            let columns = ["group", "node", "replica", "role", "term", "committed", "applied", "last", "lag"];
+            output::print(format, named(&columns, rows.collect()))
+        }
+        RaftVerb::TransferLeader(TransferArguments { group, node, connection }) => {
+            let api = Api::new(connection.resolve()?);
+            let body = json!({ "group": group, "node": node }).to_string().into_bytes();
+            api.post("/api/v1/cluster/transfer-leader", &[("content-type", "application/json")], body)?;
+            output::say(&format!("the member of group {group} on node {node} leads"));
+            Ok(())
+        }
+    }
+}
+
+impl Arguments {
+    fn open(self) -> Result<(Api, Format), CliError> {
+        Ok((Api::new(self.connection.resolve()?), Format::or_default(self.output)))
+    }
+}
+
+/// The one-screen table of a cluster.
+fn status(survey: &Value) -> Rows {
+    let rows = array(&survey["nodes"]).iter().map(|node| {
+        let of = |member: &str| node[member].clone();
+        let share = node["diskFreeBytes"].as_f64().zip(node["diskTotalBytes"].as_f64());
+        let used = share.filter(|(_, total)| *total > 0.0).map(|(free, total)| 100.0 * (1.0 - free / total));
+        vec![
+            of("id"),
+            of("state"),
+            of("zone"),
+            of("role"),
+            of("leads"),
+            of("replicas"),
+            of("term"),
+            of("committed"),
+            of("applied"),
+            of("lag"),
+            used.map_or(Value::Null, |used| format!("{used:.0}%").into()),
+            of("version"),
+            of("address"),
+        ]
+    });
+    let columns = [
+        "node",
+        "state",
+        "zone",
+        "role",
+        "leads",
+        "replicas",
+        "term",
+        "committed",
+        "applied",
+        "lag",
+        "disk used",
+        "version",
+        "address",
+    ];
+    named(&columns, rows.collect())
+}
+
+/// What a member of a group is.
+fn role(replica: &Value, is_leader: bool) -> &'static str {
+    match (replica["isUp"].as_bool(), replica["isVoter"].as_bool()) {
+        (Some(true), _) if is_leader => "leader",
+        (Some(true), Some(true)) => "follower",
+        (Some(true), _) => "learner",
+        _ => "away",
+    }
+}
+
+/// Objects as rows: of each the members that the columns name.
+fn table(objects: &Value, columns: &[&str]) -> Rows {
+    let row = |object: &Value| columns.iter().map(|column| object[*column].clone()).collect();
+    named(columns, array(objects).iter().map(row).collect())
+}
+
+fn named(columns: &[&str], rows: Vec<Vec<Value>>) -> Rows {
+    Rows { columns: columns.iter().map(|&column| column.to_owned()).collect(), rows, ..Rows::default() }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,37 @@
+//! What is said is what is read.
+
+use model::PartitionId;
+
+use super::*;
+
+fn status(group: GroupId, leader: Option<u64>) -> GroupStatus {
+    GroupStatus {
+        group,
+        replica: ReplicaId(7),
+        leader: leader.map(ReplicaId),
+        leading: leader == Some(7),
+        term: 3,
+        last: Some(12),
+        committed: Some(11),
+        applied: Some(10),
+        purged: None,
+        in_flight_bytes: 5,
+        running: true,
+    }
+}
+
+#[test]
+fn a_report_is_read_as_it_was_said() {
+    let groups = vec![
+        status(GroupId::Meta, None),
+        status(GroupId::Data(PartitionId(0)), Some(7)),
+        status(GroupId::Data(PartitionId(u16::MAX)), Some(8)),
+    ];
+    for space in [None, Some(Space { free_bytes: 0, total_bytes: 9 })] {
+        let report = NodeReport { groups: groups.clone(), space };
+        assert_eq!(read(&message(&report)), Some(report));
+    }
+    let mut wrong = message(&NodeReport { groups, space: None });
+    wrong.groups[0].group = u32::MAX;
+    assert_eq!(read(&wrong), None);
+}

@@ -1,0 +1,130 @@
+//! `/api/v1/cluster/*` and `/debug/cluster`: nodes and groups, and who leads them. Needs an operator's token.
+//!
+//! ```text
+//! /api/v1/cluster/status      everything, as the nodes say
+//!                 nodes[/id]  ... of the nodes, of one
+//!                 partitions  ... of the partitions' groups
+//!                 raft        ... of all groups
+//! /api/v1/cluster/transfer-leader   {"group": "data-3", "node": "0000000000000002"}
+//! /debug/cluster              as the node that is asked sees it, without asking others
+//! ```
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use catalog::{Action, ResourceType};
+use http::StatusCode;
+use model::{GroupId, NodeId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::{self, ApiError, Code};
+use crate::gateway::App;
+use crate::ports::{ClusterSurvey, ClusterView, GroupView, HandOverError, NodeView};
+use crate::v2::{Call, PathId};
+
+/// What is to be moved where.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    group: String,
+    node: String,
+}
+
+async fn survey(app: App, request: Request) -> Result<ClusterSurvey, ApiError> {
+    let call = Call::open(app, request).await?;
+    call.who.grants.require(Action::Read, ResourceType::Instance, None, None)?;
+    Ok(call.app.ports.cluster.survey().await?)
+}
+
+/// `GET /api/v1/cluster/status`
+pub(crate) async fn status(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    Ok(error::json(StatusCode::OK, &json!(survey(app, request).await?)))
+}
+
+/// `GET /api/v1/cluster/nodes`
+pub(crate) async fn nodes(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    Ok(error::json(StatusCode::OK, &json!({ "nodes": survey(app, request).await?.nodes })))
+}
+
+/// `GET /api/v1/cluster/nodes/{id}`: the node, and its replicas of groups.
+pub(crate) async fn node(
+    State(app): State<App>,
+    PathId(id): PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let survey = survey(app, request).await?;
+    let id = node_id(&id)?.to_string();
+    let node = survey.nodes.iter().find(|node| node.id == id);
+    let node = node.ok_or_else(|| ApiError::not_found(format!("there is no node {id}")))?;
+    let here = survey.groups.iter().flat_map(|group| {
+        let replicas = group.replicas.iter().filter(|replica| replica.node == id);
+        replicas.map(|replica| {
+            json!({
+                "group": group.group, "isLeader": group.leader.as_deref() == Some(&*id), "term": group.term,
+                "committed": group.committed, "replica": replica.replica, "isVoter": replica.is_voter,
+                "last": replica.last, "applied": replica.applied, "lag": replica.lag,
+            })
+        })
+    });
+    let groups: Vec<Value> = here.collect();
+    Ok(error::json(StatusCode::OK, &json!({ "node": node, "groups": groups })))
+}
+
+/// `GET /api/v1/cluster/raft`
+pub(crate) async fn raft(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    Ok(error::json(StatusCode::OK, &json!({ "groups": survey(app, request).await?.groups })))
+}
+
+/// `GET /api/v1/cluster/partitions`
+pub(crate) async fn partitions(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let mut groups = survey(app, request).await?.groups;
+    groups.retain(|group| group.partition.is_some());
+    Ok(error::json(StatusCode::OK, &json!({ "partitions": groups })))
+}
+
+/// `POST /api/v1/cluster/transfer-leader`: 204 when the member of the group that is on the node leads it.
+pub(crate) async fn transfer_leader(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let mut call = Call::open(app, request).await?;
+    call.who.grants.require(Action::Write, ResourceType::Instance, None, None)?;
+    let Transfer { group, node } = call.json().await?;
+    let group: GroupId = group.parse().map_err(|error| ApiError::invalid(format!("{group:?}: {error}")))?;
+    call.app.ports.cluster.hand_over(group, node_id(&node)?).await.map_err(|error| match error {
+        HandOverError::NotFound(message) => ApiError::not_found(message),
+        HandOverError::Failed(message) => ApiError::new(Code::Unavailable, message),
+    })?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A node's id, with or without its leading zeros.
+fn node_id(text: &str) -> Result<NodeId, ApiError> {
+    format!("{text:0>16}").parse().map_err(|_not| ApiError::invalid(format!("{text:?} is no id of a node")))
+}
+
+/// `GET /debug/cluster`: nodes and groups as this node sees them.
+pub(crate) async fn debug(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let call = Call::open(app, request).await?;
+    call.who.grants.require(Action::Read, ResourceType::Instance, None, None)?;
+    let ClusterView { cluster, node, partitions, nodes, groups } = call.app.ports.status.cluster();
+    let node_json = |node: &NodeView| {
+        let NodeView { id, uuid, address, zone, version, state, replicas } = node;
+        json!({
+            "id": id, "uuid": uuid, "address": address, "zone": zone, "version": version, "state": state,
+            "replicas": replicas,
+        })
+    };
+    let group_json = |view: &GroupView| {
+        let GroupView { group, replica, leader, leader_node, term, last, committed, applied, purged } = view;
+        json!({
+            "group": group, "replica": replica, "leader": leader, "leaderNode": leader_node, "term": term,
+            "last": last, "committed": committed, "applied": applied, "purged": purged,
+        })
+    };
+    let body = json!({
+        "cluster": cluster,
+        "node": node,
+        "partitions": partitions,
+        "nodes": nodes.iter().map(node_json).collect::<Vec<_>>(),
+        "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+    });
+    Ok(error::json(StatusCode::OK, &body))
+}

@@ -1,0 +1,176 @@
+//! The nodes and groups of the cluster: as the node that is asked sees them, and as all of them say.
+
+use model::{GroupId, NodeId};
+use serde::Serialize;
+
+use super::{BoxFuture, Unavailable};
+
+/// What an operator asks and orders of the cluster.
+pub trait ClusterPort: Send + Sync + 'static {
+    /// What all nodes say of themselves. Takes seconds where one does not answer.
+    fn survey(&self) -> BoxFuture<'_, Result<ClusterSurvey, Unavailable>>;
+    /// Lets the member of a group that is on a node lead it, and returns when it does.
+    fn hand_over(&self, group: GroupId, to: NodeId) -> BoxFuture<'_, Result<(), HandOverError>>;
+}
+
+/// Why a member was not given the lead of its group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// There is no such group, node, or member (404).
+    #[error("{0}")]
+    NotFound(String),
+    /// It did not come to it (503).
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The cluster, as its nodes say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSurvey {
+    /// The cluster's id, hexadecimal.
+    pub cluster: String,
+    /// The node that was asked.
+    pub node: String,
+    /// Number of partitions.
+    pub partitions: u16,
+    /// Replicas of each partition.
+    pub replication: u8,
+    /// All nodes, by id.
+    pub nodes: Vec<NodeSurvey>,
+    /// All groups, the meta group first.
+    pub groups: Vec<GroupSurvey>,
+}
+
+/// A node, as it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSurvey {
+    /// Its id.
+    pub id: String,
+    /// UUID of its data directory, hexadecimal.
+    pub uuid: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: String,
+    /// What it does: `data`, or `none` for one without replicas of partitions.
+    pub role: &'static str,
+    /// The version it runs.
+    pub version: String,
+    /// `up`, `away` (it does not answer) or `lost` (its volume is another node's now).
+    pub state: &'static str,
+    /// Why it is away.
+    pub reason: Option<String>,
+    /// Replicas placed on it.
+    pub replicas: usize,
+    /// Groups that it leads.
+    pub leads: usize,
+    /// The newest term of its groups.
+    pub term: u64,
+    /// Sum of the indexes up to which entries of its groups are committed, as any of their members knows.
+    pub committed: u64,
+    /// Sum of the indexes up to which it has applied them.
+    pub applied: u64,
+    /// Entries that are committed and not applied by it.
+    pub lag: u64,
+    /// Bytes free on the file system of its data directory.
+    pub disk_free_bytes: Option<u64>,
+    /// Bytes of that file system.
+    pub disk_total_bytes: Option<u64>,
+}
+
+/// A group, as its members say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupSurvey {
+    /// Its name: `meta`, or `data-` and the partition.
+    pub group: String,
+    /// The partition, where it is one's.
+    pub partition: Option<u16>,
+    /// The node whose member leads.
+    pub leader: Option<String>,
+    /// Its term.
+    pub term: u64,
+    /// Index up to which entries are committed, as any member knows.
+    pub committed: u64,
+    /// Its members, in the order in which they should lead.
+    pub replicas: Vec<ReplicaSurvey>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaSurvey {
+    /// Its id.
+    pub replica: u64,
+    /// The node that it is on.
+    pub node: String,
+    /// Whether it has a vote.
+    pub is_voter: bool,
+    /// Whether it has said how it is; the figures below are there only then.
+    pub is_up: bool,
+    /// Index of the last entry in its log.
+    pub last: Option<u64>,
+    /// Index up to which it has applied entries.
+    pub applied: Option<u64>,
+    /// Entries that are committed and not applied by it.
+    pub lag: Option<u64>,
+}
+
+/// The cluster, as one node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The cluster's id, hexadecimal.
+    pub cluster: String,
+    /// The node that answers.
+    pub node: String,
+    /// Number of partitions.
+    pub partitions: u16,
+    /// All nodes.
+    pub nodes: Vec<NodeView>,
+    /// The groups that have a member on the node that answers.
+    pub groups: Vec<GroupView>,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// UUID of its data directory, hexadecimal.
+    pub uuid: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: String,
+    /// The version it runs.
+    pub version: String,
+    /// `active` or `lost`.
+    pub state: &'static str,
+    /// Replicas that are placed on it.
+    pub replicas: usize,
+}
+
+/// A Raft group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupView {
+    /// Its name: `meta`, or `data-` and the partition.
+    pub group: String,
+    /// The member on the node that answers.
+    pub replica: u64,
+    /// The member that leads, where one is known.
+    pub leader: Option<u64>,
+    /// The node that it is on.
+    pub leader_node: Option<String>,
+    /// The term.
+    pub term: u64,
+    /// Index of the last entry in the local log.
+    pub last: Option<u64>,
+    /// Index up to which entries are known to be committed.
+    pub committed: Option<u64>,
+    /// Index up to which entries are applied.
+    pub applied: Option<u64>,
+    /// Index up to which entries are purged.
+    pub purged: Option<u64>,
+}

@@ -1,0 +1,100 @@
+//! What operators ask and order of the cluster.
+
+use axum::body::Body;
+use http::Method;
+use model::{GroupId, NodeId, PartitionId};
+use serde_json::json;
+
+use super::support::{Server, request};
+
+const ROUTES: [&str; 6] = [
+    "/api/v1/cluster/status",
+    "/api/v1/cluster/nodes",
+    "/api/v1/cluster/nodes/0000000000000001",
+    "/api/v1/cluster/partitions",
+    "/api/v1/cluster/raft",
+    "/debug/cluster",
+];
+
+#[tokio::test]
+async fn only_an_operator_sees_and_orders() {
+    let server = Server::new().await;
+    let weak = server
+        .token_with(json!([{ "action": "write", "resource": { "type": "buckets", "orgID": server.org().to_string() } }]))
+        .await;
+    let transfer = r#"{"group":"meta","node":"1"}"#;
+    let all = ROUTES.map(|route| (Method::GET, route, ""));
+    for (method, route, body) in
+        all.into_iter().chain([(Method::POST, "/api/v1/cluster/transfer-leader", transfer)])
+    {
+        let send = |token: Option<&str>| {
+            let mut builder = request(method.clone(), route);
+            if let Some(token) = token {
+                builder = builder.header("authorization", format!("Token {token}"));
+            }
+            server.send(builder.body(Body::from(body)).unwrap())
+        };
+        assert_eq!(send(None).await.status, 401, "{route}");
+        let refused = send(Some(&weak)).await.status.as_u16();
+        assert!(matches!(refused, 401 | 403), "{route}: {refused}");
+        let answer = send(Some(&server.token)).await;
+        assert!(answer.status.is_success(), "{route}: {}", answer.text());
+    }
+    assert_eq!(server.status.hand_overs.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn a_survey_is_shown_whole_and_in_parts() {
+    let server = Server::new().await;
+    let all = server.get("/api/v1/cluster/status").await.json();
+    assert_eq!((&all["partitions"], &all["replication"]), (&json!(1), &json!(2)));
+    assert_eq!(all["nodes"][1]["state"], "away");
+    assert_eq!(all["groups"][1]["replicas"][0]["isVoter"], true);
+    assert_eq!(all["groups"][1]["replicas"][1]["lag"], json!(null));
+    assert_eq!(server.get("/api/v1/cluster/nodes").await.json()["nodes"], all["nodes"]);
+    assert_eq!(server.get("/api/v1/cluster/raft").await.json()["groups"], all["groups"]);
+    let partitions = server.get("/api/v1/cluster/partitions").await.json();
+    assert_eq!(partitions, json!({ "partitions": [all["groups"][1]] }));
+    for id in ["0000000000000001", "1"] {
+        let one = server.get(&format!("/api/v1/cluster/nodes/{id}")).await.json();
+        assert_eq!(one["node"], all["nodes"][0]);
+        let groups = one["groups"].as_array().unwrap();
+        assert_eq!(
+            (groups.len(), &groups[1]["group"], &groups[1]["isLeader"]),
+            (2, &json!("data-0"), &json!(true))
+        );
+        assert_eq!((&groups[1]["replica"], &groups[1]["applied"]), (&json!(11), &json!(5)));
+    }
+    server.get("/api/v1/cluster/nodes/9").await.is_v2(404, "not found", "there is no node 0000000000000009");
+    server.get("/api/v1/cluster/nodes/x").await.is_v2(400, "invalid", r#""x" is no id of a node"#);
+    *server.status.missing.lock() = Some("group meta has no leader".to_owned());
+    server.get("/api/v1/cluster/status").await.is_v2(503, "unavailable", "group meta has no leader");
+}
+
+#[tokio::test]
+async fn the_lead_is_handed_over_to_whom_the_operator_names() {
+    let server = Server::new().await;
+    let send = |body: &'static str| server.post("/api/v1/cluster/transfer-leader", body);
+    assert_eq!(send(r#"{"group":"data-7","node":"0000000000000002"}"#).await.pair(), (204, ""));
+    assert_eq!(send(r#"{"group":"meta","node":"3"}"#).await.pair(), (204, ""));
+    let node = |n| NodeId::new(n).unwrap();
+    let ordered = [(GroupId::Data(PartitionId(7)), node(2)), (GroupId::Meta, node(3))];
+    assert_eq!(*server.status.hand_overs.lock(), ordered);
+    send(r#"{"group":"meta","node":"4"}"#).await.is_v2(404, "not found", "there is no node 0000000000000004");
+    for wrong in [
+        r#"{"group":"data-","node":"1"}"#,
+        r#"{"group":"data--1","node":"1"}"#,
+        r#"{"group":"data-65536","node":"1"}"#,
+        r#"{"group":"meta","node":"0"}"#,
+        r#"{"group":"meta","node":""}"#,
+        r#"{"group":"meta"}"#,
+        r#"{"group":"meta","node":"1","more":1}"#,
+        "",
+    ] {
+        assert_eq!(send(wrong).await.status, 400, "{wrong}");
+    }
+    *server.status.missing.lock() = Some("it has not taken the lead in time".to_owned());
+    let late = send(r#"{"group":"meta","node":"1"}"#).await;
+    late.is_v2(503, "unavailable", "it has not taken the lead in time");
+    assert_eq!(*server.status.hand_overs.lock(), ordered);
+}

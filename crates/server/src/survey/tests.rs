@@ -1,0 +1,94 @@
+//! One picture of what several say.
+
+use catalog::{Catalog, Command, MemoryStore, NodeInfo, Response};
+use disk::Space;
+use model::{LogPosition, PartitionId};
+
+use super::*;
+
+const DATA: GroupId = GroupId::Data(PartitionId(0));
+
+fn id(n: u64) -> NodeId {
+    NodeId::new(n).unwrap()
+}
+
+/// Three nodes; the meta group's members are 1 to 3, the partition's 4 to 6.
+fn catalog() -> Catalog {
+    let node = |n: u64| NodeInfo {
+        uuid: u128::from(n),
+        address: format!("host-{n}:8088"),
+        zone: format!("zone-{n}"),
+        version: "1".to_owned(),
+    };
+    let command = Command::Bootstrap {
+        cluster_id: 99,
+        replication: 3,
+        nodes: (1..=3).map(node).collect(),
+        placements: vec![vec![0, 1, 2]],
+    };
+    let catalog = Catalog::open(Box::new(MemoryStore::default())).unwrap();
+    let position = LogPosition { index: 1, term: 1, leader: ReplicaId(1) };
+    assert_eq!(catalog.apply(position, &command).unwrap(), Response::Done);
+    catalog
+}
+
+fn status(group: GroupId, replica: u64, leader: u64, term: u64, committed: u64, applied: u64) -> GroupStatus {
+    GroupStatus {
+        group,
+        replica: ReplicaId(replica),
+        leader: Some(ReplicaId(leader)),
+        leading: replica == leader,
+        term,
+        last: Some(committed),
+        committed: Some(committed),
+        applied: Some(applied),
+        purged: None,
+        in_flight_bytes: 0,
+        running: true,
+    }
+}
+
+fn report(groups: Vec<GroupStatus>) -> Result<NodeReport, String> {
+    Ok(NodeReport { groups, space: Some(Space { free_bytes: 30, total_bytes: 100 }) })
+}
+
+#[test]
+fn one_picture_comes_of_what_several_say() {
+    let catalog = catalog();
+    let reports: Reports = [
+        // It has not heard yet that it leads no more.
+        (id(1), report(vec![status(GroupId::Meta, 1, 1, 2, 9, 9), status(DATA, 4, 4, 5, 40, 40)])),
+        (id(2), report(vec![status(GroupId::Meta, 2, 1, 2, 8, 8), status(DATA, 5, 5, 6, 50, 47)])),
+        (id(3), Err("no answer in time".to_owned())),
+    ]
+    .into();
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!((seen.partitions, seen.replication, seen.node.as_str()), (1, 3, "0000000000000001"));
+    let [meta, data] = &seen.groups[..] else { panic!("{seen:?}") };
+    assert_eq!((meta.group.as_str(), meta.partition, meta.term, meta.committed), ("meta", None, 2, 9));
+    assert_eq!(meta.leader.as_deref(), Some("0000000000000001"));
+    assert_eq!((data.group.as_str(), data.partition, data.term, data.committed), ("data-0", Some(0), 6, 50));
+    assert_eq!(data.leader.as_deref(), Some("0000000000000002"), "the newest term counts");
+    let lags: Vec<_> =
+        data.replicas.iter().map(|replica| (replica.is_up, replica.applied, replica.lag)).collect();
+    assert_eq!(lags, [(true, Some(40), Some(10)), (true, Some(47), Some(3)), (false, None, None)]);
+
+    let [first, second, third] = &seen.nodes[..] else { panic!("{seen:?}") };
+    assert_eq!((first.state, first.leads, first.replicas, first.role), ("up", 1, 2, "data"));
+    assert_eq!((first.term, first.committed, first.applied, first.lag), (6, 59, 49, 10));
+    assert_eq!((first.disk_free_bytes, first.disk_total_bytes), (Some(30), Some(100)));
+    assert_eq!((second.leads, second.lag, second.zone.as_str()), (1, 1 + 3, "zone-2"));
+    assert_eq!((third.state, third.reason.as_deref()), ("away", Some("no answer in time")));
+    assert_eq!((third.leads, third.replicas, third.lag, third.disk_free_bytes), (0, 2, 0, None));
+}
+
+#[test]
+fn a_member_that_is_not_the_catalogs_does_not_count() {
+    let catalog = catalog();
+    let groups = vec![status(GroupId::Meta, 1, 1, 2, 9, 9), status(DATA, 77, 77, 9, 70, 70)];
+    let reports: Reports = [(id(1), report(groups))].into();
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!((seen.groups[1].leader.as_deref(), seen.groups[1].committed), (None, 0));
+    assert!(seen.groups[1].replicas.iter().all(|replica| !replica.is_up));
+    assert_eq!((seen.nodes[1].state, seen.nodes[1].reason.as_deref()), ("away", Some("not asked yet")));
+}
