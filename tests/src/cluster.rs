@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::binary::tidemark_binary;
-use testkit::{Authority, Cluster, Node, NodeOptions, free_addresses, wait_for};
+use testkit::{Authority, Cluster, Node, NodeOptions, free_addresses, may_change_hosts, wait_for};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Series, over which the points are spread, so that they are in many partitions.
@@ -211,9 +211,10 @@ fn a_node_that_waits_for_others_says_so() {
         args: vec!["--initial-peers".to_owned(), peers.join(",")],
         ..NodeOptions::default()
     };
+    let second = format!("node {}: ", peers[1]);
     let mut node = Node::launch(options, http);
     wait_for("the node to say what it waits for", || match node.get("/ready").try_send() {
-        Ok(reply) if reply.status == 503 && reply.text().contains("node 2 of initial-peers") => Ok(()),
+        Ok(reply) if reply.status == 503 && reply.text().contains(&second) => Ok(()),
         other => Err(format!("{other:?}")),
     });
     let health = node.get("/health").send().expect_status(503).json();
@@ -223,6 +224,61 @@ fn a_node_that_waits_for_others_says_so() {
     let write = node.post("/api/v2/write?org=acme&bucket=metrics").body("m v=1").send().expect_status(503);
     assert_eq!(write.header("retry-after"), Some("1"));
     assert!(node.terminate().success(), "{}", node.log());
+}
+
+/// Three nodes that are reached by names, on addresses of loopback that a name stands for all together.
+#[expect(clippy::print_stdout, reason = "says why a test showed nothing")]
+fn named_nodes(strategy: &str) -> Option<Cluster> {
+    if !may_change_hosts() {
+        println!("no process can be given other hosts here");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let hosts = dir.path().join("hosts");
+    let lines = (0..3).map(|at| format!("127.0.0.{} nodes tm-{at}.peers\n", at + 2));
+    std::fs::write(&hosts, format!("127.0.0.1 localhost\n{}", lines.collect::<String>())).expect("written");
+    let free = free_addresses(1);
+    let port = free[0].rsplit_once(':').expect("a port").1;
+    let options = (0..3).map(|at| {
+        let name = if strategy == "dns" { "nodes" } else { "peers" };
+        let mut args = vec!["--discovery-strategy", strategy, "--bootstrap-expect", "3", "--partitions", "4"];
+        args.extend(["--discovery-name", name]);
+        let advertised = format!("tm-{at}.peers:{port}");
+        if strategy == "dns" {
+            args.extend(["--peer-advertise-address", &advertised]);
+        }
+        NodeOptions {
+            data_dir: Some(dir.path().join(at.to_string())),
+            peer_bind_address: Some(format!("127.0.0.{}:{port}", at + 2)),
+            args: args.into_iter().map(ToOwned::to_owned).collect(),
+            env: vec![("POD_NAME".to_owned(), format!("tm-{at}"))],
+            hosts: Some(hosts.clone()),
+        }
+    });
+    let options = options.collect();
+    Some(Cluster::of(options, dir))
+}
+
+#[test]
+fn nodes_find_one_another_by_name() {
+    for strategy in ["dns", "kubernetes"] {
+        let Some(mut cluster) = named_nodes(strategy) else { return };
+        cluster.node(0).write("metrics", lines(0..100)).expect_status(204);
+        let status = cluster.node(1).get("/api/v1/cluster/nodes").token(cluster.node(1).token()).send();
+        let status = status.expect_status(200).json();
+        for at in 0..3 {
+            let node = &status["nodes"][at];
+            let address = node["address"].as_str().expect("an address");
+            assert!(address.starts_with(&format!("tm-{at}.peers:")), "{status}");
+            assert_eq!(node["id"].as_str(), Some(format!("{:016x}", at + 1).as_str()), "{status}");
+        }
+        // They know one another by names from then on, also when all come back at once.
+        cluster.kill_all();
+        cluster.start_missing();
+        for reader in cluster.up() {
+            assert_eq!(numbers(reader), all(100), "{strategy}");
+        }
+    }
 }
 
 #[test]

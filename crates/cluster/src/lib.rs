@@ -38,7 +38,9 @@ pub use identity::{Belongs, Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
 pub use machine::{Durable, Machine, MachineError};
-pub use options::{ENTRY_BYTES_MAX, LaneKind, Limits, Options, Peers, Timing, default_partitions};
+pub use options::{
+    ENTRY_BYTES_MAX, InitialPeers, LaneKind, Limits, Options, Peers, Timing, default_partitions,
+};
 pub use peer::status::NodeReport;
 pub use peer::tls::{TlsError, TlsFiles};
 pub use progress::Progress;

@@ -38,12 +38,40 @@ pub struct Options {
 pub struct Peers {
     /// The peer port.
     pub listener: Arc<TcpListener>,
-    /// Host and port of every founding node, the same list on each of them; the first founds the cluster.
-    pub initial: Vec<String>,
-    /// Host and port at which others reach this node, where it is not in the list.
-    pub advertised: String,
+    /// The nodes that found the cluster together.
+    pub initial: InitialPeers,
+    /// Host and port at which others reach this node; without it, as it stands in the list.
+    pub advertised: Option<String>,
     /// What nodes know one another by; without it everything that reaches the port is believed.
     pub tls: Option<TlsFiles>,
+}
+
+/// How the nodes that found a cluster find one another. It must be the same on each of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitialPeers {
+    /// Host and port of every founding node; the first founds the cluster.
+    List(Vec<String>),
+    /// A name that stands for the addresses of all nodes. The one that advertises the lowest address founds the cluster
+    /// when exactly so many are there.
+    Name {
+        /// The name.
+        host: String,
+        /// The peer port of every node.
+        port: u16,
+        /// Nodes that found the cluster.
+        expect: usize,
+    },
+}
+
+impl InitialPeers {
+    /// Nodes that found the cluster.
+    #[must_use]
+    pub fn founders(&self) -> usize {
+        match self {
+            Self::List(peers) => peers.len(),
+            Self::Name { expect, .. } => *expect,
+        }
+    }
 }
 
 /// The back-end of the log.

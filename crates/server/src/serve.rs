@@ -138,16 +138,14 @@ impl Signals {
 
 /// The peer port, where there are peers.
 async fn peers(config: &Config) -> Result<Option<cluster::Peers>, ServeError> {
-    if config.initial_peers.is_empty() {
-        return Ok(None);
-    }
+    let Some(initial) = config.founding_peers() else { return Ok(None) };
     let listener = bind(&config.peer_bind_address).await?;
     let bound = listener.local_addr().map_err(ServeError::Runtime)?;
     tracing::info!(address = %bound, "peer port");
     Ok(Some(cluster::Peers {
         listener: Arc::new(listener),
-        initial: config.initial_peers.iter().map(ToString::to_string).collect(),
-        advertised: config.peer_bind_address.to_string(),
+        initial,
+        advertised: config.advertised(),
         tls: tls_files(config),
     }))
 }

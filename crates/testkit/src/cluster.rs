@@ -37,9 +37,14 @@ impl Cluster {
                 .chain(["--initial-peers", &addresses.join(","), "--zone", &format!("zone-{at}")])
                 .map(str::to_owned)
                 .collect(),
-            env: Vec::new(),
+            ..NodeOptions::default()
         });
-        let options: Vec<_> = options.collect();
+        Self::of(options.collect(), dir)
+    }
+
+    /// Starts nodes with these options, and sets the cluster up through the first of them. The directory lives as long as
+    /// the cluster.
+    pub fn of(options: Vec<NodeOptions>, dir: tempfile::TempDir) -> Self {
         let mut this =
             Self { dir, nodes: options.iter().map(|_| None).collect(), options, token: String::new() };
         this.start_missing();

@@ -12,5 +12,5 @@ pub mod wait;
 pub use authority::{Authority, CertificateFiles};
 pub use cluster::{Cluster, free_addresses};
 pub use http::{Reply, Request};
-pub use node::{Node, NodeOptions};
+pub use node::{Node, NodeOptions, may_change_hosts};
 pub use wait::wait_for;

@@ -20,6 +20,27 @@ pub struct NodeOptions {
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// What the node sees as `/etc/hosts`. Only root can have it so; see [`may_change_hosts`].
+    pub hosts: Option<PathBuf>,
+}
+
+/// Whether a process can be given an `/etc/hosts` of its own here.
+#[must_use]
+pub fn may_change_hosts() -> bool {
+    let tried =
+        Command::new("unshare").args(["--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts"]).output();
+    tried.is_ok_and(|done| done.status.success())
+}
+
+/// The command that starts a program, in a mount namespace of its own where it sees other hosts.
+fn program(path: &Path, hosts: Option<&Path>) -> Command {
+    let Some(hosts) = hosts else { return Command::new(path) };
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+        .arg(hosts)
+        .arg(path);
+    command
 }
 
 /// A running node. Killed (SIGKILL) when dropped.
@@ -94,7 +115,7 @@ impl Node {
         temporary: Option<Arc<tempfile::TempDir>>,
     ) -> Self {
         let peer_address = options.peer_bind_address.as_deref().unwrap_or("127.0.0.1:0");
-        let mut child = Command::new(tidemark_binary())
+        let mut child = program(tidemark_binary(), options.hosts.as_deref())
             .arg("serve")
             .args(["--http-bind-address", http_address, "--peer-bind-address", peer_address, "--data-dir"])
             .arg(&data_dir)

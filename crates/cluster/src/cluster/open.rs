@@ -28,7 +28,7 @@ use crate::lane::{Lane, LaneOptions};
 use crate::options::{LaneKind, Options};
 use crate::peer::discovery::{self, Founders};
 use crate::peer::links::Links;
-use crate::peer::myself::{Myself, VERSION};
+use crate::peer::myself::{Myself, Says, VERSION};
 use crate::peer::service::Service;
 use crate::peer::tls::Tls;
 use crate::peer::{follow, listener};
@@ -82,7 +82,7 @@ impl Cluster {
         catalog: Arc<Catalog>,
         fatal: Fatal,
     ) -> Result<Arc<Self>, OpenError> {
-        let founders = options.peers.as_ref().map_or(1, |peers| peers.initial.len());
+        let founders = options.peers.as_ref().map_or(1, |peers| peers.initial.founders());
         if !matches!(founders, 1 | 3 | 5) {
             return Err(OpenError::Founders(founders));
         }
@@ -95,7 +95,11 @@ impl Cluster {
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
         let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
         let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
-        let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, zone, peers_hash);
+        let advertised = options.peers.as_ref().and_then(|peers| peers.advertised.clone());
+        let bound = options.peers.as_ref().and_then(|peers| peers.listener.local_addr().ok());
+        let bound = bound.filter(|bound| !bound.ip().is_unspecified()).map(|bound| bound.to_string());
+        let says = Says { zone, peers_hash, advertised, bound };
+        let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, says);
         let (links, replicas) = (Arc::new(Links::new(tls.clone())), Arc::<Replicas>::default());
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),
@@ -186,7 +190,7 @@ impl Opening {
         self.progress("opening the meta group");
         let target = Target::Catalog(Arc::clone(&self.catalog));
         let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
-        if self.options.peers.as_ref().is_some_and(|peers| peers.initial.len() > 1) {
+        if self.options.peers.as_ref().is_some_and(|peers| peers.initial.founders() > 1) {
             self.refuse_without_log(&meta)?;
             self.myself.become_member()?;
         }
@@ -230,14 +234,7 @@ impl Opening {
             }
             (Some(peers), _) => {
                 let progress = &self.options.progress;
-                Ok(discovery::settle(
-                    &self.myself,
-                    &self.around.links,
-                    &peers.initial,
-                    &peers.advertised,
-                    progress,
-                )
-                .await?)
+                Ok(discovery::settle(&self.myself, &self.around.links, &peers.initial, progress).await?)
             }
         }
     }

@@ -4,12 +4,15 @@
 //! ```text
 //! ask all initial peers who they are, again and again
 //!   one is a member of a cluster ───────────────────────────► join it
-//!   this node is first in the list, and all are new ────────► mint an id, tell all, found
+//!   this node is the first, and all are there and new ──────► mint an id, tell all, found
 //!   a founder has told this node ───────────────────────────► belong
 //!   anything else ──────────────────────────────────────────► wait
 //! ```
-//! What must always hold: nothing is founded unless every node of the list has answered that it belongs to nothing, or
-//! to this very founding; so neither an isolated node nor one that has lost its volume ever founds a second cluster.
+//! The initial peers are a list, or what a name stands for at that moment; then they are ordered by the addresses that
+//! they advertise, and must be as many as are expected.
+//!
+//! What must always hold: nothing is founded unless every initial peer has answered that it belongs to nothing, or to
+//! this very founding; so neither an isolated node nor one that has lost its volume ever founds a second cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +25,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::{Request, Status};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::directory::Directory;
 use super::links::{Client, Links, reason};
-use super::myself::{Myself, VERSION};
+use super::myself::{Myself, Says, VERSION};
 use super::route::{id, read_id};
 use crate::identity::{Belongs, IdentityError, random_id};
+use crate::options::InitialPeers;
 use crate::progress::Progress;
+
+mod directory;
 
 /// Pause between two rounds of questions.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -37,13 +44,35 @@ pub(crate) const JOIN_WITHIN: Duration = Duration::from_secs(10);
 /// What is waited for is said this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// What a node of the list has answered.
+/// A node that was asked.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// Where.
+    address: String,
+    client: Option<Client>,
+    /// What it has answered, or why not.
+    answer: Result<Answer, String>,
+}
+
+impl Asked {
+    /// Where it wants to be reached.
+    fn reached_at(&self) -> &str {
+        self.answer.as_ref().ok().and_then(|answer| answer.advertised.as_deref()).unwrap_or(&self.address)
+    }
+
+    fn stands(&self) -> Option<Stands> {
+        self.answer.as_ref().ok().map(|answer| answer.stage)
+    }
+}
+
+/// What a node has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Answer {
     node: u128,
     peers_hash: u64,
     zone: String,
     version: String,
+    advertised: Option<String>,
     stage: Stands,
 }
 
@@ -60,7 +89,7 @@ enum Stands {
 enum Step {
     /// Nothing but ask again.
     Wait(String),
-    /// Join by way of this node of the list.
+    /// Join by way of this node.
     Join(usize),
     /// Found a cluster of all.
     Found,
@@ -68,17 +97,24 @@ enum Step {
     IsFounded,
 }
 
-/// The nodes that found a cluster, in the order of the list.
+/// The nodes that found a cluster, in their order.
 pub(crate) type Founders = Vec<NodeInfo>;
 
-/// A hash of the list of initial peers.
-pub(crate) fn hash_of(peers: &[String]) -> u64 {
-    if peers.is_empty() {
-        return 0;
+/// A hash of how the initial peers are found.
+pub(crate) fn hash_of(peers: &InitialPeers) -> u64 {
+    let mut bytes = Vec::new();
+    let mut push = |text: &str| {
+        bytes.extend((text.len() as u64).to_be_bytes());
+        bytes.extend(text.as_bytes());
+    };
+    match peers {
+        InitialPeers::List(peers) => peers.iter().for_each(|peer| push(peer)),
+        InitialPeers::Name { host, port, expect } => {
+            push(host);
+            push(&format!("{expect} at {port}"));
+        }
     }
-    let lengths_and_bytes =
-        peers.iter().flat_map(|peer| [&(peer.len() as u64).to_be_bytes(), peer.as_bytes()].concat());
-    xxh3_64(&lengths_and_bytes.collect::<Vec<u8>>())
+    xxh3_64(&bytes)
 }
 
 /// Waits until this node belongs to a cluster, and for the founder until all others know; a founder is answered who
@@ -86,12 +122,11 @@ pub(crate) fn hash_of(peers: &[String]) -> u64 {
 pub(crate) async fn settle(
     myself: &Arc<Myself>,
     links: &Links,
-    peers: &[String],
-    advertised: &str,
+    peers: &InitialPeers,
     progress: &Progress,
 ) -> Result<Option<Founders>, IdentityError> {
-    progress.set("asking the nodes of initial-peers who they are");
-    let clients: Vec<Option<Client>> = peers.iter().map(|address| links.dial(address).ok()).collect();
+    progress.set("asking the other nodes who they are");
+    let mut directory = Directory::new(peers);
     let mut rounds = interval(ASK_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<(String, Instant)> = None;
@@ -101,44 +136,34 @@ pub(crate) async fn settle(
         if identity.belongs.is_some_and(|place| !place.founder) {
             return Ok(None);
         }
-        let answers = join_all(clients.iter().map(|client| who_are_you(myself, client.clone()))).await;
         let own = identity.belongs.map(|place| place.cluster_id);
-        let reason = match step(identity.node_uuid, own, myself.peers_hash, &answers) {
-            Step::Wait(reason) => reason,
-            Step::IsFounded => return Ok(None),
-            Step::Join(at) => {
-                let position =
-                    answers.iter().position(|a| a.as_ref().is_ok_and(|a| a.node == identity.node_uuid));
-                let address = position.map_or(advertised, |at| peers[at].as_str());
-                match join(myself, clients[at].clone(), address).await {
+        let reason = match directory.ask(myself, links).await {
+            Err(reason) => reason,
+            Ok(asked) => match step(identity.node_uuid, own, myself.says.peers_hash, peers, &asked) {
+                Step::Wait(reason) => reason,
+                Step::IsFounded => return Ok(None),
+                Step::Join(at) => match join(myself, &asked, at).await {
                     Ok(place) => {
                         let place = myself.belong(place)?;
                         tracing::info!(node = %place.node_id, "joined the cluster");
                         return Ok(None);
                     }
-                    Err(status) => format!("{} did not add this node: {}", peers[at], status.message()),
-                }
-            }
-            Step::Found => {
-                let cluster_id = match own {
-                    Some(cluster_id) => cluster_id,
-                    None => random_id()?,
-                };
-                myself.belong(Belongs::founding(cluster_id, 0))?;
-                let answers: Vec<Answer> = answers.into_iter().filter_map(Result::ok).collect();
-                match tell_all(myself, cluster_id, &clients, &answers).await {
-                    Ok(()) => {
-                        let founders = answers.into_iter().zip(peers).map(|(answer, address)| NodeInfo {
-                            uuid: answer.node,
-                            address: address.clone(),
-                            zone: answer.zone,
-                            version: answer.version,
-                        });
-                        return Ok(Some(founders.collect()));
+                    Err(status) => {
+                        format!("{} did not add this node: {}", asked[at].address, status.message())
                     }
-                    Err(status) => format!("a peer was not told of the cluster: {}", status.message()),
+                },
+                Step::Found => {
+                    let cluster_id = match own {
+                        Some(cluster_id) => cluster_id,
+                        None => random_id()?,
+                    };
+                    myself.belong(Belongs::founding(cluster_id, 0))?;
+                    match tell_all(myself, cluster_id, &asked).await {
+                        Ok(()) => return Ok(Some(founders(&asked))),
+                        Err(status) => format!("a peer was not told of the cluster: {}", status.message()),
+                    }
                 }
-            }
+            },
         };
         progress.set(format!("this node belongs to no cluster yet: {reason}"));
         if told.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= TELL_EVERY) {
@@ -148,36 +173,62 @@ pub(crate) async fn settle(
     }
 }
 
-/// Decides from what all nodes of the list have answered. `own` is the cluster that this node is about to found.
-fn step(node: u128, own: Option<u128>, peers_hash: u64, answers: &[Result<Answer, String>]) -> Step {
-    let there = || answers.iter().filter_map(|answer| answer.as_ref().ok());
+/// The nodes that were asked, as founding members.
+fn founders(asked: &[Asked]) -> Founders {
+    let info = |asked: &Asked| {
+        let answer = asked.answer.as_ref().ok()?;
+        Some(NodeInfo {
+            uuid: answer.node,
+            address: asked.reached_at().to_owned(),
+            zone: answer.zone.clone(),
+            version: answer.version.clone(),
+        })
+    };
+    asked.iter().filter_map(info).collect()
+}
+
+/// Decides from what all initial peers have answered, in their order. `own` is the cluster that this node is about to
+/// found.
+fn step(node: u128, own: Option<u128>, peers_hash: u64, peers: &InitialPeers, asked: &[Asked]) -> Step {
+    let is_this = |asked: &Asked| asked.answer.as_ref().is_ok_and(|answer| answer.node == node);
+    let is_member = |asked: &Asked| matches!(asked.stands(), Some(Stands::Member(_)));
     if own.is_none()
-        && let Some(at) =
-            answers.iter().position(|a| a.as_ref().is_ok_and(|a| matches!(a.stage, Stands::Member(_))))
+        && let Some(at) = asked.iter().position(is_member)
     {
         return Step::Join(at);
     }
-    if own.is_some_and(|own| there().any(|answer| answer.stage == Stands::Member(own))) {
+    if own.is_some_and(|own| asked.iter().any(|asked| asked.stands() == Some(Stands::Member(own)))) {
         return Step::IsFounded;
     }
     let wait = |reason: &str| Step::Wait(reason.to_owned());
-    let Some(position) = answers.iter().position(|a| a.as_ref().is_ok_and(|a| a.node == node)) else {
-        return wait("no node of initial-peers is this one, and none is a member of a cluster");
-    };
-    if position != 0 {
-        return wait("the first node of initial-peers founds the cluster when all of them are there");
+    if let InitialPeers::Name { host, expect, .. } = peers
+        && asked.len() != *expect
+    {
+        let there = asked.len();
+        return Step::Wait(format!(
+            "{host} stands for {there} nodes, and {expect} found a cluster (bootstrap-expect)"
+        ));
     }
-    for (at, answer) in answers.iter().enumerate() {
+    let Some(position) = asked.iter().position(is_this) else {
+        return wait("no initial peer is this node, and none is a member of a cluster");
+    };
+    for (at, Asked { address, answer, .. }) in asked.iter().enumerate() {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(reason) => return Step::Wait(format!("node {} of initial-peers: {reason}", at + 1)),
+            Err(reason) => return Step::Wait(format!("node {address}: {reason}")),
         };
-        let mut others = there().filter(|other| other.node == answer.node);
-        if others.nth(1).is_some() {
-            return Step::Wait(format!("node {} is in initial-peers twice", at + 1));
+        let is_same = |other: &Asked| other.answer.as_ref().is_ok_and(|other| other.node == answer.node);
+        if asked[at + 1..].iter().any(is_same) {
+            return Step::Wait(format!("node {address} is among the initial peers twice"));
+        }
+        if asked[at + 1..].iter().any(|other| other.reached_at() == asked[at].reached_at()) {
+            return Step::Wait(format!("two nodes say that they are reached at {}", asked[at].reached_at()));
         }
         if answer.peers_hash != peers_hash {
-            return Step::Wait(format!("node {} has another list of initial-peers", at + 1));
+            return Step::Wait(format!("node {address} has other initial peers"));
+        }
+        if position != 0 {
+            continue;
         }
         let is_ours = match answer.stage {
             Stands::Uninitialised => true,
@@ -186,18 +237,21 @@ fn step(node: u128, own: Option<u128>, peers_hash: u64, answers: &[Result<Answer
         };
         if !is_ours {
             return Step::Wait(format!(
-                "node {} belongs to a cluster that was being founded by another: its directory must be emptied, or that \
-                 of the other brought back",
-                at + 1
+                "node {address} belongs to a cluster that was being founded by another: its directory must be emptied, \
+                 or that of the other brought back"
             ));
         }
     }
-    Step::Found
+    if position == 0 {
+        Step::Found
+    } else {
+        wait("the first of the initial peers founds the cluster with all of them")
+    }
 }
 
 async fn who_are_you(myself: &Myself, client: Option<Client>) -> Result<Answer, String> {
     let request =
-        peer::WhoAreYouRequest { node: id(myself.identity().node_uuid), peers_hash: myself.peers_hash };
+        peer::WhoAreYouRequest { node: id(myself.identity().node_uuid), peers_hash: myself.says.peers_hash };
     let mut client = client.ok_or("its address makes no sense")?;
     let answer = timeout(ANSWER_WITHIN, client.who_are_you(Request::new(request))).await;
     let answer = answer.map_err(|_elapsed| "no answer")?.map_err(|status| reason(&status))?;
@@ -205,33 +259,30 @@ async fn who_are_you(myself: &Myself, client: Option<Client>) -> Result<Answer, 
 }
 
 fn read_answer(answer: peer::WhoAreYouResponse) -> Option<Answer> {
-    let peer::WhoAreYouResponse { node, peers_hash, zone, version, stage } = answer;
+    let peer::WhoAreYouResponse { node, peers_hash, zone, version, advertised, stage } = answer;
     let stage = match stage? {
         Stage::Uninitialised(peer::Nothing {}) => Stands::Uninitialised,
         Stage::Adopted(cluster) => Stands::Adopted(read_id(&cluster)?),
         Stage::Member(cluster) => Stands::Member(read_id(&cluster)?),
     };
-    Some(Answer { node: read_id(&node)?, peers_hash, zone, version, stage })
+    let advertised = (!advertised.is_empty()).then_some(advertised);
+    Some(Answer { node: read_id(&node)?, peers_hash, zone, version, advertised, stage })
 }
 
 /// Tells every other node that it is a founding member, and returns when all have noted it.
-async fn tell_all(
-    myself: &Myself,
-    cluster: u128,
-    clients: &[Option<Client>],
-    answers: &[Answer],
-) -> Result<(), Status> {
-    let others = clients.iter().zip(answers).zip(1_u64..).skip(1).map(|((client, answer), meta_replica)| {
-        let found = peer::FoundRequest {
+async fn tell_all(myself: &Myself, cluster: u128, asked: &[Asked]) -> Result<(), Status> {
+    let others = asked.iter().zip(1_u64..).skip(1).map(|(asked, meta_replica)| {
+        let found = asked.answer.as_ref().ok().map(|answer| peer::FoundRequest {
             cluster: id(cluster),
             from_node: id(myself.identity().node_uuid),
             to_node: id(answer.node),
-            peers_hash: myself.peers_hash,
+            peers_hash: myself.says.peers_hash,
             meta_replica,
-        };
-        let client = client.clone();
+        });
+        let there = asked.client.clone().zip(found);
         async move {
-            let mut client = client.ok_or_else(|| Status::unavailable("its address makes no sense"))?;
+            let (mut client, found) =
+                there.ok_or_else(|| Status::unavailable("its address makes no sense"))?;
             let told = timeout(ANSWER_WITHIN, client.found(Request::new(found))).await;
             told.map_err(|_elapsed| Status::deadline_exceeded("no answer"))?.map(drop)
         }
@@ -239,14 +290,23 @@ async fn tell_all(
     join_all(others).await.into_iter().collect()
 }
 
-async fn join(myself: &Myself, client: Option<Client>, address: &str) -> Result<Belongs, Status> {
+/// Joins by way of a member.
+async fn join(myself: &Myself, asked: &[Asked], at: usize) -> Result<Belongs, Status> {
+    let node = myself.identity().node_uuid;
+    let own = asked.iter().find(|asked| asked.answer.as_ref().is_ok_and(|answer| answer.node == node));
+    let Says { advertised, bound, .. } = &myself.says;
+    let address = advertised.as_deref().or_else(|| own.map(Asked::reached_at)).or(bound.as_deref());
+    let address = address.ok_or_else(|| {
+        Status::failed_precondition("it must say where others reach it, which is not among the initial peers (peer-advertise-address)")
+    })?;
     let request = peer::JoinRequest {
-        node: id(myself.identity().node_uuid),
+        node: id(node),
         address: address.to_owned(),
-        zone: myself.zone.clone(),
+        zone: myself.says.zone.clone(),
         version: VERSION.to_owned(),
     };
-    let mut client = client.ok_or_else(|| Status::unavailable("its address makes no sense"))?;
+    let mut client =
+        asked[at].client.clone().ok_or_else(|| Status::unavailable("its address makes no sense"))?;
     let joined = timeout(JOIN_WITHIN, client.join(Request::new(request))).await;
     let joined = joined.map_err(|_elapsed| Status::deadline_exceeded("no answer"))??.into_inner();
     let place = || {

@@ -19,7 +19,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo) {
     let mut pace = interval(LOOK_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let now = NodeInfo { zone: courier.myself.zone.clone(), version: VERSION.to_owned(), ..own.clone() };
+    let now = NodeInfo {
+        address: courier.myself.says.advertised.clone().unwrap_or_else(|| own.address.clone()),
+        zone: courier.myself.says.zone.clone(),
+        version: VERSION.to_owned(),
+        uuid: own.uuid,
+    };
     let mut is_known = own == now;
     loop {
         pace.tick().await;

@@ -88,9 +88,10 @@ impl Links {
         Self { links: Mutex::default(), tls }
     }
 
-    /// A client to an address of which nobody knows yet who is there.
-    pub(crate) fn dial(&self, address: &str) -> Result<Client, Status> {
-        Ok(client(channel(address, self.tls.as_ref())?))
+    /// A client to an address of which nobody knows yet who is there; its certificate is for `server_name`, or for the
+    /// address.
+    pub(crate) fn dial(&self, address: &str, server_name: Option<&str>) -> Result<Client, Status> {
+        Ok(client(channel(address, server_name, self.tls.as_ref())?))
     }
 
     /// The connections to a node, which is at `address` unless it is known to be elsewhere.
@@ -161,7 +162,7 @@ impl Link {
         let slot = &mut channels[class as usize];
         let channel = match slot {
             Some(channel) => channel.clone(),
-            None => slot.insert(channel(address, self.tls.as_ref())?).clone(),
+            None => slot.insert(channel(address, None, self.tls.as_ref())?).clone(),
         };
         Ok(client(channel))
     }
@@ -173,7 +174,7 @@ fn client(channel: Channel) -> Client {
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn channel(address: &str, tls: Option<&Arc<Tls>>) -> Result<Channel, Status> {
+fn channel(address: &str, server_name: Option<&str>, tls: Option<&Arc<Tls>>) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Status::invalid_argument(format!("{address} is no address: {error}")))?;
     let endpoint = endpoint
@@ -185,21 +186,22 @@ fn channel(address: &str, tls: Option<&Arc<Tls>>) -> Result<Channel, Status> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let Some(tls) = tls.map(Arc::clone) else { return Ok(endpoint.connect_lazy()) };
+    let server_name = server_name.map(ToOwned::to_owned);
     Ok(endpoint.connect_with_connector_lazy(service_fn(move |uri| {
-        let tls = Arc::clone(&tls);
-        async move { connect(&tls, &uri).await.map(TokioIo::new) }
+        let (tls, server_name) = (Arc::clone(&tls), server_name.clone());
+        async move { connect(&tls, &uri, server_name.as_deref()).await.map(TokioIo::new) }
     })))
 }
 
 /// A connection with TLS.
-async fn connect(tls: &Tls, uri: &http::Uri) -> io::Result<TlsStream<TcpStream>> {
+async fn connect(tls: &Tls, uri: &http::Uri, server_name: Option<&str>) -> io::Result<TlsStream<TcpStream>> {
     let no_address = || io::Error::new(io::ErrorKind::InvalidInput, "no address");
     let (host, port) = uri.host().zip(uri.port_u16()).ok_or_else(no_address)?;
     // An address of IPv6 stands in brackets.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    tls.connect(host, stream).await
+    tls.connect(server_name.unwrap_or(host), stream).await
 }
 
 /// Why a call failed, with what it comes from.

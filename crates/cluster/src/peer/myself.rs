@@ -16,25 +16,30 @@ pub(crate) struct Myself {
     identity: RwLock<Identity>,
     /// Held while the identity is written, so that what is in memory is never ahead of the disk.
     writing: Mutex<()>,
+    /// What it says of itself.
+    pub(crate) says: Says,
+}
+
+/// What a node is told to say of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Says {
     /// Failure domain; empty when it has none.
     pub(crate) zone: String,
-    /// A hash of the list of initial peers; 0 without one.
+    /// A hash of how the initial peers are found; 0 without any.
     pub(crate) peers_hash: u64,
+    /// Host and port at which others reach it, where it is told.
+    pub(crate) advertised: Option<String>,
+    /// Where it listens, where others can use that.
+    pub(crate) bound: Option<String>,
 }
 
 /// The version that this node says it runs.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Myself {
-    pub(crate) fn new(
-        vfs: Arc<dyn Vfs>,
-        data_dir: PathBuf,
-        identity: Identity,
-        zone: String,
-        peers_hash: u64,
-    ) -> Arc<Self> {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, data_dir: PathBuf, identity: Identity, says: Says) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
-        Arc::new(Self { vfs, data_dir, identity, writing, zone, peers_hash })
+        Arc::new(Self { vfs, data_dir, identity, writing, says })
     }
 
     /// The identity.

@@ -113,14 +113,15 @@ impl Service {
 impl Peer for Service {
     async fn who_are_you(&self, request: Request<peer::WhoAreYouRequest>) -> Answer<peer::WhoAreYouResponse> {
         let asked = request.into_inner();
-        if asked.peers_hash != self.myself.peers_hash && read_id(&asked.node).is_some() {
+        if asked.peers_hash != self.myself.says.peers_hash && read_id(&asked.node).is_some() {
             tracing::debug!("a node with another list of initial peers asks who this is");
         }
         Ok(Response::new(peer::WhoAreYouResponse {
             node: route::id(self.myself.identity().node_uuid),
-            peers_hash: self.myself.peers_hash,
-            zone: self.myself.zone.clone(),
+            peers_hash: self.myself.says.peers_hash,
+            zone: self.myself.says.zone.clone(),
             version: VERSION.to_owned(),
+            advertised: self.myself.says.advertised.clone().unwrap_or_default(),
             stage: Some(self.stage()),
         }))
     }
@@ -134,7 +135,7 @@ impl Peer for Service {
         if read_id(&found.to_node) != Some(self.myself.identity().node_uuid) {
             return Err(Refusal::OtherNode.into());
         }
-        if found.peers_hash != self.myself.peers_hash {
+        if found.peers_hash != self.myself.says.peers_hash {
             return Err(Status::failed_precondition("the lists of initial peers differ"));
         }
         let wanted = Belongs::founding(cluster, position);

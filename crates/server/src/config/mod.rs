@@ -5,6 +5,7 @@
 //! values have units, secrets are never printed.
 
 mod address;
+mod discovery;
 mod error;
 mod file;
 mod influxd;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use memory::Shares;
 
 pub use address::{BindAddress, Peer};
+pub use discovery::DiscoveryStrategy;
 pub use error::{ConfigError, Expected};
 pub use init::Init;
 pub use origin::Origin;
@@ -55,6 +57,18 @@ pub struct Config {
     pub peer_tls_ca: Option<PathBuf>,
     /// Nodes that found the cluster; empty for one node alone.
     pub initial_peers: Vec<Peer>,
+    /// How other nodes are found.
+    pub discovery_strategy: DiscoveryStrategy,
+    /// Name that stands for all nodes, or the headless service of the pods; may have a port.
+    pub discovery_name: String,
+    /// Nodes that found the cluster.
+    pub bootstrap_expect: Option<usize>,
+    /// Where others reach this node.
+    pub peer_advertise_address: Option<Peer>,
+    /// Name of the pod that the node runs in.
+    pub pod_name: String,
+    /// Its namespace.
+    pub pod_namespace: String,
     /// Failure domain of the node; empty when it has none.
     pub zone: String,
     /// Number of partitions, a power of two; see [`Config::partitions_or_default`].
@@ -145,6 +159,6 @@ pub enum LogFormat {
 impl Config {
     /// Number of partitions for a new cluster: as set, else 16 for a node alone and 32 with peers.
     pub fn partitions_or_default(&self) -> u16 {
-        self.partitions.unwrap_or(if self.initial_peers.is_empty() { 16 } else { 32 })
+        self.partitions.unwrap_or(if self.has_peers() { 32 } else { 16 })
     }
 }

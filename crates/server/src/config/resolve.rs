@@ -13,7 +13,7 @@ use super::influxd::{self, Meaning, Opt, Taken};
 use super::init::Given;
 use super::origin::Origin;
 use super::settings::{Setting, setting, settings};
-use super::{Config, LogFormat, LogLane, file, influxd_file, suggest};
+use super::{Config, DiscoveryStrategy, LogFormat, LogLane, file, influxd_file, suggest};
 use crate::machine::MEMORY_BYTES_MIN;
 
 /// The least that a limit on the bodies of requests may be: enough for those that change it back.
@@ -136,6 +136,12 @@ impl Config {
             peer_tls_key: None,
             peer_tls_ca: None,
             initial_peers: Vec::new(),
+            discovery_strategy: DiscoveryStrategy::Static,
+            discovery_name: String::new(),
+            bootstrap_expect: None,
+            peer_advertise_address: None,
+            pod_name: String::new(),
+            pod_namespace: String::new(),
             zone: String::new(),
             partitions: None,
             log_lane: LogLane::Segment,
@@ -180,8 +186,7 @@ impl Resolved {
         let c = &self.config;
         let has_tls = c.peer_tls_cert.is_some() || c.peer_tls_key.is_some() || c.peer_tls_ca.is_some();
         let has = |file: &Option<PathBuf>| file.is_some() || !has_tls;
-        let is_secret =
-            c.initial_peers.is_empty() || c.peer_bind_address.is_loopback() || c.peer_plaintext || has_tls;
+        let is_secret = !c.has_peers() || c.peer_bind_address.is_loopback() || c.peer_plaintext || has_tls;
         let ordered: [(&'static str, bool, &'static str); 13] = [
             ("peer-tls-cert", has(&c.peer_tls_cert), "a file: it goes with peer-tls-key and peer-tls-ca"),
             ("peer-tls-key", has(&c.peer_tls_key), "a file: it goes with peer-tls-cert and peer-tls-ca"),
@@ -205,7 +210,9 @@ impl Resolved {
                 "1, 3 or 5 peers, or none for one node alone",
             ),
         ];
-        if let Some((key, _, expected)) = ordered.into_iter().find(|(_, holds, _)| !holds)
+        let unordered =
+            ordered.into_iter().find(|(_, holds, _)| !holds).map(|(key, _, expected)| (key, expected));
+        if let Some((key, expected)) = unordered.or_else(|| c.lacks_for_discovery())
             && let Some((setting, value)) = self.chosen.iter().find(|(setting, _)| setting.key == key)
         {
             return Err(refused(setting, value, Expected(expected)));

@@ -6,7 +6,7 @@ use memory::Shares;
 
 use super::address::{BindAddress, Peer};
 use super::error::Expected;
-use super::{Config, LogFormat, LogLane, init, units};
+use super::{Config, DiscoveryStrategy, LogFormat, LogLane, init, units};
 
 /// One setting.
 #[derive(Clone, Copy)]
@@ -172,10 +172,47 @@ static SETTINGS: &[Setting] = &[
     }, "Peer addresses of the 1, 3 or 5 nodes that found the cluster, the same list on each, separated by commas; empty for \
      one node alone")
     .group(NODE),
-    row("discovery-strategy", "TIDEMARK_DISCOVERY_STRATEGY", "STRATEGY", "static", |_, t| match t {
-        "static" => Ok(()),
-        _ => Err(Expected("static (peers are listed in initial-peers; no other way to find them exists yet)")),
-    }, "How peers are found: `static`, from initial-peers").group(NODE).or(&[same("DISCOVERY_STRATEGY")]),
+    row("discovery-strategy", "TIDEMARK_DISCOVERY_STRATEGY", "STRATEGY", "static", |c, t| {
+        c.discovery_strategy = match t {
+            "static" => DiscoveryStrategy::Static,
+            "dns" => DiscoveryStrategy::Dns,
+            "kubernetes" => DiscoveryStrategy::Kubernetes,
+            _ => return Err(Expected("static, dns or kubernetes")),
+        };
+        Ok(())
+    }, "How peers are found: `static` from initial-peers, `dns` by the addresses of discovery-name, `kubernetes` by the \
+     names of the StatefulSet's pods behind the headless service discovery-name")
+    .group(NODE).or(&[same("DISCOVERY_STRATEGY")]),
+    row("discovery-name", "TIDEMARK_DISCOVERY_NAME", "NAME[:PORT]", "", |c, t| {
+        t.trim().clone_into(&mut c.discovery_name);
+        Ok(())
+    }, "With `dns` the name that stands for all nodes, with `kubernetes` that of the headless service; the port is that of \
+     peer-bind-address where none is given").group(NODE),
+    row("bootstrap-expect", "TIDEMARK_BOOTSTRAP_EXPECT", "COUNT", "", |c, t| {
+        const WANTED: Expected = Expected("1, 3 or 5");
+        let read = |t: &str| t.parse().ok().filter(|n| matches!(n, 1 | 3 | 5)).ok_or(WANTED);
+        units::optional(t, read).map(|count| c.bootstrap_expect = count)
+    }, "Nodes that found the cluster with `dns` or `kubernetes`, the same on each; fewer never found one. Later nodes join")
+    .group(NODE),
+    row("peer-advertise-address", "TIDEMARK_PEER_ADVERTISE_ADDRESS", "HOST:PORT", "", |c, t| {
+        const WANTED: Expected = Expected("an address such as node-1.example:8088");
+        let peers = Peer::parse_list(t).map_err(|_| WANTED)?;
+        if peers.len() > 1 {
+            return Err(WANTED);
+        }
+        c.peer_advertise_address = peers.into_iter().next();
+        Ok(())
+    }, "Where other nodes reach this one, best by a name that stays; empty for as it stands in initial-peers, for \
+     peer-bind-address, or with `kubernetes` for the pod's name").group(NODE),
+    row("pod-name", "TIDEMARK_POD_NAME", "NAME", "", |c, t| {
+        t.clone_into(&mut c.pod_name);
+        Ok(())
+    }, "With `kubernetes` the pod's name, from `metadata.name`").group(NODE).or(&[same("POD_NAME"), same("HOSTNAME")]),
+    row("pod-namespace", "TIDEMARK_POD_NAMESPACE", "NAME", "", |c, t| {
+        t.clone_into(&mut c.pod_namespace);
+        Ok(())
+    }, "With `kubernetes` the pod's namespace, from `metadata.namespace`; empty where names are searched for in it")
+    .group(NODE).or(&[same("POD_NAMESPACE")]),
     row("zone", "TIDEMARK_ZONE", "NAME", "", |c, t| {
         t.clone_into(&mut c.zone);
         Ok(())

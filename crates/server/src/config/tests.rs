@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cluster::InitialPeers;
+
 use super::*;
 
 mod values;
@@ -197,10 +199,9 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
         .flag("peer-plaintext", "true")
         .refused("--peer-plaintext: `peer-plaintext` is `true`, expected false beside peer-tls-cert");
     assert!(open().flag("peer-plaintext", "true").resolve().is_ok());
-    World::default().env("DISCOVERY_STRATEGY", "kubernetes").refused(
-        "DISCOVERY_STRATEGY: `discovery-strategy` is `kubernetes`, expected static (peers are listed in \
-         initial-peers; no other way to find them exists yet)",
-    );
+    World::default()
+        .env("DISCOVERY_STRATEGY", "consul")
+        .refused("DISCOVERY_STRATEGY: `discovery-strategy` is `consul`, expected static, dns or kubernetes");
     assert!(World::default().env("DISCOVERY_STRATEGY", "static").resolve().is_ok());
     World::default().env("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317").refused(
         "OTEL_EXPORTER_OTLP_ENDPOINT: `otlp-endpoint` is `collector:4317`, expected a URL such as \
@@ -208,6 +209,69 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
     );
     assert!(flag("log-level", "info,cluster=debug").resolve().is_ok());
     assert!(flag("log-level", "cluster=loud").resolve().is_err());
+}
+
+#[test]
+fn peers_are_found_by_a_list_a_name_or_the_pods_of_a_stateful_set() {
+    let flag = |key: &str, text: &str| World::default().flag(key, text);
+    let peers = |world: World| {
+        let config = world.resolve().unwrap().config;
+        assert_eq!(config.partitions_or_default(), if config.has_peers() { 32 } else { 16 });
+        (config.founding_peers(), config.advertised())
+    };
+    let list = |peers: [&str; 3]| Some(InitialPeers::List(peers.map(ToOwned::to_owned).to_vec()));
+    assert_eq!(peers(World::default()).0, None);
+    assert_eq!(peers(flag("initial-peers", "a:1,b:2,c:3")), (list(["a:1", "b:2", "c:3"]), None));
+
+    let pod = || {
+        World::default()
+            .env("DISCOVERY_STRATEGY", "kubernetes")
+            .env("HOSTNAME", "tidemark-2")
+            .flag("discovery-name", "peers")
+            .flag("peer-bind-address", ":7000")
+            .flag("peer-plaintext", "true")
+            .flag("bootstrap-expect", "3")
+    };
+    let pods = list(["tidemark-0.peers:7000", "tidemark-1.peers:7000", "tidemark-2.peers:7000"]);
+    assert_eq!(peers(pod()), (pods, Some("tidemark-2.peers:7000".to_owned())));
+    let (found, own) = peers(pod().env("POD_NAMESPACE", "db").env("POD_NAME", "tidemark-7"));
+    let pods =
+        ["tidemark-0.peers.db.svc:7000", "tidemark-1.peers.db.svc:7000", "tidemark-2.peers.db.svc:7000"];
+    assert_eq!((found, own), (list(pods), Some("tidemark-7.peers.db.svc:7000".to_owned())));
+    let (_, own) =
+        peers(pod().env("POD_NAMESPACE", "db").flag("discovery-name", "peers.x.svc.cluster.local:9"));
+    assert_eq!(own.as_deref(), Some("tidemark-2.peers.x.svc.cluster.local:9"));
+    pod().env("POD_NAME", "web").refused(
+        "POD_NAME: `pod-name` is `web`, expected the name of a pod of a StatefulSet, such as tidemark-0",
+    );
+    pod().flag("discovery-name", "").refused(
+        "--discovery-name: `discovery-name` is empty, expected a name that stands for all nodes, such as tidemark-peers or \
+         tidemark-peers:8088",
+    );
+
+    let named =
+        || flag("discovery-strategy", "dns").flag("discovery-name", "nodes").flag("bootstrap-expect", "5");
+    let name = InitialPeers::Name { host: "nodes".to_owned(), port: 8088, expect: 5 };
+    let advertised = named().flag("peer-advertise-address", "n1.example:1");
+    assert_eq!(peers(advertised), (Some(name), Some("n1.example:1".to_owned())));
+    named().refused(
+        "default: `peer-advertise-address` is empty, expected where others reach this node, by a name that stays: \
+         discovery-strategy is dns",
+    );
+    flag("discovery-strategy", "dns").refused(
+        "default: `bootstrap-expect` is empty, expected 1, 3 or 5: the nodes that found the cluster",
+    );
+    named()
+        .flag("initial-peers", "a:1")
+        .refused("--discovery-strategy: `discovery-strategy` is `dns`, expected static beside initial-peers");
+    flag("discovery-name", "nodes").refused(
+        "default: `discovery-strategy` is `static`, expected dns or kubernetes beside discovery-name",
+    );
+    flag("initial-peers", "a:1").flag("bootstrap-expect", "3").refused(
+        "--bootstrap-expect: `bootstrap-expect` is `3`, expected as many as there are initial-peers, or nothing",
+    );
+    flag("bootstrap-expect", "2")
+        .refused("--bootstrap-expect: `bootstrap-expect` is `2`, expected 1, 3 or 5");
 }
 
 fn docker() -> World {

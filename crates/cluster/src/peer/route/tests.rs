@@ -5,6 +5,7 @@ use model::PartitionId;
 
 use super::*;
 use crate::identity::{Belongs, Identity};
+use crate::peer::myself::Says;
 
 const CLUSTER: u128 = 7;
 
@@ -17,7 +18,7 @@ fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
     let dir = tempfile::tempdir().unwrap();
     let identity = Identity { node_uuid: 2, belongs, member: false };
     let path = dir.path().to_owned();
-    let myself = Myself::new(Arc::new(RealVfs), path, identity, String::new(), 0);
+    let myself = Myself::new(Arc::new(RealVfs), path, identity, Says::default());
     (dir, myself)
 }
 
