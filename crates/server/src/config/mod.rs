@@ -159,6 +159,6 @@ pub enum LogFormat {
 impl Config {
     /// Number of partitions for a new cluster: as set, else 16 for a node alone and 32 with peers.
     pub fn partitions_or_default(&self) -> u16 {
-        self.partitions.unwrap_or(if self.has_peers() { 32 } else { 16 })
+        self.partitions.unwrap_or_else(|| if self.has_peers() { 32 } else { 16 })
     }
 }

@@ -196,7 +196,7 @@ static SETTINGS: &[Setting] = &[
     .group(NODE),
     row("peer-advertise-address", "TIDEMARK_PEER_ADVERTISE_ADDRESS", "HOST:PORT", "", |c, t| {
         const WANTED: Expected = Expected("an address such as node-1.example:8088");
-        let peers = Peer::parse_list(t).map_err(|_| WANTED)?;
+        let peers = Peer::parse_list(t).map_err(|_other| WANTED)?;
         if peers.len() > 1 {
             return Err(WANTED);
         }
