@@ -7,6 +7,7 @@ mod configuration;
 mod corpus;
 mod damage;
 mod deletes;
+mod disk_faults;
 mod durability;
 mod first_minutes;
 mod memory;

@@ -13,11 +13,11 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 
 /// What one writer knows: it sends points 0, 1, 2, ... of its own series, in requests of a few.
 #[derive(Debug, Default)]
-struct Writer {
+pub(crate) struct Writer {
     /// Points below were sent.
     sent: AtomicU64,
     /// Points below were sent, and their requests answered 204.
-    acknowledged: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
 }
 
 /// Point `n` of writer `w`: the value tells which one it is.
@@ -52,39 +52,51 @@ fn every_acknowledged_point_survives_fifty_kills_at_any_moment() {
         args: ["--partitions", "4", "--memtable-size", "64KiB"].map(String::from).to_vec(),
         ..NodeOptions::default()
     };
+    survive(options, KILLS);
+}
+
+/// Kills a node at any moment, so many times, and looks each time whether it has all that was acknowledged.
+pub(crate) fn survive(options: NodeOptions, kills: usize) {
     let mut node = Node::start(options);
     node.set_up();
-    let writers: Vec<Writer> = (0..WRITERS).map(|_| Writer::default()).collect();
+    let writers = writers();
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let enough = 1 + (random >> 33) % 120;
         load_until_killed(&mut node, &writers, enough);
         node = node.kill_and_restart();
-        for (w, writer) in (0..).zip(&writers) {
-            let held = read_back(&node, w);
-            let (sent, acknowledged) =
-                (writer.sent.load(Ordering::SeqCst), writer.acknowledged.load(Ordering::SeqCst));
-            for n in 0..acknowledged {
-                let time = START_NS + n * 1_000_000;
-                assert_eq!(held.get(&time), Some(&n), "kill {kill}: writer {w} lost acknowledged point {n}");
-            }
-            for (time, n) in &held {
-                assert!(
-                    *n < sent && *time == START_NS + n * 1_000_000,
-                    "kill {kill}: point {n} was never sent"
-                );
-            }
-            // What was sent and not acknowledged may be there or not; the writer sends it again, as clients do.
-            writer.sent.store(acknowledged, Ordering::SeqCst);
-        }
+        check(&node, &writers, &format!("kill {kill}"));
     }
     let total: u64 = writers.iter().map(|w| w.acknowledged.load(Ordering::SeqCst)).sum();
-    assert!(total > u64::try_from(KILLS).expect("small"), "only {total} points were written at all");
+    assert!(total > u64::try_from(kills).expect("small"), "only {total} points were written at all");
 }
 
-/// Writes from every writer at once and kills the node in the middle, when `enough` requests were acknowledged.
-fn load_until_killed(node: &mut Node, writers: &[Writer], enough: u64) {
+pub(crate) fn writers() -> Vec<Writer> {
+    (0..WRITERS).map(|_| Writer::default()).collect()
+}
+
+/// Looks whether a node has all that was acknowledged and nothing that was never sent.
+pub(crate) fn check(node: &Node, writers: &[Writer], when: &str) {
+    for (w, writer) in (0..).zip(writers) {
+        let held = read_back(node, w);
+        let (sent, acknowledged) =
+            (writer.sent.load(Ordering::SeqCst), writer.acknowledged.load(Ordering::SeqCst));
+        for n in 0..acknowledged {
+            let time = START_NS + n * 1_000_000;
+            assert_eq!(held.get(&time), Some(&n), "{when}: writer {w} lost acknowledged point {n}");
+        }
+        for (time, n) in &held {
+            assert!(*n < sent && *time == START_NS + n * 1_000_000, "{when}: point {n} was never sent");
+        }
+        // What was sent and not acknowledged may be there or not; the writer sends it again, as clients do.
+        writer.sent.store(acknowledged, Ordering::SeqCst);
+    }
+}
+
+/// Writes from every writer at once and kills the node in the middle, when `enough` requests were acknowledged, unless it
+/// ends by itself before.
+pub(crate) fn load_until_killed(node: &mut Node, writers: &[Writer], enough: u64) {
     let acknowledged_requests = AtomicU64::new(0);
     let dead = AtomicBool::new(false);
     let url = format!("{}/api/v2/write?org=acme&bucket=metrics", node.url());
@@ -110,7 +122,7 @@ fn load_until_killed(node: &mut Node, writers: &[Writer], enough: u64) {
         }
         testkit::wait_for("enough acknowledged requests", || {
             let seen = acknowledged_requests.load(Ordering::SeqCst);
-            if seen >= enough { Ok(()) } else { Err(seen) }
+            if seen >= enough || node.ended().is_some() { Ok(()) } else { Err(seen) }
         });
         node.kill();
         dead.store(true, Ordering::SeqCst);

@@ -9,4 +9,4 @@ pub mod frame;
 pub mod seglog;
 pub mod vfs;
 
-pub use vfs::{File, PooledVfs, RealVfs, SimVfs, Space, Vfs};
+pub use vfs::{Faults, FaultsError, File, PooledVfs, RealVfs, SimVfs, Space, Vfs};

@@ -4,14 +4,17 @@
 //! only after `sync_data` of the file returned; a created, renamed, linked or removed name is durable only after
 //! `sync_dir` of its directory; a rename replaces atomically.
 
+mod faulty;
 mod pooled;
 mod real;
 pub mod sim;
+mod unsynced;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use faulty::{Faults, FaultsError};
 pub use pooled::PooledVfs;
 pub use real::RealVfs;
 pub use sim::SimVfs;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog::{Catalog, RocksStore};
 use cluster::{Cluster, Fatal, Progress, Router};
-use disk::{PooledVfs, RealVfs, Vfs};
+use disk::{Faults, PooledVfs, RealVfs, Vfs};
 use gateway::{Gateway, Ports, SetupRequest, Waiting};
 use memory::{Account, Memory};
 use model::{Clock, SystemClock};
@@ -136,6 +136,16 @@ impl Signals {
     }
 }
 
+/// The machine's file system, and the faults that it is to have.
+fn disk(config: &Config) -> Arc<dyn Vfs> {
+    if config.disk_faults.is_empty() {
+        return Arc::new(RealVfs);
+    }
+    tracing::warn!(faults = config.disk_faults, "the disk has faults that were put in: this is a test");
+    let faults = Faults::parse(&config.disk_faults).expect("the configuration has checked it");
+    faults.put_into(Arc::new(RealVfs))
+}
+
 /// The peer port, where there are peers.
 async fn peers(config: &Config) -> Result<Option<cluster::Peers>, ServeError> {
     let Some(initial) = config.founding_peers() else { return Ok(None) };
@@ -192,7 +202,7 @@ impl Node {
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
         progress.set("opening the catalog");
-        let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(Arc::new(RealVfs), data_files_open_max()));
+        let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(disk(config), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
         let ballast = Ballast::let_go(Arc::clone(&vfs), &config.data_dir);

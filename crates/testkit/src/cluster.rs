@@ -83,6 +83,11 @@ impl Cluster {
         self.nodes[at].as_ref().expect("the node is up")
     }
 
+    /// A node that is up, to be changed.
+    pub fn node_mut(&mut self, at: usize) -> &mut Node {
+        self.nodes[at].as_mut().expect("the node is up")
+    }
+
     /// The nodes that are up.
     pub fn up(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().flatten()

@@ -87,25 +87,28 @@ impl Node {
     ) -> Self {
         let mut node = Self::spawn(options, "127.0.0.1:0", data_dir, temporary);
         node.token = token;
-        let mut exited = None;
-        let found = wait_for("the node to listen", || {
-            let lines = node.stdout.lock().expect("no holder panics").clone();
-            if let Some(url) = lines.iter().find_map(|line| line.strip_prefix("listening on ")) {
-                return Ok(Ok(url.trim().to_owned()));
-            }
-            if let Some(status) = exited {
-                return Ok(Err(status));
-            }
-            exited = node.child.try_wait().expect("our child");
-            Err(lines)
-        });
-        node.url = found.unwrap_or_else(|status| panic!("the node ended with {status}: {}", node.log()));
-        wait_for("the node to be ready", || match node.get("/ready").try_send() {
-            Ok(reply) if reply.status == 200 => Ok(()),
-            Ok(reply) => Err(reply.text()),
-            Err(error) => Err(format!("{error}: {}", node.log())),
-        });
+        if let Some(status) = node.wait_ready() {
+            panic!("the node ended with {status}: {}", node.log());
+        }
         node
+    }
+
+    /// Waits until the node is ready, or has ended.
+    fn wait_ready(&mut self) -> Option<ExitStatus> {
+        wait_for("the node to be ready", || {
+            let ended = self.ended();
+            let lines = self.stdout.lock().expect("no holder panics").clone();
+            if let Some(url) = lines.iter().find_map(|line| line.strip_prefix("listening on ")) {
+                self.url = url.trim().to_owned();
+            } else {
+                return ended.map(Some).ok_or_else(|| self.log());
+            }
+            match self.get("/ready").try_send() {
+                Ok(reply) if reply.status == 200 => Ok(None),
+                Ok(reply) => Err(reply.text()),
+                Err(error) => ended.map(Some).ok_or_else(|| format!("{error}: {}", self.log())),
+            }
+        })
     }
 
     fn spawn(
@@ -218,6 +221,33 @@ impl Node {
     pub fn kill(&mut self) {
         self.child.kill().expect("our child");
         self.child.wait().expect("our child");
+    }
+
+    /// How the process has ended, when it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("our child")
+    }
+
+    /// Starts another process on the same data directory, after this one has ended by itself or been killed.
+    #[must_use]
+    pub fn start_again(self, change: impl FnOnce(&mut NodeOptions)) -> Self {
+        let mut node = self.start_or_end(change);
+        if let Some(status) = node.ended() {
+            panic!("the node ended with {status}: {}", node.log());
+        }
+        node
+    }
+
+    /// The same, where the process may end before it is ready.
+    #[must_use]
+    pub fn start_or_end(mut self, change: impl FnOnce(&mut NodeOptions)) -> Self {
+        self.kill();
+        let mut options = self.options.clone();
+        change(&mut options);
+        let mut node = Self::spawn(options, "127.0.0.1:0", self.data_dir.clone(), self.temporary.clone());
+        node.token = self.token.take();
+        let _ended = node.wait_ready();
+        node
     }
 
     /// Kills the process and starts another on the same data directory.

@@ -1,6 +1,7 @@
 //! The thread that writes a lane: everything that is queued, one sync, all callbacks; then what housekeeping the
 //! batch made possible.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use model::{Clock, LogPosition};
 use super::queue::{Taken, Work};
 use super::shared::Shared;
 use super::{LaneError, Location, LogLane, RECORD_OVERHEAD_BYTES, Record, RecordBody, WriteError};
+use crate::raft::machine::with_causes;
 
 /// Silence after which the lane notes on the disk how far it is durable.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
@@ -47,8 +49,7 @@ impl Flusher {
                 }
                 Taken::Idle => {
                     if let Err(error) = self.lane.mark_idle() {
-                        let error =
-                            LaneError::Poisoned(format!("noting the durable position: {error}").into());
+                        let error = broken("noting the durable position", &error);
                         self.shared.fail(&error);
                         return self.refuse_rest(&error);
                     }
@@ -142,11 +143,11 @@ impl Flusher {
                 }
                 Err(WriteError::Full(error)) => self.wait_for_space(&error)?,
                 Err(WriteError::Broken(error)) => {
-                    return Err(LaneError::Poisoned(format!("writing the log: {error}").into()));
+                    return Err(broken("writing the log", &error));
                 }
             }
         }
-        self.lane.sync().map_err(|error| LaneError::Poisoned(format!("syncing the log: {error}").into()))?;
+        self.lane.sync().map_err(|error| broken("syncing the log", &error))?;
         Ok(locations)
     }
 
@@ -191,9 +192,7 @@ impl Flusher {
             match self.lane.start_small() {
                 Ok(()) | Err(WriteError::Full(_)) => {}
                 Err(WriteError::Broken(error)) => {
-                    return Err(LaneError::Poisoned(
-                        format!("starting a segment of the log: {error}").into(),
-                    ));
+                    return Err(broken("starting a segment of the log", &error));
                 }
             }
         }
@@ -225,4 +224,9 @@ fn envelope_bytes(record: &Record) -> u64 {
         RecordBody::Append { entry, .. } => entry.len() as u64,
         _ => 0,
     }
+}
+
+/// What everyone is told after a failure, down to what the system says.
+fn broken(doing: &str, error: &io::Error) -> LaneError {
+    LaneError::Poisoned(format!("{doing}: {}", with_causes(error)).into())
 }

@@ -75,6 +75,8 @@ pub struct Config {
     pub partitions: Option<u16>,
     /// Store of the replicated log.
     pub log_lane: LogLane,
+    /// Faults of the disk that are put in; for tests.
+    pub disk_faults: String,
     /// Whether requests need a token.
     pub http_auth_enabled: bool,
     /// How long a client may take to send a request's headers.

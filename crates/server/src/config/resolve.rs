@@ -145,6 +145,7 @@ impl Config {
             zone: String::new(),
             partitions: None,
             log_lane: LogLane::Segment,
+            disk_faults: String::new(),
             http_auth_enabled: true,
             http_read_header_timeout: Duration::ZERO,
             http_idle_timeout: Duration::ZERO,

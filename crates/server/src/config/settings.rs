@@ -232,6 +232,14 @@ static SETTINGS: &[Setting] = &[
         Ok(())
     }, "Store of the replicated log: `segment` or `rocksdb`").group(NODE),
 
+    row("disk-faults", "TIDEMARK_DISK_FAULTS", "PLAN", "", |c, t| {
+        const WANTED: Expected = Expected("a plan of faults such as `sync:raft:17:kill; unsynced`, or nothing");
+        disk::Faults::parse(t).map_err(|_fault| WANTED)?;
+        t.clone_into(&mut c.disk_faults);
+        Ok(())
+    }, "For tests of what a failing disk does, never for data that matters: faults that are put in at chosen operations")
+    .group(NODE),
+
     row("http-auth-enabled", "TIDEMARK_HTTP_AUTH_ENABLED", "BOOL", "true", |c, t| {
         units::switch(t).map(|on| c.http_auth_enabled = on)
     }, "Whether requests need a token; `false` opens the InfluxDB 1.x routes to everyone who reaches them")
