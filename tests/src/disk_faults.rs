@@ -102,3 +102,22 @@ fn a_node_whose_sync_fails_stops_and_the_others_go_on() {
         assert_eq!(count["results"][0]["series"][0]["values"][0][1].as_u64(), Some(n + 1), "{count}");
     }
 }
+
+#[test]
+fn a_cluster_that_loses_power_altogether_has_all_that_was_acknowledged() {
+    let mut cluster = Cluster::start(3, &["--partitions", "4", "--disk-faults", "unsynced"]);
+    let lines = |round: u64| (0..50).map(|n| format!("m,s=s{n} n={round}i {round}\n")).collect::<String>();
+    for round in 0..4 {
+        for node in cluster.up() {
+            node.write("metrics", lines(round)).expect_status(204);
+        }
+        // Right after the last acknowledgement, which two of three have given.
+        cluster.kill_all();
+        cluster.start_missing();
+        for reader in cluster.up() {
+            let count = reader.influxql("metrics", "SELECT count(n) FROM m").expect_status(200).json();
+            let count = count["results"][0]["series"][0]["values"][0][1].as_u64();
+            assert_eq!(count, Some((round + 1) * 50), "round {round}");
+        }
+    }
+}
