@@ -32,6 +32,14 @@ impl Day {
         Self { bodies, rows, first_field_sum: generator.first_field_sum() }
     }
 
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn values(&self) -> usize {
+        self.rows * CpuOnly::FIELDS
+    }
+
     pub(crate) fn describe(&self, sizes: &Sizes) -> String {
         let bytes: usize = self.bodies.iter().map(String::len).sum();
         format!(

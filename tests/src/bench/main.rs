@@ -5,6 +5,7 @@
 //! holds, and what it answers to a query, rightly: a server that lost points has no figures.
 
 mod client;
+mod cluster;
 mod figures;
 mod goals;
 mod ingest;
@@ -43,7 +44,7 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-const ALL: [&str; 6] = ["integers", "decimals", "doubles", "series", "queries", "sustained"];
+const ALL: [&str; 7] = ["integers", "decimals", "doubles", "series", "queries", "sustained", "cluster"];
 
 fn run(sizes: &Sizes) -> Result<(), String> {
     let mut outcomes = Vec::new();
@@ -100,6 +101,11 @@ fn scenario(name: &str, sizes: &Sizes) -> Result<Outcome, String> {
         "sustained" => {
             let what = sustained::describe(sizes);
             Ok(against_all("sustained", what, sizes, |peer| sustained::measure(peer, sizes)))
+        }
+        "cluster" => {
+            let day = Day::new(sizes, Values::Integers);
+            let ours = Sizes { peers: vec![Peer::Tidemark, Peer::TidemarkCluster], ..sizes.clone() };
+            Ok(against_all("cluster", day.describe(sizes), &ours, |peer| cluster::measure(peer, sizes, &day)))
         }
         _ => Err(format!("no scenario is called {name}; there are {}, many-series, all", ALL.join(", "))),
     }

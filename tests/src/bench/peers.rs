@@ -16,6 +16,8 @@ use crate::process::{self, Launch, Server};
 pub(crate) enum Peer {
     /// Ours.
     Tidemark,
+    /// Three nodes of ours on this machine; only in the scenario `cluster`.
+    TidemarkCluster,
     /// `influxd` of Debian's package `influxdb`, index in memory.
     InfluxInmem,
     /// The same, index on disk.
@@ -45,6 +47,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Tidemark => "tidemark",
+            Self::TidemarkCluster => "tidemark-cluster",
             Self::InfluxInmem => "influxdb-inmem",
             Self::InfluxTsi1 => "influxdb-tsi1",
             Self::VictoriaMetrics => "victoria-metrics",
@@ -60,6 +63,10 @@ const REST_MAX: Duration = Duration::from_secs(1200);
 pub(crate) struct Running {
     pub(crate) peer: Peer,
     pub(crate) server: Server,
+    /// The other nodes of a cluster.
+    others: Vec<Server>,
+    /// Where the nodes of a cluster reach one another.
+    pub(crate) peer_ports: Vec<u16>,
     pub(crate) url: String,
     pub(crate) token: Option<String>,
     dir: tempfile::TempDir,
@@ -70,7 +77,15 @@ impl Running {
     pub(crate) fn start(peer: Peer, binary: &Path) -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let port = process::free_port()?;
+        let mut others = Vec::new();
+        let peer_ports = if peer == Peer::TidemarkCluster { process::free_ports(3)? } else { Vec::new() };
+        for at in 1..peer_ports.len() {
+            let arguments = node(process::free_port()?, dir.path(), &peer_ports, at);
+            let log = dir.path().join(format!("log-{at}"));
+            others.push(Server::start(Launch { program: binary.to_owned(), arguments, log })?);
+        }
         let (program, arguments) = match peer {
+            Peer::TidemarkCluster => (binary.to_owned(), node(port, dir.path(), &peer_ports, 0)),
             Peer::Tidemark => (binary.to_owned(), tidemark(port, dir.path())?),
             Peer::InfluxInmem => (PathBuf::from("influxd"), influxdb(port, dir.path(), "inmem")?),
             Peer::InfluxTsi1 => (PathBuf::from("influxd"), influxdb(port, dir.path(), "tsi1")?),
@@ -78,7 +93,7 @@ impl Running {
         };
         let server = Server::start(Launch { program, arguments, log: dir.path().join("log") })?;
         let url = format!("http://127.0.0.1:{port}");
-        let mut running = Self { peer, server, url, token: None, dir };
+        let mut running = Self { peer, server, others, peer_ports, url, token: None, dir };
         running.wait_until_ready()?;
         running.make_database()?;
         Ok(running)
@@ -92,15 +107,41 @@ impl Running {
     /// Where lines are posted.
     pub(crate) fn write_path(&self) -> &'static str {
         match self.peer {
-            Peer::Tidemark => "/api/v2/write?org=bench&bucket=bench",
+            Peer::Tidemark | Peer::TidemarkCluster => "/api/v2/write?org=bench&bucket=bench",
             Peer::InfluxInmem | Peer::InfluxTsi1 => "/write?db=bench",
             Peer::VictoriaMetrics => "/write",
         }
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), String> {
+    /// CPU seconds used so far, of all nodes.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
+        self.all().map(Server::cpu_seconds).sum()
+    }
+
+    /// Memory resident now, of all nodes, in bytes.
+    pub(crate) fn rss_bytes(&self) -> Result<u64, String> {
+        self.all().map(Server::rss_bytes).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Server> {
+        std::iter::once(&self.server).chain(&self.others)
+    }
+
+    /// Kills all nodes and starts them again.
+    pub(crate) fn kill_and_start_all(&mut self) -> Result<(), String> {
+        std::iter::once(&mut self.server).chain(&mut self.others).try_for_each(Server::kill)?;
+        std::iter::once(&mut self.server).chain(&mut self.others).try_for_each(Server::kill_and_start)
+    }
+
+    /// Ends all nodes in order.
+    pub(crate) fn stop(self) -> Result<(), String> {
+        std::iter::once(self.server).chain(self.others).try_for_each(Server::stop)
+    }
+
+    /// Waits until the server answers.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<(), String> {
         let path = match self.peer {
-            Peer::Tidemark => "/ready",
+            Peer::TidemarkCluster | Peer::Tidemark => "/ready",
             Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
             Peer::VictoriaMetrics => "/health",
         };
@@ -114,7 +155,7 @@ impl Running {
     fn make_database(&mut self) -> Result<(), String> {
         let client = self.client();
         match self.peer {
-            Peer::Tidemark => {
+            Peer::Tidemark | Peer::TidemarkCluster => {
                 let setup = json!({
                     "username": "bench", "password": "bench-bench", "org": "bench", "bucket": "bench",
                 });
@@ -137,7 +178,9 @@ impl Running {
     pub(crate) fn come_to_rest(&self) -> Result<(), String> {
         let client = self.client();
         match self.peer {
-            Peer::Tidemark => drop(client.post("/api/v1/storage/flush?compact=true", "")?),
+            Peer::Tidemark | Peer::TidemarkCluster => {
+                drop(client.post("/api/v1/storage/flush?compact=true", "")?);
+            }
             Peer::InfluxInmem | Peer::InfluxTsi1 => {
                 // The snapshot of the cache comes five seconds after the last write: until then the WAL holds data.
                 let wal = self.dir.path().join("data/wal");
@@ -156,7 +199,7 @@ impl Running {
     /// Bytes of the points' files, as the file system counts them.
     pub(crate) fn data_bytes(&self) -> Result<u64, String> {
         let data = match self.peer {
-            Peer::Tidemark => "data/partitions",
+            Peer::Tidemark | Peer::TidemarkCluster => "data/partitions",
             Peer::InfluxInmem | Peer::InfluxTsi1 | Peer::VictoriaMetrics => "data/data",
         };
         Ok(process::disk_bytes(&self.dir.path().join(data))?.0)
@@ -182,6 +225,17 @@ fn tidemark(port: u16, root: &Path) -> Result<Vec<String>, String> {
     let peer = format!("127.0.0.1:{}", process::free_port()?);
     let words = ["serve", "--http-bind-address", &http, "--peer-bind-address", &peer, "--data-dir", &data];
     Ok(words.map(str::to_owned).to_vec())
+}
+
+/// A node of a cluster, whose directory is `data` for the first.
+fn node(port: u16, root: &Path, peer_ports: &[u16], at: usize) -> Vec<String> {
+    let dir = if at == 0 { "data".to_owned() } else { format!("data-{at}") };
+    let data = root.join(dir).display().to_string();
+    let peers: Vec<String> = peer_ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let (http, zone) = (format!("127.0.0.1:{port}"), format!("zone-{at}"));
+    let own = ["serve", "--http-bind-address", &http, "--data-dir", &data, "--zone", &zone];
+    let others = ["--peer-bind-address", &peers[at], "--initial-peers", &peers.join(",")];
+    own.into_iter().chain(others).map(str::to_owned).collect()
 }
 
 fn influxdb(port: u16, root: &Path, index: &str) -> Result<Vec<String>, String> {

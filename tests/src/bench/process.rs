@@ -30,11 +30,17 @@ impl Server {
 
     /// Kills the process as a power cut of it would, and starts another in its place.
     pub(crate) fn kill_and_start(&mut self) -> Result<(), String> {
-        self.peak_rss_before = self.peak_rss_bytes()?;
-        self.child.kill().map_err(|e| e.to_string())?;
-        self.child.wait().map_err(|e| e.to_string())?;
+        // One that was killed already has no figures any more.
+        self.peak_rss_before = self.peak_rss_bytes().unwrap_or(self.peak_rss_before);
+        self.kill()?;
         self.child = spawn(&self.launch)?;
         Ok(())
+    }
+
+    /// Kills the process as a power cut of it would.
+    pub(crate) fn kill(&mut self) -> Result<(), String> {
+        self.child.kill().map_err(|e| e.to_string())?;
+        self.child.wait().map(drop).map_err(|e| e.to_string())
     }
 
     /// CPU seconds used so far by the running process, user and system.
@@ -164,6 +170,13 @@ pub(crate) fn pause(time: Duration) {
 
 /// A port of loopback that is free now.
 pub(crate) fn free_port() -> Result<u16, String> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
+    free_ports(1).map(|ports| ports[0])
+}
+
+/// Ports of loopback that are free now.
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>, String> {
+    let listen = |_| std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string());
+    let listeners = (0..count).map(listen).collect::<Result<Vec<_>, _>>()?;
+    let port = |listener: &std::net::TcpListener| listener.local_addr().map(|address| address.port());
+    listeners.iter().map(port).collect::<Result<_, _>>().map_err(|e| e.to_string())
 }

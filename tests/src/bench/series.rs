@@ -180,7 +180,7 @@ fn delete(running: &Running, sizes: &Sizes, series: usize, measured: &mut Measur
     let border = START_NS + CpuOnly::INTERVAL_NS / 2;
     let started = process::now();
     let answer = match running.peer {
-        Peer::Tidemark => client.post_json(
+        Peer::Tidemark | Peer::TidemarkCluster => client.post_json(
             "/api/v2/delete?org=bench&bucket=bench",
             &json!({"start": "1970-01-01T00:00:00Z", "stop": "2016-01-01T00:00:05Z"}),
         ),

@@ -46,13 +46,14 @@ pub(crate) struct Sizes {
 }
 
 const USAGE: &str = "usage: bench SCENARIO... [flags]
-scenarios: integers decimals doubles series queries sustained, together `all`; many-series
+scenarios: integers decimals doubles series queries sustained cluster, together `all`; many-series
 flags: --peers tidemark,influxdb-inmem,influxdb-tsi1,victoria-metrics  --binary PATH  -o markdown|json
-  integers, decimals, doubles, queries:  --hosts 100 --rows 864000 --batch 5000 --connections 4 --rounds 1
+  integers, decimals, doubles, queries, cluster:  --hosts 100 --rows 864000 --batch 5000 --connections 4 --rounds 1
   series:       --series 1000000 --delete-seconds 60 (0: no delete)
   many-series:  --many-series 10000000, only Tidemark
   sustained:    --minutes 20 --sustained-hosts 4000 --late-percent 10 --rate 0 (rows per second, 0: no limit)
   queries:      --windows 5 --query-rounds 6
+  cluster:      one node and three, only Tidemark; needs ss (iproute2)
 The binary is TIDEMARK_BINARY, else the one that lies beside this program.";
 
 impl Sizes {
