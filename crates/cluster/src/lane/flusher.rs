@@ -152,7 +152,7 @@ impl Flusher {
     }
 
     /// The disk is full: nothing is acknowledged, and the same records are tried again until they fit.
-    fn wait_for_space(&self, error: &std::io::Error) -> Result<(), LaneError> {
+    fn wait_for_space(&self, error: &io::Error) -> Result<(), LaneError> {
         if self.note_waiting(true) {
             tracing::error!(%error, "no space for the log: writes wait until there is");
         }
