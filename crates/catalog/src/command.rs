@@ -1,8 +1,10 @@
 //! Commands that change the catalog, and their answers.
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, OrgId, Timestamp, UserId};
+use model::{
+    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId,
+};
 
-use crate::resources::{Authorization, Bucket, Dbrp, NodeInfo, Org, Status, User};
+use crate::resources::{Authorization, Bucket, Dbrp, NodeInfo, NodeState, Org, Status, User};
 
 /// A change. Carries every id, time and hash it needs; applying it is deterministic.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,47 @@ pub enum Command {
     RegisterNode {
         /// The node.
         node: NodeInfo,
+    },
+    /// Gives a partition another replica, with a new id and without a vote, which is to take the place of a voter. One
+    /// at a time, and on a node that has none of it.
+    AddReplica {
+        /// The partition's group.
+        group: GroupId,
+        /// Where.
+        node: NodeId,
+        /// The voter whose place it takes when it has caught up.
+        replaces: ReplicaId,
+    },
+    /// A replica that has caught up gets a vote, and the one that it replaces has none any more. The members of the group
+    /// are changed afterwards, to be what this says.
+    PromoteReplica {
+        /// The group.
+        group: GroupId,
+        /// The new voter.
+        replica: ReplicaId,
+        /// The old one; only the meta group can get one more.
+        replaces: Option<ReplicaId>,
+    },
+    /// A replica without a vote goes for good: one that was replaced, or will not catch up.
+    RemoveReplica {
+        /// The group.
+        group: GroupId,
+        /// Which; one that is gone does not matter.
+        replica: ReplicaId,
+    },
+    /// A voter should lead its group from now on.
+    PreferLeader {
+        /// The group.
+        group: GroupId,
+        /// The voter.
+        replica: ReplicaId,
+    },
+    /// Says whether a node is expected to be there. Only one that holds nothing can be decommissioned.
+    SetNodeState {
+        /// The node.
+        node: NodeId,
+        /// The state.
+        state: NodeState,
     },
     /// First set-up: user, organization, buckets (the named one and the system ones) and operator token at once.
     /// Refused when the cluster is set up already.

@@ -222,8 +222,30 @@ pub struct ClusterNode {
 pub enum NodeState {
     /// It is.
     Active,
-    /// Another data directory has taken its address: its volume is gone, and nothing it says counts any more.
+    /// It is, and what it has goes elsewhere.
+    Draining,
+    /// Its volume is gone (another data directory has its address, or somebody has said so): nothing it says counts any
+    /// more, and what it had is made anew elsewhere.
     Lost,
+    /// It has left for good.
+    Decommissioned,
+}
+
+impl NodeState {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+            Self::Decommissioned => "decommissioned",
+        }
+    }
+
+    /// Whether such a node is a member for good no more: it never comes back under the same id.
+    pub const fn is_out(self) -> bool {
+        matches!(self, Self::Lost | Self::Decommissioned)
+    }
 }
 
 /// The members of a group.
@@ -233,6 +255,36 @@ pub struct Placement {
     pub group: GroupId,
     /// Its replicas; the first should lead.
     pub replicas: Vec<Replica>,
+    /// How many voters it was given since it was founded. Only as long as it is 0 may a replica found the group.
+    pub generation: u64,
+}
+
+impl Placement {
+    /// The replica that is to become a voter in the place of another, where one is.
+    pub fn joining(&self) -> Option<&Replica> {
+        self.replicas.iter().find(|replica| replica.replaces.is_some())
+    }
+
+    /// The replica of a partition that was replaced and has yet to go, where one is.
+    pub fn leaving(&self) -> Option<&Replica> {
+        let is_data = self.group != GroupId::Meta;
+        self.replicas.iter().find(|replica| is_data && !replica.is_voter && replica.replaces.is_none())
+    }
+
+    /// The replicas with a vote.
+    pub fn voters(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.is_voter)
+    }
+
+    /// The replica with an id.
+    pub fn replica(&self, id: ReplicaId) -> Option<&Replica> {
+        self.replicas.iter().find(|replica| replica.id == id)
+    }
+
+    /// The replica on a node.
+    pub fn on(&self, node: NodeId) -> Option<&Replica> {
+        self.replicas.iter().find(|replica| replica.node == node)
+    }
 }
 
 /// A member of a group on a node.
@@ -244,6 +296,8 @@ pub struct Replica {
     pub node: NodeId,
     /// Whether it has a vote.
     pub is_voter: bool,
+    /// The voter whose place it takes when it has caught up.
+    pub replaces: Option<ReplicaId>,
 }
 
 impl Bucket {

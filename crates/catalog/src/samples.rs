@@ -1,10 +1,15 @@
 //! Records and commands for tests: fixed ones, and random ones from a seed.
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, LogPosition, OrgId, ReplicaId, Timestamp, UserId};
+use model::{
+    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, LogPosition, NodeId, OrgId, PartitionId,
+    ReplicaId, Timestamp, UserId,
+};
 
 use crate::auth;
 use crate::command::{Command, FieldSpec};
-use crate::resources::{Authorization, Bucket, BucketKind, Dbrp, NodeInfo, Org, Permission, Status, User};
+use crate::resources::{
+    Authorization, Bucket, BucketKind, Dbrp, NodeInfo, NodeState, Org, Permission, Status, User,
+};
 use crate::{Action, ResourceType};
 
 pub(crate) const AT: Timestamp = Timestamp(1_700_000_000_000_000_000);
@@ -196,13 +201,46 @@ impl Commands {
             .collect()
     }
 
+    /// Of the few that fit together now and then.
+    fn group(&mut self) -> GroupId {
+        match self.below(3) {
+            0 => GroupId::Meta,
+            partition => GroupId::Data(PartitionId(u16::try_from(partition).unwrap())),
+        }
+    }
+
+    fn replica(&mut self) -> ReplicaId {
+        ReplicaId(1 + self.below(40))
+    }
+
+    fn node_id(&mut self) -> NodeId {
+        NodeId::new(1 + self.below(8)).unwrap()
+    }
+
     /// The next command. Every kind comes.
     pub(crate) fn next(&mut self) -> Command {
         let name = self.name().to_owned();
         let text = self.pick(&["", "text"]).to_owned();
-        match self.below(24) {
+        match self.below(29) {
             0 => bootstrap(),
             23 => Command::RegisterNode { node: node(u8::try_from(self.id()).unwrap()) },
+            24 => Command::AddReplica { group: self.group(), node: self.node_id(), replaces: self.replica() },
+            25 => {
+                let replaces = self.replica();
+                Command::PromoteReplica {
+                    group: self.group(),
+                    replica: self.replica(),
+                    replaces: self.maybe(replaces),
+                }
+            }
+            26 => Command::RemoveReplica { group: self.group(), replica: self.replica() },
+            27 => Command::PreferLeader { group: self.group(), replica: self.replica() },
+            28 => {
+                use NodeState::{Active, Decommissioned, Draining, Lost};
+                let at = usize::try_from(self.below(4)).unwrap();
+                let state = [Active, Draining, Lost, Decommissioned][at];
+                Command::SetNodeState { node: self.node_id(), state }
+            }
             1 => set_up(),
             2 | 3 => {
                 let id = self.id();

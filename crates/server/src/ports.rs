@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{Command, NodeState, Response};
+use catalog::{Command, Response};
 use cluster::{Cluster, GroupStatus, ProposeError, RouteError, Router};
 use gateway::ports::{
     BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable,
@@ -145,10 +145,7 @@ impl StatusPort for StatusAdapter {
             address: node.info.address.clone(),
             zone: node.info.zone.clone(),
             version: node.info.version.clone(),
-            state: match node.state {
-                NodeState::Active => "active",
-                NodeState::Lost => "lost",
-            },
+            state: node.state.name(),
             replicas: replicas_of(node.id),
         });
         let group = |status: GroupStatus| {

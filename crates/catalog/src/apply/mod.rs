@@ -9,6 +9,7 @@ mod checks;
 mod fields;
 mod nodes;
 mod orgs;
+mod replicas;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +58,13 @@ fn changes(state: &State, command: &Command, limits: &Limits) -> Result<Vec<Chan
             nodes::bootstrap(state, *cluster_id, *replication, nodes, placements, limits)
         }
         Command::RegisterNode { node } => nodes::register(state, node, limits),
+        Command::AddReplica { group, node, replaces } => replicas::add(state, *group, *node, *replaces),
+        Command::PromoteReplica { group, replica, replaces } => {
+            replicas::promote(state, *group, *replica, *replaces)
+        }
+        Command::RemoveReplica { group, replica } => replicas::remove(state, *group, *replica),
+        Command::PreferLeader { group, replica } => replicas::prefer(state, *group, *replica),
+        Command::SetNodeState { node, state: wanted } => nodes::set_state(state, *node, *wanted),
         Command::Setup { user, org, buckets, authorization } => {
             orgs::set_up(state, user, org, buckets, authorization, limits)
         }

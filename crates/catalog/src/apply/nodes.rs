@@ -2,7 +2,7 @@
 
 use model::{GroupId, NodeId, PartitionId, ReplicaId};
 
-use super::checks::{Checked, conflict, invalid, unprocessable};
+use super::checks::{Checked, conflict, invalid, not_found, unprocessable};
 use crate::change::Change;
 use crate::limits::Limits;
 use crate::resources::{Cluster, ClusterNode, NodeInfo, NodeState, Placement, Replica};
@@ -35,9 +35,10 @@ pub(super) fn bootstrap(
     }
     let mut cluster = Cluster { id: cluster_id, partitions, replication, next_node: 1, next_replica: 1 };
     let ids: Vec<NodeId> = nodes.iter().map(|_| next_node(&mut cluster)).collect();
-    let voter = |cluster: &mut Cluster, node| Replica { id: next_replica(cluster), node, is_voter: true };
+    let voter = |cluster: &mut Cluster, node| replica(cluster, node, true);
     let replicas = ids.iter().map(|id| voter(&mut cluster, *id)).collect();
-    let mut groups = vec![Placement { group: GroupId::Meta, replicas }];
+    let placement = |group, replicas| Placement { group, replicas, generation: 0 };
+    let mut groups = vec![placement(GroupId::Meta, replicas)];
     for (partition, places) in (0..partitions).map(PartitionId).zip(placements) {
         let mut replicas: Vec<Replica> = Vec::with_capacity(places.len());
         for place in places {
@@ -50,7 +51,7 @@ pub(super) fn bootstrap(
         if replicas.is_empty() {
             return Err(invalid("a partition is placed nowhere"));
         }
-        groups.push(Placement { group: GroupId::Data(partition), replicas });
+        groups.push(placement(GroupId::Data(partition), replicas));
     }
     let nodes = ids.into_iter().zip(nodes).map(|(id, info)| active(id, info));
     Ok([Change::PutCluster(cluster)]
@@ -66,30 +67,56 @@ pub(super) fn register(state: &State, info: &NodeInfo, limits: &Limits) -> Check
     };
     check(info, limits)?;
     let taken = state.nodes().filter(|other| {
-        other.info.address == info.address && other.info.uuid != info.uuid && other.state == NodeState::Active
+        other.info.address == info.address && other.info.uuid != info.uuid && !other.state.is_out()
     });
     let mut changes: Vec<Change> =
         taken.map(|other| Change::PutNode(ClusterNode { state: NodeState::Lost, ..other.clone() })).collect();
     match state.node_by_uuid(info.uuid) {
-        Some(known) if known.state == NodeState::Lost => {
-            return Err(conflict(format!("node {} is lost: another has taken its place", known.id)));
+        Some(known) if known.state.is_out() => {
+            return Err(conflict(format!("node {} is {}: it is out for good", known.id, known.state.name())));
         }
-        Some(known) => changes.push(active(known.id, info)),
+        Some(known) => changes.push(Change::PutNode(ClusterNode { info: info.clone(), ..known.clone() })),
         None => {
             if state.nodes().count() >= limits.nodes {
                 return Err(unprocessable(format!("a cluster has at most {} nodes", limits.nodes)));
             }
             let mut cluster = cluster.clone();
             let id = next_node(&mut cluster);
-            let learner = Replica { id: next_replica(&mut cluster), node: id, is_voter: false };
-            let mut replicas = state.placement(GroupId::Meta).map_or_else(Vec::new, |p| p.replicas.clone());
-            replicas.push(learner);
+            let meta = state.placement(GroupId::Meta).cloned();
+            let mut meta =
+                meta.unwrap_or(Placement { group: GroupId::Meta, replicas: Vec::new(), generation: 0 });
+            meta.replicas.push(replica(&mut cluster, id, false));
             changes.push(Change::PutCluster(cluster));
             changes.push(active(id, info));
-            changes.push(Change::PutPlacement(Placement { group: GroupId::Meta, replicas }));
+            changes.push(Change::PutPlacement(meta));
         }
     }
     Ok(changes)
+}
+
+/// Whether a node is expected to be there. What is out stays out.
+pub(super) fn set_state(state: &State, node: NodeId, wanted: NodeState) -> Checked<Vec<Change>> {
+    let node = state.node(node).ok_or_else(|| not_found(format!("there is no node {node}")))?;
+    let is_allowed = match (node.state, wanted) {
+        (now, wanted) if now == wanted => return Ok(Vec::new()),
+        (NodeState::Decommissioned, _) => false,
+        (NodeState::Lost, wanted) => wanted == NodeState::Decommissioned,
+        (NodeState::Active | NodeState::Draining, _) => true,
+    };
+    if !is_allowed {
+        let (id, now, wanted) = (node.id, node.state.name(), wanted.name());
+        return Err(conflict(format!("node {id} is {now}, and cannot be {wanted}")));
+    }
+    if wanted == NodeState::Decommissioned {
+        let holds =
+            state.placements().filter_map(|placement| Some((placement.group, placement.on(node.id)?)));
+        let holds = holds.filter(|(group, replica)| *group != GroupId::Meta || replica.is_voter);
+        let count = holds.count();
+        if count > 0 {
+            return Err(conflict(format!("node {} still holds {count} replicas: drain it first", node.id)));
+        }
+    }
+    Ok(vec![Change::PutNode(ClusterNode { state: wanted, ..node.clone() })])
 }
 
 fn check(info: &NodeInfo, limits: &Limits) -> Checked {
@@ -111,6 +138,10 @@ fn next_node(cluster: &mut Cluster) -> NodeId {
     let id = NodeId::new(cluster.next_node).expect("ids begin with 1");
     cluster.next_node += 1;
     id
+}
+
+pub(super) fn replica(cluster: &mut Cluster, node: NodeId, is_voter: bool) -> Replica {
+    Replica { id: next_replica(cluster), node, is_voter, replaces: None }
 }
 
 fn next_replica(cluster: &mut Cluster) -> ReplicaId {

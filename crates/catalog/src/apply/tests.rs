@@ -16,13 +16,13 @@ fn fresh() -> State {
 }
 
 #[track_caller]
-fn done(state: &mut State, command: &Command) {
+pub(super) fn done(state: &mut State, command: &Command) {
     assert_eq!(apply(state, command), Response::Done, "{command:?}");
     state.check().unwrap();
 }
 
 #[track_caller]
-fn refused(state: &mut State, command: &Command, code: ErrorCode, message: &str) {
+pub(super) fn refused(state: &mut State, command: &Command, code: ErrorCode, message: &str) {
     let before = state.clone();
     let error = CatalogError { code, message: message.to_owned() };
     assert_eq!(apply(state, command), Response::Refused(error), "{command:?}");
@@ -132,7 +132,7 @@ fn a_node_is_added_once_described_anew_and_lost_with_its_volume() {
     done(&mut state, &register(wiped));
     assert_eq!(state.node_by_uuid(node(1).uuid).unwrap().state, NodeState::Lost);
     assert_eq!(state.node_by_uuid(77).unwrap().id.get(), 5);
-    let message = "node 0000000000000002 is lost: another has taken its place";
+    let message = "node 0000000000000002 is lost: it is out for good";
     refused(&mut state, &register(node(1)), ErrorCode::Conflict, message);
     let nameless = NodeInfo { address: String::new(), ..node(8) };
     let message = "a node has an address, and its texts are at most 1024 bytes";

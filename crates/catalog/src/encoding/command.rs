@@ -1,6 +1,6 @@
 //! Commands of the log.
 
-use model::{FieldType, Timestamp};
+use model::{FieldType, GroupId, ReplicaId, Timestamp};
 
 use super::messages::{self as m, Kind};
 use super::{DecodeError, convert, open, seal};
@@ -28,6 +28,19 @@ fn kind(command: &Command) -> Kind {
             placements: placements.iter().map(|nodes| m::Places { nodes: nodes.clone() }).collect(),
         }),
         Command::RegisterNode { node } => Kind::RegisterNode(node.into()),
+        Command::AddReplica { group, node, replaces } => {
+            Kind::AddReplica(m::AddReplica { group: group.number(), node: node.get(), replaces: replaces.0 })
+        }
+        Command::PromoteReplica { group, replica, replaces } => {
+            Kind::PromoteReplica(group_replica(*group, *replica, *replaces))
+        }
+        Command::RemoveReplica { group, replica } => {
+            Kind::RemoveReplica(group_replica(*group, *replica, None))
+        }
+        Command::PreferLeader { group, replica } => Kind::PreferLeader(group_replica(*group, *replica, None)),
+        Command::SetNodeState { node, state } => {
+            Kind::SetNodeState(m::SetNodeState { node: node.get(), state: convert::node_state_code(*state) })
+        }
         Command::Setup { user, org, buckets, authorization } => Kind::Setup(m::Setup {
             user: Some(user.into()),
             org: Some(org.into()),
@@ -88,6 +101,14 @@ fn kind(command: &Command) -> Kind {
     }
 }
 
+const fn group_replica(group: GroupId, replica: ReplicaId, replaces: Option<ReplicaId>) -> m::GroupReplica {
+    let replaces = match replaces {
+        Some(replaced) => Some(replaced.0),
+        None => None,
+    };
+    m::GroupReplica { group: group.number(), replica: replica.0, replaces }
+}
+
 fn field_spec(spec: &FieldSpec) -> m::FieldSpec {
     m::FieldSpec {
         measurement: spec.measurement.clone(),
@@ -105,6 +126,25 @@ fn command(kind: Kind) -> Result<Command, DecodeError> {
             placements: b.placements.into_iter().map(|places| places.nodes).collect(),
         },
         Kind::RegisterNode(node) => Command::RegisterNode { node: node.try_into()? },
+        Kind::AddReplica(a) => Command::AddReplica {
+            group: convert::group_id(a.group)?,
+            node: convert::node_id(a.node)?,
+            replaces: ReplicaId(a.replaces),
+        },
+        Kind::PromoteReplica(p) => Command::PromoteReplica {
+            group: convert::group_id(p.group)?,
+            replica: ReplicaId(p.replica),
+            replaces: p.replaces.map(ReplicaId),
+        },
+        Kind::RemoveReplica(r) => {
+            Command::RemoveReplica { group: convert::group_id(r.group)?, replica: ReplicaId(r.replica) }
+        }
+        Kind::PreferLeader(r) => {
+            Command::PreferLeader { group: convert::group_id(r.group)?, replica: ReplicaId(r.replica) }
+        }
+        Kind::SetNodeState(s) => {
+            Command::SetNodeState { node: convert::node_id(s.node)?, state: convert::node_state(s.state)? }
+        }
         Kind::Setup(s) => Command::Setup {
             user: s.user.ok_or(DecodeError::Missing("user"))?.try_into()?,
             org: s.org.ok_or(DecodeError::Missing("organization"))?.try_into()?,

@@ -304,22 +304,37 @@ impl TryFrom<m::NodeInfo> for NodeInfo {
 
 impl From<&ClusterNode> for m::ClusterNode {
     fn from(node: &ClusterNode) -> Self {
-        let state = match node.state {
-            NodeState::Active => 1,
-            NodeState::Lost => 2,
-        };
-        Self { id: node.id.get(), info: Some((&node.info).into()), state }
+        Self { id: node.id.get(), info: Some((&node.info).into()), state: node_state_code(node.state) }
     }
+}
+
+pub(super) const fn node_state_code(state: NodeState) -> u32 {
+    match state {
+        NodeState::Active => 1,
+        NodeState::Lost => 2,
+        NodeState::Draining => 3,
+        NodeState::Decommissioned => 4,
+    }
+}
+
+pub(super) const fn node_state(code: u32) -> Decoded<NodeState> {
+    Ok(match code {
+        1 => NodeState::Active,
+        2 => NodeState::Lost,
+        3 => NodeState::Draining,
+        4 => NodeState::Decommissioned,
+        _ => return Err(DecodeError::Impossible("state of a node")),
+    })
+}
+
+pub(super) fn group_id(number: u32) -> Decoded<GroupId> {
+    GroupId::from_number(number).ok_or(DecodeError::Impossible("group"))
 }
 
 impl TryFrom<m::ClusterNode> for ClusterNode {
     type Error = DecodeError;
     fn try_from(node: m::ClusterNode) -> Decoded<Self> {
-        let state = match node.state {
-            1 => NodeState::Active,
-            2 => NodeState::Lost,
-            _ => return Err(DecodeError::Impossible("state of a node")),
-        };
+        let state = node_state(node.state)?;
         let info = node.info.ok_or(DecodeError::Missing("node's description"))?.try_into()?;
         Ok(Self { id: node_id(node.id)?, info, state })
     }
@@ -327,19 +342,35 @@ impl TryFrom<m::ClusterNode> for ClusterNode {
 
 impl From<&Placement> for m::Placement {
     fn from(placement: &Placement) -> Self {
-        let replica = |r: &Replica| m::Replica { id: r.id.0, node: r.node.get(), is_voter: r.is_voter };
-        Self { group: placement.group.number(), replicas: placement.replicas.iter().map(replica).collect() }
+        let replica = |r: &Replica| m::Replica {
+            id: r.id.0,
+            node: r.node.get(),
+            is_voter: r.is_voter,
+            replaces: r.replaces.map(|replaced| replaced.0),
+        };
+        Self {
+            group: placement.group.number(),
+            replicas: placement.replicas.iter().map(replica).collect(),
+            generation: placement.generation,
+        }
     }
 }
 
 impl TryFrom<m::Placement> for Placement {
     type Error = DecodeError;
     fn try_from(placement: m::Placement) -> Decoded<Self> {
-        let replica =
-            |r: m::Replica| Ok(Replica { id: ReplicaId(r.id), node: node_id(r.node)?, is_voter: r.is_voter });
+        let replica = |r: m::Replica| {
+            Ok(Replica {
+                id: ReplicaId(r.id),
+                node: node_id(r.node)?,
+                is_voter: r.is_voter,
+                replaces: r.replaces.map(ReplicaId),
+            })
+        };
         Ok(Self {
-            group: GroupId::from_number(placement.group).ok_or(DecodeError::Impossible("group"))?,
+            group: group_id(placement.group)?,
             replicas: placement.replicas.into_iter().map(replica).collect::<Decoded<_>>()?,
+            generation: placement.generation,
         })
     }
 }

@@ -131,7 +131,7 @@ pub(super) struct ClusterNode {
     pub(super) id: u64,
     #[prost(message, optional, tag = "2")]
     pub(super) info: Option<NodeInfo>,
-    /// 1 active, 2 lost.
+    /// 1 active, 2 lost, 3 draining, 4 decommissioned.
     #[prost(uint32, tag = "3")]
     pub(super) state: u32,
 }
@@ -158,6 +158,8 @@ pub(super) struct Placement {
     pub(super) group: u32,
     #[prost(message, repeated, tag = "2")]
     pub(super) replicas: Vec<Replica>,
+    #[prost(uint64, tag = "3")]
+    pub(super) generation: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -168,6 +170,8 @@ pub(super) struct Replica {
     pub(super) node: u64,
     #[prost(bool, tag = "3")]
     pub(super) is_voter: bool,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) replaces: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -205,7 +209,7 @@ pub(super) struct Snapshot {
 /// A command of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Command {
-    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19")]
+    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -249,6 +253,48 @@ pub(super) enum Kind {
     ForgetMeasurements(ForgetMeasurements),
     #[prost(message, tag = "19")]
     RegisterNode(NodeInfo),
+    #[prost(message, tag = "20")]
+    AddReplica(AddReplica),
+    #[prost(message, tag = "21")]
+    PromoteReplica(GroupReplica),
+    #[prost(message, tag = "22")]
+    RemoveReplica(GroupReplica),
+    #[prost(message, tag = "23")]
+    PreferLeader(GroupReplica),
+    #[prost(message, tag = "24")]
+    SetNodeState(SetNodeState),
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct AddReplica {
+    /// `GroupId::number`.
+    #[prost(uint32, tag = "1")]
+    pub(super) group: u32,
+    #[prost(fixed64, tag = "2")]
+    pub(super) node: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) replaces: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct GroupReplica {
+    /// `GroupId::number`.
+    #[prost(uint32, tag = "1")]
+    pub(super) group: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) replica: u64,
+    /// With a promotion alone.
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) replaces: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct SetNodeState {
+    #[prost(fixed64, tag = "1")]
+    pub(super) node: u64,
+    /// As in `ClusterNode`.
+    #[prost(uint32, tag = "2")]
+    pub(super) state: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
