@@ -1,6 +1,7 @@
 //! A node's part in the cluster: its lane, its groups, and the way to those of others.
 
 mod open;
+mod operate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Command, Response};
 use futures::future::join_all;
-use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, ReplicaId};
+use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp};
 
 use crate::courier::Courier;
 use crate::entry::Op;
@@ -19,7 +20,6 @@ use crate::fatal::Fatal;
 use crate::group::{Group, GroupStatus};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
-use crate::machine::Machine;
 use crate::options::Limits;
 use crate::peer::status::NodeReport;
 use crate::reads::Reader;
@@ -31,13 +31,6 @@ const LOG_BYTES_AT_REST: u64 = 1 << 20;
 /// How long a stopping node waits for others to take the lead over.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens the state machine of a partition's replica. Called on threads that may block.
-pub type MachineFactory = Arc<
-    dyn Fn(PartitionId, ReplicaId) -> Result<Arc<dyn Machine>, Box<dyn std::error::Error + Send + Sync>>
-        + Send
-        + Sync,
->;
-
 /// What holds up the end of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPressure {
@@ -46,6 +39,8 @@ pub struct LogPressure {
     /// Bytes of the whole log.
     pub bytes: u64,
 }
+
+pub use operate::{MembershipError, Move, MoveStage};
 
 /// A node's part in the cluster.
 pub struct Cluster {
@@ -141,12 +136,18 @@ impl Cluster {
     }
 
     /// Returns when everything acknowledged before the call, by whichever node, is applied in all partitions that have
-    /// a replica here.
+    /// a replica with a vote here, and answers which those are.
     ///
     /// # Errors
     /// The error of a partition that could not be reached in time.
-    pub async fn read_barrier_all(&self) -> Result<(), ProposeError> {
-        self.courier.barrier(self.replicas.data()).await
+    pub async fn read_barrier_all(&self) -> Result<Vec<PartitionId>, ProposeError> {
+        let groups = self.replicas.data();
+        let partition = |group: &Arc<Group>| match group.id() {
+            GroupId::Data(partition) => Some(partition),
+            GroupId::Meta => None,
+        };
+        let partitions = groups.iter().filter_map(partition).collect();
+        self.courier.barrier(groups).await.map(|()| partitions)
     }
 
     /// Proposes an operation on a partition and waits until it is committed and applied.

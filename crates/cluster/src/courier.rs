@@ -112,12 +112,7 @@ impl Courier {
         Patience::new(Duration::from_millis(self.limits.proposal_ms_max))
     }
 
-    /// Whether a group has a member here.
-    pub(crate) fn has(&self, group: GroupId) -> bool {
-        self.replicas.get(group).is_some()
-    }
-
-    /// A member elsewhere of a group that has none here: the leader where somebody has said who that is, else another
+    /// A member elsewhere of a group that is not read here: the leader where somebody has said who that is, else another
     /// with each try.
     pub(crate) fn remote(&self, group: GroupId, tries: usize) -> Option<Remote> {
         match self.place(group, tries) {
@@ -136,9 +131,9 @@ impl Courier {
         self.catalog.read().cluster().is_some()
     }
 
-    /// Whether a node's volume has been replaced.
-    pub(crate) fn is_lost(&self, node: u128) -> bool {
-        self.catalog.read().node_by_uuid(node).is_some_and(|node| node.state == NodeState::Lost)
+    /// Whether a node is out of the cluster: its volume has been replaced, or it has left.
+    pub(crate) fn is_out(&self, node: u128) -> bool {
+        self.catalog.read().node_by_uuid(node).is_some_and(|node| node.state.is_out())
     }
 
     /// Proposes operations to a group, in order, wherever it is led, and waits until all of them are committed and
@@ -400,21 +395,22 @@ impl Courier {
             if local.leads() {
                 return Place::Here(local);
             }
-            return match local.leader() {
+            match local.leader() {
                 Some((replica, member)) => {
-                    Place::There(Remote { replica, node: member.node, address: member.address })
+                    return Place::There(Remote { replica, node: member.node, address: member.address });
                 }
-                None => Place::Unknown,
-            };
+                None if local.is_voter() => return Place::Unknown,
+                // One that joins or leaves may not hear who leads.
+                None => {}
+            }
         }
         let hint = self.hints.lock().get(&group).copied();
         let state = self.catalog.read();
         let Some(placement) = state.placement(group) else { return Place::Unknown };
-        let hinted = placement.replicas.iter().find(|replica| Some(replica.id) == hint);
-        let Some(replica) = hinted.or_else(|| {
-            let count = placement.replicas.len().max(1);
-            placement.replicas.get(tries % count)
-        }) else {
+        let is_elsewhere = |node| self.myself.identity().belongs.is_none_or(|place| place.node_id != node);
+        let others: Vec<_> = placement.voters().filter(|voter| is_elsewhere(voter.node)).collect();
+        let hinted = others.iter().find(|replica| Some(replica.id) == hint);
+        let Some(replica) = hinted.or_else(|| others.get(tries % others.len().max(1))) else {
             return Place::Unknown;
         };
         state.node(replica.node).map_or(Place::Unknown, |node| {

@@ -175,6 +175,14 @@ pub enum OpenError {
     /// The process must stop.
     #[error("this node must stop: {0}")]
     Stopped(Arc<str>),
+    /// The catalog, as far as it is known here, places a replica here that has been removed since.
+    #[error("replica {replica} of group {group} was removed from this node, and never comes back")]
+    Gone {
+        /// The group.
+        group: GroupId,
+        /// The replica.
+        replica: ReplicaId,
+    },
     /// The node joined a cluster whose catalog does not know it.
     #[error("the cluster does not know this node")]
     Unknown,

@@ -1,6 +1,8 @@
 //! One Raft group as this node takes part in it: proposals with their limits, read barriers, state, and the purge
 //! of what storage has flushed.
 
+pub(crate) mod members;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use openraft::raft::linearizable_read::Linearizer;
 use openraft::{LinearizerOption, Raft, RaftMetrics};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::entry::{Op, Proposal};
 use crate::error::{HandOverError, OpenError, ProposeError};
@@ -97,6 +100,7 @@ pub(crate) struct Group {
     raft: Raft<Types, StateMachine>,
     in_flight: Arc<Semaphore>,
     limits: Limits,
+    timing: Timing,
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
     target: Target,
@@ -105,6 +109,8 @@ pub(crate) struct Group {
     lane: Arc<Lane>,
     never_voted: bool,
     had_data: bool,
+    /// That the group's task is to end.
+    ended: CancellationToken,
     /// The counters of the log.
     log: Arc<LaneMetrics>,
 }
@@ -130,6 +136,10 @@ impl Group {
         target: Target,
     ) -> Result<Arc<Self>, OpenError> {
         let log = around.lane.log(id);
+        let claimed = around.lane.claim(&log, replica).await;
+        if !claimed.map_err(|error| OpenError::Group { group: id, reason: with_causes(&error) })? {
+            return Err(OpenError::Gone { group: id, replica });
+        }
         let config =
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
         let vfs = Arc::clone(&around.vfs);
@@ -167,6 +177,7 @@ impl Group {
             raft,
             in_flight: Arc::new(Semaphore::new(around.limits.in_flight_bytes_max as usize)),
             limits: around.limits,
+            timing: around.timing,
             flushed: watch::Sender::new(None),
             target,
             vfs: Arc::clone(&around.vfs),
@@ -174,6 +185,7 @@ impl Group {
             lane: Arc::clone(&around.lane),
             never_voted,
             had_data,
+            ended: CancellationToken::new(),
             log: around.lane.metrics(),
         }))
     }
@@ -244,19 +256,6 @@ impl Group {
                 std::future::pending::<()>().await;
             }
         }
-    }
-
-    /// The members, learners too.
-    pub(crate) fn members(&self) -> BTreeMap<u64, Member> {
-        let watch = self.raft.metrics();
-        let metrics = watch.borrow_watched();
-        metrics.membership_config.nodes().map(|(id, member)| (*id, member.clone())).collect()
-    }
-
-    /// Adds a member without a vote. Only the leader can.
-    pub(crate) async fn add_learner(&self, replica: ReplicaId, member: Member) -> Result<(), String> {
-        let added = self.raft.add_learner(replica.0, member, false).await;
-        added.map(drop).map_err(|error| with_causes(&error))
     }
 
     /// Whether this node is the only voter.
@@ -502,6 +501,7 @@ impl Group {
         let mut purged = None;
         loop {
             tokio::select! {
+                () = self.ended.cancelled() => return,
                 changed = watch.changed() => if changed.is_err() { return },
                 _ = look.tick(), if !self.is_alone() => {}
             }
@@ -618,6 +618,7 @@ impl Group {
 
     /// Stops the group's task.
     pub(crate) async fn shutdown(&self) {
+        self.ended.cancel();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(group = %self.id, %error, "the group's task did not end well");
         }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use model::LogPosition;
+use model::{LogPosition, ReplicaId};
 use proto::log;
 
 pub(crate) use flusher::FULL_RETRY;
@@ -67,6 +67,8 @@ pub(crate) enum RecordBody {
     Committed(LogPosition),
     /// What older records said, before their segment goes.
     State(log::GroupState),
+    /// The log belongs to no replica with a lower id from here on, and is empty.
+    Reset(ReplicaId),
 }
 
 /// A record and the group that it belongs to.

@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod fatal;
 mod group;
+mod hosting;
 mod identity;
 mod lane;
 mod look;
@@ -28,16 +29,17 @@ mod raft;
 mod reads;
 mod replicas;
 mod router;
+mod steward;
 mod tasks;
 
-pub use cluster::{Cluster, LogPressure, MachineFactory, log_dir};
+pub use cluster::{Cluster, LogPressure, MembershipError, Move, MoveStage, log_dir};
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;
 pub use identity::{Belongs, Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
-pub use machine::{Durable, Machine, MachineError};
+pub use machine::{Durable, Machine, MachineError, Machines};
 pub use options::{
     ENTRY_BYTES_MAX, InitialPeers, LaneKind, Limits, Options, Peers, Timing, default_partitions,
 };

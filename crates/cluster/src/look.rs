@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use disk::{Vfs, seglog};
-use model::{BucketId, GroupId, LogPosition};
+use model::{BucketId, GroupId, LogPosition, ReplicaId};
 use proto::log;
 
 use crate::cluster::log_dir;
@@ -28,6 +28,12 @@ pub struct GroupLook {
 }
 
 impl GroupLook {
+    /// The least id of a replica that may have this log: those before are gone for good.
+    #[must_use]
+    pub const fn replica(&self) -> Option<ReplicaId> {
+        self.index.replica()
+    }
+
     /// The last of the entries that are not needed any more; the first entry comes after it.
     #[must_use]
     pub const fn purged(&self) -> Option<LogPosition> {
@@ -81,6 +87,9 @@ pub fn look_at_log(
             && let Some(bucket) = removed_of(entry)
         {
             removals.entry(record.group).or_default().insert(bucket, position.index);
+        }
+        if matches!(record.body, RecordBody::Reset(_)) {
+            removals.remove(&record.group);
         }
         let replayed = recovered.entry(record.group).or_default().replay(&record.body, location.into());
         if let Err(gap) = replayed {

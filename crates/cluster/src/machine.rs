@@ -2,13 +2,34 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use model::{LogPosition, PartitionOp};
+use model::{LogPosition, PartitionId, PartitionOp, ReplicaId};
 
 /// Why an entry could not be applied. The process must stop: a replica that skips entries is no replica.
 #[derive(Debug, thiserror::Error)]
 #[error("applying an entry failed")]
 pub struct MachineError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// The machines of a node. Calls block.
+pub trait Machines: Send + Sync + 'static {
+    /// Opens the state machine of a partition's replica; one that was never there is empty.
+    ///
+    /// # Errors
+    /// What it has cannot be read.
+    fn open(
+        &self,
+        partition: PartitionId,
+        replica: ReplicaId,
+    ) -> Result<Arc<dyn Machine>, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Removes what replicas of a partition have here that are gone for good: all with ids below `below`, of which none
+    /// is open any more.
+    ///
+    /// # Errors
+    /// Something is still there, because it is in use, or cannot be removed; to be called again.
+    fn remove(&self, partition: PartitionId, below: ReplicaId) -> io::Result<()>;
+}
 
 /// How far a machine has got.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

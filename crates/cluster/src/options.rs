@@ -127,6 +127,10 @@ pub struct Limits {
     pub admission_ms_max: u64,
     /// How long a proposal waits for its outcome before it is unknown, milliseconds.
     pub proposal_ms_max: u64,
+    /// How long a node that has given a lead away for the sake of balance waits before the next, milliseconds.
+    pub leader_move_ms_min: u64,
+    /// Replicas that may be on their way to one node, and as many from it.
+    pub moves_per_node_max: usize,
     /// Bytes of the log above which the groups that pin its older part are asked to flush.
     pub log_bytes_soft: u64,
 }
@@ -140,6 +144,8 @@ impl Limits {
         in_flight_bytes_max: 32 << 20,
         admission_ms_max: 1_000,
         proposal_ms_max: 10_000,
+        leader_move_ms_min: 5_000,
+        moves_per_node_max: 2,
         log_bytes_soft: 512 << 20,
     };
 }

@@ -3,6 +3,9 @@
 //! Replicas of a partition are on different nodes, and in different zones as long as there are zones; nodes have as
 //! many replicas, and as many partitions to lead, as one another, give or take one where zones allow.
 
+pub(crate) mod conform;
+pub(crate) mod plan;
+
 /// For each partition the positions of its replicas' nodes, the leader's first. A node without a zone is one of its own.
 pub(crate) fn spread(zones: &[&str], partitions: u16, replication: u8) -> Vec<Vec<u8>> {
     let nodes = zones.len();

@@ -112,24 +112,23 @@ fn error(partition: PartitionId, status: &Status) -> ReadError {
 }
 
 impl Cluster {
-    /// The partitions that have no replica here.
-    #[must_use]
-    pub fn elsewhere(&self) -> Vec<PartitionId> {
-        let all = (0..self.partitions()).map(PartitionId);
-        all.filter(|partition| !self.courier().has(GroupId::Data(*partition))).collect()
+    /// The partitions that are none of these.
+    fn without(&self, here: &[PartitionId]) -> Vec<PartitionId> {
+        (0..self.partitions()).map(PartitionId).filter(|partition| !here.contains(partition)).collect()
     }
 
-    /// Begins to read points of all partitions that have no replica here, from one node each.
+    /// Begins to read points of all partitions but those that are read here, from one node each.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn scan_elsewhere(
         &self,
+        here: &[PartitionId],
         request: &ScanRequest,
         ends: Option<Ends>,
     ) -> Result<Vec<RemoteBlocks>, ReadError> {
         let courier = self.courier();
-        ask_all(courier, self.elsewhere(), |link, node, partitions| async move {
+        ask_all(courier, self.without(here), |link, node, partitions| async move {
             let asked = wire::request(&partitions, request, ends).map_err(refused)?;
             let mut call = Request::new(asked);
             courier.route_to(node).attach(&mut call);
@@ -140,13 +139,17 @@ impl Cluster {
         .await
     }
 
-    /// Answers which names exist in the partitions that have no replica here: a list of each node.
+    /// Answers which names exist in all partitions but those that are read here: a list of each node.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn schema_elsewhere(&self, request: &SchemaRequest) -> Result<Vec<Vec<String>>, ReadError> {
+    pub async fn schema_elsewhere(
+        &self,
+        here: &[PartitionId],
+        request: &SchemaRequest,
+    ) -> Result<Vec<Vec<String>>, ReadError> {
         let courier = self.courier();
-        ask_all(courier, self.elsewhere(), |link, node, partitions| async move {
+        ask_all(courier, self.without(here), |link, node, partitions| async move {
             let mut call = Request::new(wire::schema_request(&partitions, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
             Ok(link.client(Class::Request)?.schema(call).await?.into_inner().names)

@@ -23,13 +23,27 @@ impl Replicas {
         self.0.read().get(&group).cloned()
     }
 
+    /// Gives a member up; from now on it is not found.
+    pub(crate) fn remove(&self, group: &Arc<Group>) {
+        let mut groups = self.0.write();
+        if groups.get(&group.id()).is_some_and(|there| Arc::ptr_eq(there, group)) {
+            groups.remove(&group.id());
+        }
+    }
+
     /// All groups.
     pub(crate) fn all(&self) -> Vec<Arc<Group>> {
         self.0.read().values().cloned().collect()
     }
 
-    /// The groups of partitions.
+    /// The groups of partitions with a vote of this node, so that it has about all of what they have.
     pub(crate) fn data(&self) -> Vec<Arc<Group>> {
-        self.0.read().range(GroupId::Data(PartitionId(0))..).map(|(_, group)| Arc::clone(group)).collect()
+        self.0
+            .read()
+            .range(GroupId::Data(PartitionId(0))..)
+            .map(|(_, group)| group)
+            .filter(|group| group.is_voter())
+            .cloned()
+            .collect()
     }
 }

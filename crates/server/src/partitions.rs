@@ -2,14 +2,15 @@
 //! applied to its engine, what the engine has flushed the group's log may forget.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use cluster::{Cluster, MachineFactory};
+use cluster::{Cluster, Machine, Machines};
 use disk::Vfs;
-use model::{BucketId, Clock, PartitionId, SeriesKey, series};
-use parking_lot::RwLock;
+use model::{BucketId, Clock, PartitionId, ReplicaId, SeriesKey, series};
+use parking_lot::{Mutex, RwLock};
 use storage::{Commons, Engine, Jobs};
 
 use crate::replica::{EngineMachine, Home};
@@ -39,6 +40,8 @@ pub(crate) struct Ground {
 pub(crate) struct Partitions {
     ground: Ground,
     engines: RwLock<BTreeMap<PartitionId, Arc<Engine>>>,
+    /// Engines whose replicas are gone for good, as long as somebody reads them.
+    leaving: Mutex<BTreeMap<PartitionId, Arc<Engine>>>,
     /// Bytes free in the file system when it was last asked.
     free_bytes: AtomicU64,
     /// Of them, those below which no points are taken.
@@ -54,20 +57,16 @@ impl Partitions {
         Arc::new(Self {
             ground,
             engines: RwLock::default(),
+            leaving: Mutex::default(),
             free_bytes,
             reserve_bytes,
             cluster: OnceLock::new(),
         })
     }
 
-    /// Opens an engine whenever the cluster opens a partition's replica.
-    pub(crate) fn factory(self: &Arc<Self>) -> MachineFactory {
-        let this = Arc::clone(self);
-        Arc::new(move |partition, replica| {
-            let home = Home::settle(&*this.ground.vfs, &this.ground.dir, partition, replica)?;
-            let engine = this.open(partition, home.engine_dir())?;
-            Ok(Arc::new(EngineMachine::new(Arc::clone(&this), partition, home, engine)))
-        })
+    /// The engines as the cluster opens and removes them with its replicas.
+    pub(crate) fn machines(self: &Arc<Self>) -> Arc<dyn Machines> {
+        Arc::new(Residents(Arc::clone(self)))
     }
 
     /// Opens a partition's engine, in the place of the one that it had.
@@ -195,6 +194,42 @@ impl Partitions {
     /// Lets go of the engines; each closes when its last user has gone.
     pub(crate) fn close(&self) {
         self.engines.write().clear();
+    }
+}
+
+/// The engines of the replicas that live here.
+struct Residents(Arc<Partitions>);
+
+impl Machines for Residents {
+    fn open(
+        &self,
+        partition: PartitionId,
+        replica: ReplicaId,
+    ) -> Result<Arc<dyn Machine>, Box<dyn std::error::Error + Send + Sync>> {
+        let Ground { dir, vfs, .. } = self.0.ground();
+        let home = Home::settle(&**vfs, dir, partition, replica)?;
+        let engine = self.0.open(partition, home.engine_dir())?;
+        Ok(Arc::new(EngineMachine::new(Arc::clone(&self.0), partition, home, engine)))
+    }
+
+    fn remove(&self, partition: PartitionId, below: ReplicaId) -> io::Result<()> {
+        let mut leaving = self.0.leaving.lock();
+        // New queries do not find it; those that read it still go on.
+        if let Some(engine) = self.0.engines.write().remove(&partition) {
+            leaving.insert(partition, engine);
+        }
+        if let Some(engine) = leaving.remove(&partition) {
+            match Arc::try_unwrap(engine) {
+                Ok(engine) => engine.close(),
+                Err(engine) => {
+                    leaving.insert(partition, engine);
+                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, "its files are still read"));
+                }
+            }
+        }
+        drop(leaving);
+        let Ground { dir, vfs, .. } = self.0.ground();
+        Home::clear(&**vfs, dir, partition, below)
     }
 }
 

@@ -93,6 +93,27 @@ impl Home {
         Ok(home)
     }
 
+    /// Removes what replicas of a partition with ids below `below` have left.
+    pub(crate) fn clear(
+        vfs: &dyn Vfs,
+        partitions: &Path,
+        partition: PartitionId,
+        below: ReplicaId,
+    ) -> io::Result<()> {
+        let dir = partitions.join(partition.to_string());
+        if !vfs.exists(&dir)? {
+            return Ok(());
+        }
+        for path in vfs.list(&dir)? {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            if content_of(&name.to_string_lossy()).is_some_and(|(of, _)| of < below) {
+                tracing::info!(dir = %dir.join(&name).display(), "removing a replica that has left this node");
+                vfs.remove_dir_all(&dir.join(&name))?;
+            }
+        }
+        vfs.sync_dir(&dir)
+    }
+
     /// Where the engine is.
     pub(crate) fn engine_dir(&self) -> PathBuf {
         match self.installed {

@@ -258,7 +258,7 @@ impl Node {
             progress,
         };
         let cluster =
-            Cluster::open(options, vfs, Arc::clone(&clock), partitions.factory(), catalog, fatal.clone())
+            Cluster::open(options, vfs, Arc::clone(&clock), partitions.machines(), catalog, fatal.clone())
                 .await?;
         partitions.tell(&cluster);
         cluster.serve_reads(Arc::new(LocalReader {

@@ -40,26 +40,34 @@ impl Source {
         Self { partitions, cluster, memory, runtime }
     }
 
-    /// The engines of this node, after everything acknowledged is applied to them.
-    fn engines(&self) -> Result<Vec<Arc<Engine>>, ScanError> {
-        self.runtime.block_on(self.cluster.read_barrier_all()).map_err(|error| ScanError::Unavailable {
+    /// The partitions that are read here, with their engines, after everything acknowledged is applied to them. Others
+    /// may come and go meanwhile; this question reads all others elsewhere.
+    fn engines(&self) -> Result<(Vec<PartitionId>, Vec<Arc<Engine>>), ScanError> {
+        let here = self.runtime.block_on(self.cluster.read_barrier_all());
+        let here = here.map_err(|error| ScanError::Unavailable {
             partition: partition_of(&error),
             reason: error.to_string(),
         })?;
-        Ok(self.partitions.engines().into_iter().map(|(_, engine)| engine).collect())
+        let engine = |partition| Some((partition, self.partitions.engine(partition)?));
+        Ok(here.into_iter().filter_map(engine).unzip())
     }
 
-    /// The points of the partitions that are not on this node.
-    fn elsewhere(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<Vec<ScanStream>, ScanError> {
-        let streams =
-            self.runtime.block_on(self.cluster.scan_elsewhere(request, ends)).map_err(remote_error)?;
+    /// The points of all partitions but those that are read here.
+    fn elsewhere(
+        &self,
+        here: &[PartitionId],
+        request: &ScanRequest,
+        ends: Option<Ends>,
+    ) -> Result<Vec<ScanStream>, ScanError> {
+        let streams = self.runtime.block_on(self.cluster.scan_elsewhere(here, request, ends));
+        let streams = streams.map_err(remote_error)?;
         let stream = |blocks| Remote { blocks, runtime: self.runtime.clone() };
         Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
     }
 
     fn scan_all(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<ScanStream, ScanError> {
-        let engines = self.engines()?;
-        let remote = self.elsewhere(request, ends)?;
+        let (partitions, engines) = self.engines()?;
+        let remote = self.elsewhere(&partitions, request, ends)?;
         merged(&self.memory, here(&engines, request, ends).chain(remote.into_iter().map(Ok)))
     }
 }
@@ -134,8 +142,8 @@ impl ScanSource for Source {
         request: &SummaryRequest,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Groups, ScanError> {
-        let engines = self.engines()?;
-        let remote = self.elsewhere(&request.scan, None)?;
+        let (partitions, engines) = self.engines()?;
+        let remote = self.elsewhere(&partitions, &request.scan, None)?;
         let summaries = engines.iter().map(|engine| engine.summarize(request));
         let mut parts = summaries.collect::<Result<Vec<_>, _>>().map_err(storage_error)?;
         parts.retain(|summary| summary.series() > 0);
@@ -150,12 +158,12 @@ impl ScanSource for Source {
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {
         let mut names = BTreeSet::new();
-        for engine in self.engines()? {
+        let (partitions, engines) = self.engines()?;
+        for engine in engines {
             names.extend(engine.schema(request).map_err(storage_error)?);
         }
-        let elsewhere =
-            self.runtime.block_on(self.cluster.schema_elsewhere(request)).map_err(remote_error)?;
-        names.extend(elsewhere.into_iter().flatten());
+        let elsewhere = self.runtime.block_on(self.cluster.schema_elsewhere(&partitions, request));
+        names.extend(elsewhere.map_err(remote_error)?.into_iter().flatten());
         Ok(names.into_iter().collect())
     }
 }

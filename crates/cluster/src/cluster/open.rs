@@ -18,13 +18,15 @@ use model::{Clock, GroupId, PartitionId, ReplicaId};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Cluster, MachineFactory, close_lane, log_dir};
+use super::{Cluster, close_lane, log_dir};
 use crate::courier::Courier;
 use crate::error::OpenError;
 use crate::fatal::Fatal;
 use crate::group::{Group, Surroundings};
+use crate::hosting::{self, Host};
 use crate::identity::{Belongs, Identity, random_id};
 use crate::lane::{Lane, LaneOptions};
+use crate::machine::Machines;
 use crate::options::{LaneKind, Options};
 use crate::peer::discovery::{self, Founders};
 use crate::peer::links::Links;
@@ -37,6 +39,7 @@ use crate::raft::machine::Target;
 use crate::raft::types::Member;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
+use crate::steward::Steward;
 use crate::tasks::TaskGroup;
 
 /// The most partitions of a cluster.
@@ -63,7 +66,7 @@ struct Opening {
     myself: Arc<Myself>,
     replicas: Arc<Replicas>,
     courier: Arc<Courier>,
-    machines: MachineFactory,
+    machines: Arc<dyn Machines>,
     catalog: Arc<Catalog>,
 }
 
@@ -78,7 +81,7 @@ impl Cluster {
         options: Options,
         vfs: Arc<dyn Vfs>,
         clock: Arc<dyn Clock>,
-        machines: MachineFactory,
+        machines: Arc<dyn Machines>,
         catalog: Arc<Catalog>,
         fatal: Fatal,
     ) -> Result<Arc<Self>, OpenError> {
@@ -164,6 +167,16 @@ impl Cluster {
         }
         if opening.options.peers.is_some() {
             tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info));
+            let host = Host {
+                around: opening.around,
+                machines: opening.machines,
+                replicas: Arc::clone(&replicas),
+                catalog,
+                node: node.id,
+                tasks: tasks.clone(),
+            };
+            tasks.spawn("replicas", host.run());
+            tasks.spawn("members of groups", Steward::new(Arc::clone(&courier)).run());
         }
         Ok(Arc::new(Self {
             identity: myself.identity(),
@@ -343,10 +356,10 @@ impl Opening {
                     let node = state.node(id)?;
                     Some(Member { node: node.info.uuid, address: node.info.address.clone() })
                 };
-                // The one that should lead initialises the group.
-                let is_first = placement.replicas.first().is_some_and(|first| first.id == replica.id);
-                let voters = placement.replicas.iter().filter(|replica| replica.is_voter);
-                let members = voters.filter_map(|voter| Some((voter.id.0, member(voter.node)?)));
+                // The one that should lead initialises the group, and nobody does when it has been changed since.
+                let first = placement.voters().next().filter(|_| placement.generation == 0);
+                let is_first = first.is_some_and(|first| first.id == replica.id);
+                let members = placement.voters().filter_map(|voter| Some((voter.id.0, member(voter.node)?)));
                 Some(Placed { partition, replica: replica.id, found: is_first.then(|| members.collect()) })
             };
             state.placements().filter_map(of_node).collect()
@@ -355,7 +368,7 @@ impl Opening {
         for Placed { partition, replica, found } in placements {
             let (around, machines) = (self.around.clone(), Arc::clone(&self.machines));
             opening.spawn(async move {
-                let opened = open_data_group(&around, &machines, partition, replica).await?;
+                let opened = hosting::open(&around, machines, partition, replica).await?;
                 Ok::<_, OpenError>((opened, found))
             });
         }
@@ -368,6 +381,10 @@ impl Opening {
                     self.replicas.add(&group);
                     opened.push((group, found));
                 }
+                // The catalog here is behind.
+                Err(OpenError::Gone { group, replica }) => {
+                    tracing::info!(%group, %replica, "a replica that was removed from here is not opened");
+                }
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -377,26 +394,6 @@ impl Opening {
         let started = opened.into_iter().map(|(group, found)| async move { self.start(&group, found).await });
         join_all(started).await.into_iter().collect()
     }
-}
-
-async fn open_data_group(
-    around: &Surroundings,
-    machines: &MachineFactory,
-    partition: PartitionId,
-    replica: ReplicaId,
-) -> Result<Arc<Group>, OpenError> {
-    let group = GroupId::Data(partition);
-    let machines = Arc::clone(machines);
-    let machine = tokio::task::spawn_blocking(move || machines(partition, replica));
-    let machine = machine
-        .await
-        .map_err(OpenError::Panicked)?
-        .map_err(|source| OpenError::Machine { group, source: std::io::Error::other(source) })?;
-    let durable = machine.durable().map_err(|source| OpenError::Machine { group, source })?;
-    let opened = Group::open(around, group, replica, Target::Partition(machine)).await?;
-    // A crash may have come between a flush and the purge that it allows.
-    durable.position.into_iter().for_each(|position| opened.flushed(position));
-    Ok(opened)
 }
 
 /// The voters of the meta group of a new cluster.

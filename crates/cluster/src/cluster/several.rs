@@ -1,7 +1,8 @@
 //! Three nodes in one process, over real connections: they found one cluster, any of them takes and reads what any
 //! other has, and what was acknowledged outlives whoever led.
 
-use std::collections::BTreeMap;
+mod moving;
+
 use std::net::SocketAddr;
 
 use catalog::{Bucket, BucketKind, FieldOutcome, FieldSpec, MemoryStore, NodeState, Org};
@@ -14,7 +15,7 @@ use testkit::Authority;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::tests::Recorder;
+use super::tests::Desk;
 use super::*;
 use crate::error::OpenError;
 use crate::options::{InitialPeers, LaneKind, Options, Peers, Timing};
@@ -30,7 +31,7 @@ struct Place {
     dir: TempDir,
     address: SocketAddr,
     peers: Vec<String>,
-    machines: Arc<Mutex<BTreeMap<PartitionId, Arc<Recorder>>>>,
+    machines: Arc<Desk>,
     catalog: Mutex<Arc<Catalog>>,
     zone: String,
     log_bytes_soft: u64,
@@ -80,14 +81,6 @@ async fn places(count: usize) -> Vec<Place> {
 impl Place {
     async fn open(&self) -> Result<Arc<Cluster>, OpenError> {
         let listener = bind(&self.address.to_string()).await;
-        let machines = Arc::clone(&self.machines);
-        let factory: MachineFactory = Arc::new(move |partition, _replica| {
-            let mut machines = machines.lock();
-            let machine = machines.get(&partition).map_or_else(Recorder::default, |old| old.restarted());
-            let machine = Arc::new(machine);
-            machines.insert(partition, Arc::clone(&machine));
-            Ok(machine)
-        });
         let options = Options {
             data_dir: self.dir.path().to_owned(),
             partitions: PARTITIONS,
@@ -104,11 +97,13 @@ impl Place {
             limits: Limits {
                 segment_bytes: 64 << 10,
                 log_bytes_soft: self.log_bytes_soft,
+                leader_move_ms_min: 200,
                 ..Limits::PRODUCTION
             },
         };
         let (clock, catalog) = (Arc::new(SystemClock::new()), Arc::clone(&self.catalog.lock()));
-        Cluster::open(options, Arc::new(RealVfs), clock, factory, catalog, Fatal::default()).await
+        let machines = Arc::clone(&self.machines);
+        Cluster::open(options, Arc::new(RealVfs), clock, machines, catalog, Fatal::default()).await
     }
 
     /// Loses its volume.
@@ -118,7 +113,7 @@ impl Place {
     }
 
     fn ops(&self, partition: u16) -> Vec<PartitionOp> {
-        let machine = Arc::clone(&self.machines.lock()[&PartitionId(partition)]);
+        let machine = self.machines.of(partition);
         machine.applied.lock().iter().map(|(_, op)| op.clone()).collect()
     }
 }
@@ -275,7 +270,7 @@ async fn a_node_that_was_away_for_longer_than_the_log_gets_the_files() {
     // The others flush everything, and their logs begin after what the one has.
     for at in [0, 2] {
         clusters[at].read_barrier_all().await.unwrap();
-        let machine = Arc::clone(&places[at].machines.lock()[&PartitionId(2)]);
+        let machine = places[at].machines.of(2);
         let flushed = machine.flush();
         clusters[at].flushed(PartitionId(2), flushed);
         let group = clusters[at].replicas.get(GroupId::Data(PartitionId(2))).unwrap();
@@ -335,8 +330,7 @@ async fn a_node_that_has_lost_its_volume_never_founds_a_second_cluster() {
         assert_eq!(state.node_by_uuid(old_uuid).unwrap().state, NodeState::Lost);
         assert_eq!(state.nodes().count(), 4);
     }
-    // It has no partition, and takes everything all the same.
-    assert!(joined.replicas.data().is_empty());
+    // It takes everything, whether or not it has partitions yet.
     write(joined, 0, 1).await;
     joined.read_barrier_meta().await.unwrap();
     assert_eq!(distinct(places[1].ops(0)).len(), 2);

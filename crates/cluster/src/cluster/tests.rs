@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use catalog::{FieldSpec, MemoryStore};
 use disk::{RealVfs, Vfs as _};
-use model::{BucketId, FieldType, SystemClock, Timestamp};
+use model::{BucketId, FieldType, ReplicaId, SystemClock, Timestamp};
 use parking_lot::Mutex;
 
 use super::*;
 use crate::error::OpenError;
-use crate::machine::{Durable, MachineError};
+use crate::machine::{Durable, Machine, MachineError, Machines};
 use crate::options::{LaneKind, Options, Timing};
 
 /// A machine that remembers what was applied, and makes it durable when told to.
@@ -130,10 +130,60 @@ fn position_of(text: &str) -> Option<LogPosition> {
     Some(LogPosition { index: next()?, term: next()?, leader: ReplicaId(next()?) })
 }
 
+/// The machines of a node: what is durable in them outlives a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Desk(Mutex<BTreeMap<PartitionId, (ReplicaId, Arc<Recorder>)>>);
+
+impl Desk {
+    /// The machine of a partition.
+    pub(crate) fn of(&self, partition: u16) -> Arc<Recorder> {
+        Arc::clone(&self.0.lock()[&PartitionId(partition)].1)
+    }
+
+    /// The partitions that have a machine.
+    pub(crate) fn partitions(&self) -> Vec<u16> {
+        self.0.lock().keys().map(|partition| partition.0).collect()
+    }
+}
+
+impl Machines for Desk {
+    fn open(
+        &self,
+        partition: PartitionId,
+        replica: ReplicaId,
+    ) -> Result<Arc<dyn Machine>, Box<dyn std::error::Error + Send + Sync>> {
+        let mut machines = self.0.lock();
+        let machine = match machines.get(&partition) {
+            Some((of, old)) => {
+                assert_eq!(*of, replica, "what another replica had is removed first");
+                old.restarted()
+            }
+            None => Recorder::default(),
+        };
+        let machine = Arc::new(machine);
+        machines.insert(partition, (replica, Arc::clone(&machine)));
+        Ok(machine)
+    }
+
+    fn remove(&self, partition: PartitionId, below: ReplicaId) -> io::Result<()> {
+        let mut machines = self.0.lock();
+        match machines.get(&partition) {
+            Some((of, machine)) if *of < below && Arc::strong_count(machine) > 1 => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "the machine is still in use"))
+            }
+            Some((of, _)) if *of < below => {
+                machines.remove(&partition);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The machines of a node and its catalog, which outlive a restart as far as they are durable.
 pub(crate) struct Bench {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) machines: Mutex<BTreeMap<PartitionId, Arc<Recorder>>>,
+    pub(crate) machines: Arc<Desk>,
     pub(crate) options: Options,
     catalog: Mutex<Option<Arc<Catalog>>>,
 }
@@ -147,25 +197,17 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let mut options = options(dir.path(), lane);
         options.limits.segment_bytes = segment_bytes;
-        Arc::new(Self { dir, machines: Mutex::default(), options, catalog: Mutex::default() })
+        Arc::new(Self { dir, machines: Arc::default(), options, catalog: Mutex::default() })
     }
 
     pub(crate) async fn open(self: &Arc<Self>, catalog: Arc<Catalog>) -> Result<Arc<Cluster>, OpenError> {
-        let bench = Arc::clone(self);
-        let factory: MachineFactory = Arc::new(move |partition, _replica| {
-            let mut machines = bench.machines.lock();
-            let machine = machines.get(&partition).map_or_else(Recorder::default, |old| old.restarted());
-            let machine = Arc::new(machine);
-            machines.insert(partition, Arc::clone(&machine));
-            Ok(machine)
-        });
-        let clock = Arc::new(SystemClock::new());
-        Cluster::open(self.options.clone(), Arc::new(RealVfs), clock, factory, catalog, Fatal::default())
+        let (clock, machines) = (Arc::new(SystemClock::new()), Arc::clone(&self.machines));
+        Cluster::open(self.options.clone(), Arc::new(RealVfs), clock, machines, catalog, Fatal::default())
             .await
     }
 
     pub(crate) fn machine(&self, partition: u16) -> Arc<Recorder> {
-        Arc::clone(&self.machines.lock()[&PartitionId(partition)])
+        self.machines.of(partition)
     }
 }
 
@@ -314,7 +356,7 @@ async fn the_log_of_the_other_back_end_is_not_passed_over() {
         let bench = founded(lane).await;
         let changed = Bench {
             dir: tempfile::tempdir().unwrap(),
-            machines: Mutex::default(),
+            machines: Arc::default(),
             options: Options { lane: other, ..bench.options.clone() },
             catalog: Mutex::default(),
         };
@@ -402,7 +444,7 @@ async fn impossible_partitions_are_refused() {
     let bench = Bench::new(LaneKind::Segment);
     let wrong = Bench {
         dir: tempfile::tempdir().unwrap(),
-        machines: Mutex::default(),
+        machines: Arc::default(),
         options: Options { partitions: 12, ..bench.options.clone() },
         catalog: Mutex::default(),
     };

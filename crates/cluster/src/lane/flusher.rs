@@ -86,8 +86,9 @@ impl Flusher {
         let took = self.clock.monotonic().saturating_sub(started);
         self.shared.metrics.synced(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         self.note(&works, &batch, &locations);
-        let purged =
-            batch.records.iter().any(|r| matches!(r.body, RecordBody::Purge(_) | RecordBody::State(_)));
+        let is_purge =
+            |body: &_| matches!(body, RecordBody::Purge(_) | RecordBody::State(_) | RecordBody::Reset(_));
+        let purged = batch.records.iter().any(|record| is_purge(&record.body));
         drop(batch);
         works.into_iter().for_each(|work| work.finish(Ok(())));
         if purged {
@@ -179,6 +180,10 @@ impl Flusher {
                 metrics.append_bytes.fetch_add(entry.len() as u64, Ordering::Relaxed);
                 work.log.index().durable(position.index, *ticket, *location);
             } else {
+                // Not before: until then the segments with the old vote must not go.
+                if let RecordBody::Reset(replica) = &record.body {
+                    work.log.reset(*replica);
+                }
                 work.log.index().state_durable(&record.body, location.segment);
             }
         }

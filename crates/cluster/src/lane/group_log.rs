@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::LogPosition;
+use model::{LogPosition, ReplicaId};
 use parking_lot::{Mutex, MutexGuard};
 use proto::log;
 
@@ -41,6 +41,12 @@ impl GroupLog {
     /// Index of the last entry, or of what was purged last.
     pub(crate) fn last_index(&self) -> Option<u64> {
         self.index().last().map(|position| position.index)
+    }
+
+    /// Forgets everything, for a replica that comes after those that had the log.
+    pub(super) fn reset(&self, replica: ReplicaId) {
+        self.index().reset(replica);
+        self.applied_next.store(0, Ordering::Relaxed);
     }
 
     /// The newest vote given to the lane.

@@ -30,9 +30,12 @@ pub(crate) struct GroupIndex {
     pub(crate) vote: Option<log::Vote>,
     pub(crate) purged: Option<LogPosition>,
     pub(crate) committed: Option<LogPosition>,
+    /// Replicas with lower ids are gone for good, and had their logs.
+    replica: Option<ReplicaId>,
     /// Segment of the newest vote or purge record that is not repeated later, whichever is older.
     vote_segment: Option<u64>,
     purged_segment: Option<u64>,
+    replica_segment: Option<u64>,
     /// Index of the first entry; meaningless without entries.
     first: u64,
     located: VecDeque<Location>,
@@ -222,14 +225,17 @@ impl GroupIndex {
             RecordBody::State(state) => {
                 self.vote_segment = state.vote.as_ref().map(|_| segment);
                 self.purged_segment = state.purged.as_ref().map(|_| segment);
+                self.replica_segment = (state.replica > 0).then_some(segment);
             }
+            RecordBody::Reset(_) => self.replica_segment = Some(segment),
             RecordBody::Append { .. } | RecordBody::Truncate { .. } | RecordBody::Committed(_) => {}
         }
     }
 
     /// Whether a vote or purge record must be repeated before segments below `segment` may go.
     pub(crate) fn needs_state_before(&self, segment: u64) -> bool {
-        self.vote_segment.is_some_and(|s| s < segment) || self.purged_segment.is_some_and(|s| s < segment)
+        let places = [self.vote_segment, self.purged_segment, self.replica_segment];
+        places.into_iter().flatten().any(|place| place < segment)
     }
 
     /// What must be repeated.
@@ -238,7 +244,18 @@ impl GroupIndex {
             vote: self.vote,
             purged: self.purged.map(log::LogId::from),
             committed: self.committed.map(log::LogId::from),
+            replica: self.replica.map_or(0, |replica| replica.0),
         }
+    }
+
+    /// The least id of a replica that may have the log; nobody has had it before the first.
+    pub(crate) const fn replica(&self) -> Option<ReplicaId> {
+        self.replica
+    }
+
+    /// Forgets everything, for a replica that comes after those that had the log.
+    pub(crate) fn reset(&mut self, replica: ReplicaId) {
+        *self = Self { replica: Some(replica), ..Self::default() };
     }
 
     /// Takes a record found on the disk. Entries come without their content.
@@ -252,9 +269,11 @@ impl GroupIndex {
             RecordBody::Truncate { after } => self.truncate(after.map(|p| p.index)),
             RecordBody::Purge(upto) => self.purge(*upto),
             RecordBody::Committed(position) => self.committed = Some(*position),
+            RecordBody::Reset(replica) => self.reset(*replica),
             RecordBody::State(state) => {
                 self.vote = state.vote;
                 self.committed = state.committed.map(LogPosition::from);
+                self.replica = (state.replica > 0).then_some(ReplicaId(state.replica));
                 if let Some(purged) = state.purged {
                     self.purge(purged.into());
                 }

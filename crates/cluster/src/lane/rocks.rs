@@ -102,6 +102,12 @@ impl RocksLane {
             RecordBody::Vote(vote) => state.stored.vote = Some(*vote),
             RecordBody::Committed(position) => state.stored.committed = Some((*position).into()),
             RecordBody::State(all) => state.stored = *all,
+            RecordBody::Reset(replica) => {
+                let (from, to) = (entry_key(record.group, 0), entry_key(record.group, state.next));
+                batch.delete_range_cf(entries, from, to);
+                let stored = log::GroupState { replica: replica.0, ..log::GroupState::default() };
+                *state = State { stored, ..State::default() };
+            }
         }
         batch.put_cf(meta, record.group.to_be_bytes(), state.stored.encode_to_vec());
         Ok(Location { segment: 0, offset: 0, len: 0 })

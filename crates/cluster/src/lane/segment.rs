@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use disk::Vfs;
 use disk::seglog::{self, LogError, LogReader, SegmentedLog};
-use model::LogPosition;
+use model::{LogPosition, ReplicaId};
 use prost::Message as _;
 use proto::log::{self, record};
 
@@ -163,6 +163,7 @@ pub(super) fn encode(record: &Record) -> log::Record {
         RecordBody::Purge(upto) => record::Body::Purged((*upto).into()),
         RecordBody::Committed(position) => record::Body::Committed((*position).into()),
         RecordBody::State(state) => record::Body::State(*state),
+        RecordBody::Reset(replica) => record::Body::Reset(replica.0),
     };
     log::Record { group: record.group, body: Some(body) }
 }
@@ -191,6 +192,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         record::Body::Purged(upto) => RecordBody::Purge(upto.into()),
         record::Body::Committed(position) => RecordBody::Committed(position.into()),
         record::Body::State(state) => RecordBody::State(state),
+        record::Body::Reset(replica) => RecordBody::Reset(ReplicaId(replica)),
     };
     Ok(Record { group, body })
 }

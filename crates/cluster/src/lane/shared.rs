@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use disk::Vfs;
 use hashbrown::HashMap;
-use model::{Clock, GroupId, LogPosition};
+use model::{Clock, GroupId, LogPosition, ReplicaId};
 use parking_lot::{Mutex, RwLock};
 use proto::log;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -245,6 +245,21 @@ impl Lane {
         }
         self.push(log, records, first_ticket, done, Some(queued))?;
         Ok(())
+    }
+
+    /// Makes a group's log that of a replica: what one before it has left is forgotten, durably. `false` when the
+    /// replica is gone for good, so that it must never take part in anything again.
+    pub(crate) async fn claim(&self, log: &Arc<GroupLog>, replica: ReplicaId) -> Result<bool, LaneError> {
+        let had = log.index().replica();
+        if had < Some(replica) {
+            self.put_durably(log, RecordBody::Reset(replica)).await?;
+        }
+        Ok(had <= Some(replica))
+    }
+
+    /// Forgets the log of a replica that is gone for good, durably. None of its calls may be under way.
+    pub(crate) async fn retire(&self, log: &Arc<GroupLog>, replica: ReplicaId) -> Result<(), LaneError> {
+        self.claim(log, ReplicaId(replica.0 + 1)).await.map(drop)
     }
 
     /// Writes a vote and waits until it is durable.

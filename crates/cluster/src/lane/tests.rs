@@ -319,3 +319,47 @@ fn memory_keeps_what_is_pending_or_not_applied() {
     index.purge(position(20, 2));
     assert_eq!((index.first_index(), index.last(), index.next_index()), (None, Some(position(20, 2)), 21));
 }
+
+#[tokio::test]
+async fn a_replica_never_finds_the_log_of_one_before_it_and_one_that_is_gone_finds_none() {
+    for kind in [LaneKind::Segment, LaneKind::RocksDb] {
+        let dir = tempfile::tempdir().unwrap();
+        let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
+        let lane = open(&vfs, dir.path(), kind).unwrap();
+        let log = lane.log(A);
+        assert!(lane.claim(&log, ReplicaId(7)).await.unwrap());
+        lane.vote(&log, vote(3)).await.unwrap();
+        append(&lane, A, (0..20).map(|n| entry(n, 3, n)).collect()).await.unwrap();
+        // Again is nothing, also after a restart.
+        assert!(lane.claim(&log, ReplicaId(7)).await.unwrap());
+        lane.close();
+        let lane = open(&vfs, dir.path(), kind).unwrap();
+        let log = lane.log(A);
+        assert!(lane.claim(&log, ReplicaId(7)).await.unwrap());
+        assert_eq!((content(&lane, A).len(), log.vote()), (20, Some(vote(3))), "{kind}");
+        lane.retire(&log, ReplicaId(7)).await.unwrap();
+        assert_eq!((log.vote(), log.last_index()), (None, None));
+        assert_eq!(log.index().oldest_entry_segment(), None);
+        lane.close();
+        let lane = open(&vfs, dir.path(), kind).unwrap();
+        let log = lane.log(A);
+        assert_eq!((log.vote(), log.last_index()), (None, None), "{kind}");
+        assert!(!lane.claim(&log, ReplicaId(7)).await.unwrap(), "{kind}: 7 is gone for good");
+        // The next begins at the first entry.
+        assert!(lane.claim(&log, ReplicaId(9)).await.unwrap());
+        append(&lane, A, (0..3).map(|n| entry(n, 1, 100 + n)).collect()).await.unwrap();
+        // What says so outlives the segment that it was said in.
+        for n in 0..200 {
+            append(&lane, B, vec![entry(n, 1, n)]).await.unwrap();
+        }
+        lane.purge(&log, position(2, 1)).await.unwrap();
+        lane.purge(&lane.log(B), position(199, 1)).await.unwrap();
+        lane.close();
+        let lane = open(&vfs, dir.path(), kind).unwrap();
+        assert_eq!(lane.log(A).index().last(), Some(position(2, 1)), "{kind}");
+        assert!(!lane.claim(&lane.log(A), ReplicaId(8)).await.unwrap(), "{kind}");
+        assert!(lane.claim(&lane.log(A), ReplicaId(9)).await.unwrap(), "{kind}");
+        assert_eq!(lane.log(A).index().last(), Some(position(2, 1)), "{kind}");
+        lane.close();
+    }
+}

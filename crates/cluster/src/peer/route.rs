@@ -59,8 +59,8 @@ pub(crate) enum Refusal {
     /// The receiver's member of the group is another one.
     #[error("this node has another replica of the group")]
     OtherReplica,
-    /// The sender's data directory has been replaced by another.
-    #[error("the sender's volume has been replaced: it is out of the cluster")]
+    /// The sender's data directory has been replaced by another, or it has left.
+    #[error("the sender is out of the cluster: its volume has been replaced, or it was decommissioned")]
     SenderLost,
 }
 

@@ -49,7 +49,7 @@ impl Service {
     /// Checks that a call is for this node.
     fn admit<T>(&self, request: &Request<T>) -> Result<Route, Refusal> {
         let checked = Route::of(request.metadata()).and_then(|route| {
-            let is_lost = |node| self.courier.get().is_some_and(|courier| courier.is_lost(node));
+            let is_lost = |node| self.courier.get().is_some_and(|courier| courier.is_out(node));
             route.check(&self.myself, is_lost).map(|()| route)
         });
         checked.inspect_err(|refusal| self.note(*refusal))

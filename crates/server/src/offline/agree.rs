@@ -114,9 +114,11 @@ impl Parts<'_> {
         for placement in state.placements() {
             let GroupId::Data(partition) = placement.group else { continue };
             // A node alone becomes a member when it has made all of them; one of several makes them afterwards.
-            let has_log = || self.log.as_ref().is_some_and(|log| log.contains_key(&placement.group));
-            let is_here = placement.replicas.iter().any(|replica| replica.node == place.node_id);
-            if is_here && !there.contains(&partition) && (is_alone(&state) || has_log()) {
+            let log = self.log.as_ref().and_then(|log| log.get(&placement.group));
+            let Some(here) = placement.on(place.node_id) else { continue };
+            // Or it has been removed since, and the copy of the catalog is behind.
+            let has_log = log.is_some_and(|log| log.replica() == Some(here.id));
+            if !there.contains(&partition) && (is_alone(&state) || has_log) {
                 found(&format!("{}: partition {partition} is missing", dir.display()));
             }
         }

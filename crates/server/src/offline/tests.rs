@@ -49,8 +49,8 @@ impl Node {
             limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
             progress: cluster::Progress::default(),
         };
-        let factory = partitions.factory();
-        let cluster = Cluster::open(options, vfs, clock, factory, catalog, Fatal::default()).await.unwrap();
+        let machines = partitions.machines();
+        let cluster = Cluster::open(options, vfs, clock, machines, catalog, Fatal::default()).await.unwrap();
         partitions.tell(&cluster);
         Self { cluster, partitions }
     }

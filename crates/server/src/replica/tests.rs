@@ -38,6 +38,25 @@ fn the_newest_directory_counts_and_the_rest_goes() {
 }
 
 #[test]
+fn what_replicas_that_are_gone_have_left_goes_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let clear = |below| Home::clear(&RealVfs, root.path(), PARTITION, ReplicaId(below));
+    clear(12).unwrap();
+    for name in ["3", "11.2", "11.incoming-0", "12", "12.1", "12.incoming-3", "13", "lost+found"] {
+        RealVfs.create_dir_all(&root.path().join("3").join(name).join("inner")).unwrap();
+    }
+    RealVfs.create_dir_all(&root.path().join("4/1")).unwrap();
+    for _ in 0..2 {
+        clear(12).unwrap();
+        let left = RealVfs.list(&root.path().join("3")).unwrap();
+        let mut left: Vec<_> = left.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["12", "12.1", "12.incoming-3", "13", "lost+found"]);
+    }
+    assert!(RealVfs.exists(&root.path().join("4/1")).unwrap());
+}
+
+#[test]
 fn a_name_says_whose_directory_it_is_and_what_it_holds() {
     let engine = |installed| Some((REPLICA, Content::Engine(installed)));
     assert_eq!([content_of("12"), content_of("12.2")], [engine(0), engine(2)]);

@@ -1,0 +1,280 @@
+//! Replicas move while the nodes run: to a node that joins, from one that drains, to one whose volume was lost. What was
+//! acknowledged is where it should be afterwards, whoever stops in the middle.
+
+use std::collections::BTreeMap;
+
+use catalog::Placement;
+use model::NodeId;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::*;
+use crate::cluster::MoveStage;
+
+const GROUPS: std::ops::Range<u16> = 0..PARTITIONS;
+
+/// Waits until something is so; what is seen then fails the test when it never is.
+async fn wait_for(what: &str, clusters: &[Arc<Cluster>], is_so: impl Fn(&[Arc<Cluster>]) -> bool) {
+    let mut pace = interval(Duration::from_millis(20));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let waited = timeout(PATIENCE, async {
+        while !is_so(clusters) {
+            pace.tick().await;
+        }
+    });
+    if waited.await.is_err() {
+        let seen: Vec<_> =
+            clusters.iter().map(|cluster| (cluster.node_id(), cluster.moves(), cluster.status())).collect();
+        let placed: Vec<Placement> = clusters[0].catalog().read().placements().cloned().collect();
+        panic!("{what}: {placed:#?} {seen:#?}");
+    }
+}
+
+/// Places of which the first three found a cluster, and the others join it.
+async fn places_that_join(count: usize) -> Vec<Place> {
+    let mut places = places(count).await;
+    let founders: Vec<String> = places[0].peers[..3].to_vec();
+    places.iter_mut().for_each(|place| place.peers.clone_from(&founders));
+    places
+}
+
+/// How many replicas each node has in the catalog, those on their way at both ends.
+fn counts(cluster: &Cluster) -> BTreeMap<u64, usize> {
+    let state = cluster.catalog().read();
+    let mut counts: BTreeMap<u64, usize> = state.nodes().map(|node| (node.id.get(), 0)).collect();
+    for placement in state.placements().filter(|placement| placement.group != GroupId::Meta) {
+        for replica in &placement.replicas {
+            *counts.entry(replica.node.get()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Whether nothing moves, and every node has open what the catalog places there.
+fn is_at_rest(clusters: &[Arc<Cluster>]) -> bool {
+    clusters.iter().all(|cluster| {
+        let state = cluster.catalog().read();
+        let here = |placement: &Placement| placement.on(cluster.node_id()).map(|replica| replica.id);
+        state.placements().all(|placement| {
+            let open = cluster.replicas.get(placement.group).map(|group| group.replica());
+            open == here(placement) && placement.joining().is_none() && placement.leaving().is_none()
+        })
+    })
+}
+
+fn holds(cluster: &Cluster, nodes: &[(u64, usize)]) -> bool {
+    let counts = counts(cluster);
+    nodes.iter().all(|(node, count)| counts.get(node) == Some(count))
+}
+
+async fn write_all(cluster: &Cluster, n: u64) {
+    for partition in GROUPS {
+        write(cluster, partition, n).await;
+    }
+}
+
+/// Every voter of every partition has applied all numbers.
+async fn holders_have(places: &[Place], clusters: &[Arc<Cluster>], numbers: u64) {
+    for (place, cluster) in places.iter().zip(clusters) {
+        let here = timeout(PATIENCE, cluster.read_barrier_all()).await.unwrap().unwrap();
+        let placed = cluster
+            .catalog()
+            .read()
+            .placements()
+            .filter(|p| p.group != GroupId::Meta)
+            .filter(|p| p.on(cluster.node_id()).is_some())
+            .count();
+        assert_eq!(here.len(), placed, "{}", place.zone);
+        // What has left goes a moment after its group.
+        let wanted: Vec<u16> = here.iter().map(|partition| partition.0).collect();
+        let open = std::slice::from_ref(cluster);
+        wait_for("nothing else is left", open, |_| place.machines.partitions() == wanted).await;
+        for partition in here {
+            let mut ops = distinct(place.ops(partition.0));
+            ops.sort();
+            let mut expected = expected(0..numbers);
+            expected.sort();
+            assert_eq!(ops, expected, "{} {partition}", place.zone);
+        }
+    }
+}
+
+fn node(id: u64) -> NodeId {
+    NodeId::new(id).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_lost_volume_held_is_made_anew_on_the_node_that_came_back() {
+    let mut places = places(3).await;
+    // Nobody keeps a log for whoever is away.
+    places.iter_mut().for_each(|place| place.log_bytes_soft = 0);
+    let mut clusters = open_all(&places).await;
+    for n in 0..10 {
+        write_all(&clusters[usize::try_from(n).unwrap() % 3], n).await;
+    }
+    clusters.remove(1).shutdown().await;
+    // Of two partitions nobody has the log any more: their files are sent.
+    for (place, cluster) in [(&places[0], &clusters[0]), (&places[2], &clusters[1])] {
+        cluster.read_barrier_all().await.unwrap();
+        for partition in [1, 2] {
+            let flushed = place.machines.of(partition).flush();
+            cluster.flushed(PartitionId(partition), flushed);
+            let group = cluster.replicas.get(GroupId::Data(PartitionId(partition))).unwrap();
+            let open = std::slice::from_ref(cluster);
+            wait_for("the log is purged", open, |_| group.status().purged >= Some(flushed.index)).await;
+        }
+    }
+    let wiped = places.remove(1).wiped();
+    let back = timeout(PATIENCE, wiped.open()).await.unwrap().unwrap();
+    places.push(wiped);
+    clusters.push(back);
+    assert_eq!(clusters[2].node_id(), node(4));
+    write_all(&clusters[0], 10).await;
+    wait_for("all replicas are on nodes that are there", &clusters, |clusters| {
+        holds(&clusters[0], &[(2, 0), (4, PARTITIONS.into())]) && is_at_rest(clusters)
+    })
+    .await;
+    holders_have(&places, &clusters, 11).await;
+    // Its vote in the meta group went too, so that another may stop.
+    wait_for("the new node votes", &clusters, |clusters| {
+        clusters.iter().all(|cluster| {
+            let meta = cluster.replicas.get(GroupId::Meta).unwrap();
+            meta.is_voter() && cluster.catalog().read().replica_on(GroupId::Meta, node(2)).is_none()
+        })
+    })
+    .await;
+    clusters.remove(0).shutdown().await;
+    places.remove(0);
+    write_all(&clusters[0], 11).await;
+    clusters[1].read_barrier_meta().await.unwrap();
+    holders_have(&places, &clusters, 12).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_joins_gets_its_share_and_one_that_drains_ends_empty_and_leaves() {
+    let places = places_that_join(4).await;
+    let mut clusters = open_all(&places[..3]).await;
+    for n in 0..10 {
+        write_all(&clusters[0], n).await;
+    }
+    clusters.push(timeout(PATIENCE, places[3].open()).await.unwrap().unwrap());
+    wait_for("each of four has three of twelve", &clusters, |clusters| {
+        holds(&clusters[0], &[(1, 3), (2, 3), (3, 3), (4, 3)]) && is_at_rest(clusters)
+    })
+    .await;
+    write_all(&clusters[3], 10).await;
+    holders_have(&places, &clusters, 11).await;
+    // Any of them can be asked.
+    clusters[2].drain(node(1)).await.unwrap();
+    clusters[2].drain(node(1)).await.unwrap();
+    for n in 11..15 {
+        write_all(&clusters[1], n).await;
+    }
+    wait_for("the first node is empty", &clusters, |clusters| {
+        holds(&clusters[1], &[(1, 0), (2, 4), (3, 4), (4, 4)]) && is_at_rest(clusters)
+    })
+    .await;
+    holders_have(&places, &clusters, 15).await;
+    assert!(places[0].machines.partitions().is_empty());
+    wait_for("the first node has no vote", &clusters, |clusters| {
+        clusters[1..].iter().all(|cluster| cluster.replicas.get(GroupId::Meta).unwrap().is_voter())
+    })
+    .await;
+    let refused = clusters[2].decommission(node(2)).await;
+    assert!(matches!(refused, Err(MembershipError::Refused(_))), "{refused:?}");
+    clusters[0].decommission(node(1)).await.unwrap();
+    wait_for("it is no member of any group", &clusters, |clusters| {
+        let metas = clusters[1..].iter().filter_map(|cluster| cluster.replicas.get(GroupId::Meta)?.members());
+        let leader = metas.into_iter().next();
+        leader.is_some_and(|members| members.all.len() == 3 && members.voters.len() == 3)
+    })
+    .await;
+    clusters.remove(0).shutdown().await;
+    write_all(&clusters[0], 15).await;
+    holders_have(&places[1..], &clusters, 16).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moves_go_on_whoever_stops_in_the_middle() {
+    let places = places_that_join(4).await;
+    let mut clusters = open_all(&places[..3]).await;
+    write_all(&clusters[0], 0).await;
+    clusters.push(timeout(PATIENCE, places[3].open()).await.unwrap().unwrap());
+    let mut n = 1;
+    for round in 0..6_usize {
+        // To the new node and from it in turn, and everybody forgets what is not in the log.
+        let ask = if round % 2 == 0 {
+            clusters[0].undrain(node(4)).await
+        } else {
+            clusters[1].drain(node(4)).await
+        };
+        ask.unwrap();
+        wait_for("something moves", &clusters, |clusters| !clusters[round % 3].moves().is_empty()).await;
+        write_all(&clusters[round % 3], n).await;
+        n += 1;
+        if round < 3 {
+            clusters[round].shutdown().await;
+            *places[round].catalog.lock() = empty_catalog();
+            clusters[round] = timeout(PATIENCE, places[round].open()).await.unwrap().unwrap();
+        } else {
+            shut_down_all(&clusters).await;
+            places.iter().for_each(|place| *place.catalog.lock() = empty_catalog());
+            clusters = open_all(&places).await;
+        }
+        write_all(&clusters[(round + 1) % 3], n).await;
+        n += 1;
+    }
+    wait_for("the fourth node is empty", &clusters, |clusters| {
+        holds(&clusters[0], &[(1, 4), (2, 4), (3, 4), (4, 0)]) && is_at_rest(clusters)
+    })
+    .await;
+    holders_have(&places, &clusters, n).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_replica_and_one_lead_move_when_somebody_asks() {
+    let places = places_that_join(4).await;
+    let mut clusters = open_all(&places[..3]).await;
+    clusters.push(timeout(PATIENCE, places[3].open()).await.unwrap().unwrap());
+    let is_even = |clusters: &[Arc<Cluster>]| {
+        holds(&clusters[0], &[(1, 3), (2, 3), (3, 3), (4, 3)]) && is_at_rest(clusters)
+    };
+    wait_for("it is even", &clusters, is_even).await;
+    write_all(&clusters[0], 0).await;
+    // Leads are even too, and each where the catalog says.
+    let leads = |clusters: &[Arc<Cluster>]| {
+        let led = |cluster: &Arc<Cluster>| GROUPS.filter(|p| cluster.leads(PartitionId(*p))).count();
+        clusters.iter().map(led).collect::<Vec<_>>()
+    };
+    wait_for("each leads one", &clusters, |clusters| leads(clusters) == [1, 1, 1, 1]).await;
+    let placement = clusters[0].catalog().read().placement(GroupId::Data(PartitionId(0))).unwrap().clone();
+    let (first, second) = (placement.replicas[0].node, placement.replicas[1].node);
+    let on = |node: NodeId| usize::try_from(node.get() - 1).unwrap();
+    clusters[3].transfer_leader(placement.group, second).await.unwrap();
+    wait_for("leads are even again", &clusters, |clusters| {
+        leads(clusters) == [1, 1, 1, 1]
+            && clusters[on(first)].catalog().read().placement(placement.group).is_some()
+    })
+    .await;
+    // A partition goes where it was not; another comes back for it.
+    let free = (1..=4).map(node).find(|id| placement.on(*id).is_none()).unwrap();
+    clusters[1].move_replica(PartitionId(0), first, free).await.unwrap();
+    let moves = clusters[1].moves();
+    let of_group = moves.iter().find(|of| of.group == placement.group);
+    if let Some(of_group) = of_group {
+        assert_eq!(of_group.from, first);
+        assert!(of_group.stage == MoveStage::Leaving || of_group.to == Some(free), "{of_group:?}");
+    }
+    wait_for("the partition has moved", &clusters, |clusters| {
+        clusters[0].catalog().read().placement(placement.group).unwrap().generation > placement.generation
+    })
+    .await;
+    wait_for("it is even again", &clusters, is_even).await;
+    write_all(&clusters[2], 1).await;
+    holders_have(&places, &clusters, 2).await;
+    let absent = clusters[0].move_replica(PartitionId(0), node(77), free).await;
+    assert!(matches!(absent, Err(MembershipError::NotThere { .. })), "{absent:?}");
+    shut_down_all(&clusters).await;
+}

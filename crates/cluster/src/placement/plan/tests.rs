@@ -1,0 +1,251 @@
+//! Plans are carried out on a catalog until nothing is left to do: then everything is where it should be, and on the way
+//! there nobody had too much to do, and no partition fewer voters than before.
+
+use catalog::{NodeInfo, Response, apply};
+use model::PartitionId;
+
+use super::*;
+use crate::placement::spread;
+
+const MOVES: usize = 2;
+
+fn node(number: u128, zone: &str) -> NodeInfo {
+    NodeInfo {
+        uuid: number,
+        address: format!("n-{number}:1"),
+        zone: zone.to_owned(),
+        version: "1".to_owned(),
+    }
+}
+
+fn id(node: u64) -> NodeId {
+    NodeId::new(node).unwrap()
+}
+
+fn done(state: &mut State, command: &Command) {
+    assert_eq!(apply(state, command), Response::Done, "{command:?}");
+}
+
+fn founded(zones: &[&str], partitions: u16) -> State {
+    let mut state = State::default();
+    let nodes = (1..).zip(zones).map(|(number, zone)| node(number, zone)).collect();
+    let placements = spread(zones, partitions, 3);
+    done(&mut state, &Command::Bootstrap { cluster_id: 1, replication: 3, nodes, placements });
+    state
+}
+
+fn join(state: &mut State, number: u128, zone: &str) {
+    done(state, &Command::RegisterNode { node: node(number, zone) });
+}
+
+fn set(state: &mut State, node: u64, wanted: NodeState) {
+    done(state, &Command::SetNodeState { node: id(node), state: wanted });
+}
+
+/// What the meta group's leader sees when everybody is there.
+fn meta(state: &State) -> Members {
+    let placement = state.placement(GroupId::Meta).unwrap();
+    let ids = |is_voter| {
+        let some = placement.replicas.iter().filter(move |replica| replica.is_voter == is_voter);
+        some.map(|replica| replica.id.0).collect::<Vec<_>>()
+    };
+    let all: Vec<u64> = placement.replicas.iter().map(|replica| replica.id.0).collect();
+    Members::of(ids(true)[0], &ids(true), &ids(false), &all)
+}
+
+/// Carries plans out until there is nothing left to do; answers how many replicas were moved.
+fn settle(state: &mut State) -> usize {
+    let mut moved = 0;
+    for _ in 0..500 {
+        let commands = plan(state, &meta(state), MOVES);
+        let is_over =
+            commands.is_empty() && data(state).all(|p| p.joining().or_else(|| p.leaving()).is_none());
+        if is_over {
+            return moved;
+        }
+        for command in &commands {
+            done(state, command);
+            moved += usize::from(matches!(command, Command::AddReplica { .. }));
+        }
+        for command in plan(state, &meta(state), MOVES) {
+            let is_move = matches!(command, Command::AddReplica { .. } | Command::PreferLeader { .. });
+            assert!(!is_move, "asked for twice, or more than a plan ago: {command:?}");
+        }
+        let ways: Vec<_> =
+            data(state).filter_map(|p| Some((p.group, *p.joining()?, p.replicas.clone()))).collect();
+        for node in state.nodes() {
+            let to = ways.iter().filter(|(_, joining, _)| joining.node == node.id).count();
+            assert!(to <= MOVES, "{to} on their way to {}", node.id);
+            let from = ways.iter().filter(|(_, joining, replicas)| {
+                replicas.iter().any(|r| Some(r.id) == joining.replaces && r.node == node.id)
+            });
+            let is_there = !node.state.is_out();
+            assert!(!is_there || from.count() <= MOVES);
+        }
+        // Some arrive.
+        for (group, joining, _) in ways.iter().take(3) {
+            let (replica, replaces) = (joining.id, joining.replaces);
+            done(state, &Command::PromoteReplica { group: *group, replica, replaces });
+            done(state, &Command::RemoveReplica { group: *group, replica: replaces.unwrap() });
+            assert_eq!(state.placement(*group).unwrap().voters().count(), 3);
+        }
+    }
+    panic!("it never comes to rest");
+}
+
+fn counts(state: &State) -> BTreeMap<u64, (usize, usize)> {
+    let mut counts: BTreeMap<u64, (usize, usize)> =
+        state.nodes().map(|node| (node.id.get(), (0, 0))).collect();
+    for placement in data(state) {
+        for (at, voter) in placement.voters().enumerate() {
+            let (held, led) = counts.get_mut(&voter.node.get()).unwrap();
+            *held += 1;
+            *led += usize::from(at == 0);
+        }
+    }
+    counts
+}
+
+fn zones_are_apart(state: &State) {
+    for placement in data(state) {
+        let mut zones: Vec<_> =
+            placement.voters().map(|voter| state.node(voter.node).unwrap().info.zone.clone()).collect();
+        zones.sort();
+        zones.dedup();
+        assert_eq!(zones.len(), 3, "{placement:?}");
+    }
+}
+
+#[test]
+fn a_cluster_as_it_was_founded_stays_as_it_is() {
+    for partitions in [4, 16, 32] {
+        let mut state = founded(&["a", "b", "c"], partitions);
+        assert_eq!(plan(&state, &meta(&state), MOVES), []);
+        assert_eq!(settle(&mut state), 0);
+    }
+}
+
+#[test]
+fn a_new_node_gets_its_share_and_no_more_is_moved() {
+    let mut state = founded(&["", "", ""], 32);
+    join(&mut state, 4, "");
+    assert_eq!(settle(&mut state), 24, "96 replicas on four nodes");
+    assert_eq!(counts(&state), BTreeMap::from([(1, (24, 8)), (2, (24, 8)), (3, (24, 8)), (4, (24, 8))]));
+    // In a zone that is there already it can take over from that zone only.
+    let mut state = founded(&["a", "b", "c"], 32);
+    join(&mut state, 4, "a");
+    assert_eq!(settle(&mut state), 16);
+    zones_are_apart(&state);
+    let counts = counts(&state);
+    assert_eq!(counts.values().map(|(held, _)| *held).collect::<Vec<_>>(), [16, 32, 32, 16]);
+    assert!(counts.values().all(|(_, led)| *led == 8), "{counts:?}");
+}
+
+#[test]
+fn what_a_lost_node_held_is_made_anew_on_the_one_that_came_back() {
+    let mut state = founded(&["a", "b", "c"], 16);
+    let back = NodeInfo { address: "n-2:1".to_owned(), ..node(9, "b") };
+    done(&mut state, &Command::RegisterNode { node: back });
+    assert_eq!(state.node(id(2)).unwrap().state, NodeState::Lost);
+    assert_eq!(settle(&mut state), 16);
+    assert_eq!(counts(&state)[&2], (0, 0));
+    zones_are_apart(&state);
+    let meta = state.placement(GroupId::Meta).unwrap();
+    assert_eq!(meta.voters().map(|voter| voter.node.get()).collect::<Vec<_>>(), [1, 4, 3]);
+    assert_eq!(meta.on(id(2)), None);
+    set(&mut state, 2, NodeState::Decommissioned);
+}
+
+#[test]
+fn draining_empties_a_node_and_where_nothing_can_go_it_waits() {
+    let mut state = founded(&["a", "b", "c"], 16);
+    set(&mut state, 1, NodeState::Draining);
+    // Its leads go, its replicas have nowhere to go.
+    assert_eq!(settle(&mut state), 0);
+    assert_eq!(counts(&state)[&1], (16, 0));
+    join(&mut state, 4, "a");
+    join(&mut state, 5, "b");
+    settle(&mut state);
+    assert_eq!(counts(&state)[&1], (0, 0));
+    zones_are_apart(&state);
+    assert!(state.placement(GroupId::Meta).unwrap().voters().all(|voter| voter.node != id(1)));
+    set(&mut state, 1, NodeState::Decommissioned);
+    settle(&mut state);
+    assert_eq!(state.replica_on(GroupId::Meta, id(1)), None);
+    // One that does not leave after all gets its share again.
+    set(&mut state, 4, NodeState::Draining);
+    settle(&mut state);
+    set(&mut state, 4, NodeState::Active);
+    settle(&mut state);
+    assert_eq!(counts(&state)[&4].0, 16);
+    zones_are_apart(&state);
+}
+
+#[test]
+fn a_replica_on_its_way_to_a_node_that_goes_is_given_up() {
+    let mut state = founded(&["", "", ""], 16);
+    join(&mut state, 4, "");
+    let group = GroupId::Data(PartitionId(5));
+    let replaces = state.replica_on(group, id(1)).unwrap();
+    done(&mut state, &Command::AddReplica { group, node: id(4), replaces });
+    set(&mut state, 4, NodeState::Lost);
+    let joining = state.placement(group).unwrap().joining().unwrap().id;
+    let commands = plan(&state, &meta(&state), MOVES);
+    assert!(commands.contains(&Command::RemoveReplica { group, replica: joining }), "{commands:?}");
+    settle(&mut state);
+    assert_eq!(counts(&state)[&4], (0, 0));
+}
+
+#[test]
+fn whatever_happens_to_nodes_it_comes_to_rest_where_it_should() {
+    for seed in 0..60_u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % n
+        };
+        let zones = [["a", "b", "c"], ["", "", ""]][usize::try_from(seed % 2).unwrap()];
+        let mut state = founded(&zones, 1 << (2 + below(4)));
+        for number in 4..10 {
+            match below(3) {
+                0 => {
+                    let at = below(number - 1) + 1;
+                    let wanted = [NodeState::Draining, NodeState::Lost, NodeState::Active];
+                    let wanted = wanted[usize::try_from(below(3)).unwrap()];
+                    // It may be out already.
+                    drop(apply(&mut state, &Command::SetNodeState { node: id(at), state: wanted }));
+                }
+                _ => {
+                    settle(&mut state);
+                }
+            }
+            join(&mut state, number.into(), zones[usize::try_from(below(3)).unwrap()]);
+        }
+        let mut there: Vec<String> = Vec::new();
+        for node in state.nodes().filter(|node| node.state == NodeState::Active) {
+            there.push(node.info.zone.clone());
+        }
+        settle(&mut state);
+        let counts = counts(&state);
+        let of_active: Vec<_> = active(&state).map(|node| counts[&node.get()]).collect();
+        for node in state.nodes().filter(|node| node.state != NodeState::Active) {
+            assert_eq!(counts[&node.id.get()], (0, 0), "seed {seed}");
+        }
+        there.sort();
+        there.dedup();
+        if zones[0].is_empty() {
+            let held = of_active.iter().map(|(held, _)| *held);
+            assert!(held.clone().max().unwrap() - held.min().unwrap() <= 1, "seed {seed}: {counts:?}");
+        } else if there.len() == 3 {
+            zones_are_apart(&state);
+        }
+        let led = of_active.iter().map(|(_, led)| *led);
+        let most = led.clone().max().unwrap();
+        if zones[0].is_empty() {
+            assert!(most - led.min().unwrap() <= 1, "seed {seed}: {counts:?}");
+        }
+        assert_eq!(state.placement(GroupId::Meta).unwrap().voters().count(), 3, "seed {seed}");
+    }
+}
