@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cluster;
+mod cluster_moves;
 mod command_line;
 mod configuration;
 mod corpus;

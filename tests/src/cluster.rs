@@ -13,19 +13,19 @@ const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Series, over which the points are spread, so that they are in many partitions.
 const SERIES: u64 = 50;
 
-fn lines(numbers: impl Iterator<Item = u64>) -> String {
+pub(crate) fn lines(numbers: impl Iterator<Item = u64>) -> String {
     numbers.map(|n| format!("m,part=s{} n={n}i {}\n", n % SERIES, START_NS + n * 1_000_000)).collect()
 }
 
 /// Every point that a node answers with.
-fn numbers(node: &Node) -> BTreeSet<u64> {
+pub(crate) fn numbers(node: &Node) -> BTreeSet<u64> {
     let json = node.influxql("metrics", "SELECT n FROM m").expect_status(200).json();
     let none = Vec::new();
     let rows = json["results"][0]["series"][0]["values"].as_array().unwrap_or(&none);
     rows.iter().map(|row| row[1].as_u64().expect("a number")).collect()
 }
 
-fn all(count: u64) -> BTreeSet<u64> {
+pub(crate) fn all(count: u64) -> BTreeSet<u64> {
     (0..count).collect()
 }
 
@@ -55,7 +55,12 @@ fn what_one_node_takes_all_nodes_answer() {
 
 /// Writes requests of ten points through a node until told to stop; answers how many points were acknowledged, and
 /// notes when each request was.
-fn write_on(node: &Node, next: &AtomicU64, stop: &AtomicBool, acknowledged: &mut Vec<(u64, Instant)>) {
+pub(crate) fn write_on(
+    node: &Node,
+    next: &AtomicU64,
+    stop: &AtomicBool,
+    acknowledged: &mut Vec<(u64, Instant)>,
+) {
     while !stop.load(Ordering::Relaxed) {
         let first = next.load(Ordering::Relaxed);
         let reply = node
@@ -168,10 +173,27 @@ fn a_node_with_an_empty_volume_joins_and_founds_nothing() {
         assert_eq!(numbers(node), all(200));
         assert_eq!(figures(node), (200, 199 * 200 / 2));
     }
+    // What it had is made anew on it, so that another may go.
+    wait_for("the replicas of the lost volume", || {
+        let nodes = verb(cluster.node(1), &["cluster", "status", "-o", "json"]);
+        let of = |column: &str| nodes.iter().map(|node| node[column].as_u64()).collect::<Vec<_>>();
+        let is_done = of("replicas") == [Some(0), Some(5), Some(5), Some(5)];
+        if is_done && moves(cluster.node(1)).is_empty() { Ok(()) } else { Err(nodes) }
+    });
+    cluster.kill(1);
+    cluster.node(0).write("metrics", lines(200..300)).expect_status(204);
+    for node in cluster.up() {
+        assert_eq!(figures(node), (300, 299 * 300 / 2));
+    }
+}
+
+/// The replicas on their way.
+pub(crate) fn moves(node: &Node) -> Vec<Value> {
+    verb(node, &["partition", "moves", "-o", "json"])
 }
 
 /// Count and sum of all points, and that the names are those of all series.
-fn figures(node: &Node) -> (u64, u64) {
+pub(crate) fn figures(node: &Node) -> (u64, u64) {
     let json = node.influxql("metrics", "SELECT count(n), sum(n) FROM m").expect_status(200).json();
     let row = &json["results"][0]["series"][0]["values"][0];
     let values = node.influxql("metrics", "SHOW TAG VALUES FROM m WITH KEY = part").expect_status(200).json();
@@ -338,7 +360,7 @@ fn nodes_with_certificates_go_on_while_these_change() {
 }
 
 /// Runs a verb of the command line against a node, and reads its rows.
-fn verb(node: &Node, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn verb(node: &Node, arguments: &[&str]) -> Vec<Value> {
     let mut command = std::process::Command::new(tidemark_binary());
     command.args(arguments).args(["--host", node.url(), "--token", node.token()]);
     let output = command.output().expect("the binary runs");

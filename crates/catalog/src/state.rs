@@ -96,6 +96,16 @@ impl State {
         replicas.iter().find(|replica| replica.node == node).map(|replica| replica.id)
     }
 
+    /// The groups of which a node has what must go elsewhere before it may leave: replicas of partitions, and a vote in
+    /// the meta group.
+    pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = GroupId> {
+        let holds = move |placement: &Placement| {
+            let replica = placement.on(node)?;
+            (placement.group != GroupId::Meta || replica.is_voter).then_some(placement.group)
+        };
+        self.placements.values().filter_map(holds)
+    }
+
     /// The organization with an id.
     pub fn org(&self, id: OrgId) -> Option<&Org> {
         self.orgs.get(&id)

@@ -1,4 +1,7 @@
-//! `tidemark cluster`, `node`, `partition` and `raft`: the nodes and groups of a cluster, and who leads them.
+//! `tidemark cluster`, `node`, `partition` and `raft`: the nodes and groups of a cluster, where replicas are, and who
+//! leads them.
+
+mod drain;
 
 use std::time::Duration;
 
@@ -15,7 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Verbs of `tidemark cluster`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ClusterVerb {
-    /// Print one line for each node: where it is, what it leads, how far it is behind.
+    /// Print one line for each node: where it is, what it leads, how far it is behind. A table is followed by one of
+    /// the replicas on their way.
     Status(StatusArguments),
 }
 
@@ -26,6 +30,15 @@ pub(crate) enum NodeVerb {
     Ls(Arguments),
     /// Print the groups that have a member on a node.
     Status(NodeArguments),
+    /// Let what a node has go to other nodes, so that it may stop or leave.
+    Drain(DrainArguments),
+    /// Let a node that drains have its share again.
+    Undrain(OrderArguments),
+    /// Let a node that holds nothing leave for good. Its process ends.
+    Decommission(OrderArguments),
+    /// Give up a node whose volume is gone: what it had is made anew elsewhere. A node with an empty volume at the same
+    /// address does so by itself when it joins.
+    Replace(OrderArguments),
 }
 
 /// Verbs of `tidemark partition`.
@@ -33,6 +46,11 @@ pub(crate) enum NodeVerb {
 pub(crate) enum PartitionVerb {
     /// Print the partitions, and where their replicas are.
     Ls(Arguments),
+    /// Print the replicas on their way.
+    Moves(Arguments),
+    /// Move the replica of a partition from one node to another. Others may move the other way, so that nodes hold as
+    /// many as one another.
+    Move(MoveArguments),
 }
 
 /// Verbs of `tidemark raft`.
@@ -73,6 +91,38 @@ pub(crate) struct NodeArguments {
     common: Arguments,
 }
 
+/// Arguments of verbs that order something of a node.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrderArguments {
+    /// Id of the node.
+    node: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `tidemark node drain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DrainArguments {
+    /// Wait until the node holds nothing, and say how far it is.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    order: OrderArguments,
+}
+
+/// Arguments of `tidemark partition move`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MoveArguments {
+    /// The partition.
+    partition: u16,
+    /// Id of the node that has a replica.
+    from: String,
+    /// Id of the node that gets it.
+    to: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Arguments of `tidemark raft transfer-leader`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TransferArguments {
@@ -87,20 +137,27 @@ pub(crate) struct TransferArguments {
 pub(crate) fn cluster(verb: ClusterVerb) -> Result<(), CliError> {
     let ClusterVerb::Status(StatusArguments { watch, common }) = verb;
     let (api, format) = common.open()?;
+    let sections = |survey: &Value| match format {
+        Format::Table => vec![status(survey), moves(&survey["moves"])],
+        Format::Json | Format::Csv => vec![status(survey)],
+    };
     if !watch {
-        return output::print(format, status(&api.get_json("/api/v1/cluster/status")?));
+        return output::print_all(format, &sections(&api.get_json("/api/v1/cluster/status")?));
     }
     loop {
         match api.get_json("/api/v1/cluster/status") {
-            Ok(survey) => output::print_anew(format, status(&survey))?,
+            Ok(survey) => output::print_anew(format, &sections(&survey))?,
             // The node that is asked may be the one that is restarting.
-            Err(error @ (CliError::Unreachable { .. } | CliError::Refused { status: 503, .. })) => {
-                output::complain(&error);
-            }
+            Err(error) if is_passing(&error) => output::complain(&error),
             Err(error) => return Err(error),
         }
         pause();
     }
+}
+
+/// Whether another look may succeed.
+const fn is_passing(error: &CliError) -> bool {
+    matches!(error, CliError::Unreachable { .. } | CliError::Refused { status: 503, .. })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person looks on, in real time")]
@@ -126,11 +183,48 @@ pub(crate) fn node(verb: NodeVerb) -> Result<(), CliError> {
                 ["group", "replica", "isVoter", "isLeader", "term", "committed", "applied", "last", "lag"];
             output::print(format, table(&node["groups"], &columns))
         }
+        NodeVerb::Drain(DrainArguments { wait, order }) => {
+            let (api, node) = order.give("drain")?;
+            if wait {
+                return drain::wait(&api, &node);
+            }
+            output::say(&format!("node {node} drains; `tidemark cluster status -w` shows how far it is"));
+            Ok(())
+        }
+        NodeVerb::Undrain(order) => {
+            let (_api, node) = order.give("undrain")?;
+            output::say(&format!("node {node} gets its share again"));
+            Ok(())
+        }
+        NodeVerb::Decommission(order) => {
+            let (_api, node) = order.give("decommission")?;
+            output::say(&format!("node {node} has left the cluster for good, and its process ends"));
+            Ok(())
+        }
+        NodeVerb::Replace(order) => {
+            let (_api, node) = order.give("replace")?;
+            output::say(&format!(
+                "node {node} is given up; what it had is made anew where there is room for it"
+            ));
+            Ok(())
+        }
     }
 }
 
 pub(crate) fn partition(verb: PartitionVerb) -> Result<(), CliError> {
-    let PartitionVerb::Ls(arguments) = verb;
+    let arguments = match verb {
+        PartitionVerb::Ls(arguments) => arguments,
+        PartitionVerb::Moves(arguments) => {
+            let (api, format) = arguments.open()?;
+            return output::print(format, moves(&api.get_json("/api/v1/cluster/moves")?["moves"]));
+        }
+        PartitionVerb::Move(MoveArguments { partition, from, to, connection }) => {
+            let body = json!({ "partition": partition, "from": from, "to": to });
+            order(&Api::new(connection.resolve()?), "/api/v1/cluster/move", &body)?;
+            output::say(&format!("partition {partition} moves from node {from} to node {to}"));
+            return Ok(());
+        }
+    };
     let (api, format) = arguments.open()?;
     let partitions = api.get_json("/api/v1/cluster/partitions")?;
     let rows = array(&partitions["partitions"]).iter().map(|partition| {
@@ -176,11 +270,26 @@ pub(crate) fn raft(verb: RaftVerb) -> Result<(), CliError> {
         }
         RaftVerb::TransferLeader(TransferArguments { group, node, connection }) => {
             let api = Api::new(connection.resolve()?);
-            let body = json!({ "group": group, "node": node }).to_string().into_bytes();
-            api.post("/api/v1/cluster/transfer-leader", &[("content-type", "application/json")], body)?;
+            let body = json!({ "group": group, "node": node });
+            order(&api, "/api/v1/cluster/transfer-leader", &body)?;
             output::say(&format!("the member of group {group} on node {node} leads"));
             Ok(())
         }
+    }
+}
+
+/// Gives an order, which is answered without words.
+fn order(api: &Api, path: &str, body: &Value) -> Result<(), CliError> {
+    api.post(path, &[("content-type", "application/json")], body.to_string().into_bytes()).map(drop)
+}
+
+impl OrderArguments {
+    /// Gives an order about the node, and answers who was asked, and which node that is.
+    fn give(self, verb: &str) -> Result<(Api, String), CliError> {
+        let Self { node, connection } = self;
+        let api = Api::new(connection.resolve()?);
+        order(&api, &format!("/api/v1/cluster/nodes/{}/{verb}", encode(&node)), &Value::Null)?;
+        Ok((api, node))
     }
 }
 
@@ -192,7 +301,8 @@ impl Arguments {
 
 /// The one-screen table of a cluster.
 fn status(survey: &Value) -> Rows {
-    let rows = array(&survey["nodes"]).iter().map(|node| {
+    let members = array(&survey["nodes"]).iter().filter(|node| node["state"] != "decommissioned");
+    let rows = members.map(|node| {
         let of = |member: &str| node[member].clone();
         let share = node["diskFreeBytes"].as_f64().zip(node["diskTotalBytes"].as_f64());
         let used = share.filter(|(_, total)| *total > 0.0).map(|(free, total)| 100.0 * (1.0 - free / total));
@@ -228,6 +338,14 @@ fn status(survey: &Value) -> Rows {
         "address",
     ];
     named(&columns, rows.collect())
+}
+
+/// The replicas on their way.
+fn moves(moves: &Value) -> Rows {
+    Rows {
+        title: "replicas on their way".to_owned(),
+        ..table(moves, &["group", "from", "to", "stage", "lag"])
+    }
 }
 
 /// What a member of a group is.

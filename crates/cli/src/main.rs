@@ -44,10 +44,10 @@ enum Verb {
     /// Look at the cluster.
     #[command(subcommand)]
     Cluster(cluster::ClusterVerb),
-    /// Look at the nodes of the cluster.
+    /// Look at the nodes of the cluster, empty them, let them go, replace them.
     #[command(subcommand)]
     Node(cluster::NodeVerb),
-    /// Look at the partitions of the cluster.
+    /// Look at the partitions of the cluster, and move their replicas.
     #[command(subcommand)]
     Partition(cluster::PartitionVerb),
     /// Look at the groups that replicate the catalog and the partitions, and move who leads them.

@@ -130,19 +130,24 @@ fn harmless(text: String) -> String {
 
 /// Prints rows in a format.
 pub(crate) fn print(format: Format, rows: Rows) -> Result<(), CliError> {
+    print_all(format, &[rows])
+}
+
+/// Prints the rows of several sections in a format.
+pub(crate) fn print_all(format: Format, sections: &[Rows]) -> Result<(), CliError> {
     match format {
-        Format::Table => print_tables(&[rows]),
-        Format::Json => print_json(&[rows]),
-        Format::Csv => print_csv(&rows),
+        Format::Table => print_tables(sections),
+        Format::Json => print_json(sections),
+        Format::Csv => sections.iter().try_for_each(print_csv),
     }
 }
 
-/// Prints rows over what was printed before, where that is a table on a terminal; else below it.
-pub(crate) fn print_anew(format: Format, rows: Rows) -> Result<(), CliError> {
+/// Prints over what was printed before, where that is a table on a terminal; else below it.
+pub(crate) fn print_anew(format: Format, sections: &[Rows]) -> Result<(), CliError> {
     if format == Format::Table && std::io::stdout().is_terminal() {
         print_text("\u{1b}[H\u{1b}[2J")?;
     }
-    print(format, rows)
+    print_all(format, sections)
 }
 
 /// Prints rows as one JSON array of objects. Columns win over what rows have in common.

@@ -9,18 +9,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Catalog, Command, Response};
+use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
 use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp};
 
 use crate::courier::Courier;
 use crate::entry::Op;
-use crate::error::{HandOverError, ProposeError};
+use crate::error::ProposeError;
 use crate::fatal::Fatal;
 use crate::group::{Group, GroupStatus};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::Limits;
+use crate::peer::follow::Out;
 use crate::peer::status::NodeReport;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
@@ -40,7 +41,7 @@ pub struct LogPressure {
     pub bytes: u64,
 }
 
-pub use operate::{MembershipError, Move, MoveStage};
+pub use operate::{MembershipError, Move};
 
 /// A node's part in the cluster.
 pub struct Cluster {
@@ -52,6 +53,7 @@ pub struct Cluster {
     courier: Arc<Courier>,
     /// Reads for other nodes.
     reader: Arc<OnceLock<Arc<dyn Reader>>>,
+    out: Out,
     clock: Arc<dyn Clock>,
     tasks: TaskGroup,
     /// Serves peers.
@@ -110,6 +112,12 @@ impl Cluster {
     #[must_use]
     pub const fn fatal(&self) -> &Fatal {
         &self.fatal
+    }
+
+    /// Returns when this node has been told that it is out of the cluster for good, as lost or decommissioned. Nobody
+    /// listens to it any more.
+    pub async fn out(&self) -> NodeState {
+        self.out.said().await
     }
 
     /// The counters of the log.
@@ -224,17 +232,9 @@ impl Cluster {
         self.status().into_iter().find(|status| !status.ready()).map_or(Ok(()), Err)
     }
 
-    /// What each node of the cluster that is not lost says of itself; why not, where it does not.
+    /// What each node that is not out of the cluster says of itself; why not, where it does not.
     pub async fn reports(&self) -> BTreeMap<NodeId, Result<NodeReport, String>> {
         self.courier.reports().await
-    }
-
-    /// Lets the member of a group that is on a node lead it.
-    ///
-    /// # Errors
-    /// See [`HandOverError`]; never [`HandOverError::NotLeader`].
-    pub async fn hand_over(&self, group: GroupId, to: NodeId) -> Result<(), HandOverError> {
-        self.courier.hand_over(group, to).await
     }
 
     /// Whether this node leads a partition, as far as it knows. Whoever does looks after it.

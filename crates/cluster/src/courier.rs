@@ -131,9 +131,9 @@ impl Courier {
         self.catalog.read().cluster().is_some()
     }
 
-    /// Whether a node is out of the cluster: its volume has been replaced, or it has left.
-    pub(crate) fn is_out(&self, node: u128) -> bool {
-        self.catalog.read().node_by_uuid(node).is_some_and(|node| node.state.is_out())
+    /// What is expected of a node, as far as the catalog here knows.
+    pub(crate) fn state_of(&self, node: u128) -> Option<NodeState> {
+        self.catalog.read().node_by_uuid(node).map(|node| node.state)
     }
 
     /// Proposes operations to a group, in order, wherever it is led, and waits until all of them are committed and
@@ -244,12 +244,12 @@ impl Courier {
         NodeReport { groups, space: self.myself.space() }
     }
 
-    /// What the nodes that are not lost say of themselves, each in its own words when it does not.
+    /// What the nodes that are not out say of themselves, each in its own words when it does not.
     pub(crate) async fn reports(&self) -> BTreeMap<NodeId, Result<NodeReport, String>> {
         let own = self.myself.identity().node_uuid;
         let nodes: Vec<ClusterNode> = {
             let state = self.catalog.read();
-            state.nodes().filter(|node| node.state == NodeState::Active).cloned().collect()
+            state.nodes().filter(|node| !node.state.is_out()).cloned().collect()
         };
         let asked = nodes.into_iter().map(|node| async move {
             let NodeInfo { uuid, address, .. } = &node.info;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::{GroupId, ReplicaId};
+use catalog::NodeState;
+use model::{GroupId, NodeId, ReplicaId};
 
 use crate::group::GroupStatus;
 use crate::identity::IdentityError;
@@ -183,6 +184,9 @@ pub enum OpenError {
         /// The replica.
         replica: ReplicaId,
     },
+    /// The node was out of the cluster when it last heard of it.
+    #[error("node {0} is {name}: it is out of the cluster for good, and its data directory is of no more use; an empty one joins as a new node", name = .1.name())]
+    Out(NodeId, NodeState),
     /// The node joined a cluster whose catalog does not know it.
     #[error("the cluster does not know this node")]
     Unknown,

@@ -32,7 +32,7 @@ mod router;
 mod steward;
 mod tasks;
 
-pub use cluster::{Cluster, LogPressure, MembershipError, Move, MoveStage, log_dir};
+pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;

@@ -5,29 +5,46 @@
 //!                 nodes[/id]  ... of the nodes, of one
 //!                 partitions  ... of the partitions' groups
 //!                 raft        ... of all groups
-//! /api/v1/cluster/transfer-leader   {"group": "data-3", "node": "0000000000000002"}
+//!                 moves       ... of the replicas on their way
+//! Orders (POST), answered 204 when they are recorded; what they begin is seen above:
+//! /api/v1/cluster/transfer-leader       {"group": "data-3", "node": "0000000000000002"}: 204 when it leads
+//!                 move                  {"partition": 3, "from": "0000000000000001", "to": "0000000000000004"}
+//!                 nodes/{id}/drain      what it has goes elsewhere
+//!                            undrain    it gets its share again
+//!                            decommission   it holds nothing, and leaves for good
+//!                            replace    its volume is gone: what it had is made anew elsewhere
 //! /debug/cluster              as the node that is asked sees it, without asking others
 //! ```
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use catalog::{Action, ResourceType};
+use axum::routing::{MethodRouter, post};
+use catalog::{Action, NodeState, ResourceType};
 use http::StatusCode;
-use model::{GroupId, NodeId};
+use model::{NodeId, PartitionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::{self, ApiError, Code};
+use crate::error::{self, ApiError};
 use crate::gateway::App;
-use crate::ports::{ClusterSurvey, ClusterView, GroupView, HandOverError, NodeView};
+use crate::ports::{ClusterOrder, ClusterSurvey, ClusterView, GroupView, NodeView};
 use crate::v2::{Call, PathId};
 
-/// What is to be moved where.
+/// What is to be led from where.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Transfer {
     group: String,
     node: String,
+}
+
+/// What is to be moved where.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    partition: u16,
+    from: String,
+    to: String,
 }
 
 async fn survey(app: App, request: Request) -> Result<ClusterSurvey, ApiError> {
@@ -82,17 +99,45 @@ pub(crate) async fn partitions(State(app): State<App>, request: Request) -> Resu
     Ok(error::json(StatusCode::OK, &json!({ "partitions": groups })))
 }
 
+/// `GET /api/v1/cluster/moves`
+pub(crate) async fn moves(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    Ok(error::json(StatusCode::OK, &json!({ "moves": survey(app, request).await?.moves })))
+}
+
+/// A request to order something.
+async fn operator(app: App, request: Request) -> Result<Call, ApiError> {
+    let call = Call::open(app, request).await?;
+    call.who.grants.require(Action::Write, ResourceType::Instance, None, None)?;
+    Ok(call)
+}
+
+async fn order(call: &Call, order: ClusterOrder) -> Result<Response, ApiError> {
+    call.app.ports.cluster.order(order).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 /// `POST /api/v1/cluster/transfer-leader`: 204 when the member of the group that is on the node leads it.
 pub(crate) async fn transfer_leader(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let mut call = Call::open(app, request).await?;
-    call.who.grants.require(Action::Write, ResourceType::Instance, None, None)?;
+    let mut call = operator(app, request).await?;
     let Transfer { group, node } = call.json().await?;
-    let group: GroupId = group.parse().map_err(|error| ApiError::invalid(format!("{group:?}: {error}")))?;
-    call.app.ports.cluster.hand_over(group, node_id(&node)?).await.map_err(|error| match error {
-        HandOverError::NotFound(message) => ApiError::not_found(message),
-        HandOverError::Failed(message) => ApiError::new(Code::Unavailable, message),
-    })?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let group = group.parse().map_err(|error| ApiError::invalid(format!("{group:?}: {error}")))?;
+    order(&call, ClusterOrder::TransferLeader { group, to: node_id(&node)? }).await
+}
+
+/// `POST /api/v1/cluster/move`
+pub(crate) async fn move_replica(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let mut call = operator(app, request).await?;
+    let Move { partition, from, to } = call.json().await?;
+    let (from, to) = (node_id(&from)?, node_id(&to)?);
+    order(&call, ClusterOrder::MoveReplica { partition: PartitionId(partition), from, to }).await
+}
+
+/// `POST /api/v1/cluster/nodes/{id}/...`: what is expected of a node.
+pub(crate) fn set_state(state: NodeState) -> MethodRouter<App> {
+    post(move |State(app): State<App>, PathId(id): PathId, request: Request| async move {
+        let call = operator(app, request).await?;
+        order(&call, ClusterOrder::SetNodeState { node: node_id(&id)?, state }).await
+    })
 }
 
 /// A node's id, with or without its leading zeros.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use catalog::{CatalogError, ErrorCode};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::ports::{QueryError, Unavailable, WriteError};
+use crate::ports::{OrderError, QueryError, Unavailable, WriteError};
 use crate::v1::json::Json;
 
 /// The classes of errors of InfluxDB's API.
@@ -248,6 +248,16 @@ impl From<CatalogError> for ApiError {
             ErrorCode::UnprocessableEntity => Code::Unprocessable,
         };
         Self::new(code, error.message)
+    }
+}
+
+impl From<OrderError> for ApiError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::NotFound(message) => Self::not_found(message),
+            OrderError::Refused(refusal) => refusal.into(),
+            OrderError::Unavailable(unavailable) => unavailable.into(),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Deletion, Frame, OrgId, Timestamp};
 
 pub use cluster::{
-    ClusterPort, ClusterSurvey, ClusterView, GroupSurvey, GroupView, HandOverError, NodeSurvey, NodeView,
-    ReplicaSurvey,
+    ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, GroupSurvey, GroupView, MoveSurvey, NodeSurvey,
+    NodeView, OrderError, ReplicaSurvey,
 };
 
 /// A boxed future.

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use catalog::NodeState;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tracing::Instrument as _;
@@ -65,7 +66,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/cluster/nodes/{id}", get(cluster::node))
         .route("/api/v1/cluster/partitions", get(cluster::partitions))
         .route("/api/v1/cluster/raft", get(cluster::raft))
+        .route("/api/v1/cluster/moves", get(cluster::moves))
         .route("/api/v1/cluster/transfer-leader", post(cluster::transfer_leader))
+        .route("/api/v1/cluster/move", post(cluster::move_replica))
+        .route("/api/v1/cluster/nodes/{id}/drain", cluster::set_state(NodeState::Draining))
+        .route("/api/v1/cluster/nodes/{id}/undrain", cluster::set_state(NodeState::Active))
+        .route("/api/v1/cluster/nodes/{id}/decommission", cluster::set_state(NodeState::Decommissioned))
+        .route("/api/v1/cluster/nodes/{id}/replace", cluster::set_state(NodeState::Lost))
         .route("/debug/cluster", get(cluster::debug))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))

@@ -43,6 +43,11 @@ pub enum ServeError {
     /// Logging or tracing cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::TelemetryError),
+    /// The cluster has given the node up.
+    #[error(
+        "the cluster has given this node up as lost: what it had is made anew elsewhere. It cannot come back as it is; with an empty data directory it joins as a new node"
+    )]
+    GivenUp,
     /// Durable state is in doubt; the node stopped rather than go on.
     #[error("this node had to stop: {0}")]
     Fatal(String),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, RocksStore};
+use catalog::{Catalog, NodeState, RocksStore};
 use cluster::{Cluster, Fatal, Progress, Router};
 use disk::{Faults, PooledVfs, RealVfs, Vfs};
 use gateway::{Gateway, Ports, SetupRequest, Waiting};
@@ -98,6 +98,7 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
         biased;
         () = signals.stop() => Ok(false),
         reason = node.fatal.raised() => Err(ServeError::Fatal(reason.to_string())),
+        state = node.cluster.out() => left(state).map(|()| false),
         done = waiting.serve_while(&listener, node.set_up_as_configured(config)) => done.map(|()| true),
     };
     let result = match set_up {
@@ -106,6 +107,17 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
     };
     node.stop(result.is_ok()).await;
     result
+}
+
+/// How a node ends that is out of the cluster for good: well, when it was let go, so that nobody starts it again.
+fn left(state: NodeState) -> Result<(), ServeError> {
+    if state == NodeState::Lost {
+        return Err(ServeError::GivenUp);
+    }
+    tracing::info!(
+        "this node was decommissioned: it has left the cluster for good, and its data directory is of no more use"
+    );
+    Ok(())
 }
 
 /// What the node answers until it can serve.
@@ -290,6 +302,7 @@ impl Node {
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
         tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
         self.greet(address, print);
+        let mut out = Ok(());
         let stop = async {
             tokio::select! {
                 () = signals.stop() => DRAIN_MAX,
@@ -297,12 +310,16 @@ impl Node {
                     tracing::error!(%reason, "stopping at once");
                     Duration::ZERO
                 }
+                state = self.cluster.out() => {
+                    out = left(state);
+                    DRAIN_MAX
+                }
             }
         };
         self.gateway(config).serve(listener, stop).await.map_err(ServeError::Runtime)?;
         match self.fatal.reason() {
             Some(reason) => Err(ServeError::Fatal(reason.to_string())),
-            None => Ok(()),
+            None => out,
         }
     }
 

@@ -1,15 +1,18 @@
 //! What the nodes of a cluster say of themselves, put together: one picture of nodes and groups. Whoever says nothing is
-//! shown as away, with what the catalog knows.
+//! shown as away, with what the catalog knows. And what an operator orders.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{ClusterNode, NodeState, Placement, State};
-use cluster::{Cluster, GroupStatus, NodeReport};
+use cluster::{Cluster, GroupStatus, HandOverError, MembershipError, Move, NodeReport};
 use gateway::ports::{
-    BoxFuture, ClusterPort, ClusterSurvey, GroupSurvey, HandOverError, NodeSurvey, ReplicaSurvey, Unavailable,
+    BoxFuture, ClusterOrder, ClusterPort, ClusterSurvey, GroupSurvey, MoveSurvey, NodeSurvey, OrderError,
+    ReplicaSurvey, Unavailable,
 };
 use model::{GroupId, NodeId, ReplicaId};
+
+use crate::ports::unavailable;
 
 /// What each node has said, or why it has not.
 type Reports = BTreeMap<NodeId, Result<NodeReport, String>>;
@@ -26,18 +29,31 @@ impl ClusterPort for ClusterAdapter {
         })
     }
 
-    fn hand_over(&self, group: GroupId, to: NodeId) -> BoxFuture<'_, Result<(), HandOverError>> {
+    fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>> {
         Box::pin(async move {
-            self.0.hand_over(group, to).await.map_err(|error| match error {
-                cluster::HandOverError::NoSuchGroup(_) => HandOverError::NotFound(error.to_string()),
-                cluster::HandOverError::NoVoter => HandOverError::NotFound(format!(
-                    "node {to} has no member of group {group} that may lead it"
-                )),
-                cluster::HandOverError::NotLeader(_) | cluster::HandOverError::Failed(_) => {
-                    HandOverError::Failed(error.to_string())
+            let taken = match order {
+                ClusterOrder::SetNodeState { node, state } => self.0.set_node_state(node, state).await,
+                ClusterOrder::MoveReplica { partition, from, to } => {
+                    self.0.move_replica(partition, from, to).await
                 }
-            })
+                ClusterOrder::TransferLeader { group, to } => self.0.transfer_leader(group, to).await,
+            };
+            taken.map_err(order_error)
         })
+    }
+}
+
+fn order_error(error: MembershipError) -> OrderError {
+    match error {
+        MembershipError::Refused(refusal) => refusal.into(),
+        MembershipError::Proposal(error) => unavailable(error).into(),
+        MembershipError::NotThere { .. }
+        | MembershipError::HandOver(HandOverError::NoSuchGroup(_) | HandOverError::NoVoter) => {
+            OrderError::NotFound(error.to_string())
+        }
+        MembershipError::HandOver(HandOverError::NotLeader(_) | HandOverError::Failed(_)) => {
+            Unavailable::TryLater(error.to_string()).into()
+        }
     }
 }
 
@@ -54,14 +70,37 @@ fn survey(state: &State, asked: NodeId, reports: &Reports) -> ClusterSurvey {
             (nodes, group(placement, &said))
         })
         .collect();
-    let nodes = state.nodes().map(|one| node(one, reports.get(&one.id), &groups)).collect();
+    let nodes = state
+        .nodes()
+        .map(|one| node(one, state.held_by(one.id).count(), reports.get(&one.id), &groups))
+        .collect();
     ClusterSurvey {
         cluster: state.cluster().map(|cluster| format!("{:032x}", cluster.id)).unwrap_or_default(),
         node: asked.to_string(),
         partitions: state.partitions().unwrap_or_default(),
         replication: state.cluster().map_or(0, |cluster| cluster.replication),
         nodes,
+        moves: state.placements().filter_map(Move::of).map(|moving| self::moving(&moving, &groups)).collect(),
         groups: groups.into_iter().map(|(_, group)| group).collect(),
+    }
+}
+
+/// A replica on its way, and how far it is.
+fn moving(moving: &Move, groups: &[(Vec<NodeId>, GroupSurvey)]) -> MoveSurvey {
+    let name = moving.group.to_string();
+    let replicas =
+        groups.iter().filter(|(_, group)| group.group == name).flat_map(|(_, group)| &group.replicas);
+    let new = moving.to.and_then(|to| replicas.clone().find(|replica| replica.replica == to.id.0));
+    MoveSurvey {
+        from: moving.from.node.to_string(),
+        to: moving.to.map(|to| to.node.to_string()),
+        stage: match new {
+            None => "leaving",
+            Some(new) if new.is_up => "catching up",
+            Some(_) => "waiting",
+        },
+        lag: new.and_then(|new| new.lag),
+        group: name,
     }
 }
 
@@ -100,6 +139,7 @@ fn group<'a>(
 
 fn node(
     node: &ClusterNode,
+    holds: usize,
     report: Option<&Result<NodeReport, String>>,
     groups: &[(Vec<NodeId>, GroupSurvey)],
 ) -> NodeSurvey {
@@ -107,12 +147,17 @@ fn node(
     let placed = || groups.iter().filter(|(nodes, _)| nodes.contains(&node.id)).map(|(_, group)| group);
     let own = |group: &GroupSurvey| group.replicas.iter().find(|replica| replica.node == id).cloned();
     let is_data = placed().any(|group| group.partition.is_some());
-    let (state, reason) = match (node.state, report) {
-        (NodeState::Lost, _) => ("lost", None),
-        (NodeState::Active, Some(Ok(_))) => ("up", None),
-        (NodeState::Active, Some(Err(reason))) => ("away", Some(reason.clone())),
+    let reason = match report {
+        _ if node.state.is_out() => None,
+        Some(Ok(_)) => None,
+        Some(Err(reason)) => Some(reason.clone()),
         // It has joined since the others were asked.
-        (NodeState::Active, None) => ("away", Some("not asked yet".to_owned())),
+        None => Some("not asked yet".to_owned()),
+    };
+    let state = match node.state {
+        NodeState::Active if reason.is_some() => "away",
+        NodeState::Active => "up",
+        other => other.name(),
     };
     let report = report.and_then(|report| report.as_ref().ok());
     let space = report.and_then(|report| report.space);
@@ -126,6 +171,7 @@ fn node(
         state,
         reason,
         replicas: placed().count(),
+        holds,
         leads: placed().filter(|group| group.leader.as_ref() == Some(&id)).count(),
         term: up().map(|(group, _)| group.term).max().unwrap_or(0),
         committed: up().map(|(group, _)| group.committed).sum(),

@@ -55,14 +55,42 @@ impl Cluster {
         this
     }
 
+    /// Starts another node, which joins by way of those that the cluster was founded with, and waits until it is ready.
+    /// Answers its place.
+    pub fn join(&mut self, zone: &str) -> usize {
+        let at = self.options.len();
+        let founder = &self.options[0];
+        let own = ["--zone", zone].map(str::to_owned);
+        let args = founder.args.iter().take(founder.args.len() - 2).cloned().chain(own).collect();
+        self.options.push(NodeOptions {
+            data_dir: Some(self.data_dir(at)),
+            peer_bind_address: free_addresses(1).pop(),
+            args,
+            env: Vec::new(),
+        });
+        self.nodes.push(None);
+        self.start_some(&[at]);
+        at
+    }
+
+    /// Starts the process of a node that is down, and does not wait for it.
+    pub fn launch(&self, at: usize) -> Node {
+        Node::launch(self.options[at].clone(), &free_addresses(1)[0])
+    }
+
     /// Starts the nodes that are down, side by side, and waits until all are ready.
     pub fn start_missing(&mut self) {
         let missing: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_none()).collect();
+        self.start_some(&missing);
+    }
+
+    /// Starts these nodes, side by side, and waits until they are ready.
+    pub fn start_some(&mut self, missing: &[usize]) {
         let options = &self.options;
         let started: Vec<(usize, Node)> = std::thread::scope(|scope| {
             let starting: Vec<_> = missing
-                .into_iter()
-                .map(|at| (at, scope.spawn(move || Node::start(options[at].clone()))))
+                .iter()
+                .map(|&at| (at, scope.spawn(move || Node::start(options[at].clone()))))
                 .collect();
             starting.into_iter().map(|(at, node)| (at, node.join().expect("the node starts"))).collect()
         });

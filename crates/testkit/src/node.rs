@@ -258,6 +258,11 @@ impl Node {
         Self::start_in(self.options.clone(), self.data_dir.clone(), self.temporary.clone(), token)
     }
 
+    /// Waits until the process has ended by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        wait_for("the node to end", || self.child.try_wait().expect("our child").ok_or(()))
+    }
+
     /// Asks the process to stop (SIGTERM) and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
         let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");

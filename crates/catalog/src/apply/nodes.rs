@@ -108,10 +108,7 @@ pub(super) fn set_state(state: &State, node: NodeId, wanted: NodeState) -> Check
         return Err(conflict(format!("node {id} is {now}, and cannot be {wanted}")));
     }
     if wanted == NodeState::Decommissioned {
-        let holds =
-            state.placements().filter_map(|placement| Some((placement.group, placement.on(node.id)?)));
-        let holds = holds.filter(|(group, replica)| *group != GroupId::Meta || replica.is_voter);
-        let count = holds.count();
+        let count = state.held_by(node.id).count();
         if count > 0 {
             return Err(conflict(format!("node {} still holds {count} replicas: drain it first", node.id)));
         }

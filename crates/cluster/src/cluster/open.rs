@@ -29,11 +29,12 @@ use crate::lane::{Lane, LaneOptions};
 use crate::machine::Machines;
 use crate::options::{LaneKind, Options};
 use crate::peer::discovery::{self, Founders};
+use crate::peer::follow::{self, Out};
 use crate::peer::links::Links;
+use crate::peer::listener;
 use crate::peer::myself::{Myself, Says, VERSION};
 use crate::peer::service::Service;
 use crate::peer::tls::Tls;
-use crate::peer::{follow, listener};
 use crate::placement;
 use crate::raft::machine::Target;
 use crate::raft::types::Member;
@@ -162,11 +163,12 @@ impl Cluster {
             }
         };
         given_up.disarm();
+        let out = Out::default();
         for group in replicas.all() {
             tasks.spawn("purge", group.purge_flushed());
         }
         if opening.options.peers.is_some() {
-            tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info));
+            tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info, out.clone()));
             let host = Host {
                 around: opening.around,
                 machines: opening.machines,
@@ -186,6 +188,7 @@ impl Cluster {
             replicas,
             courier,
             reader,
+            out,
             clock,
             tasks,
             listening,
@@ -337,6 +340,7 @@ impl Opening {
                 return Err(OpenError::ForeignCatalog);
             }
             match state.node_by_uuid(uuid) {
+                Some(node) if node.state.is_out() => return Err(OpenError::Out(node.id, node.state)),
                 Some(node) => return Ok(node.clone()),
                 // A founder is in the first command, so whoever is not will never be.
                 None if place.node_id.get() < cluster.next_node => return Err(OpenError::Unknown),

@@ -1,7 +1,7 @@
 //! What an operator can ask of the cluster: that nodes fill, empty or leave, that a replica or a lead moves; and how far
 //! that is. Each is an entry of the catalog, which leaders then carry out; asked twice it is done once.
 
-use catalog::{CatalogError, Command, NodeState, Response};
+use catalog::{CatalogError, Command, NodeState, Placement, Replica, Response};
 use model::{GroupId, NodeId, PartitionId, ReplicaId};
 
 use super::Cluster;
@@ -17,7 +17,7 @@ pub enum MembershipError {
     #[error(transparent)]
     Proposal(#[from] ProposeError),
     /// The lead was not given away; it is tried again later.
-    #[error(transparent)]
+    #[error("recorded, but the lead has not moved yet: {0}")]
     HandOver(#[from] HandOverError),
     /// The group has no replica on that node.
     #[error("group {group} has no replica on node {node}")]
@@ -34,64 +34,32 @@ pub enum MembershipError {
 pub struct Move {
     /// The group.
     pub group: GroupId,
-    /// The replica that comes, until it has the vote.
-    pub new: Option<ReplicaId>,
     /// The replica that goes.
-    pub old: ReplicaId,
-    /// Where that is.
-    pub from: NodeId,
-    /// Where the new one is, until it has the vote.
-    pub to: Option<NodeId>,
-    /// How far it is.
-    pub stage: MoveStage,
+    pub from: Replica,
+    /// The one that gets its log, or its files, until it has its vote. From then on only the old one has to go.
+    pub to: Option<Replica>,
 }
 
-/// How far a replica on its way is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MoveStage {
-    /// The new one gets the log, or the files.
-    CatchingUp {
-        /// Entries that it lacks; known where the group is led.
-        behind: Option<u64>,
-    },
-    /// It has the vote of the old one, which goes when a quorum knows.
-    Leaving,
+impl Move {
+    /// What is on its way in a group.
+    #[must_use]
+    pub fn of(placement: &Placement) -> Option<Self> {
+        let group = placement.group;
+        match placement.joining() {
+            Some(new) => Some(Self { group, from: *placement.replica(new.replaces?)?, to: Some(*new) }),
+            None => placement.leaving().map(|old| Self { group, from: *old, to: None }),
+        }
+    }
 }
 
 impl Cluster {
-    /// Lets a node hold nothing: what it leads and has goes to other nodes, as far as there are any.
+    /// Says what is expected of a node. One that drains is emptied, as far as there are other nodes; an active one gets
+    /// its share; one that holds nothing may be decommissioned; and what a lost one had is made anew elsewhere. The last
+    /// two never come back under their ids.
     ///
     /// # Errors
     /// See [`MembershipError`].
-    pub async fn drain(&self, node: NodeId) -> Result<(), MembershipError> {
-        self.set_node_state(node, NodeState::Draining).await
-    }
-
-    /// Lets a node that drains hold its share again.
-    ///
-    /// # Errors
-    /// See [`MembershipError`].
-    pub async fn undrain(&self, node: NodeId) -> Result<(), MembershipError> {
-        self.set_node_state(node, NodeState::Active).await
-    }
-
-    /// Lets a node that holds nothing leave for good.
-    ///
-    /// # Errors
-    /// See [`MembershipError`]; a node that holds something is refused.
-    pub async fn decommission(&self, node: NodeId) -> Result<(), MembershipError> {
-        self.set_node_state(node, NodeState::Decommissioned).await
-    }
-
-    /// Gives a node up whose data is gone: what it had is made anew elsewhere. It never comes back under its id.
-    ///
-    /// # Errors
-    /// See [`MembershipError`].
-    pub async fn replace(&self, node: NodeId) -> Result<(), MembershipError> {
-        self.set_node_state(node, NodeState::Lost).await
-    }
-
-    async fn set_node_state(&self, node: NodeId, state: NodeState) -> Result<(), MembershipError> {
+    pub async fn set_node_state(&self, node: NodeId, state: NodeState) -> Result<(), MembershipError> {
         self.command(Command::SetNodeState { node, state }).await
     }
 
@@ -126,22 +94,7 @@ impl Cluster {
     /// The replicas on their way, as far as the catalog here knows.
     #[must_use]
     pub fn moves(&self) -> Vec<Move> {
-        let state = self.catalog().read();
-        let moves = state.placements().filter_map(|placement| {
-            let group = placement.group;
-            if let Some(new) = placement.joining() {
-                let old = placement.replica(new.replaces?)?;
-                let members = self.replicas.get(group).and_then(|group| group.members());
-                let behind = members.and_then(|members| members.behind.get(&new.id).copied());
-                let stage = MoveStage::CatchingUp { behind };
-                let (from, to) = (old.node, Some(new.node));
-                return Some(Move { group, new: Some(new.id), old: old.id, from, to, stage });
-            }
-            let old = placement.leaving()?;
-            let (from, stage) = (old.node, MoveStage::Leaving);
-            Some(Move { group, new: None, old: old.id, from, to: None, stage })
-        });
-        moves.collect()
+        self.catalog().read().placements().filter_map(Move::of).collect()
     }
 
     fn replica_on(&self, group: GroupId, node: NodeId) -> Result<ReplicaId, MembershipError> {

@@ -35,8 +35,6 @@ pub(crate) struct Members {
     pub(crate) is_committed: bool,
     /// Those that have nearly the whole log and have answered lately.
     pub(crate) fresh: BTreeSet<ReplicaId>,
-    /// Entries that a member lacks.
-    pub(crate) behind: BTreeMap<ReplicaId, u64>,
     /// Where these members stand in the log.
     written: Option<LogId>,
 }
@@ -58,7 +56,6 @@ impl Members {
             is_joint: false,
             is_committed: true,
             fresh: set(fresh),
-            behind: BTreeMap::new(),
             written: None,
         }
     }
@@ -100,7 +97,6 @@ impl Group {
             let answered = metrics.heartbeat.as_ref().and_then(|members| members.get(&id.0)?.as_ref());
             *id == self.replica || answered.is_some_and(|answered| answered.elapsed() <= silence)
         };
-        let behind: BTreeMap<_, _> = all.iter().map(|id| (*id, last.saturating_sub(has(id)))).collect();
         // One that has nothing may need files before anything else.
         let has_some = |id: &ReplicaId| last == 0 || has(id) > 0;
         let is_fresh =
@@ -119,7 +115,6 @@ impl Group {
             is_committed: metrics.membership_config == metrics.committed_membership_config,
             fresh: all.iter().filter(is_fresh).copied().collect(),
             all,
-            behind,
             written: *metrics.membership_config.log_id(),
         })
     }

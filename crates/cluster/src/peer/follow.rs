@@ -1,20 +1,52 @@
-//! What a node does when the catalog's view of the nodes changes: it finds the others where they are now, and says of
-//! itself what is new.
+//! What a node does when the catalog's view of the nodes changes: it finds the others where they are now, says of itself
+//! what is new, and learns that it is out.
+//!
+//! A node that is out may not hear of it by the log, because it is no member of any group any more. So it asks: whoever
+//! knows refuses to answer, and what is out stays out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::NodeInfo;
-use tokio::time::{MissedTickBehavior, interval};
+use catalog::{NodeInfo, NodeState};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::myself::VERSION;
+use super::status;
 use crate::courier::Courier;
 
 /// Pause between two looks at the catalog.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Looks for each question to another node.
+const LOOKS_PER_QUESTION: usize = 10;
+/// How long another may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether this node is out of the cluster for good: lost or decommissioned. Said once.
+#[derive(Debug, Clone)]
+pub(crate) struct Out(Arc<watch::Sender<Option<NodeState>>>);
+
+impl Default for Out {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Out {
+    fn say(&self, state: NodeState) {
+        self.0.send_if_modified(|said| said.replace(state).is_none());
+    }
+
+    /// Returns when it is.
+    pub(crate) async fn said(&self) -> NodeState {
+        let mut watch = self.0.subscribe();
+        let said = watch.wait_for(Option::is_some).await;
+        said.ok().and_then(|said| *said).expect("waited for Some, and the sender lives in self")
+    }
+}
 
 /// Follows the catalog for ever. `own` is what the catalog knew of this node at first.
-pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo) {
+pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
     let mut pace = interval(LOOK_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let now = NodeInfo {
@@ -24,11 +56,28 @@ pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo) {
         uuid: own.uuid,
     };
     let mut is_known = own == now;
-    loop {
+    for looks in 0_usize.. {
         pace.tick().await;
-        let nodes: Vec<NodeInfo> = courier.catalog.read().nodes().map(|node| node.info.clone()).collect();
-        for node in nodes.iter().filter(|node| node.uuid != now.uuid) {
+        let all: Vec<(NodeInfo, NodeState)> =
+            courier.catalog.read().nodes().map(|node| (node.info.clone(), node.state)).collect();
+        let (others, here): (Vec<_>, Vec<_>) = all.into_iter().partition(|(node, _)| node.uuid != now.uuid);
+        if let Some((_, state)) = here.first().filter(|(_, state)| state.is_out()) {
+            out.say(*state);
+        }
+        for (node, _) in &others {
             courier.links.moved(node.uuid, &node.address);
+        }
+        let there: Vec<&NodeInfo> =
+            others.iter().filter(|(_, state)| !state.is_out()).map(|(node, _)| node).collect();
+        // At once, then one after the other.
+        if looks.is_multiple_of(LOOKS_PER_QUESTION)
+            && let Some(asked) = there.get(looks / LOOKS_PER_QUESTION % there.len().max(1))
+        {
+            let link = courier.links.to(asked.uuid, &asked.address);
+            let question = status::says_out(&link, courier.route_to(asked.uuid), ANSWER_WITHIN);
+            if let Ok(Some(state)) = timeout(ANSWER_WITHIN, question).await {
+                out.say(state);
+            }
         }
         if !is_known {
             match courier.register(now.clone()).await {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use catalog::NodeState;
 use model::{GroupId, ReplicaId};
 use prost::Message as _;
 use proto::peer;
@@ -59,9 +60,12 @@ pub(crate) enum Refusal {
     /// The receiver's member of the group is another one.
     #[error("this node has another replica of the group")]
     OtherReplica,
-    /// The sender's data directory has been replaced by another, or it has left.
-    #[error("the sender is out of the cluster: its volume has been replaced, or it was decommissioned")]
+    /// The sender has been given up, or another data directory has its address.
+    #[error("the sender is out of the cluster: another has taken its place, or it was given up")]
     SenderLost,
+    /// The sender has left for good.
+    #[error("the sender is out of the cluster: it was decommissioned")]
+    SenderDecommissioned,
 }
 
 impl Refusal {
@@ -75,7 +79,15 @@ impl Refusal {
             Self::NoReplica => "no-replica",
             Self::OtherReplica => "other-replica",
             Self::SenderLost => "sender-lost",
+            Self::SenderDecommissioned => "sender-decommissioned",
         }
+    }
+
+    /// What an answer says of this node, where it says that it is out for good.
+    pub(crate) fn out_of(status: &Status) -> Option<NodeState> {
+        [(Self::SenderLost, NodeState::Lost), (Self::SenderDecommissioned, NodeState::Decommissioned)]
+            .into_iter()
+            .find_map(|(refusal, state)| (Self::of(status) == Some(refusal.name())).then_some(state))
     }
 
     /// The name of the refusal that an answer is.
@@ -131,8 +143,12 @@ impl Route {
         read().ok_or(Refusal::NoRoute)
     }
 
-    /// Whether this node is meant, by somebody who may.
-    pub(crate) fn check(&self, myself: &Myself, is_lost: impl FnOnce(u128) -> bool) -> Result<(), Refusal> {
+    /// Whether this node is meant, by somebody who may. `state_of` is what the catalog knows of a node.
+    pub(crate) fn check(
+        &self,
+        myself: &Myself,
+        state_of: impl FnOnce(u128) -> Option<NodeState>,
+    ) -> Result<(), Refusal> {
         let identity = myself.identity();
         let place = identity.belongs.ok_or(Refusal::NoCluster)?;
         if self.cluster != place.cluster_id {
@@ -141,7 +157,11 @@ impl Route {
         if self.to_node != identity.node_uuid {
             return Err(Refusal::OtherNode);
         }
-        if is_lost(self.from_node) { Err(Refusal::SenderLost) } else { Ok(()) }
+        match state_of(self.from_node) {
+            Some(NodeState::Lost) => Err(Refusal::SenderLost),
+            Some(NodeState::Decommissioned) => Err(Refusal::SenderDecommissioned),
+            Some(NodeState::Active | NodeState::Draining) | None => Ok(()),
+        }
     }
 
     /// The group that is meant, which a call about one group must name.

@@ -49,8 +49,8 @@ impl Service {
     /// Checks that a call is for this node.
     fn admit<T>(&self, request: &Request<T>) -> Result<Route, Refusal> {
         let checked = Route::of(request.metadata()).and_then(|route| {
-            let is_lost = |node| self.courier.get().is_some_and(|courier| courier.is_out(node));
-            route.check(&self.myself, is_lost).map(|()| route)
+            let state_of = |node| self.courier.get().and_then(|courier| courier.state_of(node));
+            route.check(&self.myself, state_of).map(|()| route)
         });
         checked.inspect_err(|refusal| self.note(*refusal))
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog::NodeState;
 use disk::Space;
 use model::{GroupId, ReplicaId};
 use proto::peer::{self, hand_over_response::Outcome};
@@ -9,7 +10,7 @@ use tonic::{Request, Status};
 
 use super::calls::{is_certain, of};
 use super::links::{Class, Link, reason};
-use super::route::Route;
+use super::route::{Refusal, Route};
 use crate::error::HandOverError;
 use crate::group::GroupStatus;
 
@@ -30,6 +31,15 @@ pub(crate) async fn node_status(link: &Link, route: Route, within: Duration) -> 
     let answer = async { Ok(link.client(Class::Request)?.node_status(request).await?.into_inner()) };
     let answer: Result<peer::NodeStatusResponse, Status> = answer.await;
     read(&answer.map_err(|status| reason(&status))?).ok_or_else(|| "its answer makes no sense".to_owned())
+}
+
+/// Whether another node says that this one is out of the cluster for good.
+pub(crate) async fn says_out(link: &Link, route: Route, within: Duration) -> Option<NodeState> {
+    let mut request = Request::new(peer::NodeStatusRequest {});
+    route.attach(&mut request);
+    request.set_timeout(within);
+    let refused = link.client(Class::Request).ok()?.node_status(request).await.err()?;
+    Refusal::out_of(&refused)
 }
 
 /// The message of what this node says.

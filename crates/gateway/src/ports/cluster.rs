@@ -1,6 +1,7 @@
 //! The nodes and groups of the cluster: as the node that is asked sees them, and as all of them say.
 
-use model::{GroupId, NodeId};
+use catalog::{CatalogError, NodeState};
+use model::{GroupId, NodeId, PartitionId};
 use serde::Serialize;
 
 use super::{BoxFuture, Unavailable};
@@ -9,19 +10,50 @@ use super::{BoxFuture, Unavailable};
 pub trait ClusterPort: Send + Sync + 'static {
     /// What all nodes say of themselves. Takes seconds where one does not answer.
     fn survey(&self) -> BoxFuture<'_, Result<ClusterSurvey, Unavailable>>;
-    /// Lets the member of a group that is on a node lead it, and returns when it does.
-    fn hand_over(&self, group: GroupId, to: NodeId) -> BoxFuture<'_, Result<(), HandOverError>>;
+    /// Gives an order. It is recorded when this returns, and carried out by and by; a lead has moved.
+    fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>>;
 }
 
-/// Why a member was not given the lead of its group.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HandOverError {
+/// What an operator orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterOrder {
+    /// A node is to be filled (active), emptied (draining), let go (decommissioned) or given up (lost).
+    SetNodeState {
+        /// The node.
+        node: NodeId,
+        /// What is expected of it.
+        state: NodeState,
+    },
+    /// A partition's replica is to be on another node.
+    MoveReplica {
+        /// The partition.
+        partition: PartitionId,
+        /// Where its replica is.
+        from: NodeId,
+        /// Where it is to be.
+        to: NodeId,
+    },
+    /// A group is to be led from a node.
+    TransferLeader {
+        /// The group.
+        group: GroupId,
+        /// The node.
+        to: NodeId,
+    },
+}
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OrderError {
     /// There is no such group, node, or member (404).
     #[error("{0}")]
     NotFound(String),
-    /// It did not come to it (503).
-    #[error("{0}")]
-    Failed(String),
+    /// It makes no sense as things are.
+    #[error(transparent)]
+    Refused(#[from] CatalogError),
+    /// It could not be recorded, or it did not come to it yet.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// The cluster, as its nodes say.
@@ -40,6 +72,25 @@ pub struct ClusterSurvey {
     pub nodes: Vec<NodeSurvey>,
     /// All groups, the meta group first.
     pub groups: Vec<GroupSurvey>,
+    /// The replicas on their way.
+    pub moves: Vec<MoveSurvey>,
+}
+
+/// A replica on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveSurvey {
+    /// The group.
+    pub group: String,
+    /// The node that it leaves.
+    pub from: String,
+    /// The node that it goes to, until the new replica has its vote.
+    pub to: Option<String>,
+    /// `waiting` (the node has not opened it), `catching up` (it gets the log or the files) or `leaving` (the old one
+    /// goes).
+    pub stage: &'static str,
+    /// Entries that the new one lacks.
+    pub lag: Option<u64>,
 }
 
 /// A node, as it says.
@@ -58,12 +109,14 @@ pub struct NodeSurvey {
     pub role: &'static str,
     /// The version it runs.
     pub version: String,
-    /// `up`, `away` (it does not answer) or `lost` (its volume is another node's now).
+    /// `up`, `away` (it does not answer), `draining`, `decommissioned`, or `lost` (its volume is gone).
     pub state: &'static str,
-    /// Why it is away.
+    /// Why it does not answer.
     pub reason: Option<String>,
     /// Replicas placed on it.
     pub replicas: usize,
+    /// Those that must go elsewhere before it may leave: of partitions, and a vote in the meta group.
+    pub holds: usize,
     /// Groups that it leads.
     pub leads: usize,
     /// The newest term of its groups.
@@ -146,7 +199,7 @@ pub struct NodeView {
     pub zone: String,
     /// The version it runs.
     pub version: String,
-    /// `active` or `lost`.
+    /// `active`, `draining`, `decommissioned` or `lost`.
     pub state: &'static str,
     /// Replicas that are placed on it.
     pub replicas: usize,

@@ -1,18 +1,21 @@
 //! What operators ask and order of the cluster.
 
 use axum::body::Body;
+use catalog::{CatalogError, ErrorCode, NodeState};
 use http::Method;
 use model::{GroupId, NodeId, PartitionId};
 use serde_json::json;
 
 use super::support::{Server, request};
+use crate::ports::ClusterOrder;
 
-const ROUTES: [&str; 6] = [
+const ROUTES: [&str; 7] = [
     "/api/v1/cluster/status",
     "/api/v1/cluster/nodes",
     "/api/v1/cluster/nodes/0000000000000001",
     "/api/v1/cluster/partitions",
     "/api/v1/cluster/raft",
+    "/api/v1/cluster/moves",
     "/debug/cluster",
 ];
 
@@ -23,10 +26,17 @@ async fn only_an_operator_sees_and_orders() {
         .token_with(json!([{ "action": "write", "resource": { "type": "buckets", "orgID": server.org().to_string() } }]))
         .await;
     let transfer = r#"{"group":"meta","node":"1"}"#;
-    let all = ROUTES.map(|route| (Method::GET, route, ""));
-    for (method, route, body) in
-        all.into_iter().chain([(Method::POST, "/api/v1/cluster/transfer-leader", transfer)])
-    {
+    let looks = ROUTES.map(|route| (Method::GET, route, ""));
+    let orders = [
+        ("/api/v1/cluster/transfer-leader", transfer),
+        ("/api/v1/cluster/move", r#"{"partition":0,"from":"1","to":"3"}"#),
+        ("/api/v1/cluster/nodes/1/drain", ""),
+        ("/api/v1/cluster/nodes/1/undrain", ""),
+        ("/api/v1/cluster/nodes/1/decommission", ""),
+        ("/api/v1/cluster/nodes/1/replace", ""),
+    ];
+    let orders = orders.map(|(route, body)| (Method::POST, route, body));
+    for (method, route, body) in looks.into_iter().chain(orders) {
         let send = |token: Option<&str>| {
             let mut builder = request(method.clone(), route);
             if let Some(token) = token {
@@ -40,7 +50,7 @@ async fn only_an_operator_sees_and_orders() {
         let answer = send(Some(&server.token)).await;
         assert!(answer.status.is_success(), "{route}: {}", answer.text());
     }
-    assert_eq!(server.status.hand_overs.lock().len(), 1);
+    assert_eq!(server.status.orders.lock().len(), 6);
 }
 
 #[tokio::test]
@@ -53,6 +63,8 @@ async fn a_survey_is_shown_whole_and_in_parts() {
     assert_eq!(all["groups"][1]["replicas"][1]["lag"], json!(null));
     assert_eq!(server.get("/api/v1/cluster/nodes").await.json()["nodes"], all["nodes"]);
     assert_eq!(server.get("/api/v1/cluster/raft").await.json()["groups"], all["groups"]);
+    assert_eq!(server.get("/api/v1/cluster/moves").await.json()["moves"], all["moves"]);
+    assert_eq!((&all["moves"][0]["stage"], &all["moves"][0]["lag"]), (&json!("catching up"), &json!(7)));
     let partitions = server.get("/api/v1/cluster/partitions").await.json();
     assert_eq!(partitions, json!({ "partitions": [all["groups"][1]] }));
     for id in ["0000000000000001", "1"] {
@@ -78,8 +90,9 @@ async fn the_lead_is_handed_over_to_whom_the_operator_names() {
     assert_eq!(send(r#"{"group":"data-7","node":"0000000000000002"}"#).await.pair(), (204, ""));
     assert_eq!(send(r#"{"group":"meta","node":"3"}"#).await.pair(), (204, ""));
     let node = |n| NodeId::new(n).unwrap();
-    let ordered = [(GroupId::Data(PartitionId(7)), node(2)), (GroupId::Meta, node(3))];
-    assert_eq!(*server.status.hand_overs.lock(), ordered);
+    let lead = |group, to| ClusterOrder::TransferLeader { group, to: node(to) };
+    let ordered = [lead(GroupId::Data(PartitionId(7)), 2), lead(GroupId::Meta, 3)];
+    assert_eq!(*server.status.orders.lock(), ordered);
     send(r#"{"group":"meta","node":"4"}"#).await.is_v2(404, "not found", "there is no node 0000000000000004");
     for wrong in [
         r#"{"group":"data-","node":"1"}"#,
@@ -96,5 +109,42 @@ async fn the_lead_is_handed_over_to_whom_the_operator_names() {
     *server.status.missing.lock() = Some("it has not taken the lead in time".to_owned());
     let late = send(r#"{"group":"meta","node":"1"}"#).await;
     late.is_v2(503, "unavailable", "it has not taken the lead in time");
-    assert_eq!(*server.status.hand_overs.lock(), ordered);
+    assert_eq!(*server.status.orders.lock(), ordered);
+}
+
+#[tokio::test]
+async fn nodes_and_replicas_go_where_the_operator_says() {
+    let server = Server::new().await;
+    let node = |n| NodeId::new(n).unwrap();
+    let mut ordered = Vec::new();
+    for (verb, state) in [
+        ("drain", NodeState::Draining),
+        ("undrain", NodeState::Active),
+        ("decommission", NodeState::Decommissioned),
+        ("replace", NodeState::Lost),
+    ] {
+        let path = format!("/api/v1/cluster/nodes/2/{verb}");
+        assert_eq!(server.post(&path, "").await.pair(), (204, ""));
+        ordered.push(ClusterOrder::SetNodeState { node: node(2), state });
+        let unknown = server.post(&format!("/api/v1/cluster/nodes/9/{verb}"), "").await;
+        unknown.is_v2(404, "not found", "there is no node 0000000000000009");
+        let nonsense = server.post(&format!("/api/v1/cluster/nodes/x/{verb}"), "").await;
+        nonsense.is_v2(400, "invalid", r#""x" is no id of a node"#);
+    }
+    let send = |body: &'static str| server.post("/api/v1/cluster/move", body);
+    assert_eq!(send(r#"{"partition":5,"from":"1","to":"0000000000000003"}"#).await.pair(), (204, ""));
+    ordered.push(ClusterOrder::MoveReplica { partition: PartitionId(5), from: node(1), to: node(3) });
+    for wrong in [
+        r#"{"partition":-1,"from":"1","to":"3"}"#,
+        r#"{"partition":5,"from":"1"}"#,
+        r#"{"from":"1","to":"3"}"#,
+    ] {
+        assert_eq!(send(wrong).await.status, 400, "{wrong}");
+    }
+    let message = "node 2 still holds 3 replicas: drain it first";
+    *server.status.refusal.lock() =
+        Some(CatalogError { code: ErrorCode::Conflict, message: message.to_owned() });
+    let refused = server.post("/api/v1/cluster/nodes/2/decommission", "").await;
+    refused.is_v2(422, "conflict", message);
+    assert_eq!(*server.status.orders.lock(), ordered);
 }

@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use catalog::{Catalog, Command, MemoryStore, ReadGuard, Response as Answered};
+use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Deletion, GroupId, LogPosition, NodeId, ReplicaId, Timestamp};
+use model::{Batch, Clock, Deletion, LogPosition, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::ports::{
-    BoxFuture, CatalogPort, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable, GroupSurvey,
-    GroupView, HandOverError, InfluxqlItem, InfluxqlRequest, MaintenancePort, NodeSurvey, NodeView,
-    QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, Unavailable, WriteError, WritePort,
+    BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
+    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, MaintenancePort, MoveSurvey, NodeSurvey, NodeView,
+    OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, Unavailable, WriteError,
+    WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 
@@ -175,10 +176,11 @@ impl QueryPort for TestQuery {
 #[derive(Default)]
 pub(crate) struct TestStatus {
     pub(crate) missing: Mutex<Option<String>>,
+    pub(crate) refusal: Mutex<Option<CatalogError>>,
     pub(crate) broken: Mutex<Option<String>>,
     pub(crate) damage: Mutex<Vec<String>>,
     pub(crate) flushes: Mutex<Vec<bool>>,
-    pub(crate) hand_overs: Mutex<Vec<(GroupId, NodeId)>>,
+    pub(crate) orders: Mutex<Vec<ClusterOrder>>,
 }
 
 impl StatusPort for TestStatus {
@@ -215,15 +217,21 @@ impl ClusterPort for TestStatus {
         })
     }
 
-    fn hand_over(&self, group: GroupId, to: NodeId) -> BoxFuture<'_, Result<(), HandOverError>> {
+    fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>> {
+        let (ClusterOrder::SetNodeState { node: to, .. }
+        | ClusterOrder::MoveReplica { to, .. }
+        | ClusterOrder::TransferLeader { to, .. }) = order;
         Box::pin(async move {
             if to.get() > 3 {
-                return Err(HandOverError::NotFound(format!("there is no node {to}")));
+                return Err(OrderError::NotFound(format!("there is no node {to}")));
             }
             if let Some(reason) = self.missing.lock().clone() {
-                return Err(HandOverError::Failed(reason));
+                return Err(Unavailable::TryLater(reason).into());
             }
-            self.hand_overs.lock().push((group, to));
+            if let Some(refusal) = self.refusal.lock().clone() {
+                return Err(refusal.into());
+            }
+            self.orders.lock().push(order);
             Ok(())
         })
     }
@@ -258,6 +266,13 @@ fn cluster_survey() -> ClusterSurvey {
         partitions: 1,
         replication: 2,
         nodes: vec![node(1, "up"), node(2, "away")],
+        moves: vec![MoveSurvey {
+            group: "data-0".to_owned(),
+            from: format!("{:016x}", 2),
+            to: Some(format!("{:016x}", 3)),
+            stage: "catching up",
+            lag: Some(7),
+        }],
         groups: vec![group("meta", None), group("data-0", Some(0))],
         ..ClusterSurvey::default()
     }

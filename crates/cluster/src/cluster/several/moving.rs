@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use catalog::Placement;
+use catalog::{NodeState, Placement};
 use model::NodeId;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::*;
-use crate::cluster::MoveStage;
 
 const GROUPS: std::ops::Range<u16> = 0..PARTITIONS;
 
@@ -165,8 +164,8 @@ async fn a_node_that_joins_gets_its_share_and_one_that_drains_ends_empty_and_lea
     write_all(&clusters[3], 10).await;
     holders_have(&places, &clusters, 11).await;
     // Any of them can be asked.
-    clusters[2].drain(node(1)).await.unwrap();
-    clusters[2].drain(node(1)).await.unwrap();
+    clusters[2].set_node_state(node(1), NodeState::Draining).await.unwrap();
+    clusters[2].set_node_state(node(1), NodeState::Draining).await.unwrap();
     for n in 11..15 {
         write_all(&clusters[1], n).await;
     }
@@ -180,9 +179,9 @@ async fn a_node_that_joins_gets_its_share_and_one_that_drains_ends_empty_and_lea
         clusters[1..].iter().all(|cluster| cluster.replicas.get(GroupId::Meta).unwrap().is_voter())
     })
     .await;
-    let refused = clusters[2].decommission(node(2)).await;
+    let refused = clusters[2].set_node_state(node(2), NodeState::Decommissioned).await;
     assert!(matches!(refused, Err(MembershipError::Refused(_))), "{refused:?}");
-    clusters[0].decommission(node(1)).await.unwrap();
+    clusters[0].set_node_state(node(1), NodeState::Decommissioned).await.unwrap();
     wait_for("it is no member of any group", &clusters, |clusters| {
         let metas = clusters[1..].iter().filter_map(|cluster| cluster.replicas.get(GroupId::Meta)?.members());
         let leader = metas.into_iter().next();
@@ -205,9 +204,9 @@ async fn moves_go_on_whoever_stops_in_the_middle() {
     for round in 0..6_usize {
         // To the new node and from it in turn, and everybody forgets what is not in the log.
         let ask = if round % 2 == 0 {
-            clusters[0].undrain(node(4)).await
+            clusters[0].set_node_state(node(4), NodeState::Active).await
         } else {
-            clusters[1].drain(node(4)).await
+            clusters[1].set_node_state(node(4), NodeState::Draining).await
         };
         ask.unwrap();
         wait_for("something moves", &clusters, |clusters| !clusters[round % 3].moves().is_empty()).await;
@@ -264,8 +263,8 @@ async fn one_replica_and_one_lead_move_when_somebody_asks() {
     let moves = clusters[1].moves();
     let of_group = moves.iter().find(|of| of.group == placement.group);
     if let Some(of_group) = of_group {
-        assert_eq!(of_group.from, first);
-        assert!(of_group.stage == MoveStage::Leaving || of_group.to == Some(free), "{of_group:?}");
+        assert_eq!(of_group.from.node, first);
+        assert!(of_group.to.is_none_or(|to| to.node == free), "{of_group:?}");
     }
     wait_for("the partition has moved", &clusters, |clusters| {
         clusters[0].catalog().read().placement(placement.group).unwrap().generation > placement.generation

@@ -40,7 +40,7 @@ fn a_route_travels_with_a_call() {
 
 #[test]
 fn only_the_node_that_is_meant_answers() {
-    let nobody = |_| false;
+    let nobody = |_| None;
     let (_dir, new) = myself(None);
     assert_eq!(route().check(&new, nobody), Err(Refusal::NoCluster));
     let (_dir, member) = myself(Some(Belongs::founding(CLUSTER, 1)));
@@ -52,7 +52,16 @@ fn only_the_node_that_is_meant_answers() {
     ] {
         assert_eq!(wrong.check(&member, nobody), Err(refusal));
     }
-    assert_eq!(route().check(&member, |node| node == 1), Err(Refusal::SenderLost));
+    for (state, answer) in [
+        (NodeState::Active, Ok(())),
+        (NodeState::Draining, Ok(())),
+        (NodeState::Lost, Err(Refusal::SenderLost)),
+        (NodeState::Decommissioned, Err(Refusal::SenderDecommissioned)),
+    ] {
+        assert_eq!(route().check(&member, |node| (node == 1).then_some(state)), answer);
+        let said = answer.err().and_then(|refusal| Refusal::out_of(&Status::from(refusal)));
+        assert_eq!(said, state.is_out().then_some(state));
+    }
     let replicas = Replicas::default();
     assert_eq!(route().group(&replicas).err(), Some(Refusal::NoReplica));
     assert_eq!(Route { within: None, ..route() }.group(&replicas).err(), Some(Refusal::NoRoute));
@@ -68,6 +77,7 @@ fn a_refusal_is_known_by_its_name() {
         Refusal::NoReplica,
         Refusal::OtherReplica,
         Refusal::SenderLost,
+        Refusal::SenderDecommissioned,
     ] {
         assert_eq!(Refusal::of(&Status::from(refusal)), Some(refusal.name()));
     }
