@@ -3,6 +3,7 @@
 mod bad_input;
 mod cluster;
 mod cluster_moves;
+mod cluster_reads;
 mod command_line;
 mod configuration;
 mod corpus;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
-use model::{Clock, GroupId, LogPosition, NodeId, PartitionId, PartitionOp};
+use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading};
 
 use crate::courier::Courier;
 use crate::entry::Op;
@@ -126,6 +126,13 @@ impl Cluster {
         self.lane.metrics()
     }
 
+    /// Up to where the local catalog goes.
+    #[must_use]
+    pub fn catalog_commits(&self) -> Commits {
+        let (applied, _) = self.courier.catalog.applied();
+        applied.map(|position| (GroupId::Meta, position.index)).into_iter().collect()
+    }
+
     /// Proposes a change of the catalog; when it returns, the change is visible in the local copy.
     ///
     /// # Errors
@@ -143,6 +150,28 @@ impl Cluster {
         self.courier.barrier(vec![self.meta()?]).await
     }
 
+    /// Makes the local catalog as new as a read wants it.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn ready_catalog(&self, reading: &Reading) -> Result<(), ProposeError> {
+        self.courier.ready_here(self.meta()?, reading).await
+    }
+
+    /// Makes the partitions that have a replica here as new as a read wants them, and answers those that are; the
+    /// others are to be read elsewhere.
+    ///
+    /// # Errors
+    /// The error of a partition whose leader could not be reached in time.
+    pub async fn ready_to_read(&self, reading: &Reading) -> Result<Vec<PartitionId>, ProposeError> {
+        let ready = self.courier.ready(self.replicas.data(), reading).await?;
+        let partition = |group: Arc<Group>| match group.id() {
+            GroupId::Data(partition) => Some(partition),
+            GroupId::Meta => None,
+        };
+        Ok(ready.into_iter().filter_map(partition).collect())
+    }
+
     /// Returns when everything acknowledged before the call, by whichever node, is applied in all partitions that have
     /// a replica with a vote here, and answers which those are.
     ///
@@ -158,31 +187,30 @@ impl Cluster {
         self.courier.barrier(groups).await.map(|()| partitions)
     }
 
-    /// Proposes an operation on a partition and waits until it is committed and applied.
+    /// Proposes an operation on a partition and waits until it is committed and applied; answers the index of its
+    /// entry.
     ///
     /// # Errors
     /// See [`ProposeError`].
-    pub async fn propose(&self, partition: PartitionId, op: PartitionOp) -> Result<(), ProposeError> {
+    pub async fn propose(&self, partition: PartitionId, op: PartitionOp) -> Result<u64, ProposeError> {
         let encoded = proto::encode_op(&op, self.clock.now());
         self.propose_encoded(partition, vec![(encoded, op)]).await
     }
 
-    /// Proposes operations that are encoded already, in order, and waits for all of them. After an error some of
-    /// them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
+    /// Proposes operations that are encoded already, in order, at least one, and waits for all of them; answers the
+    /// index of the last one's entry. After an error some of them may have been carried out; [`ProposeError::Unknown`]
+    /// says so unless nothing was.
     pub(crate) async fn propose_encoded(
         &self,
         partition: PartitionId,
         ops: Vec<(Bytes, PartitionOp)>,
-    ) -> Result<(), ProposeError> {
+    ) -> Result<u64, ProposeError> {
         let group = GroupId::Data(partition);
         if partition.0 >= self.partitions {
             return Err(ProposeError::NoSuchGroup(group));
         }
-        if ops.is_empty() {
-            return Ok(());
-        }
         let ops = ops.into_iter().map(|(encoded, op)| (encoded, Op::Partition(op))).collect();
-        self.courier.propose(group, ops).await.map(drop)
+        self.courier.propose(group, ops).await.map(|committed| committed.index)
     }
 
     /// Notes that a partition's machine has made everything up to `position` durable, so that the log may go.

@@ -1,5 +1,5 @@
-//! The way to whoever leads a group, on this node or another: proposals and read barriers, tried again while leaders
-//! change, until their time is up. "Not the leader" never leaves this module.
+//! The way to whoever leads a group, on this node or another: proposals, and with `barrier` reads, tried again while
+//! leaders change, until their time is up. "Not the leader" never leaves these modules.
 //!
 //! What must always hold: what may have been proposed is never proposed again here; its outcome is unknown.
 
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Response};
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use hashbrown::HashMap;
 use model::{Clock, GroupId, NodeId, ReplicaId};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use crate::entry::{CommandError, Op, read_op};
@@ -46,21 +47,20 @@ pub(crate) struct Courier {
     pub(crate) limits: Limits,
     /// Of groups without a member here: who led when somebody last said so.
     pub(crate) hints: Mutex<HashMap<GroupId, ReplicaId>>,
+    /// Told that reads count on what is here being new.
+    pub(crate) refresh: Notify,
 }
 
 /// A member of a group on another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remote {
-    replica: ReplicaId,
+    pub(crate) replica: ReplicaId,
     pub(crate) node: u128,
     address: String,
 }
 
-/// A group with a member here, and its leader.
-type Asked = (Arc<Group>, ReplicaId);
-
 /// Where a group's leader seems to be.
-enum Place {
+pub(crate) enum Place {
     Here(Arc<Group>),
     There(Remote),
     Unknown,
@@ -311,86 +311,8 @@ impl Courier {
         place().ok_or_else(|| "the node is not in the catalog yet".to_owned())
     }
 
-    /// Returns when everything acknowledged before the call is applied in these groups here, all of which have a member
-    /// here.
-    pub(crate) async fn barrier(&self, groups: Vec<Arc<Group>>) -> Result<(), ProposeError> {
-        if groups.iter().all(|group| group.has_all_applied()) {
-            return Ok(());
-        }
-        let mut patience = self.patience();
-        let mut waiting = groups;
-        loop {
-            let mut failed = None;
-            let mut again = Vec::new();
-            for (group, result) in self.barrier_once(waiting, &patience).await {
-                match result {
-                    Ok(()) => {}
-                    Err(ProposeError::NotLeader { leader, .. }) => {
-                        self.hint(group.id(), leader);
-                        again.push(group);
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        again.push(group);
-                    }
-                }
-            }
-            let Some(group) = again.first().map(|group| group.id()) else { return Ok(()) };
-            if !patience.again().await {
-                let reason = "no leader was found in time".to_owned();
-                return Err(failed.unwrap_or(ProposeError::Unavailable { group, reason }));
-            }
-            waiting = again;
-        }
-    }
-
-    async fn barrier_once(
-        &self,
-        groups: Vec<Arc<Group>>,
-        patience: &Patience,
-    ) -> Vec<(Arc<Group>, Result<(), ProposeError>)> {
-        let mut here = Vec::new();
-        let mut there: BTreeMap<u128, (Arc<Link>, Vec<Asked>)> = BTreeMap::new();
-        let mut results = Vec::with_capacity(groups.len());
-        for group in groups {
-            match self.place(group.id(), patience.tries) {
-                Place::Here(_) => here.push(group),
-                Place::There(remote) => {
-                    let (_, asked) =
-                        there.entry(remote.node).or_insert_with(|| (self.link(&remote), Vec::new()));
-                    asked.push((group, remote.replica));
-                }
-                Place::Unknown => {
-                    let unknown = ProposeError::NotLeader { group: group.id(), leader: None };
-                    results.push((group, Err(unknown)));
-                }
-            }
-        }
-        let here = join_all(here.into_iter().map(|group| async move {
-            let result = group.read_barrier().await;
-            (group, result)
-        }));
-        let there = join_all(there.into_iter().map(|(node, (link, asked))| async move {
-            let groups: Vec<_> = asked.iter().map(|(group, replica)| (group.id(), *replica)).collect();
-            let within = patience.left().min(Duration::from_millis(self.limits.admission_ms_max));
-            let reads = calls::read_index(&link, self.route(node, None), &groups, within).await;
-            join_all(asked.into_iter().zip(reads).map(|((group, _), read)| async move {
-                let result = match read {
-                    Ok(index) => group.wait_applied(index, within).await,
-                    Err(error) => Err(error),
-                };
-                (group, result)
-            }))
-            .await
-        }));
-        let (here, there) = join(here, there).await;
-        results.extend(here);
-        results.extend(there.into_iter().flatten());
-        results
-    }
-
     /// Where the leader of a group seems to be; another guess with each try where nobody knows.
-    fn place(&self, group: GroupId, tries: usize) -> Place {
+    pub(crate) fn place(&self, group: GroupId, tries: usize) -> Place {
         if let Some(local) = self.replicas.get(group) {
             if local.leads() {
                 return Place::Here(local);
@@ -420,7 +342,7 @@ impl Courier {
     }
 
     /// Notes who leads a group that has no member here.
-    fn hint(&self, group: GroupId, leader: Option<ReplicaId>) {
+    pub(crate) fn hint(&self, group: GroupId, leader: Option<ReplicaId>) {
         let mut hints = self.hints.lock();
         match leader {
             Some(leader) => hints.insert(group, leader),
@@ -433,7 +355,7 @@ impl Courier {
         self.links.to(remote.node, &remote.address)
     }
 
-    fn route(&self, to_node: u128, to: Option<(GroupId, ReplicaId)>) -> Route {
+    pub(crate) fn route(&self, to_node: u128, to: Option<(GroupId, ReplicaId)>) -> Route {
         let identity = self.myself.identity();
         Route {
             cluster: identity.belongs.map_or(0, |place| place.cluster_id),

@@ -32,6 +32,12 @@ pub enum ProposeError {
         /// Why.
         reason: String,
     },
+    /// The member here takes too long to apply what its leader has committed. Nothing was done.
+    #[error("group {group} is behind here: applying what is committed takes too long")]
+    Behind {
+        /// The group.
+        group: GroupId,
+    },
     /// Too many bytes are on their way already. Nothing was done; come again in a moment.
     #[error("group {group} is overloaded: in_flight_bytes_max is reached")]
     Overloaded {

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::barrier::Proof;
 use crate::entry::{Op, Proposal};
 use crate::error::{HandOverError, OpenError, ProposeError};
 use crate::fatal::Fatal;
@@ -106,6 +107,9 @@ pub(crate) struct Group {
     target: Target,
     vfs: Arc<dyn Vfs>,
     all_have: Arc<AtomicU64>,
+    /// Nanoseconds of monotonic time until which all that was acknowledged is applied here, as far as is known; 0 when
+    /// nothing is.
+    has_all_until: AtomicU64,
     lane: Arc<Lane>,
     never_voted: bool,
     had_data: bool,
@@ -182,6 +186,7 @@ impl Group {
             target,
             vfs: Arc::clone(&around.vfs),
             all_have,
+            has_all_until: AtomicU64::new(0),
             lane: Arc::clone(&around.lane),
             never_voted,
             had_data,
@@ -282,7 +287,7 @@ impl Group {
                 if !has_barrier && self.status().ready() {
                     has_barrier = true;
                     if self.status().leading
-                        && let Err(error) = self.barrier(at_most).await
+                        && let Err(error) = self.barrier(Proof::Lease, at_most).await
                     {
                         tracing::warn!(group = %self.id, %error, "not ready yet");
                     }
@@ -384,15 +389,15 @@ impl Group {
     }
 
     /// Returns when everything acknowledged before the call is applied here. Only the leader can say so.
-    pub(crate) async fn read_barrier(&self) -> Result<(), ProposeError> {
-        self.barrier(Duration::from_millis(self.limits.admission_ms_max)).await
+    pub(crate) async fn read_barrier(&self, proof: Proof) -> Result<(), ProposeError> {
+        self.barrier(proof, Duration::from_millis(self.limits.admission_ms_max)).await
     }
 
-    async fn barrier(&self, wait: Duration) -> Result<(), ProposeError> {
+    async fn barrier(&self, proof: Proof, wait: Duration) -> Result<(), ProposeError> {
         if self.has_all_applied() {
             return Ok(());
         }
-        let linearizer = self.linearizer(wait).await?;
+        let linearizer = self.linearizer(proof, wait).await?;
         let applied = linearizer.try_await_ready(&self.raft, Some(wait)).await;
         match applied.map_err(|fatal| self.unavailable(&fatal))? {
             Ok(_state) => Ok(()),
@@ -400,8 +405,13 @@ impl Group {
         }
     }
 
-    async fn linearizer(&self, wait: Duration) -> Result<Linearizer<Types>, ProposeError> {
-        let option = LinearizerOption::new(None, true).with_wait_timeout(wait);
+    async fn linearizer(&self, proof: Proof, wait: Duration) -> Result<Linearizer<Types>, ProposeError> {
+        let age_max = match proof {
+            // As long as the lease.
+            Proof::Lease => None,
+            Proof::Quorum => Some(Duration::ZERO),
+        };
+        let option = LinearizerOption::new(age_max, true).with_wait_timeout(wait);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => Ok(linearizer),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
@@ -415,16 +425,27 @@ impl Group {
         ProposeError::Unavailable { group: self.id, reason: with_causes(error) }
     }
 
-    fn late(&self) -> ProposeError {
-        let reason = "applying what is committed takes too long".to_owned();
-        ProposeError::Unavailable { group: self.id, reason }
+    const fn late(&self) -> ProposeError {
+        ProposeError::Behind { group: self.id }
     }
 
     /// The index up to which any replica must have applied, so that everything acknowledged before the call is applied
     /// there. Only the leader can say so.
-    pub(crate) async fn read_index(&self) -> Result<u64, ProposeError> {
+    pub(crate) async fn read_index(&self, proof: Proof) -> Result<u64, ProposeError> {
         let wait = Duration::from_millis(self.limits.admission_ms_max);
-        Ok(self.linearizer(wait).await?.read_log_id().index())
+        Ok(self.linearizer(proof, wait).await?.read_log_id().index())
+    }
+
+    /// Notes that everything acknowledged before a moment of monotonic time is applied here.
+    pub(crate) fn has_all_until(&self, moment: Duration) {
+        let nanoseconds = u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX);
+        self.has_all_until.fetch_max(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// For how long, at most, entries have been acknowledged that are not applied here; `None` when that is not known.
+    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
+        let until = self.has_all_until.load(Ordering::Relaxed);
+        (until > 0).then(|| now.saturating_sub(Duration::from_nanos(until)))
     }
 
     /// Returns when entries up to `index` are applied here.

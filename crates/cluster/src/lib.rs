@@ -10,6 +10,7 @@
 //! What must always hold: a proposal that returns success is durable on a quorum and applied here; whoever gets
 //! [`ProposeError::Unknown`] does not know, whoever gets another error knows that nothing was done.
 
+mod barrier;
 mod cluster;
 mod courier;
 mod entry;

@@ -1,16 +1,17 @@
-//! Stored data of partitions that have no replica here: from the node that leads them, or another that has them.
+//! Stored data of partitions that have no replica here, or none that is new enough: from the node that leads them, or
+//! another that has them.
 //!
-//! What must always hold: an answer has everything that was acknowledged before the question; what is sent and not yet
-//! read is bounded by the connection's windows and a few messages.
+//! What must always hold: an answer is as new as the question demands; what is sent and not yet read is
+//! bounded by the connection's windows and a few messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use model::{Ends, GroupId, PartitionId, ScanRequest, SchemaRequest, SeriesBlock};
+use model::{Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock};
 use proto::peer;
-use proto::scan::{self as wire, Gather};
+use proto::scan::{self as wire, Gather, Place};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
@@ -124,16 +125,16 @@ impl Cluster {
     pub async fn scan_elsewhere(
         &self,
         here: &[PartitionId],
+        reading: &Reading,
         request: &ScanRequest,
         ends: Option<Ends>,
     ) -> Result<Vec<RemoteBlocks>, ReadError> {
         let courier = self.courier();
-        ask_all(courier, self.without(here), |link, node, partitions| async move {
-            let asked = wire::request(&partitions, request, ends).map_err(refused)?;
-            let mut call = Request::new(asked);
+        ask_all(courier, self.without(here), reading, |link, node, place| async move {
+            let mut call = Request::new(wire::request(&place, request, ends).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
             let stream = link.client(Class::Request)?.scan(call).await?.into_inner();
-            let partition = partitions.first().copied().unwrap_or(PartitionId(0));
+            let partition = place.partitions.first().copied().unwrap_or(PartitionId(0));
             Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false })
         })
         .await
@@ -146,11 +147,12 @@ impl Cluster {
     pub async fn schema_elsewhere(
         &self,
         here: &[PartitionId],
+        reading: &Reading,
         request: &SchemaRequest,
     ) -> Result<Vec<Vec<String>>, ReadError> {
         let courier = self.courier();
-        ask_all(courier, self.without(here), |link, node, partitions| async move {
-            let mut call = Request::new(wire::schema_request(&partitions, request).map_err(refused)?);
+        ask_all(courier, self.without(here), reading, |link, node, place| async move {
+            let mut call = Request::new(wire::schema_request(&place, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
             Ok(link.client(Class::Request)?.schema(call).await?.into_inner().names)
         })
@@ -166,7 +168,8 @@ fn refused(error: wire::ScanError) -> Status {
 async fn ask_all<T, F>(
     courier: &Courier,
     partitions: Vec<PartitionId>,
-    ask: impl Fn(Arc<Link>, u128, Vec<PartitionId>) -> F,
+    reading: &Reading,
+    ask: impl Fn(Arc<Link>, u128, Place) -> F,
 ) -> Result<Vec<T>, ReadError>
 where
     F: Future<Output = Result<T, Status>>,
@@ -187,7 +190,8 @@ where
         }
         let mut failed = None;
         let asked = by_node.into_values().map(|(remote, partitions)| {
-            let asked = timeout(patience.left(), ask(courier.link(&remote), remote.node, partitions.clone()));
+            let place = Place { partitions: partitions.clone(), reading: reading.clone() };
+            let asked = timeout(patience.left(), ask(courier.link(&remote), remote.node, place));
             async move {
                 let late = |_elapsed| Status::deadline_exceeded("no answer in time");
                 Ok::<_, ReadError>((partitions, asked.await.map_err(late).flatten()))
@@ -228,13 +232,13 @@ fn status(error: ReadError) -> Status {
 /// Reads for another node, and gives its messages to the receiver, which ends the reading when it is dropped.
 pub(crate) fn scan_for_peer(
     reader: Arc<dyn Reader>,
-    (partitions, request, ends): wire::Asked,
+    (place, request, ends): wire::Asked,
 ) -> mpsc::Receiver<Result<peer::SeriesBlocks, Status>> {
     let (give, take) = mpsc::channel(MESSAGES_AHEAD);
     let read = move || {
         let mut gather = Gather::default();
         let send = |message| give.blocking_send(message).is_ok();
-        let blocks = match reader.scan(&partitions, &request, ends) {
+        let blocks = match reader.scan(&place.partitions, &request, ends) {
             Ok(blocks) => blocks,
             Err(error) => {
                 send(Err(status(error)));

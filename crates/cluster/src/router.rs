@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::CatalogError;
 use futures::future::join_all;
-use model::{Batch, Bitmap, BucketId, Deletion, PartitionId, PartitionOp, Timestamp, predicate};
+use model::{
+    Batch, Bitmap, BucketId, Commits, Deletion, GroupId, PartitionId, PartitionOp, Timestamp, predicate,
+};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use crate::cluster::Cluster;
@@ -94,34 +96,35 @@ impl Router {
     }
 
     /// Writes a batch, whose fields may still conflict with the catalog's types. `Ok` when every point is committed
-    /// and applied.
+    /// and applied, with what a read must see to see the points, and the types of their fields.
     ///
     /// # Errors
     /// See [`RouteError`].
-    pub async fn write(&self, mut batch: Batch) -> Result<(), RouteError> {
+    pub async fn write(&self, mut batch: Batch) -> Result<Commits, RouteError> {
         let _types = self.types.read().await;
         let expired = self.admit_times(&mut batch).await?;
         let refused = fields::resolve(&self.cluster, &self.metrics, &mut batch).await?;
         self.metrics.points_beyond_retention.fetch_add(expired.points as u64, Ordering::Relaxed);
         self.metrics.points_refused_fields.fetch_add(refused.points as u64, Ordering::Relaxed);
         let points = batch.rows();
-        self.propose(batch).await?;
+        let mut commits = self.cluster.catalog_commits();
+        commits.extend(self.propose(batch).await?.iter());
         self.metrics.points.fetch_add(points as u64, Ordering::Relaxed);
         // InfluxDB tells of a conflict rather than of age when a request has both.
         match refused.message.or(expired.message) {
-            None => Ok(()),
+            None => Ok(commits),
             Some(message) => Err(RouteError::Partial { message, dropped: expired.points + refused.points }),
         }
     }
 
-    /// Deletes what was written before, in all partitions.
+    /// Deletes what was written before, in all partitions; answers what a read must see to see none of it.
     ///
     /// # Errors
     /// See [`RouteError`]; doing it again is harmless, but for what is written meanwhile.
-    pub async fn delete(&self, deletion: Deletion) -> Result<(), RouteError> {
+    pub async fn delete(&self, deletion: Deletion) -> Result<Commits, RouteError> {
         predicate::codec::encode(&deletion.predicate)?;
         if deletion.range.is_empty() {
-            return Ok(());
+            return Ok(Commits::default());
         }
         self.everywhere(&PartitionOp::Delete(deletion)).await
     }
@@ -137,7 +140,7 @@ impl Router {
     /// # Errors
     /// See [`RouteError`]; doing it again is harmless.
     pub async fn drop_shards(&self, bucket: BucketId, ending_by: Timestamp) -> Result<(), RouteError> {
-        self.everywhere(&PartitionOp::DropShards { bucket, ending_by }).await
+        self.everywhere(&PartitionOp::DropShards { bucket, ending_by }).await.map(drop)
     }
 
     /// Drops all data of a bucket, in all partitions. To be called when the catalog no longer has the bucket.
@@ -145,12 +148,15 @@ impl Router {
     /// # Errors
     /// See [`RouteError`]; doing it again is harmless.
     pub async fn drop_bucket(&self, bucket: BucketId) -> Result<(), RouteError> {
-        self.everywhere(&PartitionOp::DropBucket { bucket }).await
+        self.everywhere(&PartitionOp::DropBucket { bucket }).await.map(drop)
     }
 
-    async fn everywhere(&self, op: &PartitionOp) -> Result<(), RouteError> {
+    async fn everywhere(&self, op: &PartitionOp) -> Result<Commits, RouteError> {
         let partitions = (0..self.cluster.partitions()).map(PartitionId);
-        let all = partitions.map(|partition| self.cluster.propose(partition, op.clone()));
+        let all = partitions.map(|partition| async move {
+            let index = self.cluster.propose(partition, op.clone()).await?;
+            Ok((GroupId::Data(partition), index))
+        });
         combine(join_all(all).await)
     }
 
@@ -184,12 +190,15 @@ impl Router {
     }
 
     /// Proposes the parts of a checked batch, side by side.
-    async fn propose(&self, batch: Batch) -> Result<(), RouteError> {
+    async fn propose(&self, batch: Batch) -> Result<Commits, RouteError> {
         let now = self.cluster.clock().now();
         let parts = batch.split(self.cluster.partitions()).into_iter().map(|(partition, part)| {
             let entries = encode::entries(part, now);
             self.metrics.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
-            self.cluster.propose_encoded(partition, entries)
+            async move {
+                let index = self.cluster.propose_encoded(partition, entries).await?;
+                Ok((GroupId::Data(partition), index))
+            }
         });
         combine(join_all(parts).await)
     }
@@ -204,15 +213,16 @@ fn nothing_written(error: ProposeError) -> RouteError {
 }
 
 /// The outcome of a request from those of its parts.
-fn combine(results: Vec<Result<(), ProposeError>>) -> Result<(), RouteError> {
+fn combine(results: Vec<Result<(GroupId, u64), ProposeError>>) -> Result<Commits, RouteError> {
     let some_done = results.iter().any(Result::is_ok);
-    let mut errors = results.into_iter().filter_map(Result::err);
-    let Some(first) = errors.next() else { return Ok(()) };
-    let all: Vec<_> = [first].into_iter().chain(errors).collect();
+    if results.iter().all(Result::is_ok) {
+        return Ok(results.into_iter().flatten().collect());
+    }
+    let all: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     match all.iter().find(|error| !error.nothing_done()) {
         Some(unknown) => Err(RouteError::OutcomeUnknown(unknown.to_string())),
         None if some_done => Err(RouteError::OutcomeUnknown(all[0].to_string())),
-        None => Err(nothing_written(all.into_iter().next().expect("it holds the first error"))),
+        None => Err(nothing_written(all.into_iter().next().expect("one has failed"))),
     }
 }
 

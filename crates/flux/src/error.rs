@@ -12,7 +12,7 @@ pub enum Class {
     NotFound,
     /// A limit was reached.
     LimitReached,
-    /// All queries together hold as much memory as they may: later it may succeed.
+    /// Something is out of reach, or all queries together hold as much memory as they may: later it may succeed.
     Busy,
     /// The source failed, or we did.
     Internal,
@@ -57,6 +57,9 @@ pub enum FluxError {
     /// All queries together hold as much memory as they may.
     #[error("{0}; the query can be tried again")]
     Memory(#[from] memory::Exhausted),
+    /// Data or names cannot be reached now.
+    #[error("{0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The data could not be read.
     #[error("{0}")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -73,7 +76,7 @@ impl FluxError {
             Self::Call { cause, .. } => cause.class(),
             Self::BucketNotFound(_) => Class::NotFound,
             Self::Limit { .. } => Class::LimitReached,
-            Self::Memory(_) => Class::Busy,
+            Self::Memory(_) | Self::Unavailable(_) => Class::Busy,
             Self::Source(_) => Class::Internal,
             Self::Cancelled => Class::Cancelled,
         }
@@ -98,6 +101,7 @@ impl From<SourceError> for FluxError {
         match error {
             SourceError::Cancelled => Self::Cancelled,
             SourceError::Memory(full) => Self::Memory(full),
+            SourceError::Unavailable(cause) => Self::Unavailable(cause),
             SourceError::Failed(cause) => Self::Source(cause),
         }
     }

@@ -34,6 +34,9 @@ pub enum SourceError {
     /// All queries together hold as much memory as they may.
     #[error(transparent)]
     Memory(memory::Exhausted),
+    /// Something cannot be reached now.
+    #[error("{0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The data could not be read.
     #[error("{0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

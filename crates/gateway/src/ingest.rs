@@ -6,7 +6,7 @@ use axum::body::Body;
 use catalog::Bucket;
 use http::HeaderMap;
 use model::lineprotocol::{self, LineError, LineErrorKind, Parsed};
-use model::{Batch, Precision};
+use model::{Batch, Commits, Precision};
 
 use crate::body::{self, BodyLimits, Encoding, Held};
 use crate::error::{ApiError, Code};
@@ -75,19 +75,19 @@ pub(crate) async fn receive(
     app.compute(large, work).await?
 }
 
-/// Writes a batch; the points of an empty one are all written already.
-pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<(), WriteError> {
+/// Writes a batch, and answers what a query must see to see it; the points of an empty one are all written already.
+pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<Commits, WriteError> {
     use tracing::Instrument as _;
     let points = batch.rows();
     let result = if points == 0 {
-        Ok(())
+        Ok(Commits::default())
     } else {
         let span = tracing::debug_span!("store", points, tables = batch.tables.len());
         app.ports.write.write(batch).instrument(span).await
     };
     drop(held);
     let refused = match &result {
-        Ok(()) => 0,
+        Ok(_commits) => 0,
         Err(WriteError::Partial { dropped, .. }) => (*dropped).min(points),
         Err(_all) => points,
     };
@@ -154,10 +154,13 @@ fn shown(line: &str) -> &str {
 }
 
 /// Joins what the parser dropped with what the write refused.
-pub(crate) fn join(dropped: Option<WriteError>, result: Result<(), WriteError>) -> Result<(), WriteError> {
+pub(crate) fn join(
+    dropped: Option<WriteError>,
+    result: Result<Commits, WriteError>,
+) -> Result<Commits, WriteError> {
     match (dropped, result) {
         (None, result) => result,
-        (Some(dropped), Ok(())) => Err(dropped),
+        (Some(dropped), Ok(_commits)) => Err(dropped),
         (Some(WriteError::Partial { dropped: more, .. }), Err(WriteError::Partial { message, dropped })) => {
             Err(WriteError::Partial { message, dropped: dropped + more })
         }

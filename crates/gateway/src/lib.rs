@@ -15,6 +15,7 @@
 mod auth;
 mod body;
 mod cluster;
+mod commit;
 mod csv;
 mod error;
 mod form;
@@ -28,6 +29,7 @@ mod params;
 pub mod ports;
 mod probes;
 mod random;
+mod reading;
 mod router;
 mod serve;
 mod slots;

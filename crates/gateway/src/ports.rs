@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalog::{CatalogError, Command, Response};
-use model::{Batch, BucketId, Deletion, Frame, OrgId, Timestamp};
+use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
 
 pub use cluster::{
     ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, GroupSurvey, GroupView, MoveSurvey, NodeSurvey,
@@ -73,13 +73,13 @@ pub enum WriteError {
     Catalog(#[from] CatalogError),
 }
 
-/// Writes and deletes points: field types, retention, split by partition, Raft. Returns after commit and apply
-/// everywhere.
+/// Writes and deletes points: field types, retention, split by partition, Raft. Returns after commit and apply by the
+/// leaders, with what a query must see to see it done.
 pub trait WritePort: Send + Sync + 'static {
     /// Writes a batch whose fields may still conflict with the catalog's types.
-    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>>;
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Commits, WriteError>>;
     /// Deletes what was written before.
-    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>>;
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<Commits, WriteError>>;
 }
 
 /// Set when the client has gone or the deadline has passed; queries look at it at every block.
@@ -137,6 +137,8 @@ pub struct FluxRequest {
     pub script: String,
     /// `now()` of the script, when the client fixed it.
     pub now: Option<Timestamp>,
+    /// How new what it reads must be.
+    pub reading: Reading,
     /// Which buckets the caller may read; `None` is all of the organization.
     pub readable: Option<Vec<BucketId>>,
     /// Stops the query.
@@ -167,6 +169,8 @@ pub struct InfluxqlRequest {
     pub retention_policy: Option<String>,
     /// Bound parameters (`params`), a JSON object's members.
     pub params: Vec<(String, InfluxqlParam)>,
+    /// How new what it reads must be.
+    pub reading: Reading,
     /// The request came by GET: statements that change something run, with a warning.
     pub read_only: bool,
     /// Which buckets the caller may read; `None` is all of the organization.

@@ -5,6 +5,7 @@ mod cluster;
 mod delete;
 mod flux;
 mod influxql;
+mod reading;
 mod resources;
 mod routing;
 mod serve;

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod lineprotocol;
 pub mod pattern;
 pub mod predicate;
+pub mod reading;
 pub mod scan;
 pub mod series;
 pub mod summary;
@@ -30,6 +31,7 @@ pub use ids::{
 };
 pub use pattern::{Pattern, PatternError};
 pub use predicate::{Predicate, Subject, Test};
+pub use reading::{Commits, Consistency, ConsistencyError, Reading};
 pub use scan::{Ends, FieldSelection, ScanRequest, SchemaQuestion, SchemaRequest, SeriesBlock};
 pub use series::{SeriesKey, SeriesKeyError};
 pub use summary::{

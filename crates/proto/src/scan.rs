@@ -2,13 +2,14 @@
 //! as its block, every key is a key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{
-    Bitmap, BucketId, Column, Ends, FieldSelection, PartitionId, ScanRequest, SchemaQuestion, SchemaRequest,
-    SeriesBlock, SeriesKey, TimeRange, Timestamp, Values, predicate,
+    Bitmap, BucketId, Column, Consistency, Ends, FieldSelection, GroupId, PartitionId, Reading, ScanRequest,
+    SchemaQuestion, SchemaRequest, SeriesBlock, SeriesKey, TimeRange, Timestamp, Values, predicate,
 };
 
-use crate::peer::{self, field, schema_request::Question};
+use crate::peer::{self, field, reading, schema_request::Question};
 
 /// A message grows to about this before the next begins.
 const MESSAGE_BYTES: usize = 1 << 20;
@@ -34,13 +35,13 @@ pub enum ScanError {
 /// # Errors
 /// The predicate is too large to be sent.
 pub fn request(
-    partitions: &[PartitionId],
+    place: &Place,
     request: &ScanRequest,
     ends: Option<Ends>,
 ) -> Result<peer::ScanRequest, ScanError> {
     let names = |names: &[Arc<str>]| names.iter().map(|name| name.as_ref().to_owned()).collect();
     Ok(peer::ScanRequest {
-        partitions: partitions.iter().map(|partition| partition.0.into()).collect(),
+        partitions: place.partitions.iter().map(|partition| partition.0.into()).collect(),
         bucket: request.bucket.get(),
         start_ns: request.range.start.0,
         end_ns: request.range.end.0,
@@ -50,11 +51,56 @@ pub fn request(
             FieldSelection::Names(fields) => Some(peer::Names { names: names(fields) }),
         },
         ends: ends.map(|ends| peer::Ends { rows: ends.rows as u64, newest: ends.newest }),
+        reading: Some(write_reading(place)),
     })
 }
 
-/// What a scan asks for, and of which partitions.
-pub type Asked = (Vec<PartitionId>, ScanRequest, Option<Ends>);
+/// What is read somewhere else: partitions that have a replica there, and how new they must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The partitions.
+    pub partitions: Vec<PartitionId>,
+    /// What is demanded of them.
+    pub reading: Reading,
+}
+
+/// Of what must be seen only what is in these partitions matters to the reader.
+fn write_reading(place: &Place) -> peer::Reading {
+    let Place { partitions, reading } = place;
+    let nanoseconds = |age: Duration| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+    let seen = partitions.iter().filter_map(|partition| {
+        let group = GroupId::Data(*partition);
+        Some(peer::Seen { group: group.number(), index: reading.seen.get(group)? })
+    });
+    peer::Reading {
+        consistency: match reading.consistency {
+            Consistency::Leader => None,
+            Consistency::Linearizable => Some(reading::Consistency::Linearizable(peer::Nothing {})),
+            Consistency::Bounded(age) => Some(reading::Consistency::BoundedNs(nanoseconds(age))),
+            Consistency::Any => Some(reading::Consistency::Any(peer::Nothing {})),
+        },
+        seen: seen.collect(),
+    }
+}
+
+fn read_reading(message: peer::Reading) -> Result<Reading, ScanError> {
+    let seen = message.seen.into_iter().map(|seen| {
+        let group = GroupId::from_number(seen.group).ok_or(ScanError::Impossible("group"))?;
+        Ok((group, seen.index))
+    });
+    Ok(Reading {
+        consistency: match message.consistency {
+            None => Consistency::Leader,
+            Some(reading::Consistency::Linearizable(_)) => Consistency::Linearizable,
+            Some(reading::Consistency::BoundedNs(age)) => Consistency::Bounded(Duration::from_nanos(age)),
+            Some(reading::Consistency::Any(_)) => Consistency::Any,
+        },
+        seen: seen.collect::<Result<_, ScanError>>()?,
+    })
+}
+
+/// What a scan asks for, and where.
+pub type Asked = (Place, ScanRequest, Option<Ends>);
 
 /// Reads the message of a scan.
 ///
@@ -63,7 +109,10 @@ pub type Asked = (Vec<PartitionId>, ScanRequest, Option<Ends>);
 pub fn read_request(message: peer::ScanRequest) -> Result<Asked, ScanError> {
     let partition =
         |raw| u16::try_from(raw).map(PartitionId).map_err(|_range| ScanError::Impossible("partition"));
-    let partitions = message.partitions.into_iter().map(partition).collect::<Result<_, _>>()?;
+    let place = Place {
+        partitions: message.partitions.into_iter().map(partition).collect::<Result<_, _>>()?,
+        reading: read_reading(message.reading.unwrap_or_default())?,
+    };
     let names = |names: peer::Names| names.names.into_iter().map(Arc::from).collect();
     let request = ScanRequest {
         bucket: BucketId::new(message.bucket).ok_or(ScanError::Impossible("bucket"))?,
@@ -73,17 +122,14 @@ pub fn read_request(message: peer::ScanRequest) -> Result<Asked, ScanError> {
     };
     let rows = |rows| usize::try_from(rows).unwrap_or(usize::MAX);
     let ends = message.ends.map(|ends| Ends { rows: rows(ends.rows), newest: ends.newest });
-    Ok((partitions, request, ends))
+    Ok((place, request, ends))
 }
 
 /// The message of a question about names.
 ///
 /// # Errors
 /// The predicate is too large to be sent.
-pub fn schema_request(
-    partitions: &[PartitionId],
-    asked: &SchemaRequest,
-) -> Result<peer::SchemaRequest, ScanError> {
+pub fn schema_request(place: &Place, asked: &SchemaRequest) -> Result<peer::SchemaRequest, ScanError> {
     let scope = ScanRequest {
         bucket: asked.bucket,
         range: asked.range,
@@ -98,17 +144,15 @@ pub fn schema_request(
         SchemaQuestion::FieldKeys => Question::FieldKeys(nothing),
         SchemaQuestion::Series => Question::Series(nothing),
     };
-    Ok(peer::SchemaRequest { scope: Some(request(partitions, &scope, None)?), question: Some(question) })
+    Ok(peer::SchemaRequest { scope: Some(request(place, &scope, None)?), question: Some(question) })
 }
 
 /// Reads the message of a question about names.
 ///
 /// # Errors
 /// See [`ScanError`].
-pub fn read_schema_request(
-    message: peer::SchemaRequest,
-) -> Result<(Vec<PartitionId>, SchemaRequest), ScanError> {
-    let (partitions, scope, _) = read_request(message.scope.ok_or(ScanError::Missing("scope"))?)?;
+pub fn read_schema_request(message: peer::SchemaRequest) -> Result<(Place, SchemaRequest), ScanError> {
+    let (place, scope, _) = read_request(message.scope.ok_or(ScanError::Missing("scope"))?)?;
     let question = match message.question.ok_or(ScanError::Missing("question"))? {
         Question::Measurements(_) => SchemaQuestion::Measurements,
         Question::TagKeys(_) => SchemaQuestion::TagKeys,
@@ -117,7 +161,7 @@ pub fn read_schema_request(
         Question::Series(_) => SchemaQuestion::Series,
     };
     let ScanRequest { bucket, range, predicate, fields: _ } = scope;
-    Ok((partitions, SchemaRequest { bucket, range, predicate, question }))
+    Ok((place, SchemaRequest { bucket, range, predicate, question }))
 }
 
 /// Gathers blocks into messages.

@@ -109,6 +109,7 @@ fn failed(error: ScanError) -> SourceError {
     match error {
         ScanError::Cancelled => SourceError::Cancelled,
         ScanError::Memory(full) => SourceError::Memory(full),
+        out_of_reach if out_of_reach.is_passing() => SourceError::Unavailable(Box::new(out_of_reach)),
         other => SourceError::Failed(Box::new(other)),
     }
 }
@@ -116,11 +117,11 @@ fn failed(error: ScanError) -> SourceError {
 impl Source for Buckets<'_> {
     fn bucket(&self, bucket: &BucketRef) -> Result<Option<BucketId>, SourceError> {
         let org = self.context.org;
-        let found = self.context.catalog.get(|state| match bucket {
+        let found = self.context.catalog.find(|state| match bucket {
             BucketRef::Name(name) => state.bucket_by_name(org, name).map(|b| b.id),
             BucketRef::Id(id) => state.bucket(*id).filter(|b| b.org == org).map(|b| b.id),
         });
-        Ok(found.filter(|id| self.readable(*id)))
+        Ok(found.map_err(failed)?.filter(|id| self.readable(*id)))
     }
 
     fn buckets(&self) -> Result<Vec<BucketInfo>, SourceError> {

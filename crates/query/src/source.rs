@@ -14,6 +14,9 @@ pub enum ScanError {
         /// Why.
         reason: String,
     },
+    /// What the local catalog does not know may be known elsewhere, which cannot be reached now.
+    #[error("the catalog is out of reach: {0}")]
+    NoCatalog(String),
     /// A file could not be read or its checksum is wrong.
     #[error("reading stored data failed: {0}")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -26,6 +29,13 @@ pub enum ScanError {
     /// The query was cancelled.
     #[error("query cancelled")]
     Cancelled,
+}
+
+impl ScanError {
+    /// Whether something could not be reached, so that the same query may succeed later.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::NoCatalog(_))
+    }
 }
 
 /// The blocks of a scan, ordered as [`model::scan`] says.

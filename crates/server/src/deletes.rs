@@ -10,7 +10,9 @@ use std::sync::Arc;
 use catalog::{Command, Response};
 use cluster::{Cluster, Router};
 use gateway::ports::WriteError;
-use model::{BucketId, Deletion, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange};
+use model::{
+    BucketId, Commits, Deletion, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange,
+};
 
 use crate::admission::FLUSH_SOON;
 use crate::partitions::Partitions;
@@ -30,28 +32,29 @@ pub(crate) struct Deletes {
 }
 
 impl Deletes {
-    /// Deletes what was written before; returns when no query sees it any more.
-    pub(crate) async fn delete(&self, deletion: Deletion) -> Result<(), WriteError> {
+    /// Deletes what was written before; returns when no query sees it any more but one that reads what is old, and what
+    /// such a query must see.
+    pub(crate) async fn delete(&self, deletion: Deletion) -> Result<Commits, WriteError> {
         self.admit(deletion.bucket)?;
         let (bucket, predicate) = (deletion.bucket, deletion.predicate.clone());
-        self.router.delete(deletion).await.map_err(write_error)?;
+        let commits = self.router.delete(deletion).await.map_err(write_error)?;
         if !self.cluster.is_alone() {
-            return Ok(());
+            return Ok(commits);
         }
         let names = self.measurements(bucket, &predicate);
         let emptied = self.empty_ones(bucket, names).await?;
         if emptied.is_empty() {
-            return Ok(());
+            return Ok(commits);
         }
         let _no_writes = self.router.hold_writes().await;
         let measurements = self.empty_ones(bucket, emptied).await?;
         if measurements.is_empty() {
-            return Ok(());
+            return Ok(commits);
         }
         let forget = Command::ForgetMeasurements { bucket, measurements };
         match self.cluster.propose_catalog(forget).await {
             Ok(Response::Refused(refusal)) => Err(refusal.into()),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(commits),
             Err(error) => Err(unavailable(error).into()),
         }
     }

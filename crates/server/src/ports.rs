@@ -10,7 +10,7 @@ use gateway::ports::{
     BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable,
     WriteError, WritePort,
 };
-use model::{Batch, Deletion, NodeId};
+use model::{Batch, Commits, Deletion, NodeId};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, FLUSH_SOON};
@@ -65,15 +65,17 @@ pub(crate) struct WriteAdapter {
 }
 
 impl WritePort for WriteAdapter {
-    fn write(&self, mut batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
+    fn write(&self, mut batch: Batch) -> BoxFuture<'_, Result<Commits, WriteError>> {
         Box::pin(async move {
             self.admission.room().await?;
             let refused = self.admission.series(&mut batch);
-            let written =
-                if batch.is_empty() { Ok(()) } else { self.router.write(batch).await.map_err(write_error) };
+            let written = match batch.is_empty() {
+                true => Ok(Commits::default()),
+                false => self.router.write(batch).await.map_err(write_error),
+            };
             match (refused, written) {
                 (None, written) => written,
-                (Some(refused), Ok(())) => {
+                (Some(refused), Ok(_commits)) => {
                     Err(WriteError::Partial { message: refused.message, dropped: refused.points })
                 }
                 // A conflict is told of rather than a limit, as InfluxDB does.
@@ -85,7 +87,7 @@ impl WritePort for WriteAdapter {
         })
     }
 
-    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>> {
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<Commits, WriteError>> {
         Box::pin(self.deletes.delete(deletion))
     }
 }

@@ -4,6 +4,7 @@
 mod policy;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalog::{Bucket, BucketKind, Command, Dbrp, ErrorCode, Response, State};
@@ -15,9 +16,9 @@ use gateway::ports::{
 use influxql::ast::CreateDatabase;
 use memory::Memory;
 use model::time::HOUR_NS;
-use model::{BucketId, Clock, DbrpId, Deletion, OrgId};
+use model::{BucketId, Clock, Consistency, DbrpId, Deletion, OrgId, Reading};
 use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
-use query::{CatalogView, Limits, Stopped};
+use query::{CatalogView, Limits, ScanError, Stopped};
 use tokio::runtime::Handle;
 
 use crate::deletes::Deletes;
@@ -37,12 +38,27 @@ pub(crate) struct QueryAdapter {
     pub(crate) runtime: Handle,
 }
 
-/// The catalog's local copy, as queries see it.
-struct View<'a>(&'a Cluster);
+/// The catalog's local copy, as a query sees it.
+struct View<'a> {
+    adapter: &'a QueryAdapter,
+    consistency: Consistency,
+    is_refreshed: AtomicBool,
+}
 
 impl CatalogView for View<'_> {
     fn with_state(&self, read: &mut dyn FnMut(&State)) {
-        read(&self.0.catalog().read());
+        read(&self.adapter.cluster.catalog().read());
+    }
+
+    fn refresh(&self) -> Result<bool, ScanError> {
+        let is_old = matches!(self.consistency, Consistency::Bounded(_) | Consistency::Any);
+        if !is_old || self.is_refreshed.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let refreshed = self.adapter.runtime.block_on(self.adapter.cluster.read_barrier_meta());
+        refreshed.map_err(|error| ScanError::NoCatalog(error.to_string()))?;
+        self.is_refreshed.store(true, Ordering::Relaxed);
+        Ok(true)
     }
 }
 
@@ -66,10 +82,10 @@ impl QueryPort for QueryAdapter {
     ) -> Result<(), QueryError> {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
-        self.barrier()?;
+        let view = self.view(&request.reading)?;
         let context = query::flux::FluxContext {
-            catalog: &View(&self.cluster),
-            source: &self.source,
+            catalog: &view,
+            source: &self.source.at(request.reading),
             org: request.org,
             now: request.now.unwrap_or_else(|| self.clock.now()),
             clock: self.clock.as_ref(),
@@ -91,13 +107,13 @@ impl QueryPort for QueryAdapter {
     ) -> Result<(), QueryError> {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
-        self.barrier()?;
+        let view = self.view(&request.reading)?;
         let params: Vec<_> =
             request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
-        let effects = Changes { adapter: self, org: request.org, may_create: request.may_create };
+        let effects = Changes { view: &view, org: request.org, may_create: request.may_create };
         let context = InfluxqlContext {
-            catalog: &View(&self.cluster),
-            source: &self.source,
+            catalog: &view,
+            source: &self.source.at(request.reading),
             org: request.org,
             database: request.database.as_deref(),
             retention_policy: request.retention_policy.as_deref(),
@@ -132,7 +148,7 @@ impl QueryPort for QueryAdapter {
 
 /// What the statements of one request may change.
 struct Changes<'a> {
-    adapter: &'a QueryAdapter,
+    view: &'a View<'a>,
     org: OrgId,
     may_create: bool,
 }
@@ -140,26 +156,32 @@ struct Changes<'a> {
 impl Effects for Changes<'_> {
     fn create_database(&self, statement: &CreateDatabase) -> Result<(), String> {
         if self.may_create {
-            self.adapter.create_database(self.org, statement)
+            self.view.refresh().map_err(|error| error.to_string())?;
+            self.view.adapter.create_database(self.org, statement)
         } else {
             Err("insufficient permissions to create a database".to_owned())
         }
     }
 
     fn delete(&self, deletion: Deletion) -> Result<(), String> {
-        let done = self.adapter.runtime.block_on(self.adapter.deletes.delete(deletion));
-        done.map_err(|error| error.to_string())
+        let adapter = self.view.adapter;
+        let done = adapter.runtime.block_on(adapter.deletes.delete(deletion));
+        done.map(drop).map_err(|error| error.to_string())
     }
 
     fn drop_database(&self, name: &str) -> Result<(), String> {
-        self.adapter.drop_database(self.org, name)
+        self.view.refresh().map_err(|error| error.to_string())?;
+        self.view.adapter.drop_database(self.org, name)
     }
 }
 
 impl QueryAdapter {
-    /// Names that a query does not find are believed missing, so the catalog is made new before it runs.
-    fn barrier(&self) -> Result<(), QueryError> {
-        Ok(self.runtime.block_on(self.cluster.read_barrier_meta()).map_err(unavailable)?)
+    /// Names that a query does not find are believed missing, so the catalog is made as new as it demands before it
+    /// runs.
+    fn view(&self, reading: &Reading) -> Result<View<'_>, QueryError> {
+        self.runtime.block_on(self.cluster.ready_catalog(reading)).map_err(unavailable)?;
+        let is_refreshed = AtomicBool::new(false);
+        Ok(View { adapter: self, consistency: reading.consistency, is_refreshed })
     }
 
     /// A database is a bucket; with a named retention policy it is the bucket `database/policy`, mapped as the
@@ -282,12 +304,12 @@ fn query_error(error: query::Error) -> QueryError {
         Error::Forbidden(_) => QueryError::Forbidden(error.to_string()),
         Error::Limit { .. } => QueryError::LimitReached(error.to_string()),
         Error::Memory(_) => busy(error.to_string()),
-        Error::Scan(query::ScanError::Unavailable { .. } | query::ScanError::Memory(_)) => {
+        Error::Scan(ScanError::Unavailable { .. } | ScanError::NoCatalog(_) | ScanError::Memory(_)) => {
             busy(error.to_string())
         }
-        Error::Scan(query::ScanError::TooLarge(_)) => QueryError::LimitReached(error.to_string()),
-        Error::Scan(query::ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
-        Error::Scan(query::ScanError::Storage(_)) => {
+        Error::Scan(ScanError::TooLarge(_)) => QueryError::LimitReached(error.to_string()),
+        Error::Scan(ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
+        Error::Scan(ScanError::Storage(_)) => {
             tracing::error!(%error, "a query could not read stored data");
             QueryError::Internal(error.to_string())
         }

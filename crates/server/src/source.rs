@@ -1,7 +1,7 @@
 //! The data of all partitions as one source: scans merged in series order, answers about names united.
 //!
-//! A series lives in one partition, so merging never has to merge rows. Before anything is read, everything
-//! acknowledged before the query is applied in every partition. Partitions without a replica on this node are read from
+//! A series lives in one partition, so merging never has to merge rows. Before anything is read, the partitions are made
+//! as new as the query demands. Those without a replica on this node, or without one that is new enough, are read from
 //! others, one stream from each.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use cluster::{Blocks, Cluster, Reader, RemoteBlocks};
 use memory::{Account, Allowance};
 use model::summary::of_blocks;
-use model::{Ends, GroupId, Groups, PartitionId, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest};
+use model::{
+    Ends, GroupId, Groups, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest,
+};
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError};
 use tokio::runtime::Handle;
@@ -19,8 +21,8 @@ use crate::error::with_causes;
 use crate::parallel;
 use crate::partitions::Partitions;
 
-/// Reads all partitions.
-#[derive(Debug)]
+/// Reads all partitions, as new as one query demands.
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
     partitions: Arc<Partitions>,
     cluster: Arc<Cluster>,
@@ -28,22 +30,28 @@ pub(crate) struct Source {
     memory: Arc<Account>,
     /// For waiting from a thread that may block.
     runtime: Handle,
+    reading: Reading,
 }
 
 impl Source {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         partitions: Arc<Partitions>,
         cluster: Arc<Cluster>,
         memory: Arc<Account>,
         runtime: Handle,
     ) -> Self {
-        Self { partitions, cluster, memory, runtime }
+        Self { partitions, cluster, memory, runtime, reading: Reading::default() }
     }
 
-    /// The partitions that are read here, with their engines, after everything acknowledged is applied to them. Others
-    /// may come and go meanwhile; this question reads all others elsewhere.
+    /// The same, for a query that demands this.
+    pub(crate) fn at(&self, reading: Reading) -> Self {
+        Self { reading, ..self.clone() }
+    }
+
+    /// The partitions that are read here, with their engines, when they are as new as they must be. Others may come and
+    /// go meanwhile; this question reads all others elsewhere.
     fn engines(&self) -> Result<(Vec<PartitionId>, Vec<Arc<Engine>>), ScanError> {
-        let here = self.runtime.block_on(self.cluster.read_barrier_all());
+        let here = self.runtime.block_on(self.cluster.ready_to_read(&self.reading));
         let here = here.map_err(|error| ScanError::Unavailable {
             partition: partition_of(&error),
             reason: error.to_string(),
@@ -59,7 +67,7 @@ impl Source {
         request: &ScanRequest,
         ends: Option<Ends>,
     ) -> Result<Vec<ScanStream>, ScanError> {
-        let streams = self.runtime.block_on(self.cluster.scan_elsewhere(here, request, ends));
+        let streams = self.runtime.block_on(self.cluster.scan_elsewhere(here, &self.reading, request, ends));
         let streams = streams.map_err(remote_error)?;
         let stream = |blocks| Remote { blocks, runtime: self.runtime.clone() };
         Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
@@ -114,6 +122,7 @@ fn partition_of(error: &cluster::ProposeError) -> PartitionId {
     match error {
         E::NotLeader { group, .. }
         | E::Unavailable { group, .. }
+        | E::Behind { group }
         | E::Overloaded { group }
         | E::Unknown { group, .. }
         | E::NoSuchGroup(group) => match group {
@@ -162,13 +171,14 @@ impl ScanSource for Source {
         for engine in engines {
             names.extend(engine.schema(request).map_err(storage_error)?);
         }
-        let elsewhere = self.runtime.block_on(self.cluster.schema_elsewhere(&partitions, request));
-        names.extend(elsewhere.map_err(remote_error)?.into_iter().flatten());
+        let elsewhere = self.cluster.schema_elsewhere(&partitions, &self.reading, request);
+        let elsewhere = self.runtime.block_on(elsewhere).map_err(remote_error)?;
+        names.extend(elsewhere.into_iter().flatten());
         Ok(names.into_iter().collect())
     }
 }
 
-/// Reads the partitions of this node for others, which have made sure that everything is applied.
+/// Reads the partitions of this node for others; they are as new as these demand.
 pub(crate) struct LocalReader {
     pub(crate) partitions: Arc<Partitions>,
     /// The memory of all queries.

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 
 use crate::node::{Node, NodeOptions};
+use crate::relay::Relay;
 
 /// The nodes of a cluster; some of them may be down.
 #[derive(Debug)]
@@ -26,15 +27,27 @@ impl Cluster {
     /// Starts `count` nodes with more arguments, and sets the cluster up through the first of them (as
     /// [`Node::set_up`]).
     pub fn start(count: usize, args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
         let addresses = free_addresses(count);
+        Self::start_at(addresses.clone(), &addresses, args)
+    }
+
+    /// As [`Cluster::start`], with nodes that reach one another through relays only: one to each node.
+    pub fn start_behind_relays(count: usize, args: &[&str]) -> (Self, Vec<Relay>) {
+        let addresses = free_addresses(count);
+        let relays: Vec<Relay> = addresses.iter().map(|address| Relay::to(address)).collect();
+        let reached_at: Vec<String> = relays.iter().map(|relay| relay.address().to_owned()).collect();
+        (Self::start_at(addresses, &reached_at, args), relays)
+    }
+
+    fn start_at(addresses: Vec<String>, reached_at: &[String], args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let options = addresses.iter().enumerate().map(|(at, address)| NodeOptions {
             data_dir: Some(dir.path().join(at.to_string())),
             peer_bind_address: Some(address.clone()),
             args: args
                 .iter()
                 .copied()
-                .chain(["--initial-peers", &addresses.join(","), "--zone", &format!("zone-{at}")])
+                .chain(["--initial-peers", &reached_at.join(","), "--zone", &format!("zone-{at}")])
                 .map(str::to_owned)
                 .collect(),
             ..NodeOptions::default()
@@ -66,7 +79,7 @@ impl Cluster {
             data_dir: Some(self.data_dir(at)),
             peer_bind_address: free_addresses(1).pop(),
             args,
-            env: Vec::new(),
+            ..NodeOptions::default()
         });
         self.nodes.push(None);
         self.start_some(&[at]);
@@ -143,7 +156,7 @@ impl Cluster {
         }
     }
 
-    /// The addresses at which nodes reach one another.
+    /// The addresses of the nodes' peer ports.
     pub fn peer_addresses(&self) -> Vec<String> {
         self.options.iter().filter_map(|options| options.peer_bind_address.clone()).collect()
     }

@@ -6,6 +6,7 @@ pub mod binary;
 pub mod cluster;
 pub mod http;
 pub mod node;
+pub mod relay;
 pub mod tsbs;
 pub mod wait;
 
@@ -13,4 +14,5 @@ pub use authority::{Authority, CertificateFiles};
 pub use cluster::{Cluster, free_addresses};
 pub use http::{Reply, Request};
 pub use node::{Node, NodeOptions, may_change_hosts};
+pub use relay::Relay;
 pub use wait::wait_for;

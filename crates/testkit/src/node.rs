@@ -265,9 +265,23 @@ impl Node {
 
     /// Asks the process to stop (SIGTERM) and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
-        let killed = Command::new("kill").arg(self.pid().to_string()).status().expect("kill runs");
-        assert!(killed.success());
+        self.signal("TERM");
         self.child.wait().expect("our child")
+    }
+
+    /// Stops the process where it is (SIGSTOP); its connections stay.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
     }
 
     /// Stops the process in an orderly way and starts another on the same data directory.

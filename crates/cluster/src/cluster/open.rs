@@ -113,8 +113,10 @@ impl Cluster {
             clock: Arc::clone(&clock),
             limits: options.limits,
             hints: Default::default(),
+            refresh: Default::default(),
         });
         let tasks = TaskGroup::new(fatal.clone());
+        tasks.spawn("keep fresh", Arc::clone(&courier).keep_fresh());
         // What a peer's call does to its own task is no reason to stop the node.
         let listening = TaskGroup::new(Fatal::default());
         // Whoever waits for this may give up.

@@ -2,6 +2,7 @@
 //! other has, and what was acknowledged outlives whoever led.
 
 mod moving;
+mod reading;
 
 use std::net::SocketAddr;
 

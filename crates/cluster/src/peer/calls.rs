@@ -10,6 +10,7 @@ use tonic::{Request, Status};
 
 use super::links::{Class, Link, was_never_sent};
 use super::route::Route;
+use crate::barrier::Proof;
 use crate::error::ProposeError;
 use crate::group::Committed;
 use crate::raft::types::Applied;
@@ -64,9 +65,11 @@ pub(crate) fn propose_response(result: Result<Committed, ProposeError>) -> peer:
         Err(ProposeError::Overloaded { .. }) => Outcome::Overloaded(peer::Nothing {}),
         Err(ProposeError::Unknown { reason, .. }) => Outcome::Unknown(reason),
         Err(ProposeError::Unavailable { reason, .. }) => Outcome::Unavailable(reason),
-        Err(error @ (ProposeError::TooLarge { .. } | ProposeError::NoSuchGroup(_))) => {
-            Outcome::Unavailable(error.to_string())
-        }
+        Err(
+            error @ (ProposeError::Behind { .. }
+            | ProposeError::TooLarge { .. }
+            | ProposeError::NoSuchGroup(_)),
+        ) => Outcome::Unavailable(error.to_string()),
     };
     peer::ProposeResponse { outcome: Some(outcome) }
 }
@@ -76,11 +79,13 @@ pub(crate) async fn read_index(
     link: &Link,
     route: Route,
     groups: &[(GroupId, ReplicaId)],
+    proof: Proof,
     within: Duration,
 ) -> Vec<Result<u64, ProposeError>> {
     let members =
         groups.iter().map(|(group, replica)| peer::GroupMember { group: group.number(), replica: replica.0 });
-    let mut request = Request::new(peer::ReadIndexRequest { groups: members.collect() });
+    let confirmed = proof == Proof::Quorum;
+    let mut request = Request::new(peer::ReadIndexRequest { groups: members.collect(), confirmed });
     route.attach(&mut request);
     request.set_timeout(within);
     let answer = async { Ok(link.client(Class::Request)?.read_index(request).await?.into_inner().reads) };

@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::{BoxStream, unfold};
-use model::{GroupId, PartitionId};
+use model::GroupId;
 use proto::peer::peer_server::Peer;
 use proto::peer::{self, who_are_you_response::Stage};
+use proto::scan::Place;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::calls;
@@ -15,6 +16,7 @@ use super::discovery::JOIN_WITHIN;
 use super::myself::{Myself, VERSION};
 use super::route::{self, Refusal, Route, read_id};
 use super::status;
+use crate::barrier::Proof;
 use crate::courier::{Courier, HAND_OVER_WITHIN};
 use crate::entry::read_op;
 use crate::error::ProposeError;
@@ -82,14 +84,18 @@ impl Service {
         }
     }
 
-    /// Makes everything acknowledged be applied in these partitions, all of which must be here.
-    async fn ready_to_read(&self, partitions: &[PartitionId]) -> Result<Arc<dyn Reader>, Status> {
-        let groups = partitions.iter().map(|partition| self.replicas.get(GroupId::Data(*partition)));
+    /// Makes partitions, all of which must be here, as new as is demanded.
+    async fn ready_to_read(&self, place: &Place) -> Result<Arc<dyn Reader>, Status> {
+        let groups = place.partitions.iter().map(|partition| self.replicas.get(GroupId::Data(*partition)));
         let groups: Vec<_> = groups.collect::<Option<_>>().ok_or(Refusal::NoReplica)?;
+        let count = groups.len();
         let (Some(courier), Some(reader)) = (self.courier.get(), self.reader.get()) else {
             return Err(Refusal::NoCluster.into());
         };
-        courier.barrier(groups).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let ready = courier.ready(groups, &place.reading).await;
+        if ready.map_err(|error| Status::unavailable(error.to_string()))?.len() < count {
+            return Err(Status::unavailable("this node is behind"));
+        }
         Ok(Arc::clone(reader))
     }
 
@@ -199,7 +205,8 @@ impl Peer for Service {
 
     async fn read_index(&self, request: Request<peer::ReadIndexRequest>) -> Answer<peer::ReadIndexResponse> {
         self.admit(&request)?;
-        let groups = request.into_inner().groups;
+        let peer::ReadIndexRequest { groups, confirmed } = request.into_inner();
+        let proof = if confirmed { Proof::Quorum } else { Proof::Lease };
         if groups.len() > GROUPS_MAX {
             return Err(Status::invalid_argument("a barrier for more groups than there can be"));
         }
@@ -209,7 +216,7 @@ impl Peer for Service {
             let not_here = ProposeError::NotLeader { group: id, leader: None };
             let group = route::member(&self.replicas, id, model::ReplicaId(asked.replica));
             let index = match group {
-                Ok(group) => group.read_index().await,
+                Ok(group) => group.read_index(proof).await,
                 Err(_refusal) => Err(not_here),
             };
             Ok::<_, Status>(calls::read_index_response(index))
@@ -250,10 +257,9 @@ impl Peer for Service {
 
     async fn schema(&self, request: Request<peer::SchemaRequest>) -> Answer<peer::SchemaResponse> {
         self.admit(&request)?;
-        let (partitions, asked) =
-            proto::scan::read_schema_request(request.into_inner()).map_err(malformed)?;
-        let reader = self.ready_to_read(&partitions).await?;
-        let names = reads::schema_for_peer(reader, partitions, asked).await?;
+        let (place, asked) = proto::scan::read_schema_request(request.into_inner()).map_err(malformed)?;
+        let reader = self.ready_to_read(&place).await?;
+        let names = reads::schema_for_peer(reader, place.partitions, asked).await?;
         Ok(Response::new(peer::SchemaResponse { names }))
     }
 }

@@ -61,7 +61,14 @@ impl Node {
     }
 
     async fn write(&self, lines: &str) -> Result<(), String> {
-        self.router.write(self.batch(lines)).await.map_err(|error| error.to_string())
+        let commits = self.router.write(self.batch(lines)).await.map_err(|error| error.to_string())?;
+        // Where the points are, and as much of the catalog as knows their types.
+        assert!(commits.iter().len() > 1);
+        for (group, index) in commits.iter() {
+            let last = self.cluster.status().into_iter().find(|status| status.group == group).unwrap().last;
+            assert_eq!(last, Some(index), "{group}");
+        }
+        Ok(())
     }
 
     /// Rows applied so far, of all partitions.
@@ -212,12 +219,14 @@ async fn a_very_large_batch_becomes_several_entries_in_order() {
 
 #[test]
 fn a_request_is_as_uncertain_as_its_parts() {
-    let group = model::GroupId::Meta;
+    let group = GroupId::Meta;
     let unknown = || Err(ProposeError::Unknown { group, reason: String::new() });
     let refused = || Err(ProposeError::NotLeader { group, leader: None });
     let full = || Err(ProposeError::Overloaded { group });
-    assert_eq!(combine(vec![Ok(()), Ok(())]), Ok(()));
-    assert!(matches!(combine(vec![Ok(()), refused()]), Err(RouteError::OutcomeUnknown(_))));
+    let done = |partition| Ok((GroupId::Data(PartitionId(partition)), 7));
+    let all = [done(0), done(1)].into_iter().flatten().collect();
+    assert_eq!(combine(vec![done(0), done(1)]), Ok(all));
+    assert!(matches!(combine(vec![done(0), refused()]), Err(RouteError::OutcomeUnknown(_))));
     assert!(matches!(combine(vec![refused(), unknown()]), Err(RouteError::OutcomeUnknown(_))));
     assert!(matches!(combine(vec![refused(), refused()]), Err(RouteError::Unavailable(_))));
     assert!(matches!(combine(vec![full(), refused()]), Err(RouteError::Overloaded(_))));

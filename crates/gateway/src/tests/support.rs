@@ -10,7 +10,7 @@ use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response a
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Deletion, LogPosition, ReplicaId, Timestamp};
+use model::{Batch, Clock, Commits, Deletion, LogPosition, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -101,6 +101,8 @@ impl CatalogPort for TestCatalog {
 
 #[derive(Default)]
 pub(crate) struct TestWrite {
+    /// What a write or delete answers.
+    pub(crate) commits: Mutex<Commits>,
     pub(crate) batches: Mutex<Vec<Batch>>,
     pub(crate) deletions: Mutex<Vec<Deletion>>,
     /// The next write or delete fails with this.
@@ -108,23 +110,23 @@ pub(crate) struct TestWrite {
 }
 
 impl WritePort for TestWrite {
-    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<(), WriteError>> {
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<Commits, WriteError>> {
         Box::pin(async move {
             if let Some(error) = self.failure.lock().take() {
                 return Err(error);
             }
             self.batches.lock().push(batch);
-            Ok(())
+            Ok(self.commits.lock().clone())
         })
     }
 
-    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), WriteError>> {
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<Commits, WriteError>> {
         Box::pin(async move {
             if let Some(error) = self.failure.lock().take() {
                 return Err(error);
             }
             self.deletions.lock().push(deletion);
-            Ok(())
+            Ok(self.commits.lock().clone())
         })
     }
 }

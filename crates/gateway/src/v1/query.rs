@@ -53,6 +53,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     }
     let query = script.or_else(|| params.get("q").map(str::to_owned)).filter(|q| !q.trim().is_empty());
     let query = query.ok_or_else(|| ApiError::invalid("missing required parameter \"q\""))?;
+    let reading = app.reading(&parts.headers, &params)?;
     let bound = bound(params.get("params"), params_max)?;
     let (readable, writable) =
         app.look(|state| (who.grants.readable(state, org), who.grants.writable(state, org)));
@@ -62,6 +63,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         database: params.get("db").map(str::to_owned),
         retention_policy: params.get("rp").map(str::to_owned),
         params: bound,
+        reading,
         read_only: parts.method != Method::POST,
         readable,
         writable,

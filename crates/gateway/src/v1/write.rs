@@ -3,12 +3,11 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
-use http::StatusCode;
 use model::Precision;
 use model::lineprotocol::LineErrorKind;
 
 use crate::auth;
-use crate::error::{self, ApiError, V1Error};
+use crate::error::{ApiError, V1Error};
 use crate::gateway::App;
 use crate::ingest;
 use crate::metrics::add;
@@ -21,6 +20,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let who = auth::v1(&app, &parts.headers, &params).await?;
     let database = params.get("db").ok_or_else(|| ApiError::invalid("database is required"))?;
     let precision = precision(params.get("precision"))?;
+    let seen = app.seen(&parts.headers)?;
     consistency(params.get("consistency"))?;
     let org = who.org.ok_or_else(|| ApiError::forbidden("the user belongs to no organization"))?;
     let policy = params.get("rp");
@@ -43,10 +43,10 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     add(&app.metrics.points_refused, received.parsed.refused);
     let nothing_good = received.parsed.batch.is_empty() && dropped.is_none();
     let (batch, held) = received.into_batch();
-    ingest::join(dropped, ingest::store(&app, batch, held).await)
+    let commits = ingest::join(dropped, ingest::store(&app, batch, held).await)
         .map_err(|error| V1Error(write_error(error, database)))?;
     match complaint {
-        None => Ok(error::empty(StatusCode::NO_CONTENT)),
+        None => Ok(app.acknowledged(seen, &commits)),
         Some(complaint) if nothing_good => Err(V1Error(ApiError::invalid(complaint))),
         Some(complaint) => Err(V1Error(ApiError::invalid(format!("partial write: {complaint} dropped=0")))),
     }

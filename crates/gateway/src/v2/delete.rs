@@ -5,12 +5,11 @@ mod predicate;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
-use http::StatusCode;
 use model::{Deletion, TimeRange, Timestamp};
 use serde::Deserialize;
 
 use super::{Call, lookup, small_body};
-use crate::error::{self, ApiError};
+use crate::error::ApiError;
 use crate::gateway::App;
 
 #[derive(Deserialize)]
@@ -24,6 +23,7 @@ struct Body {
 
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let mut call = Call::open(app, request).await?;
+    let seen = call.app.seen(&call.headers)?;
     let limit = (call.app.options.limits.json_bytes_max, "max-json-size");
     let text = small_body(&call.app, &call.headers, std::mem::take(call.body.get_mut()), limit).await?;
     let (range, predicate) = read(&text).map_err(|reason| {
@@ -36,8 +36,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     if !call.who.grants.allow(Action::Write, ResourceType::Buckets, Some(bucket.id.get()), Some(org)) {
         return Err(ApiError::forbidden("insufficient permissions to delete"));
     }
-    call.app.ports.write.delete(Deletion { bucket: bucket.id, range, predicate }).await?;
-    Ok(error::empty(StatusCode::NO_CONTENT))
+    let commits = call.app.ports.write.delete(Deletion { bucket: bucket.id, range, predicate }).await?;
+    Ok(call.app.acknowledged(seen, &commits))
 }
 
 fn read(text: &[u8]) -> Result<(TimeRange, model::Predicate), String> {

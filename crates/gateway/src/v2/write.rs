@@ -3,13 +3,12 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
-use http::StatusCode;
 use model::Precision;
 use model::lineprotocol::LineErrorKind;
 
 use super::lookup;
 use crate::auth;
-use crate::error::{self, ApiError};
+use crate::error::ApiError;
 use crate::gateway::App;
 use crate::ingest;
 use crate::metrics::add;
@@ -19,6 +18,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let (parts, body) = request.into_parts();
     let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
     let who = auth::v2(&app, &parts.headers).await?;
+    let seen = app.seen(&parts.headers)?;
     let precision = precision(params.get("precision"))?;
     let org = lookup::org_of(&app, &params).await?.id;
     let bucket = params.get("bucket").ok_or_else(|| ApiError::not_found("bucket not found"))?;
@@ -37,8 +37,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     }
     let dropped = received.dropped(is_dropped);
     let (batch, held) = received.into_batch();
-    ingest::join(dropped, ingest::store(&app, batch, held).await)?;
-    Ok(error::empty(StatusCode::NO_CONTENT))
+    let commits = ingest::join(dropped, ingest::store(&app, batch, held).await)?;
+    Ok(app.acknowledged(seen, &commits))
 }
 
 fn precision(text: Option<&str>) -> Result<Precision, ApiError> {

@@ -13,9 +13,13 @@ fn asked() -> ScanRequest {
     }
 }
 
+fn place(partitions: &[u16], reading: Reading) -> Place {
+    Place { partitions: partitions.iter().copied().map(PartitionId).collect(), reading }
+}
+
 #[test]
 fn requests_arrive_as_they_were_sent() {
-    let partitions = [PartitionId(0), PartitionId(4095)];
+    let place = place(&[0, 4095], Reading::default());
     let some = FieldSelection::Names(vec!["a".into(), "b".into()]);
     for (fields, ends) in [
         (FieldSelection::All, None),
@@ -23,9 +27,8 @@ fn requests_arrive_as_they_were_sent() {
         (some, Some(Ends { rows: usize::MAX, newest: false })),
     ] {
         let sent = ScanRequest { fields, ..asked() };
-        let (read_partitions, read, read_ends) =
-            read_request(request(&partitions, &sent, ends).unwrap()).unwrap();
-        assert_eq!(read_partitions, partitions);
+        let (read_place, read, read_ends) = read_request(request(&place, &sent, ends).unwrap()).unwrap();
+        assert_eq!(read_place, place);
         assert_eq!((read.bucket, read.range, &read.predicate), (sent.bucket, sent.range, &sent.predicate));
         assert_eq!((read.fields, read_ends), (sent.fields, ends));
     }
@@ -38,15 +41,30 @@ fn requests_arrive_as_they_were_sent() {
     ] {
         let ScanRequest { bucket, range, predicate, .. } = asked();
         let sent = SchemaRequest { bucket, range, predicate, question };
-        let (_, read) = read_schema_request(schema_request(&partitions, &sent).unwrap()).unwrap();
+        let (_, read) = read_schema_request(schema_request(&place, &sent).unwrap()).unwrap();
         assert_eq!(read.question, sent.question);
         assert_eq!((read.bucket, read.range, read.predicate), (sent.bucket, sent.range, sent.predicate));
     }
 }
 
 #[test]
+fn what_is_demanded_of_a_read_arrives_as_far_as_it_concerns_the_partitions() {
+    let group = |partition| GroupId::Data(PartitionId(partition));
+    let bounded = Consistency::Bounded(Duration::from_millis(250));
+    for consistency in [Consistency::Leader, Consistency::Linearizable, bounded, Consistency::Any] {
+        let seen = [(GroupId::Meta, 1), (group(1), 2), (group(7), u64::MAX)].into_iter().collect();
+        let sent = place(&[1, 2, 7], Reading { consistency, seen });
+        let (read, ..) = read_request(request(&sent, &asked(), None).unwrap()).unwrap();
+        let seen = [(group(1), 2), (group(7), u64::MAX)].into_iter().collect();
+        assert_eq!(read.reading, Reading { consistency, seen });
+    }
+}
+
+#[test]
 fn requests_that_make_no_sense_are_refused() {
-    let message = || request(&[PartitionId(1)], &asked(), None).unwrap();
+    let message = || request(&place(&[1], Reading::default()), &asked(), None).unwrap();
+    let nobody = peer::Reading { seen: vec![peer::Seen { group: 1 << 17, index: 1 }], consistency: None };
+    assert!(read_request(peer::ScanRequest { reading: Some(nobody), ..message() }).is_err());
     assert!(read_request(peer::ScanRequest { bucket: 0, ..message() }).is_err());
     assert!(read_request(peer::ScanRequest { partitions: vec![1 << 16], ..message() }).is_err());
     assert!(read_request(peer::ScanRequest { predicate: vec![0xff; 3].into(), ..message() }).is_err());

@@ -107,8 +107,8 @@ pub enum Item {
     Error(String),
 }
 
-/// Runs a request. Only errors of the whole request are `Err`: the text does not parse, the query was cancelled,
-/// or the receiver went away.
+/// Runs a request. Only errors of the whole request are `Err`: the text does not parse, something is out of reach, the
+/// query was cancelled, or the receiver went away.
 pub fn run_influxql(
     text: &str,
     context: &InfluxqlContext<'_>,
@@ -133,6 +133,8 @@ pub fn run_influxql(
             )))?,
             Ok(()) => {}
             Err(error @ (Error::Stopped | Error::Cancelled)) => return Err(error),
+            // The whole request can be sent again.
+            Err(Error::Scan(error)) if error.is_passing() => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(statement = n, %error, "InfluxQL statement failed");
                 failed = true;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use catalog::State;
 use influxql::ast::{Measurement, RefKind, Source, VarRef};
 use model::{
     BucketId, FieldType, OrgId, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange, Timestamp,
@@ -116,11 +117,15 @@ impl Resolver<'_> {
             return Err(Error::Invalid("database name required".to_owned()));
         };
         let policy = policy.or(if own { self.retention_policy } else { None }).filter(|p| !p.is_empty());
-        let found = self.catalog.get(|state| {
+        let look = |state: &State| {
             let exists = state.resolve_dbrp(self.org, database, None).is_some()
                 || state.dbrps(self.org).any(|d| d.database == database);
             state.resolve_dbrp(self.org, database, policy).ok_or(exists)
-        });
+        };
+        let found = match self.catalog.get(look) {
+            Err(_) if self.catalog.refresh()? => self.catalog.get(look),
+            found => found,
+        };
         let missing = || Error::NotFound(format!("database not found: {database}"));
         match (found, policy) {
             (Ok(id), _) => readable_bucket(self, id).ok_or_else(missing),

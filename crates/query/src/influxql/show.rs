@@ -64,7 +64,7 @@ pub(super) fn buckets_of(
     policy: Option<&str>,
 ) -> Result<BTreeSet<BucketId>, Error> {
     // Whoever may not read may still delete.
-    let found = resolver.catalog.get(|state| databases_of(state, resolver.org, None).remove(database));
+    let found = resolver.catalog.find(|state| databases_of(state, resolver.org, None).remove(database))?;
     let policies = found.ok_or_else(|| Error::NotFound(format!("database not found: {database}")))?;
     let wanted = |name: &str| policy.is_none_or(|policy| policy == name);
     let buckets: BTreeSet<BucketId> =
@@ -117,7 +117,9 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
     let Some(database) = resolver.database.filter(|d| !d.is_empty()) else {
         return Error::invalid("database name required");
     };
-    let Some(mut policies) = databases(resolver).remove(database) else {
+    let found =
+        resolver.catalog.find(|state| databases_of(state, resolver.org, resolver.readable).remove(database));
+    let Some(mut policies) = found? else {
         return Err(Error::NotFound(format!("database not found: {database}")));
     };
     policies.sort_by(|a, b| a.0.cmp(&b.0));
