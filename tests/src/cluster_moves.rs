@@ -28,13 +28,15 @@ fn under_load(cluster: &mut Cluster, writer: usize, from: u64, work: impl FnOnce
     std::thread::scope(|scope| {
         let mut acknowledged = Vec::new();
         let (node, next, stop) = (&node, &next, &stop);
+        // Also when something is not as it should be: the scope waits for the writer.
+        let stopping = Stopping(stop);
         let writing = scope.spawn(move || write_on(node, next, stop, &mut acknowledged));
         wait_for("writes", || is_written(from + 200));
         work(cluster);
         // They still go on.
         let now = next.load(Ordering::Relaxed);
         wait_for("writes to go on", || is_written(now + 200));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         writing.join().expect("the writer does not panic");
     });
     // The last request may have been carried out without an answer.
@@ -42,6 +44,15 @@ fn under_load(cluster: &mut Cluster, writer: usize, from: u64, work: impl FnOnce
     node.write("metrics", lines(next..next + 10)).expect_status(204);
     cluster.put(writer, node);
     next + 10
+}
+
+/// Stops a writer when it goes.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Every node answers with every point, and with nothing twice; each reads the replicas that it has itself.
@@ -142,7 +153,7 @@ fn a_fourth_node_gets_its_share_and_one_that_drains_leaves() {
         assert!(verified.status.success(), "{verified:?}");
         let mut again = cluster.launch(0);
         assert!(!again.wait_for_end().success());
-        assert!(again.log().contains("decommissioned"), "{}", again.log());
+        assert!(again.log().contains("node 0000000000000001 is decommissioned"), "{}", again.log());
     });
     check(&cluster, points);
 }
@@ -159,7 +170,12 @@ fn what_a_lost_node_had_is_made_anew_elsewhere() {
         // Should it not be lost after all, it finds out, though its own catalog does not know.
         let mut lost = cluster.launch(2);
         assert!(!lost.wait_for_end().success());
-        assert!(lost.log().contains("given this node up as lost"), "{}", lost.log());
+        let log = lost.log();
+        assert!(log.contains("lost") && log.contains("joins as a new node"), "{log}");
+        // It has noted that.
+        let mut again = cluster.launch(2);
+        assert!(!again.wait_for_end().success());
+        assert!(again.log().contains("node 0000000000000003 is lost"), "{}", again.log());
         let refused = order(cluster.node(1), &["node", "undrain", "3"]);
         assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
         assert_eq!(cluster.join("zone-2"), 3);

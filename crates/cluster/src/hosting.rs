@@ -23,7 +23,8 @@ use crate::tasks::TaskGroup;
 /// Pause between two looks at the catalog.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Opens a partition's replica.
+/// Opens a partition's replica, when nothing is left of those before it: the log is its own, durably, before their files
+/// go. They may have left this node while it was stopped.
 pub(crate) async fn open(
     around: &Surroundings,
     machines: Arc<dyn Machines>,
@@ -31,9 +32,13 @@ pub(crate) async fn open(
     replica: ReplicaId,
 ) -> Result<Arc<Group>, OpenError> {
     let group = GroupId::Data(partition);
-    if around.lane.log(group).index().replica() > Some(replica) {
+    let claimed = around.lane.claim(&around.lane.log(group), replica).await;
+    if !claimed.map_err(|error| OpenError::Group { group, reason: with_causes(&error) })? {
         return Err(OpenError::Gone { group, replica });
     }
+    let of_old = Arc::clone(&machines);
+    let removed = tokio::task::spawn_blocking(move || of_old.remove(partition, replica)).await;
+    removed.map_err(OpenError::Panicked)?.map_err(|source| OpenError::Machine { group, source })?;
     let machine = tokio::task::spawn_blocking(move || machines.open(partition, replica));
     let machine = machine
         .await
@@ -164,7 +169,6 @@ impl Host {
     }
 
     async fn open(&self, partition: PartitionId, replica: ReplicaId) -> Result<(), String> {
-        self.remove(partition, replica).await?;
         let machines = Arc::clone(&self.machines);
         let group = open(&self.around, machines, partition, replica).await;
         let group = group.map_err(|error| with_causes(&error))?;

@@ -1,13 +1,14 @@
 //! Who this node is: `node.json` in its data directory, written before anything else.
 //!
 //! ```text
-//! new directory ─► a UUID of its own ─► which cluster, and which member of its meta group ─► a member
+//! new directory ─► a UUID of its own ─► which cluster, and which member of its meta group ─► a member ─► out
 //! ```
 //! It only ever goes on in that order: a node that belongs to a cluster never belongs to another, and from the moment
-//! that it may vote an empty log is a lost log.
+//! that it may vote an empty log is a lost log. A node that has heard that it is out never takes part again.
 
 use std::path::{Path, PathBuf};
 
+use catalog::NodeState;
 use disk::Vfs;
 use disk::atomic::{self, AtomicError};
 use model::{NodeId, ReplicaId};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// The file's name in the data directory.
 const FILE: &str = "node.json";
 /// The format that this version writes, and the highest it reads.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const BYTES_MAX: u64 = 64 << 10;
 
 /// The identity of a node.
@@ -28,6 +29,8 @@ pub struct Identity {
     pub belongs: Option<Belongs>,
     /// Whether the node may have voted. From then on an empty log is a lost log.
     pub(crate) member: bool,
+    /// As what the node is out of its cluster for good, once it has heard so: lost, or decommissioned.
+    pub(crate) out: Option<NodeState>,
 }
 
 /// A node's place in its cluster.
@@ -107,6 +110,8 @@ struct Stored {
     meta_replica: String,
     founder: bool,
     member: bool,
+    /// `lost`, `decommissioned`, or empty.
+    out: String,
     created_version: String,
     /// CRC-32C of the other fields, hexadecimal.
     checksum: String,
@@ -129,12 +134,13 @@ impl Stored {
             meta_replica,
             founder,
             member,
+            out,
             created_version,
             checksum: _,
         } = self;
         let text = format!(
             "format={format} node_uuid={node_uuid} cluster_id={cluster_id} node_id={node_id} \
-             meta_replica={meta_replica} founder={founder} member={member} created_version={created_version}"
+             meta_replica={meta_replica} founder={founder} member={member} out={out} created_version={created_version}"
         );
         format!("{:08x}", crc32c::crc32c(text.as_bytes()))
     }
@@ -178,12 +184,20 @@ impl Identity {
             })
         };
         let node_uuid = number(&stored.node_uuid).ok_or_else(|| wrong("node_uuid"))?;
-        Ok(Some(Self { node_uuid, belongs, member: stored.member }))
+        let out = match &*stored.out {
+            "" => None,
+            out => {
+                let named =
+                    [NodeState::Lost, NodeState::Decommissioned].into_iter().find(|s| s.name() == out);
+                Some(named.ok_or_else(|| wrong("out"))?)
+            }
+        };
+        Ok(Some(Self { node_uuid, belongs, member: stored.member, out }))
     }
 
     /// Mints the identity of a new data directory. Not written yet.
     pub(crate) fn mint() -> Result<Self, IdentityError> {
-        Ok(Self { node_uuid: random_id()?, belongs: None, member: false })
+        Ok(Self { node_uuid: random_id()?, belongs: None, member: false, out: None })
     }
 
     /// Writes the identity, durably.
@@ -199,6 +213,7 @@ impl Identity {
             meta_replica: text(|place| format!("{:016x}", place.meta_replica.0)),
             founder: belongs.is_some_and(|place| place.founder),
             member: self.member,
+            out: self.out.map(|state| state.name().to_owned()).unwrap_or_default(),
             created_version: env!("CARGO_PKG_VERSION").to_owned(),
             checksum: String::new(),
         };

@@ -94,6 +94,9 @@ impl Cluster {
         let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
         vfs.create_dir_all(&options.data_dir).map_err(OpenError::DataDir)?;
         let identity = identity(vfs.as_ref(), &options.data_dir)?;
+        if let (Some(state), Some(place)) = (identity.out, identity.belongs) {
+            return Err(OpenError::Out(place.node_id, state));
+        }
         check_lane(vfs.as_ref(), &options, &identity)?;
         options.progress.set("reading the log");
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
@@ -342,7 +345,10 @@ impl Opening {
                 return Err(OpenError::ForeignCatalog);
             }
             match state.node_by_uuid(uuid) {
-                Some(node) if node.state.is_out() => return Err(OpenError::Out(node.id, node.state)),
+                Some(node) if node.state.is_out() => {
+                    self.myself.leave(node.state)?;
+                    return Err(OpenError::Out(node.id, node.state));
+                }
                 Some(node) => return Ok(node.clone()),
                 // A founder is in the first command, so whoever is not will never be.
                 None if place.node_id.get() < cluster.next_node => return Err(OpenError::Unknown),

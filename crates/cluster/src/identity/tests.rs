@@ -17,6 +17,11 @@ fn an_identity_survives_and_two_are_different() {
     identity.member = true;
     identity.write(&RealVfs, dir.path()).unwrap();
     assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), Some(identity));
+    for state in [NodeState::Lost, NodeState::Decommissioned] {
+        identity.out = Some(state);
+        identity.write(&RealVfs, dir.path()).unwrap();
+        assert_eq!(Identity::read(&RealVfs, dir.path()).unwrap(), Some(identity));
+    }
     assert_ne!(identity.node_uuid, Identity::mint().unwrap().node_uuid);
 }
 
@@ -28,8 +33,8 @@ fn what_is_no_identity_is_refused() {
         Identity::read(&RealVfs, dir.path()).unwrap_err()
     };
     assert!(matches!(refused("{"), IdentityError::Malformed { .. }));
-    assert!(matches!(refused(r#"{"format":3,"new":1}"#), IdentityError::Format { format: 3, .. }));
-    assert!(matches!(refused(r#"{"format":2}"#), IdentityError::Malformed { .. }));
+    assert!(matches!(refused(r#"{"format":4,"new":1}"#), IdentityError::Format { format: 4, .. }));
+    assert!(matches!(refused(r#"{"format":3}"#), IdentityError::Malformed { .. }));
 }
 
 #[test]

@@ -11,9 +11,10 @@ use catalog::{NodeInfo, NodeState};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::myself::VERSION;
+use super::myself::{Myself, VERSION};
 use super::status;
 use crate::courier::Courier;
+use crate::raft::machine::with_causes;
 
 /// Pause between two looks at the catalog.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -33,8 +34,15 @@ impl Default for Out {
 }
 
 impl Out {
-    fn say(&self, state: NodeState) {
-        self.0.send_if_modified(|said| said.replace(state).is_none());
+    fn say(&self, myself: &Myself, state: NodeState) {
+        if self.0.borrow().is_some() {
+            return;
+        }
+        if let Err(error) = myself.leave(state) {
+            // It hears of it again when it is started again.
+            tracing::warn!(error = with_causes(&error), "that this node is out could not be noted");
+        }
+        self.0.send_replace(Some(state));
     }
 
     /// Returns when it is.
@@ -62,7 +70,7 @@ pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
             courier.catalog.read().nodes().map(|node| (node.info.clone(), node.state)).collect();
         let (others, here): (Vec<_>, Vec<_>) = all.into_iter().partition(|(node, _)| node.uuid != now.uuid);
         if let Some((_, state)) = here.first().filter(|(_, state)| state.is_out()) {
-            out.say(*state);
+            out.say(&courier.myself, *state);
         }
         for (node, _) in &others {
             courier.links.moved(node.uuid, &node.address);
@@ -76,7 +84,7 @@ pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
             let link = courier.links.to(asked.uuid, &asked.address);
             let question = status::says_out(&link, courier.route_to(asked.uuid), ANSWER_WITHIN);
             if let Ok(Some(state)) = timeout(ANSWER_WITHIN, question).await {
-                out.say(state);
+                out.say(&courier.myself, state);
             }
         }
         if !is_known {

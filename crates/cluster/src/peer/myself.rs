@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use catalog::NodeState;
 use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
@@ -63,6 +64,11 @@ impl Myself {
     /// Notes, durably, that the node may vote from now on.
     pub(crate) fn become_member(&self) -> Result<(), IdentityError> {
         self.change(|identity| identity.member = true).map(drop)
+    }
+
+    /// Notes, durably, that the node is out of its cluster for good.
+    pub(crate) fn leave(&self, state: NodeState) -> Result<(), IdentityError> {
+        self.change(|identity| identity.out = Some(state)).map(drop)
     }
 
     fn change(&self, change: impl FnOnce(&mut Identity)) -> Result<Identity, IdentityError> {

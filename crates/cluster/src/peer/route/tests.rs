@@ -16,7 +16,7 @@ fn route() -> Route {
 
 fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
     let dir = tempfile::tempdir().unwrap();
-    let identity = Identity { node_uuid: 2, belongs, member: false };
+    let identity = Identity { node_uuid: 2, belongs, member: false, out: None };
     let path = dir.path().to_owned();
     let myself = Myself::new(Arc::new(RealVfs), path, identity, Says::default());
     (dir, myself)
