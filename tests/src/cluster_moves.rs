@@ -195,3 +195,31 @@ fn placed(node: &Node, partition: usize) -> Vec<String> {
     let nodes = partitions[partition]["replicas"].as_str().expect("nodes").to_owned();
     nodes.split(' ').map(|node| node.trim_start_matches('0').to_owned()).collect()
 }
+
+#[test]
+fn a_node_that_is_silent_for_long_is_done_without_until_it_comes_back() {
+    let arguments: Vec<&str> = ARGUMENTS.into_iter().chain(["--replace-silent-after", "3s"]).collect();
+    let mut cluster = Cluster::start(3, &arguments);
+    let all = usize::try_from(PARTITIONS).expect("small");
+    let share = 3 * all / 4;
+    let even = [("1", share), ("2", share), ("3", share), ("4", share)];
+    let points = under_load(&mut cluster, 1, 0, |cluster| {
+        cluster.join("zone-3");
+        wait_for_replicas(cluster.node(0), &even);
+        cluster.kill(3);
+        wait_for_replicas(cluster.node(0), &[("1", all), ("2", all), ("3", all)]);
+        assert_eq!(state_of(cluster.node(0), "4"), "away");
+    });
+    check(&cluster, points);
+    let points = under_load(&mut cluster, 1, points, |cluster| {
+        cluster.start_some(&[3]);
+        wait_for_replicas(cluster.node(3), &even);
+    });
+    check(&cluster, points);
+    // Of three that are left nobody can be spared.
+    cluster.kill(3);
+    wait_for_replicas(cluster.node(0), &[("1", all), ("2", all), ("3", all)]);
+    cluster.kill(2);
+    let points = under_load(&mut cluster, 1, points, |cluster| assert!(moves(cluster.node(0)).is_empty()));
+    check(&cluster, points);
+}

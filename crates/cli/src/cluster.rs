@@ -344,7 +344,7 @@ fn status(survey: &Value) -> Rows {
 fn moves(moves: &Value) -> Rows {
     Rows {
         title: "replicas on their way".to_owned(),
-        ..table(moves, &["group", "from", "to", "stage", "lag"])
+        ..table(moves, &["group", "from", "to", "stage", "lag", "filesBytes", "filesBytesAll"])
     }
 }
 

@@ -256,8 +256,11 @@ impl Cluster {
     ///
     /// # Errors
     /// The state of that group.
-    pub fn ready(&self) -> Result<(), GroupStatus> {
-        self.status().into_iter().find(|status| !status.ready()).map_or(Ok(()), Err)
+    pub fn ready(&self) -> Result<(), Box<GroupStatus>> {
+        self.status()
+            .into_iter()
+            .find(|status| !status.ready())
+            .map_or(Ok(()), |status| Err(Box::new(status)))
     }
 
     /// What each node that is not out of the cluster says of itself; why not, where it does not.

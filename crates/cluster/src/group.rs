@@ -33,7 +33,9 @@ use crate::raft::config;
 use crate::raft::log_store::LogStore;
 use crate::raft::machine::{StateMachine, Target, with_causes};
 use crate::raft::network::Network;
+use crate::raft::snapshot::files::Incoming;
 use crate::raft::types::{self, Applied, Member, Reply, Types};
+use crate::throttle::Throttle;
 
 /// How long a purge waits for openraft to take note of a snapshot.
 const SNAPSHOT_NOTED: Duration = Duration::from_secs(30);
@@ -56,6 +58,8 @@ pub(crate) struct Surroundings {
     pub(crate) limits: Limits,
     pub(crate) myself: Arc<Myself>,
     pub(crate) links: Arc<Links>,
+    /// What files that are sent share.
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 /// The state of one group, as this node sees it.
@@ -81,6 +85,8 @@ pub struct GroupStatus {
     pub purged: Option<u64>,
     /// Bytes proposed here and not yet applied.
     pub in_flight_bytes: u64,
+    /// Bytes of files that have come, and bytes of all of them, while files come.
+    pub files: Option<(u64, u64)>,
     /// Whether the group works at all; it never does again after an error of its log or machine.
     pub running: bool,
 }
@@ -105,6 +111,7 @@ pub(crate) struct Group {
     /// The newest position that the machine has made durable.
     flushed: watch::Sender<Option<LogPosition>>,
     target: Target,
+    incoming: Arc<Incoming>,
     vfs: Arc<dyn Vfs>,
     all_have: Arc<AtomicU64>,
     /// Nanoseconds of monotonic time until which all that was acknowledged is applied here, as far as is known; 0 when
@@ -168,6 +175,7 @@ impl Group {
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
+            throttle: Arc::clone(&around.throttle),
             group: id,
             replica,
             all_have: Arc::clone(&all_have),
@@ -184,6 +192,7 @@ impl Group {
             timing: around.timing,
             flushed: watch::Sender::new(None),
             target,
+            incoming: Arc::default(),
             vfs: Arc::clone(&around.vfs),
             all_have,
             has_all_until: AtomicU64::new(0),
@@ -223,6 +232,11 @@ impl Group {
     /// What the log is applied to.
     pub(crate) const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The files that come from other members.
+    pub(crate) const fn incoming(&self) -> &Arc<Incoming> {
+        &self.incoming
     }
 
     /// Where files are.
@@ -491,6 +505,7 @@ impl Group {
             applied: index(&metrics.last_applied),
             purged: index(&metrics.purged),
             in_flight_bytes: u64::from(self.limits.in_flight_bytes_max).saturating_sub(free),
+            files: self.incoming.progress(),
             running: metrics.running_state.is_ok(),
         }
     }
@@ -524,7 +539,7 @@ impl Group {
             tokio::select! {
                 () = self.ended.cancelled() => return,
                 changed = watch.changed() => if changed.is_err() { return },
-                _ = look.tick(), if !self.is_alone() => {}
+                _ = look.tick(), if !self.is_alone() => self.incoming.forget_old(),
             }
             let Some(position) = *watch.borrow_and_update() else { continue };
             let upto = position.index.min(self.needed_by_nobody());

@@ -32,6 +32,7 @@ mod replicas;
 mod router;
 mod steward;
 mod tasks;
+mod throttle;
 
 pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
 pub use error::{HandOverError, OpenError, ProposeError};

@@ -131,6 +131,10 @@ pub struct Limits {
     pub leader_move_ms_min: u64,
     /// Replicas that may be on their way to one node, and as many from it.
     pub moves_per_node_max: usize,
+    /// Bytes of files that this node sends to others in a second, all together; 0 for as many as it can.
+    pub move_bytes_per_second: u64,
+    /// How long a node may be silent before what it has is made anew elsewhere, milliseconds; 0 for ever.
+    pub replace_silent_ms: u64,
     /// Bytes of the log above which the groups that pin its older part are asked to flush.
     pub log_bytes_soft: u64,
 }
@@ -146,6 +150,8 @@ impl Limits {
         proposal_ms_max: 10_000,
         leader_move_ms_min: 5_000,
         moves_per_node_max: 2,
+        move_bytes_per_second: 64 << 20,
+        replace_silent_ms: 600_000,
         log_bytes_soft: 512 << 20,
     };
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod conform;
 pub(crate) mod plan;
+pub(crate) mod silence;
 
 /// For each partition the positions of its replicas' nodes, the leader's first. A node without a zone is one of its own.
 pub(crate) fn spread(zones: &[&str], partitions: u16, replication: u8) -> Vec<Vec<u8>> {

@@ -5,7 +5,7 @@ pub(crate) mod inbound;
 pub(crate) mod log_store;
 pub(crate) mod machine;
 pub(crate) mod network;
-mod snapshot;
+pub(crate) mod snapshot;
 pub(crate) mod types;
 mod wire;
 

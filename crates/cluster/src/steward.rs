@@ -4,13 +4,13 @@
 //! What must always hold: a group's members are changed only by what a catalog says that was new after they were seen,
 //! and only if they are still the same. So no leader that was away for a while undoes what another has done since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Command, Placement, Response};
 use futures::future::join_all;
-use model::{GroupId, ReplicaId};
+use model::{GroupId, NodeId, ReplicaId};
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -18,7 +18,8 @@ use crate::courier::Courier;
 use crate::group::Group;
 use crate::group::members::{Change, Members};
 use crate::placement::conform::{Step, next_step};
-use crate::placement::plan::plan;
+use crate::placement::plan::{Seen, plan};
+use crate::placement::silence::Silence;
 use crate::raft::types::Member;
 
 /// Pause between two looks at the groups.
@@ -32,6 +33,7 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Steward {
     courier: Arc<Courier>,
     leads: Mutex<Leads>,
+    silence: Mutex<Silence>,
 }
 
 /// What is remembered of leads, so that none goes to and fro.
@@ -62,7 +64,7 @@ impl Leads {
 
 impl Steward {
     pub(crate) fn new(courier: Arc<Courier>) -> Self {
-        Self { courier, leads: Mutex::default() }
+        Self { courier, leads: Mutex::default(), silence: Mutex::default() }
     }
 
     /// Looks after the groups for ever.
@@ -147,16 +149,32 @@ impl Steward {
     /// Plans what should move, where this node leads the meta group.
     async fn plan(&self) {
         let Some(meta) = self.courier.replicas.get(GroupId::Meta) else { return };
+        let Some(members) = meta.members() else { return };
+        let silent = self.silent(&members);
         let planned = |members: &Members| {
-            plan(&self.courier.catalog.read(), members, self.courier.limits.moves_per_node_max)
+            let seen = Seen { meta: members, silent: &silent };
+            plan(&self.courier.catalog.read(), &seen, self.courier.limits.moves_per_node_max)
         };
         // Most of the time there is nothing to plan, whatever the catalog says elsewhere.
-        if meta.members().is_none_or(|members| planned(&members).is_empty()) || !self.is_catalog_new().await {
+        if planned(&members).is_empty() || !self.is_catalog_new().await {
             return;
         }
         let Some(members) = meta.members() else { return };
         for command in planned(&members) {
             self.propose(command).await;
+        }
+    }
+
+    /// The nodes that have been silent for too long, as their members of the meta group show: every node has one.
+    fn silent(&self, meta: &Members) -> BTreeSet<NodeId> {
+        let state = self.courier.catalog.read();
+        let placed = state.placement(GroupId::Meta).into_iter().flat_map(|placement| &placement.replicas);
+        let silent = placed.filter(|replica| meta.silent.contains(&replica.id)).map(|replica| replica.node);
+        let mut silence = self.silence.lock();
+        silence.look(self.courier.clock.monotonic(), silent);
+        match self.courier.limits.replace_silent_ms {
+            0 => BTreeSet::new(),
+            long => silence.of_at_least(Duration::from_millis(long)),
         }
     }
 

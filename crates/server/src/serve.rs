@@ -265,6 +265,8 @@ impl Node {
             limits: cluster::Limits {
                 cache_bytes_max,
                 proposal_ms_max: millis(config.write_timeout),
+                move_bytes_per_second: config.move_bytes_per_second,
+                replace_silent_ms: millis(config.replace_silent_after),
                 ..cluster::Limits::PRODUCTION
             },
             progress,

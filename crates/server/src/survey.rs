@@ -100,6 +100,8 @@ fn moving(moving: &Move, groups: &[(Vec<NodeId>, GroupSurvey)]) -> MoveSurvey {
             Some(_) => "waiting",
         },
         lag: new.and_then(|new| new.lag),
+        files_bytes: new.and_then(|new| new.files_bytes),
+        files_bytes_all: new.and_then(|new| new.files_bytes_all),
         group: name,
     }
 }
@@ -122,6 +124,8 @@ fn group<'a>(
         is_up: status.is_some_and(|status| status.running),
         last: status.and_then(|status| status.last),
         applied: status.and_then(|status| status.applied),
+        files_bytes: status.and_then(|status| Some(status.files?.0)),
+        files_bytes_all: status.and_then(|status| Some(status.files?.1)),
         lag: status.map(|status| committed.saturating_sub(status.applied.unwrap_or(0))),
     });
     GroupSurvey {

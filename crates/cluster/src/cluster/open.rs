@@ -42,6 +42,7 @@ use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::steward::Steward;
 use crate::tasks::TaskGroup;
+use crate::throttle::Throttle;
 
 /// The most partitions of a cluster.
 const PARTITIONS_MAX: u16 = 4096;
@@ -148,6 +149,7 @@ impl Cluster {
             limits,
             myself: Arc::clone(&myself),
             links: Arc::clone(&links),
+            throttle: Arc::new(Throttle::new(limits.move_bytes_per_second)),
         };
         let opening = Opening {
             options,

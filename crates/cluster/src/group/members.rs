@@ -35,6 +35,8 @@ pub(crate) struct Members {
     pub(crate) is_committed: bool,
     /// Those that have nearly the whole log and have answered lately.
     pub(crate) fresh: BTreeSet<ReplicaId>,
+    /// Those that have not answered lately.
+    pub(crate) silent: BTreeSet<ReplicaId>,
     /// Where these members stand in the log.
     written: Option<LogId>,
 }
@@ -56,6 +58,7 @@ impl Members {
             is_joint: false,
             is_committed: true,
             fresh: set(fresh),
+            silent: BTreeSet::new(),
             written: None,
         }
     }
@@ -114,6 +117,7 @@ impl Group {
             is_joint: membership.get_joint_config().len() > 1,
             is_committed: metrics.membership_config == metrics.committed_membership_config,
             fresh: all.iter().filter(is_fresh).copied().collect(),
+            silent: all.iter().filter(|id| !has_answered(id)).copied().collect(),
             all,
             written: *metrics.membership_config.log_id(),
         })

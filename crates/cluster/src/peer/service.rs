@@ -189,6 +189,11 @@ impl Peer for Service {
         inbound::transfer_leader(&group, request.into_inner()).await.map(Response::new)
     }
 
+    async fn held(&self, request: Request<peer::HeldRequest>) -> Answer<peer::HeldResponse> {
+        let files = self.group(&request)?.incoming().held();
+        Ok(Response::new(peer::HeldResponse { files }))
+    }
+
     async fn snapshot(
         &self,
         request: Request<Streaming<peer::SnapshotPart>>,

@@ -55,6 +55,8 @@ pub(crate) fn message(report: &NodeReport) -> peer::NodeStatusResponse {
         purged: status.purged,
         in_flight_bytes: status.in_flight_bytes,
         running: status.running,
+        files_bytes: status.files.map(|(bytes, _)| bytes),
+        files_bytes_all: status.files.map_or(0, |(_, all)| all),
     };
     peer::NodeStatusResponse {
         groups: report.groups.iter().map(group).collect(),
@@ -78,6 +80,7 @@ fn read(message: &peer::NodeStatusResponse) -> Option<NodeReport> {
             purged: status.purged,
             in_flight_bytes: status.in_flight_bytes,
             running: status.running,
+            files: status.files_bytes.map(|bytes| (bytes, status.files_bytes_all)),
         })
     };
     let space = Space { free_bytes: message.disk_free, total_bytes: message.disk_total };

@@ -1,6 +1,9 @@
 //! What should move in a running cluster: a pure plan over the catalog, one step at a time. What is on its way already is
 //! counted where it goes, so that a plan made again asks for nothing twice.
 //!
+//! A node that has been silent for too long counts as one that is gone, as long as those that are left are enough for all
+//! replicas, in as many zones. Its state stays as it is: when it comes back, it gets its share again.
+//!
 //! Nodes that are not to hold anything are emptied first, then zones are put right, then nodes hold as many replicas as
 //! one another, give or take one where zones allow. Last, partitions are led by as many from each node.
 
@@ -15,34 +18,73 @@ use crate::group::members::Members;
 /// Voters of the meta group, where there are as many nodes.
 const META_VOTERS: usize = 3;
 
+/// What the leader of the meta group sees of the others.
+pub(crate) struct Seen<'a> {
+    /// The members of the meta group.
+    pub(crate) meta: &'a Members,
+    /// Nodes that have been silent for too long.
+    pub(crate) silent: &'a BTreeSet<NodeId>,
+}
+
 /// The commands that bring the catalog a step nearer to where everything should be; none when it is there, or waits.
-/// `meta` is what the meta group's leader sees.
-pub(crate) fn plan(state: &State, meta: &Members, moves_per_node_max: usize) -> Vec<Command> {
-    let mut commands = abandoned(state);
-    commands.extend(meta_votes(state, meta));
-    commands.extend(Moves::new(state, moves_per_node_max).plan());
-    commands.extend(leads(state));
+pub(crate) fn plan(state: &State, seen: &Seen<'_>, moves_per_node_max: usize) -> Vec<Command> {
+    let nodes = Nodes::new(state, seen.silent);
+    let mut commands = abandoned(&nodes);
+    commands.extend(meta_votes(&nodes, seen.meta));
+    commands.extend(Moves::new(&nodes, moves_per_node_max).plan());
+    commands.extend(leads(&nodes));
     commands
 }
 
-fn is_active(state: &State, node: NodeId) -> bool {
-    state.node(node).is_some_and(|node| node.state == NodeState::Active)
+/// The nodes as they count in a plan.
+struct Nodes<'a> {
+    state: &'a State,
+    /// Silent ones that count as gone.
+    gone: BTreeSet<NodeId>,
+}
+
+impl<'a> Nodes<'a> {
+    fn new(state: &'a State, silent: &BTreeSet<NodeId>) -> Self {
+        let mut nodes = Self { state, gone: BTreeSet::new() };
+        let before = nodes.zones();
+        nodes.gone = silent.iter().copied().filter(|node| nodes.is_active(*node)).collect();
+        let replication = usize::from(state.cluster().map_or(0, |cluster| cluster.replication));
+        if nodes.active().count() < replication || nodes.zones() < before.min(replication) {
+            nodes.gone.clear();
+        }
+        nodes
+    }
+
+    /// Whether a node may hold something.
+    fn is_active(&self, node: NodeId) -> bool {
+        let state = self.state.node(node).map(|node| node.state);
+        state == Some(NodeState::Active) && !self.gone.contains(&node)
+    }
+
+    /// The nodes that may hold something.
+    fn active(&self) -> impl Iterator<Item = NodeId> {
+        self.state.nodes().map(|node| node.id).filter(|node| self.is_active(*node))
+    }
+
+    /// The number of zones in which these are.
+    fn zones(&self) -> usize {
+        let zones = Zones(self.state);
+        let (in_zones, alone): (Vec<NodeId>, Vec<NodeId>) =
+            self.active().partition(|node| zones.of(*node).is_some());
+        in_zones.into_iter().filter_map(|node| zones.of(node)).collect::<BTreeSet<_>>().len() + alone.len()
+    }
 }
 
 fn data(state: &State) -> impl Iterator<Item = &Placement> {
     state.placements().filter(|placement| placement.group != GroupId::Meta)
 }
 
-/// The nodes that may hold something.
-fn active(state: &State) -> impl Iterator<Item = NodeId> {
-    state.nodes().filter(|node| node.state == NodeState::Active).map(|node| node.id)
-}
-
 /// Replicas that will never catch up, and copies of the catalog on nodes that are out.
-fn abandoned(state: &State) -> Vec<Command> {
+fn abandoned(nodes: &Nodes<'_>) -> Vec<Command> {
+    let state = nodes.state;
     let is_out = |node| state.node(node).is_none_or(|node| node.state.is_out());
     let joining = data(state).filter_map(|placement| Some((placement.group, placement.joining()?)));
-    let joining = joining.filter(|(_, replica)| !is_active(state, replica.node));
+    let joining = joining.filter(|(_, replica)| !nodes.is_active(replica.node));
     let meta = state.placement(GroupId::Meta).into_iter().flat_map(|placement| &placement.replicas);
     let copies = meta.filter(|replica| !replica.is_voter && is_out(replica.node));
     joining
@@ -52,7 +94,8 @@ fn abandoned(state: &State) -> Vec<Command> {
 }
 
 /// The votes of the meta group leave nodes that are not to hold anything, and there are three where there can be.
-fn meta_votes(state: &State, meta: &Members) -> Vec<Command> {
+fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
+    let state = nodes.state;
     let Some(placement) = state.placement(GroupId::Meta) else { return Vec::new() };
     let voters: Vec<&Replica> = placement.voters().collect();
     // One change after the other.
@@ -60,11 +103,11 @@ fn meta_votes(state: &State, meta: &Members) -> Vec<Command> {
         return Vec::new();
     }
     let can_vote = |replica: &&Replica| {
-        !replica.is_voter && is_active(state, replica.node) && meta.fresh.contains(&replica.id)
+        !replica.is_voter && nodes.is_active(replica.node) && meta.fresh.contains(&replica.id)
     };
     let mut candidates: Vec<&Replica> = placement.replicas.iter().filter(can_vote).collect();
     let zones = Zones(state);
-    if let Some(old) = voters.iter().find(|voter| !is_active(state, voter.node)) {
+    if let Some(old) = voters.iter().find(|voter| !nodes.is_active(voter.node)) {
         let others: Vec<NodeId> =
             voters.iter().filter(|voter| voter.id != old.id).map(|voter| voter.node).collect();
         let new = candidates.iter().min_by_key(|new| (zones.is_crowded(new.node, &others), new.node));
@@ -109,6 +152,7 @@ impl Zones<'_> {
 /// Where replicas are, and will be when everything that is on its way has arrived.
 struct Moves<'a> {
     state: &'a State,
+    all: &'a Nodes<'a>,
     zones: Zones<'a>,
     at_most: usize,
     /// For each partition the nodes of its voters as they will be.
@@ -122,14 +166,16 @@ struct Moves<'a> {
 }
 
 impl<'a> Moves<'a> {
-    fn new(state: &'a State, at_most: usize) -> Self {
+    fn new(all: &'a Nodes<'a>, at_most: usize) -> Self {
+        let state = all.state;
         let mut moves = Self {
             state,
+            all,
             zones: Zones(state),
             at_most,
             nodes: BTreeMap::new(),
             moving: BTreeSet::new(),
-            held: active(state).map(|node| (node, 0)).collect(),
+            held: all.active().map(|node| (node, 0)).collect(),
             incoming: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             commands: Vec::new(),
@@ -159,11 +205,10 @@ impl<'a> Moves<'a> {
     }
 
     fn plan(mut self) -> Vec<Command> {
-        for state in [NodeState::Lost, NodeState::Draining] {
-            let from: Vec<NodeId> =
-                self.state.nodes().filter(|node| node.state == state).map(|node| node.id).collect();
-            from.into_iter().for_each(|node| self.empty(node));
-        }
+        let in_state = |state| self.state.nodes().filter(move |node| node.state == state).map(|node| node.id);
+        let gone = in_state(NodeState::Lost).chain(self.all.gone.iter().copied());
+        let from: Vec<NodeId> = gone.chain(in_state(NodeState::Draining)).collect();
+        from.into_iter().for_each(|node| self.empty(node));
         self.part_zones();
         while self.even_out() {}
         self.commands
@@ -192,7 +237,7 @@ impl<'a> Moves<'a> {
     fn best(&self, group: GroupId, from: NodeId) -> Option<NodeId> {
         let nodes = self.nodes.get(&group)?;
         let others: Vec<NodeId> = nodes.iter().copied().filter(|node| *node != from).collect();
-        let free = active(self.state).filter(|node| !nodes.contains(node));
+        let free = self.all.active().filter(|node| !nodes.contains(node));
         free.min_by_key(|node| (self.zones.is_crowded(*node, &others), self.held(*node), *node))
     }
 
@@ -214,7 +259,7 @@ impl<'a> Moves<'a> {
 
     /// Moves one replica from a node with more to one with less; whether one could be moved.
     fn even_out(&mut self) -> bool {
-        let nodes: Vec<NodeId> = active(self.state).collect();
+        let nodes: Vec<NodeId> = self.all.active().collect();
         let mut pairs: Vec<(NodeId, NodeId)> = Vec::new();
         for from in &nodes {
             let less = nodes.iter().filter(|to| self.held(*from) >= self.held(**to) + 2);
@@ -237,7 +282,8 @@ impl<'a> Moves<'a> {
     fn move_one(&mut self, group: GroupId, from: NodeId, to: NodeId) -> bool {
         let on_their_way = |count: Option<&usize>| count.copied().unwrap_or(0);
         // What is lost is not taken from where it was.
-        let is_there = self.state.node(from).is_some_and(|node| !node.state.is_out());
+        let is_out = self.state.node(from).is_none_or(|node| node.state.is_out());
+        let is_there = !is_out && !self.all.gone.contains(&from);
         if on_their_way(self.incoming.get(&to)) >= self.at_most
             || is_there && on_their_way(self.outgoing.get(&from)) >= self.at_most
         {
@@ -262,18 +308,19 @@ impl<'a> Moves<'a> {
 }
 
 /// Who should lead what: none on nodes that are not to hold anything, and as many on each of the others as can be.
-fn leads(state: &State) -> Vec<Command> {
-    let mut led: BTreeMap<NodeId, usize> = active(state).map(|node| (node, 0)).collect();
+fn leads(nodes: &Nodes<'_>) -> Vec<Command> {
+    let state = nodes.state;
+    let mut led: BTreeMap<NodeId, usize> = nodes.active().map(|node| (node, 0)).collect();
     let mut commands = Vec::new();
     // For each partition who leads it and who else could.
     let mut choices: BTreeMap<GroupId, (NodeId, Vec<&Replica>)> = BTreeMap::new();
     let mut homeless = Vec::new();
     for placement in data(state) {
         let replaced = placement.joining().and_then(|joining| joining.replaces);
-        let can = |voter: &&Replica| is_active(state, voter.node) && Some(voter.id) != replaced;
+        let can = |voter: &&Replica| nodes.is_active(voter.node) && Some(voter.id) != replaced;
         let can: Vec<&Replica> = placement.voters().filter(can).collect();
         match placement.voters().next() {
-            Some(first) if is_active(state, first.node) => {
+            Some(first) if nodes.is_active(first.node) => {
                 *led.entry(first.node).or_default() += 1;
                 choices.insert(placement.group, (first.node, can));
             }

@@ -73,7 +73,7 @@ pub(crate) async fn install(
     group: &Group,
     parts: impl Stream<Item = Result<peer::SnapshotPart, Status>> + Unpin,
 ) -> Result<peer::SnapshotResponse, Status> {
-    let (vote, snapshot) = snapshot::receive(group.target(), group.vfs(), parts).await?;
+    let (vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
     let SnapshotResponse { vote } =
         group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
     Ok(peer::SnapshotResponse { vote: Some(types::stored_vote(&vote)) })

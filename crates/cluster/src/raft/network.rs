@@ -25,7 +25,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
-use proto::peer::SnapshotPart;
+use proto::peer::{HeldRequest, SnapshotPart};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
@@ -35,6 +35,7 @@ use super::{snapshot, wire};
 use crate::peer::links::{Class, Client, Link, Links, UNANSWERED_BYTES_MAX};
 use crate::peer::myself::Myself;
 use crate::peer::route::{Route, Within};
+use crate::throttle::Throttle;
 
 /// How long a follower that has been sent entries may answer nothing before the stream to it is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -49,6 +50,8 @@ const EARLY_TRIES: usize = 20;
 pub(crate) struct Network {
     pub(crate) myself: Arc<Myself>,
     pub(crate) links: Arc<Links>,
+    /// What files that are sent share.
+    pub(crate) throttle: Arc<Throttle>,
     pub(crate) group: GroupId,
     pub(crate) replica: ReplicaId,
     /// Index up to which all members have the log.
@@ -134,7 +137,17 @@ impl Wire {
         snapshot: Snapshot,
     ) -> BoxFuture<'_, Result<SnapshotResponse<Types>, Failure>> {
         Box::pin(async move {
-            let parts: BoxStream<'static, SnapshotPart> = snapshot::parts(vote, snapshot).await?;
+            let held = match &snapshot.snapshot {
+                SnapshotData::Files(_) => {
+                    let mut asked = self.call(HeldRequest {});
+                    asked.set_timeout(ANSWER_WITHIN);
+                    self.client(Class::Snapshot)?.held(asked).await?.into_inner().files
+                }
+                SnapshotData::Catalog(_) | SnapshotData::Noted => Vec::new(),
+            };
+            let throttle = Arc::clone(&self.network.throttle);
+            let parts: BoxStream<'static, SnapshotPart> =
+                snapshot::parts(vote, snapshot, held, throttle).await?;
             // A type of our own: the compiler cannot follow the lifetime of a boxed stream through the call.
             let call = self.call(Parts(parts));
             let response = self.client(Class::Snapshot)?.snapshot(call).await?.into_inner();

@@ -91,6 +91,10 @@ pub struct MoveSurvey {
     pub stage: &'static str,
     /// Entries that the new one lacks.
     pub lag: Option<u64>,
+    /// Bytes of files that have come to it, while files come.
+    pub files_bytes: Option<u64>,
+    /// Bytes of all of them.
+    pub files_bytes_all: Option<u64>,
 }
 
 /// A node, as it says.
@@ -169,6 +173,10 @@ pub struct ReplicaSurvey {
     pub applied: Option<u64>,
     /// Entries that are committed and not applied by it.
     pub lag: Option<u64>,
+    /// Bytes of files that have come to it from another member, while files come.
+    pub files_bytes: Option<u64>,
+    /// Bytes of all of them.
+    pub files_bytes_all: Option<u64>,
 }
 
 /// The cluster, as one node sees it.

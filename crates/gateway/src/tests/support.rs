@@ -274,6 +274,7 @@ fn cluster_survey() -> ClusterSurvey {
             to: Some(format!("{:016x}", 3)),
             stage: "catching up",
             lag: Some(7),
+            ..MoveSurvey::default()
         }],
         groups: vec![group("meta", None), group("data-0", Some(0))],
         ..ClusterSurvey::default()

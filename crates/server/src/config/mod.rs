@@ -69,6 +69,10 @@ pub struct Config {
     pub pod_name: String,
     /// Its namespace.
     pub pod_namespace: String,
+    /// Bytes of files that the node sends to others in a second.
+    pub move_bytes_per_second: u64,
+    /// How long a node may be silent before what it has is made anew elsewhere; zero for ever.
+    pub replace_silent_after: Duration,
     /// Failure domain of the node; empty when it has none.
     pub zone: String,
     /// Number of partitions, a power of two; see [`Config::partitions_or_default`].

@@ -142,6 +142,8 @@ impl Config {
             peer_advertise_address: None,
             pod_name: String::new(),
             pod_namespace: String::new(),
+            move_bytes_per_second: 0,
+            replace_silent_after: Duration::ZERO,
             zone: String::new(),
             partitions: None,
             log_lane: LogLane::Segment,

@@ -217,6 +217,16 @@ static SETTINGS: &[Setting] = &[
         t.clone_into(&mut c.zone);
         Ok(())
     }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE),
+    row("move-bytes-per-second", "TIDEMARK_MOVE_BYTES_PER_SECOND", "SIZE", "64MiB", |c, t| {
+        units::size(t).map(|b| c.move_bytes_per_second = b)
+    }, "Most bytes of files that this node sends to others in a second, for replicas that move or were away for long; `0` \
+     sends as many as it can")
+    .group(NODE),
+    row("replace-silent-after", "TIDEMARK_REPLACE_SILENT_AFTER", "DURATION", "10m", |c, t| {
+        units::duration(t).map(|d| c.replace_silent_after = d)
+    }, "How long a node may be silent before what it has is made anew on others, where enough are left in enough zones; the \
+     same on each node; `0s` waits for ever")
+    .group(NODE),
     row("partitions", "TIDEMARK_PARTITIONS", "COUNT", "", |c, t| {
         const WANTED: Expected = Expected("a power of two from 1 to 4096");
         let read = |t: &str| t.parse::<u16>().ok().filter(|p| p.is_power_of_two() && *p <= 4096).ok_or(WANTED);

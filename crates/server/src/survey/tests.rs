@@ -12,18 +12,21 @@ fn id(n: u64) -> NodeId {
     NodeId::new(n).unwrap()
 }
 
-/// Three nodes; the meta group's members are 1 to 3, the partition's 4 to 6.
-fn catalog() -> Catalog {
-    let node = |n: u64| NodeInfo {
+fn info(n: u64) -> NodeInfo {
+    NodeInfo {
         uuid: u128::from(n),
         address: format!("host-{n}:8088"),
         zone: format!("zone-{n}"),
         version: "1".to_owned(),
-    };
+    }
+}
+
+/// Three nodes; the meta group's members are 1 to 3, the partition's 4 to 6.
+fn catalog() -> Catalog {
     let command = Command::Bootstrap {
         cluster_id: 99,
         replication: 3,
-        nodes: (1..=3).map(node).collect(),
+        nodes: (1..=3).map(info).collect(),
         placements: vec![vec![0, 1, 2]],
     };
     let catalog = Catalog::open(Box::new(MemoryStore::default())).unwrap();
@@ -44,6 +47,7 @@ fn status(group: GroupId, replica: u64, leader: u64, term: u64, committed: u64, 
         applied: Some(applied),
         purged: None,
         in_flight_bytes: 0,
+        files: None,
         running: true,
     }
 }
@@ -91,4 +95,63 @@ fn a_member_that_is_not_the_catalogs_does_not_count() {
     assert_eq!((seen.groups[1].leader.as_deref(), seen.groups[1].committed), (None, 0));
     assert!(seen.groups[1].replicas.iter().all(|replica| !replica.is_up));
     assert_eq!((seen.nodes[1].state, seen.nodes[1].reason.as_deref()), ("away", Some("not asked yet")));
+}
+
+#[test]
+fn what_is_on_its_way_is_shown_with_how_far_it_is() {
+    let catalog = catalog();
+    let mut index = 1;
+    let mut done = |command: Command| {
+        index += 1;
+        let position = LogPosition { index, term: 1, leader: ReplicaId(1) };
+        assert_eq!(catalog.apply(position, &command).unwrap(), Response::Done, "{command:?}");
+    };
+    done(Command::RegisterNode { node: info(4) });
+    done(Command::SetNodeState { node: id(3), state: NodeState::Draining });
+    let (old, replica) = (ReplicaId(6), ReplicaId(8));
+    done(Command::AddReplica { group: DATA, node: id(4), replaces: old });
+    let mut reports: Reports = [
+        (id(1), report(vec![status(DATA, 4, 4, 5, 40, 40)])),
+        (id(3), report(vec![status(DATA, 6, 4, 5, 40, 40)])),
+        (id(4), report(Vec::new())),
+    ]
+    .into();
+    let node = |id: u64| format!("{id:016x}");
+    let moving = |to: Option<u64>, stage| MoveSurvey {
+        group: "data-0".to_owned(),
+        from: node(3),
+        to: to.map(node),
+        stage,
+        ..MoveSurvey::default()
+    };
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!(seen.moves, [moving(Some(4), "waiting")]);
+    let third = &seen.nodes[2];
+    assert_eq!((third.state, third.reason.as_deref(), third.replicas, third.holds), ("draining", None, 2, 2));
+    assert_eq!(
+        (seen.nodes[3].state, seen.nodes[3].holds),
+        ("up", 1),
+        "its copy of the catalog keeps no node"
+    );
+
+    let coming = GroupStatus { files: Some((3, 9)), ..status(DATA, 8, 4, 5, 40, 10) };
+    reports.insert(id(4), report(vec![coming]));
+    let seen = survey(&catalog.read(), id(1), &reports);
+    let far = MoveSurvey {
+        lag: Some(30),
+        files_bytes: Some(3),
+        files_bytes_all: Some(9),
+        ..moving(Some(4), "catching up")
+    };
+    assert_eq!(seen.moves, [far]);
+    done(Command::PromoteReplica { group: DATA, replica, replaces: Some(old) });
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!(seen.moves, [moving(None, "leaving")]);
+    done(Command::RemoveReplica { group: DATA, replica: old });
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!((seen.moves.len(), seen.nodes[2].holds), (0, 1), "its vote in the meta group is left");
+    // One that is out is not asked, and has no reason.
+    done(Command::SetNodeState { node: id(2), state: NodeState::Lost });
+    let seen = survey(&catalog.read(), id(1), &reports);
+    assert_eq!((seen.nodes[1].state, seen.nodes[1].reason.as_deref()), ("lost", None));
 }

@@ -16,6 +16,7 @@ fn status(group: GroupId, leader: Option<u64>) -> GroupStatus {
         applied: Some(10),
         purged: None,
         in_flight_bytes: 5,
+        files: Some((3, 9)),
         running: true,
     }
 }

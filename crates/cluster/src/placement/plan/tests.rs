@@ -53,11 +53,25 @@ fn meta(state: &State) -> Members {
     Members::of(ids(true)[0], &ids(true), &ids(false), &all)
 }
 
+/// The plan of a meta group's leader who hears everybody but these.
+fn planned(state: &State, silent: &[u64]) -> Vec<Command> {
+    let mut meta = meta(state);
+    let placement = state.placement(GroupId::Meta).unwrap();
+    meta.fresh.retain(|replica| !silent.contains(&placement.replica(*replica).unwrap().node.get()));
+    let silent = silent.iter().copied().map(id).collect();
+    plan(state, &Seen { meta: &meta, silent: &silent }, MOVES)
+}
+
 /// Carries plans out until there is nothing left to do; answers how many replicas were moved.
 fn settle(state: &mut State) -> usize {
+    settle_without(state, &[])
+}
+
+/// ... while these nodes are silent.
+fn settle_without(state: &mut State, silent: &[u64]) -> usize {
     let mut moved = 0;
     for _ in 0..500 {
-        let commands = plan(state, &meta(state), MOVES);
+        let commands = planned(state, silent);
         let is_over =
             commands.is_empty() && data(state).all(|p| p.joining().or_else(|| p.leaving()).is_none());
         if is_over {
@@ -67,7 +81,7 @@ fn settle(state: &mut State) -> usize {
             done(state, command);
             moved += usize::from(matches!(command, Command::AddReplica { .. }));
         }
-        for command in plan(state, &meta(state), MOVES) {
+        for command in planned(state, silent) {
             let is_move = matches!(command, Command::AddReplica { .. } | Command::PreferLeader { .. });
             assert!(!is_move, "asked for twice, or more than a plan ago: {command:?}");
         }
@@ -79,7 +93,7 @@ fn settle(state: &mut State) -> usize {
             let from = ways.iter().filter(|(_, joining, replicas)| {
                 replicas.iter().any(|r| Some(r.id) == joining.replaces && r.node == node.id)
             });
-            let is_there = !node.state.is_out();
+            let is_there = !node.state.is_out() && !silent.contains(&node.id.get());
             assert!(!is_there || from.count() <= MOVES);
         }
         // Some arrive.
@@ -120,7 +134,7 @@ fn zones_are_apart(state: &State) {
 fn a_cluster_as_it_was_founded_stays_as_it_is() {
     for partitions in [4, 16, 32] {
         let mut state = founded(&["a", "b", "c"], partitions);
-        assert_eq!(plan(&state, &meta(&state), MOVES), []);
+        assert_eq!(planned(&state, &[]), []);
         assert_eq!(settle(&mut state), 0);
     }
 }
@@ -190,7 +204,7 @@ fn a_replica_on_its_way_to_a_node_that_goes_is_given_up() {
     done(&mut state, &Command::AddReplica { group, node: id(4), replaces });
     set(&mut state, 4, NodeState::Lost);
     let joining = state.placement(group).unwrap().joining().unwrap().id;
-    let commands = plan(&state, &meta(&state), MOVES);
+    let commands = planned(&state, &[]);
     assert!(commands.contains(&Command::RemoveReplica { group, replica: joining }), "{commands:?}");
     settle(&mut state);
     assert_eq!(counts(&state)[&4], (0, 0));
@@ -229,7 +243,8 @@ fn whatever_happens_to_nodes_it_comes_to_rest_where_it_should() {
         }
         settle(&mut state);
         let counts = counts(&state);
-        let of_active: Vec<_> = active(&state).map(|node| counts[&node.get()]).collect();
+        let of_active: Vec<_> =
+            Nodes::new(&state, &BTreeSet::new()).active().map(|node| counts[&node.get()]).collect();
         for node in state.nodes().filter(|node| node.state != NodeState::Active) {
             assert_eq!(counts[&node.id.get()], (0, 0), "seed {seed}");
         }
@@ -248,4 +263,57 @@ fn whatever_happens_to_nodes_it_comes_to_rest_where_it_should() {
         }
         assert_eq!(state.placement(GroupId::Meta).unwrap().voters().count(), 3, "seed {seed}");
     }
+}
+
+#[test]
+fn what_a_silent_node_has_is_made_anew_and_it_gets_its_share_when_it_comes_back() {
+    let mut state = founded(&["a", "b", "c"], 16);
+    join(&mut state, 4, "a");
+    join(&mut state, 5, "b");
+    join(&mut state, 6, "c");
+    settle(&mut state);
+    let votes = |state: &State| {
+        let meta = state.placement(GroupId::Meta).unwrap();
+        meta.voters().map(|voter| voter.node.get()).collect::<BTreeSet<_>>()
+    };
+    let held = counts(&state)[&3].0;
+    assert!(held > 0 && votes(&state).contains(&3));
+    assert_eq!(settle_without(&mut state, &[3]), held);
+    assert_eq!(counts(&state)[&3], (0, 0));
+    assert!(!votes(&state).contains(&3), "its vote goes to one that answers");
+    assert_eq!(votes(&state).len(), 3);
+    zones_are_apart(&state);
+    assert_eq!(state.node(id(3)).unwrap().state, NodeState::Active);
+    assert!(settle(&mut state) > 0);
+    assert!(counts(&state)[&3].0 > 0, "{:?}", counts(&state));
+    zones_are_apart(&state);
+}
+
+#[test]
+fn nobody_is_given_up_when_too_few_are_left() {
+    // Three nodes have nowhere to go; nor has a zone of which everything is silent, though there are nodes enough.
+    let mut three = founded(&["a", "b", "c"], 8);
+    settle(&mut three);
+    assert_eq!(planned(&three, &[2]), []);
+    let mut zones = founded(&["a", "b", "c"], 8);
+    for (number, zone) in [(4, "a"), (5, "b"), (6, "c")] {
+        join(&mut zones, number, zone);
+    }
+    settle(&mut zones);
+    assert_eq!(planned(&zones, &[3, 6]), []);
+    assert_ne!(planned(&zones, &[3]), []);
+    // Without zones each node is one; of five, two may be silent and no more.
+    let mut five = founded(&["", "", "", "", ""], 8);
+    settle(&mut five);
+    assert_ne!(planned(&five, &[2, 4]), []);
+    assert_eq!(planned(&five, &[2, 3, 4]), []);
+    settle_without(&mut five, &[2, 4]);
+    assert_eq!((counts(&five)[&2], counts(&five)[&4]), ((0, 0), (0, 0)));
+    // One that drains is nobody to rely on.
+    let mut four = founded(&["", "", ""], 8);
+    join(&mut four, 4, "");
+    settle(&mut four);
+    set(&mut four, 1, NodeState::Draining);
+    settle(&mut four);
+    assert_eq!(planned(&four, &[3]), []);
 }

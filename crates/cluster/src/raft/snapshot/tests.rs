@@ -22,13 +22,15 @@ fn snapshot(bytes: usize) -> Snapshot {
 }
 
 fn sent(bytes: usize) -> Vec<peer::SnapshotPart> {
-    block_on(async { parts(vote(), snapshot(bytes)).await.unwrap().collect().await })
+    block_on(async {
+        parts(vote(), snapshot(bytes), Vec::new(), Arc::default()).await.unwrap().collect().await
+    })
 }
 
 fn received(parts: Vec<peer::SnapshotPart>) -> Result<(Vote, Snapshot), Status> {
     let target = Target::Catalog(Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap()));
     let vfs: Arc<dyn Vfs> = Arc::new(RealVfs);
-    block_on(receive(&target, &vfs, stream::iter(parts.into_iter().map(Ok))))
+    block_on(receive(&target, &vfs, &Arc::default(), stream::iter(parts.into_iter().map(Ok))))
 }
 
 #[test]
