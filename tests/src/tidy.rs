@@ -54,6 +54,7 @@ const RULES: &[Rule] = &[
     Rule { name: "cli", ours: &["model", "server"], never: &[] },
     Rule { name: "testkit", ours: &["model", "disk"], never: &["server"] },
     Rule { name: "tests", ours: &["model", "testkit"], never: &["server"] },
+    Rule { name: "chaos", ours: &["testkit"], never: &["server"] },
 ];
 
 /// Crates of others that one crate alone may name.
@@ -211,6 +212,7 @@ fn rust_files() -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(&workspace_root().join("crates"), &mut found);
     walk(&workspace_root().join("tests"), &mut found);
+    walk(&workspace_root().join("chaos"), &mut found);
     assert!(found.len() > 50, "only {} source files found", found.len());
     found
 }

@@ -1,0 +1,193 @@
+//! The nodes of a run, and what they say of themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::Request;
+
+use crate::client::{self, Client};
+use crate::clock::wait_until;
+use crate::disk::Disk;
+use crate::network::{self, Network};
+use crate::node::{Node, NodeError};
+use crate::scenario::Scenario;
+use crate::shell::ShellError;
+
+/// The token of the first user.
+pub(crate) const TOKEN: &str = "token-of-a-chaos-run";
+/// How long the nodes may take to found a cluster.
+const FOUND: Duration = Duration::from_secs(90);
+/// How long a node that was asked about itself may take.
+const ASK: Duration = Duration::from_secs(2);
+
+/// The cluster did not come up, or could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterError {
+    /// A process.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A disk could not be mounted.
+    #[error("the disk of a node")]
+    Disk(#[from] ShellError),
+    /// A directory could not be made.
+    #[error("a directory of a node")]
+    Directory(#[source] std::io::Error),
+    /// A node is not ready in time.
+    #[error("node {node} is not ready: {last}")]
+    NotReady { node: usize, last: String },
+    /// The first user and bucket are not there in time.
+    #[error("node {node} does not know the first user and bucket: {last}")]
+    SetUp { node: usize, last: String },
+    /// No node could say who leads.
+    #[error("no node says who leads")]
+    NoLeader,
+}
+
+/// All nodes, and the network between them.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    /// One for each node, where the scenario fills disks.
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) network: Network,
+}
+
+impl Cluster {
+    /// Starts the nodes of a scenario and waits until they have founded a cluster.
+    pub(crate) fn start(
+        scenario: &Scenario,
+        network: Network,
+        directory: &Path,
+    ) -> Result<Self, ClusterError> {
+        let peer = |node| format!("{}:8088", network::address(node));
+        let peers: Vec<String> = (0..scenario.nodes).map(peer).collect();
+        let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network };
+        for place in 0..scenario.nodes {
+            let home = directory.join(format!("node-{place}"));
+            std::fs::create_dir_all(&home).map_err(ClusterError::Directory)?;
+            if scenario.needs_small_disks() {
+                this.disks.push(Disk::mount(&home)?);
+            }
+            let arguments = [
+                ("--http-bind-address", format!("{}:8086", network::address(place))),
+                ("--peer-bind-address", peer(place)),
+                ("--initial-peers", peers.join(",")),
+                ("--zone", format!("zone-{place}")),
+                ("--init-username", "chaos".to_owned()),
+                ("--init-password", "correct-horse".to_owned()),
+                ("--init-org", "chaos".to_owned()),
+                ("--init-bucket", "chaos".to_owned()),
+                ("--init-admin-token", TOKEN.to_owned()),
+            ];
+            let arguments = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+            let arguments = arguments
+                .chain(["--peer-plaintext".to_owned()])
+                .chain(scenario.arguments.iter().cloned())
+                .collect();
+            let namespace = this.network.node_namespace(place);
+            this.nodes.push(Node::new(place, &network::address(place), namespace, home, arguments));
+        }
+        for node in &mut this.nodes {
+            node.start()?;
+        }
+        for place in 0..scenario.nodes {
+            this.wait_ready(place, FOUND)?;
+        }
+        this.wait_set_up()?;
+        Ok(this)
+    }
+
+    /// Waits until every node knows the user of the settings, and the bucket.
+    fn wait_set_up(&self) -> Result<(), ClusterError> {
+        let client = Client::new(TOKEN, ASK);
+        for node in &self.nodes {
+            let asked = wait_until(FOUND, || {
+                let request = Request::new("GET", format!("{}/api/v2/buckets?name=chaos", node.url));
+                match client.send(request) {
+                    Ok(reply) if reply.status == 200 => Ok(()),
+                    Ok(reply) => Err(client::excerpt(&reply)),
+                    Err(error) => Err(error.to_string()),
+                }
+            });
+            asked.map_err(|last| ClusterError::SetUp { node: node.place, last })?;
+        }
+        Ok(())
+    }
+
+    /// Where the nodes answer.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.url.clone()).collect()
+    }
+
+    /// Waits until a node says that it is ready.
+    pub(crate) fn wait_ready(&mut self, place: usize, limit: Duration) -> Result<(), ClusterError> {
+        let node = &mut self.nodes[place];
+        let asked = wait_until(limit, || {
+            if let Some(status) = node.ended() {
+                return Ok(Err(format!("it has ended: {status}")));
+            }
+            let request = Request::new("GET", format!("{}/ready", node.url)).timeout(ASK);
+            match request.try_send() {
+                Ok(reply) if reply.status == 200 => Ok(Ok(())),
+                Ok(reply) => Err(format!("{}: {}", reply.status, client::excerpt(&reply))),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        asked.and_then(|done| done).map_err(|last| ClusterError::NotReady { node: place, last })
+    }
+
+    /// Why a node says that it is not healthy, if it does.
+    pub(crate) fn complaint(&self, place: usize) -> Option<String> {
+        let request = Request::new("GET", format!("{}/health", self.nodes[place].url)).timeout(ASK);
+        let reply = request.try_send().ok()?;
+        (reply.status != 200).then(|| client::excerpt(&reply))
+    }
+
+    /// What the nodes that are up and answer say of who leads: of two that differ, the one with the higher term is right.
+    pub(crate) fn view(&self) -> View {
+        let client = Client::new(TOKEN, ASK);
+        let mut view = View::default();
+        let mut names = BTreeMap::new();
+        for node in self.nodes.iter().filter(|node| node.is_up()) {
+            let Ok(reply) = client.send(Request::new("GET", format!("{}/debug/cluster", node.url))) else {
+                continue;
+            };
+            let Ok(said) = serde_json::from_slice::<serde_json::Value>(&reply.body) else { continue };
+            names.insert(said["node"].as_str().unwrap_or_default().to_owned(), node.place);
+            for group in said["groups"].as_array().into_iter().flatten() {
+                let name = group["group"].as_str().unwrap_or_default().to_owned();
+                let Some(leader) = group["leaderNode"].as_str() else { continue };
+                let claim = (group["term"].as_u64().unwrap_or(0), leader.to_owned());
+                let known = view.leaders.entry(name).or_insert_with(|| claim.clone());
+                if claim.0 > known.0 {
+                    *known = claim;
+                }
+            }
+        }
+        view.leads = vec![0; self.nodes.len()];
+        for (_, leader) in view.leaders.values() {
+            if let Some(place) = names.get(leader) {
+                view.leads[*place] += 1;
+            }
+        }
+        view
+    }
+}
+
+/// Who leads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// How many groups each node leads.
+    pub(crate) leads: Vec<usize>,
+    /// Of each group, the term and the node that leads in it.
+    leaders: BTreeMap<String, (u64, String)>,
+}
+
+impl View {
+    /// How many terms have begun since an earlier view, over all groups.
+    pub(crate) fn terms_since(&self, before: &Self) -> u64 {
+        let terms = |view: &Self| view.leaders.values().map(|(term, _)| term).sum::<u64>();
+        terms(self).saturating_sub(terms(before))
+    }
+}

@@ -1,0 +1,43 @@
+//! What happened when: attempts of clients, and from them the write gap of each fault.
+
+use std::time::Duration;
+
+/// What a client knows after a request. The order is from the least to the most that is known to have happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// It never reached a node.
+    #[default]
+    Refused,
+    /// It may have been done: no answer, or one that promises nothing.
+    Unknown,
+    /// It was done.
+    Acknowledged,
+}
+
+/// One request of a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    /// The node asked.
+    pub(crate) node: usize,
+    /// When it was sent, after the start of the workload.
+    pub(crate) at: Duration,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// What is known of it.
+    pub(crate) outcome: Outcome,
+    /// The HTTP status, if there was an answer.
+    pub(crate) status: Option<u16>,
+}
+
+/// The longest time in `window` without an acknowledgement. Times are from the start of the workload, in any order.
+///
+/// The window's edges count as acknowledgements: what went on before it is not the doing of its fault.
+pub(crate) fn gap(acknowledged: &[Duration], window: std::ops::Range<Duration>) -> Duration {
+    let mut times: Vec<Duration> = acknowledged.iter().copied().filter(|at| window.contains(at)).collect();
+    times.extend([window.start, window.end]);
+    times.sort_unstable();
+    times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! A node as a process in its network namespace.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::binary::tidemark_binary;
+
+use crate::clock::wait_until;
+
+/// How long a node may take to end once it was told to.
+const END: Duration = Duration::from_secs(60);
+
+/// A process could not be handled as it must be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    /// Its file, process or signal refused.
+    #[error("{doing} node {node}")]
+    Process { doing: &'static str, node: usize, source: std::io::Error },
+    /// It is not running.
+    #[error("node {0} is down")]
+    Down(usize),
+    /// It did not end.
+    #[error("node {0} has not ended {END:?} after SIGTERM")]
+    Hangs(usize),
+}
+
+/// What a process is doing, from `/proc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// State letter: `T` is stopped.
+    pub(crate) state: char,
+    /// Ticks of CPU that it has used.
+    pub(crate) ticks: u64,
+}
+
+/// One node; its process may be down.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Its place among the nodes.
+    pub(crate) place: usize,
+    /// `http://address:port`
+    pub(crate) url: String,
+    namespace: String,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// A node that is down, with everything it keeps in `directory`.
+    pub(crate) fn new(
+        place: usize,
+        address: &str,
+        namespace: String,
+        directory: PathBuf,
+        arguments: Vec<String>,
+    ) -> Self {
+        Self { place, url: format!("http://{address}:8086"), namespace, directory, arguments, child: None }
+    }
+
+    fn error(&self, doing: &'static str) -> impl FnOnce(std::io::Error) -> NodeError {
+        let node = self.place;
+        move |source| NodeError::Process { doing, node, source }
+    }
+
+    /// Starts the process; what it says is appended to its log.
+    pub(crate) fn start(&mut self) -> Result<(), NodeError> {
+        let log = append_to(&self.log()).map_err(self.error("opening the log of"))?;
+        let errors = log.try_clone().map_err(self.error("opening the log of"))?;
+        // `ip netns exec` becomes the program, so that the child is the node itself.
+        let child = Command::new("ip")
+            .args(["netns", "exec", &self.namespace])
+            .arg(tidemark_binary())
+            .args(["serve", "--data-dir"])
+            .arg(self.data())
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(self.error("starting"))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// What it has said.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.with_extension("log")
+    }
+
+    /// Whether it was started and has not been told to end.
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
+    fn child(&mut self) -> Result<&mut Child, NodeError> {
+        self.child.as_mut().ok_or(NodeError::Down(self.place))
+    }
+
+    /// How it ended, although nobody told it to.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) -> Result<(), NodeError> {
+        let pid = i32::try_from(self.child()?.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(NodeError::Down(self.place))?;
+        kill_process(pid, signal).map_err(|errno| self.error("signalling")(errno.into()))
+    }
+
+    /// Kills the process; answers whether it was SIGKILL that ended it.
+    pub(crate) fn kill(&mut self) -> Result<bool, NodeError> {
+        let mut child = self.child.take().ok_or(NodeError::Down(self.place))?;
+        let killed = child.kill().and_then(|()| child.wait());
+        Ok(killed.map_err(self.error("killing"))?.signal() == Some(Signal::KILL.as_raw()))
+    }
+
+    /// Tells the process to end in order; answers how it ended.
+    pub(crate) fn stop(&mut self) -> Result<ExitStatus, NodeError> {
+        self.signal(Signal::TERM)?;
+        let child = self.child()?;
+        let ended = wait_until(END, || child.try_wait().ok().flatten().ok_or(()));
+        if let Ok(status) = ended {
+            self.child = None;
+            return Ok(status);
+        }
+        self.kill()?;
+        Err(NodeError::Hangs(self.place))
+    }
+
+    /// What the process is doing.
+    pub(crate) fn activity(&mut self) -> Result<Activity, NodeError> {
+        let path = format!("/proc/{}/stat", self.child()?.id());
+        let text = std::fs::read_to_string(path).map_err(self.error("looking at"))?;
+        // The name in parentheses may hold anything; the state is the third field, utime and stime are 14 and 15.
+        let fields: Vec<&str> =
+            text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let state = fields.first().and_then(|text| text.chars().next()).unwrap_or('?');
+        Ok(Activity { state, ticks: number(11) + number(12) })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.is_up() {
+            // A process that cannot be killed has ended.
+            drop(self.kill());
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a log of what a node says; no data of a node")]
+fn append_to(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}

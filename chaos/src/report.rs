@@ -1,0 +1,65 @@
+//! What is told of a run.
+
+use std::collections::BTreeMap;
+
+use crate::run::{Report, Verdict};
+use crate::scenario::Scenario;
+
+/// To standard output: the report is what this program is for.
+#[expect(clippy::print_stdout, reason = "a program's report")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Tells what is about to be run.
+pub(crate) fn announce(scenario: &Scenario) {
+    let rows: Vec<String> = scenario.rows.iter().map(u8::to_string).collect();
+    let rows =
+        if rows.is_empty() { String::new() } else { format!(" (rows {} of the matrix)", rows.join(", ")) };
+    say(&format!("{}{rows}: {}", scenario.name, scenario.about));
+}
+
+/// Tells what a run has come to.
+pub(crate) fn tell(scenario: &Scenario, report: &Report) {
+    for one in &report.injected {
+        say(&format!("  {}: write gap {:.2} s, {} new terms", one.label, one.gap.as_secs_f64(), one.terms));
+        for effect in &one.effects {
+            say(&format!("    {} {}", if effect.took { "seen:" } else { "NOT SEEN:" }, effect.what));
+        }
+    }
+    for text in &report.violations {
+        say(&format!("  {}: {text}", if scenario.loses_points { "noticed" } else { "BROKEN" }));
+    }
+    for text in &report.doubts {
+        say(&format!("  DOUBT: {text}"));
+    }
+    let verdict = match report.verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Unknown => "UNKNOWN",
+    };
+    let counts = report.counts;
+    let longest = report.injected.iter().map(|one| one.gap).max().unwrap_or_default();
+    let healed =
+        report.healed.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
+    say(&format!(
+        "{}: {verdict}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
+         writes: {}; reads: {}; well again after {healed}",
+        scenario.name,
+        longest.as_secs_f64(),
+        counts.acknowledged,
+        counts.unknown,
+        counts.refused,
+        listed(&report.answers.writes),
+        listed(&report.answers.reads),
+    ));
+}
+
+/// Statuses, each with how often it came.
+fn listed(answers: &BTreeMap<Option<u16>, usize>) -> String {
+    let one = |(status, count): (&Option<u16>, &usize)| match status {
+        Some(status) => format!("{status} x {count}"),
+        None => format!("no answer x {count}"),
+    };
+    answers.iter().map(one).collect::<Vec<_>>().join(", ")
+}

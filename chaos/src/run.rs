@@ -1,0 +1,272 @@
+//! One run of a scenario, from empty directories to a verdict.
+
+use std::error::Error;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::client::{Client, ReadError};
+use crate::clock::{now, pause, wait_until};
+use crate::cluster::{Cluster, TOKEN};
+use crate::faults::{Active, Effect, targets};
+use crate::history::{Outcome, gap};
+use crate::network::Network;
+use crate::oracle::{self, Counts, Oracle, Row};
+use crate::scenario::{Scenario, Step};
+use crate::workload::{Answers, Workload};
+
+/// Writers; two for each of three nodes.
+const WRITERS: usize = 6;
+/// How long clients work before the first fault.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// How often the nodes are looked after while time passes.
+const WATCH: Duration = Duration::from_millis(100);
+/// Fewest acknowledged points of a run that shows anything.
+const POINTS_MIN: usize = 200;
+
+/// A fault of a run.
+#[derive(Debug)]
+pub(crate) struct Injected {
+    /// What happened to whom.
+    pub(crate) label: String,
+    /// What it was seen to do.
+    pub(crate) effects: Vec<Effect>,
+    /// From its begin to the begin of the next.
+    window: Range<Duration>,
+    /// The longest time in it without an acknowledged write.
+    pub(crate) gap: Duration,
+    /// Terms that began in it, over all groups.
+    pub(crate) terms: u64,
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Every promise was kept, and every fault was there.
+    Pass,
+    /// A promise was broken.
+    Fail,
+    /// Nothing was broken, and not every fault was there.
+    Unknown,
+}
+
+/// Everything that a run showed.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) verdict: Verdict,
+    pub(crate) injected: Vec<Injected>,
+    /// Broken promises.
+    pub(crate) violations: Vec<String>,
+    /// Why the run shows less than it should.
+    pub(crate) doubts: Vec<String>,
+    pub(crate) counts: Counts,
+    /// How requests were answered.
+    pub(crate) answers: Answers,
+    /// From the end of the last fault's rest until every node answered writes and reads.
+    pub(crate) healed: Option<Duration>,
+}
+
+/// Runs a scenario; everything that the nodes keep and say goes below `directory`.
+pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
+    // One more writer, for the points that show that the cluster is well again.
+    let oracle = Oracle::new(WRITERS + 1);
+    let mut doubts = Vec::new();
+    let mut injected = Vec::new();
+    let (mut answers, mut healed) = (Answers::default(), None);
+    match start(scenario, directory) {
+        Err(error) => doubts.push(format!("the cluster did not start: {}", chain(&*error))),
+        Ok(mut cluster) => {
+            let workload = Workload::new(&oracle, cluster.urls(), TOKEN);
+            std::thread::scope(|scope| {
+                for writer in 0..WRITERS {
+                    let workload = &workload;
+                    scope.spawn(move || workload.write(writer));
+                }
+                for node in 0..scenario.nodes {
+                    let workload = &workload;
+                    scope.spawn(move || workload.read(node));
+                }
+                if let Err(error) = inject_all(scenario, &mut cluster, &workload, &mut injected) {
+                    oracle.violation(chain(&*error));
+                }
+                workload.stop();
+            });
+            let acknowledged = workload.acknowledgements();
+            for one in &mut injected {
+                one.gap = gap(&acknowledged, one.window.clone());
+            }
+            let begun = now();
+            if heal(&cluster, &workload, &oracle, scenario.promises.heal()) {
+                healed = Some(now().saturating_duration_since(begun));
+                for node in 0..scenario.nodes {
+                    read_all(&cluster, &oracle, node);
+                }
+            }
+            answers = workload.answers();
+        }
+    }
+    judge(scenario, &oracle, &injected, &mut doubts);
+    let (lost, violations) = (oracle.has_lost_points(), oracle.violations());
+    let verdict = verdict(scenario, lost, !violations.is_empty(), !doubts.is_empty());
+    Report { verdict, injected, violations, doubts, counts: oracle.counts(), answers, healed }
+}
+
+fn start(scenario: &Scenario, directory: &Path) -> Result<Cluster, Box<dyn Error>> {
+    let network = Network::create(scenario.nodes)?;
+    Ok(Cluster::start(scenario, network, directory)?)
+}
+
+/// Injects one fault after the other, and holds and lifts each.
+fn inject_all(
+    scenario: &Scenario,
+    cluster: &mut Cluster,
+    workload: &Workload<'_>,
+    injected: &mut Vec<Injected>,
+) -> Result<(), Box<dyn Error>> {
+    watch(cluster, WARM_UP)?;
+    for step in (0..scenario.repeat).flat_map(|_| &scenario.faults) {
+        for nodes in targets(cluster, step.target)? {
+            let before = cluster.view();
+            let begun = workload.elapsed();
+            let lifted = inject(cluster, step, &nodes, scenario.promises.heal());
+            let window = begun..workload.elapsed();
+            let label = format!("{:?} {:?} {nodes:?}", step.fault, step.target).to_lowercase();
+            let (effects, problem) = match lifted {
+                Ok(effects) => (effects, None),
+                Err(error) => (Vec::new(), Some(error)),
+            };
+            let terms = cluster.view().terms_since(&before);
+            injected.push(Injected { label, effects, window, gap: Duration::ZERO, terms });
+            if let Some(problem) = problem {
+                return Err(problem);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn inject(
+    cluster: &mut Cluster,
+    step: &Step,
+    nodes: &[usize],
+    limit: Duration,
+) -> Result<Vec<Effect>, Box<dyn Error>> {
+    let active = Active::inject(cluster, step.fault, nodes)?;
+    watch(cluster, step.lasts())?;
+    let effects = active.lift(cluster, limit)?;
+    watch(cluster, step.rest())?;
+    Ok(effects)
+}
+
+/// Lets time pass; no process may end by itself meanwhile.
+fn watch(cluster: &mut Cluster, time: Duration) -> Result<(), Box<dyn Error>> {
+    let end = now() + time;
+    loop {
+        for node in &mut cluster.nodes {
+            if let Some(status) = node.ended() {
+                return Err(format!("node {} ended by itself: {status}", node.place).into());
+            }
+        }
+        let left = end.saturating_duration_since(now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        pause(left.min(WATCH));
+    }
+}
+
+/// Waits until every node takes a write and answers a read. Answers whether all do in time.
+fn heal(cluster: &Cluster, workload: &Workload<'_>, oracle: &Oracle, limit: Duration) -> bool {
+    let client = Client::new(TOKEN, Duration::from_secs(5));
+    let end = now() + limit;
+    for node in &cluster.nodes {
+        let left = end.saturating_duration_since(now());
+        let tried = wait_until(left, || {
+            let numbers = oracle.fresh(WRITERS, 1);
+            let outcome = workload.send(&client, WRITERS, &numbers, node.place);
+            if outcome != Outcome::Acknowledged {
+                return Err(format!("takes no write: {outcome:?}"));
+            }
+            let reading = oracle.begin_read(WRITERS, Some(1));
+            let rows = client.read(&node.url, &oracle::query(&reading)).map_err(|error| error.to_string())?;
+            oracle.end_read(&reading, node.place, &rows);
+            Ok(())
+        });
+        if let Err(last) = tried {
+            oracle.violation(format!("{limit:?} after the last fault node {} {last}", node.place));
+            return false;
+        }
+    }
+    true
+}
+
+/// Everything that a node has must be everything that was acknowledged or seen, and nothing that was not sent.
+fn read_all(cluster: &Cluster, oracle: &Oracle, node: usize) {
+    let client = Client::new(TOKEN, Duration::from_secs(60));
+    let readings: Vec<_> = (0..oracle.writers()).map(|writer| oracle.begin_read(writer, None)).collect();
+    let answer = wait_until(Duration::from_secs(30), || {
+        match client.read(&cluster.nodes[node].url, "SELECT n, w FROM chaos") {
+            Err(later @ ReadError::Later { .. }) => Err(later.to_string()),
+            other => Ok(other),
+        }
+    });
+    let rows = match answer {
+        Ok(Ok(rows)) => rows,
+        Ok(Err(wrong)) => return oracle.violation(format!("reading all through node {node}: {wrong}")),
+        Err(why) => return oracle.violation(format!("reading all through node {node}: {why}")),
+    };
+    let of =
+        |writer: usize| -> Vec<Row> { rows.iter().copied().filter(|row| row.w == writer as u64).collect() };
+    for (writer, reading) in readings.iter().enumerate() {
+        oracle.end_read(reading, node, &of(writer));
+    }
+    if let Some(stranger) = rows.iter().find(|row| row.w >= oracle.writers() as u64) {
+        oracle.violation(format!("node {node} has what nobody has sent: {stranger:?}"));
+    }
+}
+
+/// What it has come to.
+fn verdict(scenario: &Scenario, lost: bool, broken: bool, doubtful: bool) -> Verdict {
+    let failed = if scenario.loses_points { !lost } else { broken };
+    match (failed, doubtful) {
+        (true, _) => Verdict::Fail,
+        (false, true) => Verdict::Unknown,
+        (false, false) => Verdict::Pass,
+    }
+}
+
+/// What the figures say: pauses that are too long are broken promises, faults that were not there are doubts.
+fn judge(scenario: &Scenario, oracle: &Oracle, injected: &[Injected], doubts: &mut Vec<String>) {
+    for one in injected {
+        if let Some(limit) = scenario.promises.write_gap().filter(|limit| one.gap > *limit) {
+            oracle.violation(format!("{}: no write for {:?}, promised {limit:?}", one.label, one.gap));
+        }
+        for effect in one.effects.iter().filter(|effect| !effect.took) {
+            doubts.push(format!("{} did not take effect: {}", one.label, effect.what));
+        }
+        if one.effects.is_empty() {
+            doubts.push(format!("{} was not seen to its end", one.label));
+        }
+    }
+    if injected.is_empty() {
+        doubts.push("no fault was injected".to_owned());
+    }
+    let acknowledged = oracle.counts().acknowledged;
+    if acknowledged < POINTS_MIN {
+        doubts.push(format!("only {acknowledged} points were acknowledged"));
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::history::Attempt;
+use crate::scenario;
+
+fn scenario(name: &str) -> Scenario {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let all = scenario::load(&directory).unwrap();
+    all.into_iter().find(|one| one.name == name).unwrap()
+}
+
+fn oracle() -> Oracle {
+    let oracle = Oracle::new(1);
+    let numbers = oracle.fresh(0, 1000);
+    let at = Duration::ZERO;
+    let attempt = Attempt { node: 0, at, took: at, outcome: Outcome::Acknowledged, status: Some(204) };
+    oracle.sending(0, &numbers);
+    oracle.ended(0, &numbers, attempt);
+    oracle
+}
+
+fn injected(took: bool, gap: Duration) -> Injected {
+    let effects = vec![Effect { what: "a process died".to_owned(), took }];
+    Injected { label: "kill".to_owned(), effects, window: Duration::ZERO..gap, gap, terms: 0 }
+}
+
+/// The verdict, after the figures were judged.
+fn check(oracle: &Oracle, injected: &[Injected]) -> Verdict {
+    let scenario = scenario("kill-leader");
+    let mut doubts = Vec::new();
+    judge(&scenario, oracle, injected, &mut doubts);
+    verdict(&scenario, oracle.has_lost_points(), !oracle.violations().is_empty(), !doubts.is_empty())
+}
+
+const SHORT: Duration = Duration::from_millis(900);
+
+#[test]
+fn all_kept_and_all_injected_is_a_pass() {
+    assert_eq!(check(&oracle(), &[injected(true, SHORT), injected(true, SHORT)]), Verdict::Pass);
+}
+
+#[test]
+fn a_fault_that_did_not_take_effect_is_no_pass() {
+    assert_eq!(check(&oracle(), &[injected(true, SHORT), injected(false, SHORT)]), Verdict::Unknown);
+    let unseen = Injected { effects: Vec::new(), ..injected(true, SHORT) };
+    assert_eq!(check(&oracle(), &[unseen]), Verdict::Unknown);
+    assert_eq!(check(&oracle(), &[]), Verdict::Unknown);
+}
+
+#[test]
+fn a_run_without_load_is_no_pass() {
+    assert_eq!(check(&Oracle::new(1), &[injected(true, SHORT)]), Verdict::Unknown);
+}
+
+#[test]
+fn a_long_pause_and_a_lost_point_fail_whatever_is_in_doubt() {
+    assert_eq!(check(&oracle(), &[injected(false, Duration::from_secs(9))]), Verdict::Fail);
+    let oracle = oracle();
+    oracle.end_read(&oracle.begin_read(0, None), 0, &[]);
+    assert_eq!(check(&oracle, &[injected(false, SHORT)]), Verdict::Fail);
+}
+
+#[test]
+fn a_scenario_that_loses_points_passes_only_when_that_was_noticed() {
+    let scenario = scenario("lost-everything");
+    assert_eq!(verdict(&scenario, true, true, false), Verdict::Pass);
+    assert_eq!(verdict(&scenario, false, true, false), Verdict::Fail);
+    assert_eq!(verdict(&scenario, false, false, false), Verdict::Fail);
+}

@@ -1,0 +1,199 @@
+//! Scenarios: a file says which nodes there are, what happens to them, and what is promised nevertheless.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// A scenario file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScenarioError {
+    /// It could not be read.
+    #[error("reading {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// It is not a scenario.
+    #[error("{}", path.display())]
+    Parse { path: PathBuf, source: serde_norway::Error },
+    /// It asks for what cannot be.
+    #[error("{}: {what}", path.display())]
+    Contradiction { path: PathBuf, what: &'static str },
+}
+
+/// One scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Scenario {
+    /// Its name: that of its file.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// What it shows, in a sentence.
+    pub(crate) about: String,
+    /// Rows of the matrix of faults that it is about.
+    #[serde(default)]
+    pub(crate) rows: Vec<u8>,
+    /// Whether it belongs to the short set.
+    #[serde(default)]
+    pub(crate) short: bool,
+    /// Whether it destroys what nobody could keep, to show that this program notices: it passes when points are lost.
+    #[serde(default)]
+    pub(crate) loses_points: bool,
+    /// How many nodes: 3 or 5.
+    #[serde(default = "three")]
+    pub(crate) nodes: usize,
+    /// More arguments of every node.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+    /// How often all faults are injected, one after the other.
+    #[serde(default = "once")]
+    pub(crate) repeat: usize,
+    /// What happens, one after the other.
+    pub(crate) faults: Vec<Step>,
+    /// What is promised.
+    pub(crate) promises: Promises,
+}
+
+/// One fault, and how long it lasts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Step {
+    /// What happens.
+    pub(crate) fault: Fault,
+    /// To whom.
+    pub(crate) target: Target,
+    /// How long it lasts.
+    #[serde(default)]
+    for_ms: u64,
+    /// How long nothing happens once it is over.
+    then_ms: u64,
+}
+
+/// What can happen to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fault {
+    /// SIGKILL; the process is started again when the fault is over.
+    Kill,
+    /// SIGTERM; the process is started again once it has ended and the fault is over.
+    Stop,
+    /// SIGSTOP, then SIGCONT.
+    Pause,
+    /// No packet between it and other nodes, in both directions. Clients still reach it.
+    Isolate,
+    /// It hears no other node.
+    Deafen,
+    /// No other node hears it.
+    Mute,
+    /// It and one other node do not reach each other; all others reach both.
+    CutOff,
+    /// Its disk has no room left.
+    FillDisk,
+    /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
+    LoseVolume,
+}
+
+/// To whom it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Target {
+    /// The node that leads most groups.
+    Leader,
+    /// The node that leads fewest groups.
+    Follower,
+    /// All at once.
+    All,
+    /// Each in turn, the next when the one before is well again.
+    Each,
+}
+
+/// What must hold although it happens.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Promises {
+    /// Longest time without an acknowledged write from a fault to the next; none when writes may stop altogether.
+    write_gap_ms: Option<u64>,
+    /// How long after the end of the last fault every node answers writes and reads.
+    heal_ms: u64,
+}
+
+fn three() -> usize {
+    3
+}
+
+fn once() -> usize {
+    1
+}
+
+impl Step {
+    /// How long the fault lasts.
+    pub(crate) fn lasts(&self) -> Duration {
+        Duration::from_millis(self.for_ms)
+    }
+
+    /// How long nothing happens after it.
+    pub(crate) fn rest(&self) -> Duration {
+        Duration::from_millis(self.then_ms)
+    }
+}
+
+impl Promises {
+    /// Longest time without an acknowledged write.
+    pub(crate) fn write_gap(&self) -> Option<Duration> {
+        self.write_gap_ms.map(Duration::from_millis)
+    }
+
+    /// Longest time to heal.
+    pub(crate) fn heal(&self) -> Duration {
+        Duration::from_millis(self.heal_ms)
+    }
+}
+
+impl Scenario {
+    /// Whether nodes need disks of their own that can be filled.
+    pub(crate) fn needs_small_disks(&self) -> bool {
+        self.faults.iter().any(|step| step.fault == Fault::FillDisk)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
+        let mut this: Self = serde_norway::from_str(text)
+            .map_err(|source| ScenarioError::Parse { path: path.to_owned(), source })?;
+        this.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let contradicts = |what| Err(ScenarioError::Contradiction { path: path.to_owned(), what });
+        if ![3, 5].contains(&this.nodes) {
+            return contradicts("a cluster has 3 or 5 nodes");
+        }
+        if this.faults.is_empty() {
+            return contradicts("a scenario has a fault");
+        }
+        let splits = |fault| matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff);
+        if this.faults.iter().any(|step| splits(step.fault) && step.target == Target::All) {
+            return contradicts("a partition is between a node and the others");
+        }
+        Ok(this)
+    }
+}
+
+/// All scenarios of a directory, in the order of their names.
+///
+/// # Errors
+/// A file cannot be read or is not a scenario.
+pub(crate) fn load(directory: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let read = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ScenarioError::Read { path, source }
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(read(directory))? {
+        let path = entry.map_err(read(directory))?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| Scenario::parse(path, &std::fs::read_to_string(path).map_err(read(path))?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

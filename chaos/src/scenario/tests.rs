@@ -1,0 +1,35 @@
+use super::*;
+
+fn parse(faults: &str) -> Result<Scenario, ScenarioError> {
+    let text = format!("about: a test\nfaults:\n{faults}\npromises: {{ heal-ms: 1000 }}\n");
+    Scenario::parse(Path::new("some/name.yaml"), &text)
+}
+
+#[test]
+fn a_scenario_is_read_with_its_defaults() {
+    let scenario = parse("- { fault: fill-disk, target: follower, for-ms: 1500, then-ms: 10 }").unwrap();
+    assert_eq!((scenario.name.as_str(), scenario.nodes, scenario.repeat), ("name", 3, 1));
+    assert_eq!((scenario.faults[0].fault, scenario.faults[0].target), (Fault::FillDisk, Target::Follower));
+    assert_eq!(scenario.faults[0].lasts(), Duration::from_millis(1500));
+    assert!(scenario.needs_small_disks());
+    assert_eq!(scenario.promises.write_gap(), None);
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    for faults in [
+        "[]",
+        "- { fault: isolate, target: all, then-ms: 1 }",
+        "- { fault: flood, target: all, then-ms: 1 }",
+        "- { fault: kill, target: all, then-ms: 1, colour: red }",
+    ] {
+        assert!(parse(faults).is_err(), "{faults}");
+    }
+}
+
+#[test]
+fn every_scenario_that_is_shipped_can_be_read() {
+    let all = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
+    assert!(all.len() > 5, "only {} scenarios", all.len());
+    assert!(all.iter().any(|scenario| scenario.short));
+}
