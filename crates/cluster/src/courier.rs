@@ -36,6 +36,8 @@ pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
 /// Pause before a leader is looked for again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How long a leader that is silent is believed, before another member is asked who leads; also how long that may take.
+const ASK_OTHERS_AFTER: Duration = Duration::from_millis(250);
 
 /// The way to leaders.
 pub(crate) struct Courier {
@@ -207,14 +209,49 @@ impl Courier {
             let nothing = || ProposeError::Unavailable { group, reason: "nothing was proposed".to_owned() };
             last.ok_or_else(nothing)
         };
-        let Some(local) = self.replicas.get(group) else { return call.await };
+        let changed = || ProposeError::Unknown { group, reason: "the leader changed".to_owned() };
+        let Some(local) = self.replicas.get(group) else {
+            return tokio::select! {
+                result = call => result,
+                leader = self.leader_beside(group, remote) => {
+                    self.hint(group, Some(leader));
+                    Err(changed())
+                }
+            };
+        };
         let term = local.status().term;
         tokio::select! {
             result = call => result,
-            () = local.leadership_beyond(term, Some(remote.replica)) => {
-                Err(ProposeError::Unknown { group, reason: "the leader changed".to_owned() })
+            () = local.leadership_beyond(term, Some(remote.replica)) => Err(changed()),
+        }
+    }
+
+    /// Returns when another member than `remote` says who leads a group that has no member here, and it is not
+    /// `remote`. The connection to a node that packets no longer reach looks whole for many seconds.
+    async fn leader_beside(&self, group: GroupId, remote: &Remote) -> ReplicaId {
+        let mut pace = interval(ASK_OTHERS_AFTER);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.reset();
+        for tries in 0.. {
+            pace.tick().await;
+            let Some(other) = self.member(group, None, tries).filter(|other| other.replica != remote.replica)
+            else {
+                continue;
+            };
+            let (link, route) = (self.link(&other), self.route(other.node, None));
+            let asked = [(group, other.replica)];
+            let said = calls::read_index(&link, route, &asked, ASK_OTHERS_AFTER).await;
+            match said.into_iter().next() {
+                Some(Ok(_)) => return other.replica,
+                Some(Err(ProposeError::NotLeader { leader: Some(leader), .. }))
+                    if leader != remote.replica =>
+                {
+                    return leader;
+                }
+                _ => {}
             }
         }
+        std::future::pending().await
     }
 
     /// Proposes a change of the catalog; when it returns, the change is visible in the local copy.
@@ -327,18 +364,19 @@ impl Courier {
             }
         }
         let hint = self.hints.lock().get(&group).copied();
+        self.member(group, hint, tries).map_or(Place::Unknown, Place::There)
+    }
+
+    /// The member that is hinted at, else another with each try.
+    fn member(&self, group: GroupId, hint: Option<ReplicaId>, tries: usize) -> Option<Remote> {
         let state = self.catalog.read();
-        let Some(placement) = state.placement(group) else { return Place::Unknown };
         let is_elsewhere = |node| self.myself.identity().belongs.is_none_or(|place| place.node_id != node);
-        let others: Vec<_> = placement.voters().filter(|voter| is_elsewhere(voter.node)).collect();
+        let voters = state.placement(group)?.voters();
+        let others: Vec<_> = voters.filter(|voter| is_elsewhere(voter.node)).collect();
         let hinted = others.iter().find(|replica| Some(replica.id) == hint);
-        let Some(replica) = hinted.or_else(|| others.get(tries % others.len().max(1))) else {
-            return Place::Unknown;
-        };
-        state.node(replica.node).map_or(Place::Unknown, |node| {
-            let (node, address) = (node.info.uuid, node.info.address.clone());
-            Place::There(Remote { replica: replica.id, node, address })
-        })
+        let replica = hinted.or_else(|| others.get(tries % others.len().max(1)))?;
+        let info = &state.node(replica.node)?.info;
+        Some(Remote { replica: replica.id, node: info.uuid, address: info.address.clone() })
     }
 
     /// Notes who leads a group that has no member here.
