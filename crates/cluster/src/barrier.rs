@@ -17,6 +17,8 @@ use crate::error::ProposeError;
 use crate::group::Group;
 use crate::peer::calls;
 use crate::peer::links::Link;
+use crate::peer::reach::Way;
+use crate::raft::types::Member;
 
 /// What reads by age count on is asked for again in the background when it is older than this.
 const REFRESH_AFTER: Duration = Duration::from_secs(1);
@@ -119,6 +121,14 @@ impl Courier {
         self.ask(groups, Proof::Lease, true).await.map(drop)
     }
 
+    /// Whether a group's member here gets what its leader sends, as far as is known.
+    fn is_fed(&self, group: &Group) -> bool {
+        let hears = |member: &Member| self.reach.way(member.node) == Way::Direct;
+        group.takes_entries()
+            && !self.is_stuck()
+            && (group.leads() || group.leader().is_none_or(|(_, leader)| hears(&leader)))
+    }
+
     /// How long a member may take to apply what its leader says before it is behind.
     fn behind_after(&self) -> Duration {
         Duration::from_millis(self.limits.admission_ms_max)
@@ -133,19 +143,35 @@ impl Courier {
         waits_for_all: bool,
     ) -> Result<Vec<Arc<Group>>, ProposeError> {
         let mut patience = self.patience();
+        let began = self.clock.monotonic();
         let mut waiting = groups;
         let mut behind = Vec::new();
         while !waiting.is_empty() {
+            if let Some(group) = waiting.iter().find(|group| !self.reaches_quorum(group.id())) {
+                return Err(Self::cut_off(group.id()));
+            }
             let mut failed = None;
-            let mut again = Vec::new();
+            let (fed, mut again): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|group| self.is_fed(group));
+            if !waits_for_all {
+                behind.append(&mut again);
+            } else if let Some(group) = again.first().map(|group| group.id()) {
+                let late = self.clock.monotonic().saturating_sub(began) > self.behind_after();
+                let error = ProposeError::Behind { group };
+                failed = Some(if late { return Err(error) } else { error });
+            }
             let asked_at = self.clock.monotonic();
-            for (group, result) in self.ask_once(waiting, proof, &patience).await {
+            for (group, result) in self.ask_once(fed, proof, &patience).await {
                 match result {
                     Ok(()) => group.has_all_until(asked_at),
-                    Err(ProposeError::Behind { .. }) if !waits_for_all => behind.push(group),
                     Err(ProposeError::NotLeader { leader, .. }) => {
                         self.hint(group.id(), leader);
                         again.push(group);
+                    }
+                    // Whoever leads has it, and is asked itself.
+                    Err(error) if !waits_for_all && !group.leads() => {
+                        tracing::debug!(group = %group.id(), %error, "read elsewhere");
+                        behind.push(group);
                     }
                     Err(error) => {
                         failed = Some(error);

@@ -22,6 +22,7 @@ use crate::identity::Identity;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::Limits;
 use crate::peer::follow::Out;
+use crate::peer::myself::Room;
 use crate::peer::status::NodeReport;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
@@ -148,6 +149,18 @@ impl Cluster {
     /// See [`ProposeError`].
     pub async fn read_barrier_meta(&self) -> Result<(), ProposeError> {
         self.courier.barrier(vec![self.meta()?]).await
+    }
+
+    /// Notes how much room the node's disk has. One with little hands its leads to others and stands for none; one with
+    /// nearly none takes no entries from leaders either.
+    pub fn note_room(&self, room: Room) {
+        self.courier.myself.note_room(room);
+    }
+
+    /// A group whose members have no room for more points, most of them; deletes are still proposed.
+    #[must_use]
+    pub fn lacks_room(&self) -> Option<GroupId> {
+        self.courier.lacks_room()
     }
 
     /// Makes the local catalog as new as a read wants it.
@@ -288,7 +301,10 @@ impl Cluster {
     /// acknowledged is durable anyway.
     pub async fn shutdown(&self) {
         let groups = self.replicas.all();
-        join_all(groups.iter().map(|group| group.hand_over(HAND_OVER_WITHIN))).await;
+        let hand_over = |group: Arc<Group>| async move {
+            group.hand_over(&self.courier.successors(group.id(), false), HAND_OVER_WITHIN).await;
+        };
+        join_all(groups.iter().map(|group| hand_over(Arc::clone(group)))).await;
         self.tasks.stop().await;
         self.listening.stop().await;
         join_all(groups.iter().map(|group| group.shutdown())).await;

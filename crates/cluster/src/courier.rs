@@ -3,12 +3,15 @@
 //!
 //! What must always hold: what may have been proposed is never proposed again here; its outcome is unknown.
 
+mod outlook;
+
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Response};
+use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Replica, Response};
 use futures::future::join_all;
 use hashbrown::HashMap;
 use model::{Clock, GroupId, NodeId, ReplicaId};
@@ -16,14 +19,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
+use crate::barrier::Proof;
 use crate::entry::{CommandError, Op, read_op};
 use crate::error::{HandOverError, ProposeError};
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
+use crate::lane::LaneMetrics;
 use crate::options::{ENTRY_BYTES_MAX, Limits};
 use crate::peer::calls;
 use crate::peer::links::{Link, Links};
 use crate::peer::myself::Myself;
+use crate::peer::reach::{Reach, Way};
 use crate::peer::route::{Route, Within};
 use crate::peer::status::{self, NodeReport};
 use crate::raft::machine::with_causes;
@@ -36,6 +42,8 @@ pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(2);
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
 /// Pause before a leader is looked for again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How often somebody who waits looks whether the group can still do anything.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a leader that is silent is believed, before another member is asked who leads; also how long that may take.
 const ASK_OTHERS_AFTER: Duration = Duration::from_millis(250);
 
@@ -47,6 +55,9 @@ pub(crate) struct Courier {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
+    pub(crate) reach: Arc<Reach>,
+    /// Of this node's log.
+    pub(crate) log: Arc<LaneMetrics>,
     /// Of groups without a member here: who led when somebody last said so.
     pub(crate) hints: Mutex<HashMap<GroupId, ReplicaId>>,
     /// Told that reads count on what is here being new.
@@ -114,13 +125,17 @@ impl Courier {
         Patience::new(Duration::from_millis(self.limits.proposal_ms_max))
     }
 
-    /// A member elsewhere of a group that is not read here: the leader where somebody has said who that is, else another
-    /// with each try.
+    /// A member elsewhere of a group that is not read here: the leader where it is known and reached, else another with
+    /// each try.
     pub(crate) fn remote(&self, group: GroupId, tries: usize) -> Option<Remote> {
-        match self.place(group, tries) {
-            Place::There(remote) => Some(remote),
-            Place::Here(_) | Place::Unknown => None,
+        let is_reached = |remote: &Remote| self.reach.way(remote.node) == Way::Direct;
+        if let Place::There(leader) = self.place(group, tries)
+            && tries.is_multiple_of(2)
+            && is_reached(&leader)
+        {
+            return Some(leader);
         }
+        self.member(group, None, tries / 2).filter(is_reached)
     }
 
     /// The route of a call to a node that is about no group.
@@ -158,7 +173,7 @@ impl Courier {
                         }
                         None => reread(group, &entries)?,
                     };
-                    local.propose(ops).await
+                    self.while_quorum(group, local.propose(ops)).await
                 }
                 Place::There(remote) => {
                     if let Some(ops) = first.take() {
@@ -175,13 +190,58 @@ impl Courier {
                         let reason = "no leader was found in time".to_owned();
                         return Err(ProposeError::Unavailable { group, reason });
                     }
+                    if !self.reaches_quorum(group) {
+                        return Err(Self::cut_off(group));
+                    }
                 }
                 done => return done,
             }
         }
     }
 
+    /// Waits for a proposal to this node's own member, as long as it can succeed.
+    async fn while_quorum(
+        &self,
+        group: GroupId,
+        proposed: impl Future<Output = Result<Committed, ProposeError>>,
+    ) -> Result<Committed, ProposeError> {
+        let cut_off = async {
+            let mut look = interval(LOOK_EVERY);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            look.reset();
+            loop {
+                look.tick().await;
+                if !self.reaches_quorum(group) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            result = proposed => result,
+            () = cut_off => {
+                let reason = "this node reaches no majority of the group's members any more".to_owned();
+                Err(ProposeError::Unknown { group, reason })
+            }
+        }
+    }
+
+    /// Hands entries on to a member elsewhere, for a node that does not reach it.
+    pub(crate) async fn hand_on(
+        &self,
+        group: GroupId,
+        to: ReplicaId,
+        entries: Vec<Bytes>,
+    ) -> Result<Committed, ProposeError> {
+        let not_there = ProposeError::NotLeader { group, leader: None };
+        let remote = self.member(group, Some(to), 0).filter(|remote| remote.replica == to);
+        // Over one node only, so that nothing goes in circles.
+        let remote = remote.filter(|remote| self.reach.way(remote.node) == Way::Direct).ok_or(not_there)?;
+        self.propose_there(group, &remote, entries, &self.patience()).await
+    }
+
     /// Proposes to a member elsewhere, in messages of a bounded size. Its outcome is unknown as soon as another leads.
+    /// Where the member is silent, a third node that reaches it hands the messages on.
     async fn propose_there(
         &self,
         group: GroupId,
@@ -193,12 +253,20 @@ impl Courier {
         if let Some(bytes) = entries.iter().map(Bytes::len).find(|bytes| *bytes > limit) {
             return Err(ProposeError::TooLarge { bytes, limit });
         }
-        let link = self.link(remote);
+        let way = self.reach.way(remote.node);
+        let over = |other| Some((self.links.known(other)?, self.route(other, None), Some(remote.replica)));
+        let through = match way {
+            Way::Direct => {
+                Some((self.link(remote), self.route(remote.node, Some((group, remote.replica))), None))
+            }
+            Way::Over(other) => over(other),
+            Way::Nowhere => None,
+        };
+        let (link, route, hand_on) = through.ok_or(ProposeError::NotLeader { group, leader: None })?;
         let call = async {
             let mut last = None;
             for message in messages(entries) {
-                let route = self.route(remote.node, Some((group, remote.replica)));
-                match calls::propose(&link, route, group, message, patience.left()).await {
+                match calls::propose(&link, route, group, hand_on, message, patience.left()).await {
                     Ok(committed) => last = Some(committed),
                     Err(error) if last.is_some() => {
                         return Err(ProposeError::Unknown { group, reason: error.to_string() });
@@ -208,6 +276,10 @@ impl Courier {
             }
             let nothing = || ProposeError::Unavailable { group, reason: "nothing was proposed".to_owned() };
             last.ok_or_else(nothing)
+        };
+        let call = async {
+            let silent = || ProposeError::Unknown { group, reason: "the leader is silent".to_owned() };
+            self.reach.while_reached(remote.node, way, call).await.unwrap_or_else(|| Err(silent()))
         };
         let changed = || ProposeError::Unknown { group, reason: "the leader changed".to_owned() };
         let Some(local) = self.replicas.get(group) else {
@@ -234,13 +306,13 @@ impl Courier {
         pace.reset();
         for tries in 0.. {
             pace.tick().await;
-            let Some(other) = self.member(group, None, tries).filter(|other| other.replica != remote.replica)
-            else {
+            let other = self.member(group, None, tries).filter(|other| other.replica != remote.replica);
+            let Some(other) = other.filter(|other| self.reach.way(other.node) == Way::Direct) else {
                 continue;
             };
             let (link, route) = (self.link(&other), self.route(other.node, None));
             let asked = [(group, other.replica)];
-            let said = calls::read_index(&link, route, &asked, ASK_OTHERS_AFTER).await;
+            let said = calls::read_index(&link, route, &asked, Proof::Lease, ASK_OTHERS_AFTER).await;
             match said.into_iter().next() {
                 Some(Ok(_)) => return other.replica,
                 Some(Err(ProposeError::NotLeader { leader: Some(leader), .. }))
@@ -350,33 +422,32 @@ impl Courier {
 
     /// Where the leader of a group seems to be; another guess with each try where nobody knows.
     pub(crate) fn place(&self, group: GroupId, tries: usize) -> Place {
-        if let Some(local) = self.replicas.get(group) {
+        // A group whose log is stuck may not have heard that another leads.
+        if let Some(local) = self.replicas.get(group).filter(|_| !self.is_stuck()) {
             if local.leads() {
                 return Place::Here(local);
             }
-            match local.leader() {
-                Some((replica, member)) => {
-                    return Place::There(Remote { replica, node: member.node, address: member.address });
-                }
-                None if local.is_voter() => return Place::Unknown,
-                // One that joins or leaves may not hear who leads.
-                None => {}
+            if let Some((replica, member)) = local.leader() {
+                return Place::There(Remote { replica, node: member.node, address: member.address });
             }
+            // Others may have heard from a leader that this member does not hear yet, or, where it joins, never does.
         }
         let hint = self.hints.lock().get(&group).copied();
         self.member(group, hint, tries).map_or(Place::Unknown, Place::There)
     }
 
-    /// The member that is hinted at, else another with each try.
+    /// The member on another node that is hinted at, else another with each try.
     fn member(&self, group: GroupId, hint: Option<ReplicaId>, tries: usize) -> Option<Remote> {
+        let own = self.myself.identity().node_uuid;
         let state = self.catalog.read();
-        let is_elsewhere = |node| self.myself.identity().belongs.is_none_or(|place| place.node_id != node);
-        let voters = state.placement(group)?.voters();
-        let others: Vec<_> = voters.filter(|voter| is_elsewhere(voter.node)).collect();
-        let hinted = others.iter().find(|replica| Some(replica.id) == hint);
-        let replica = hinted.or_else(|| others.get(tries % others.len().max(1)))?;
-        let info = &state.node(replica.node)?.info;
-        Some(Remote { replica: replica.id, node: info.uuid, address: info.address.clone() })
+        let remote = |replica: &Replica| {
+            let info = &state.node(replica.node)?.info;
+            Some(Remote { replica: replica.id, node: info.uuid, address: info.address.clone() })
+        };
+        let others = state.placement(group)?.voters().filter_map(remote);
+        let others: Vec<_> = others.filter(|remote| remote.node != own).collect();
+        let hinted = others.iter().find(|remote| Some(remote.replica) == hint);
+        hinted.or_else(|| others.get(tries % others.len().max(1))).cloned()
     }
 
     /// Notes who leads a group that has no member here.

@@ -28,7 +28,8 @@ use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
 use crate::peer::links::Links;
-use crate::peer::myself::Myself;
+use crate::peer::myself::{Myself, Room};
+use crate::peer::reach::Reach;
 use crate::raft::config;
 use crate::raft::log_store::LogStore;
 use crate::raft::machine::{StateMachine, Target, with_causes};
@@ -60,6 +61,7 @@ pub(crate) struct Surroundings {
     pub(crate) links: Arc<Links>,
     /// What files that are sent share.
     pub(crate) throttle: Arc<Throttle>,
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// The state of one group, as this node sees it.
@@ -124,6 +126,8 @@ pub(crate) struct Group {
     ended: CancellationToken,
     /// The counters of the log.
     log: Arc<LaneMetrics>,
+    myself: Arc<Myself>,
+    reach: Arc<Reach>,
 }
 
 /// The way to a proposal's outcome.
@@ -201,6 +205,8 @@ impl Group {
             had_data,
             ended: CancellationToken::new(),
             log: around.lane.metrics(),
+            myself: Arc::clone(&around.myself),
+            reach: Arc::clone(&around.reach),
         }))
     }
 
@@ -282,6 +288,16 @@ impl Group {
         self.raft.voter_ids().eq([self.replica.0])
     }
 
+    /// Whether there is room for what the leader sends. The catalog's entries are few, and the log has made room ahead.
+    pub(crate) fn takes_entries(&self) -> bool {
+        self.myself.room() < Room::Spent || self.id == GroupId::Meta
+    }
+
+    /// Lets it stand for election when a leader is silent, or not.
+    pub(crate) fn may_stand(&self, may: bool) {
+        self.raft.runtime_config().elect(may);
+    }
+
     /// Stands for election without waiting for a silence.
     pub(crate) async fn elect(&self) -> Result<(), OpenError> {
         self.raft.trigger().elect(false).await.map_err(|error| self.open_error(&error))
@@ -324,6 +340,10 @@ impl Group {
     /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
     /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
     pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        // Others can do it: nothing that is proposed here would be acknowledged.
+        if *self.log.waiting_for_space.borrow() && !self.is_alone() {
+            return Err(ProposeError::NotLeader { group: self.id, leader: None });
+        }
         let limit = self.lane.entry_bytes_max();
         if let Some(bytes) = ops.iter().map(|(encoded, _)| encoded.len()).find(|bytes| *bytes > limit) {
             return Err(ProposeError::TooLarge { bytes, limit });
@@ -591,14 +611,16 @@ impl Group {
         }
     }
 
-    /// Gives the lead, where this member has it, to the voter that has most of the log, and waits until another leads.
-    pub(crate) async fn hand_over(&self, at_most: Duration) {
+    /// Gives the lead, where this member has it, to the one of these voters that has most of the log, and waits until
+    /// another leads.
+    pub(crate) async fn hand_over(&self, to: &[ReplicaId], at_most: Duration) {
         let next = {
             let watch = self.raft.metrics();
             let metrics = watch.borrow_watched();
             let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
             let matched = metrics.replication.iter().flatten();
-            let others = matched.filter(|(id, _)| **id != self.replica.0 && voters.contains(id));
+            let can = |id: u64| id != self.replica.0 && voters.contains(&id) && to.contains(&ReplicaId(id));
+            let others = matched.filter(|(id, _)| can(**id));
             others.max_by_key(|(_, matched)| matched.as_ref().map(|id| id.index)).map(|(id, _)| *id)
         };
         let Some(next) = next.filter(|_| self.leads()) else { return };
@@ -640,6 +662,19 @@ impl Group {
         use openraft::Instant as _;
         let watch = self.raft.metrics();
         let metrics = watch.borrow_watched();
+        if let Some(member) = metrics.membership_config.membership().get_node(&next.0) {
+            if self.reach.is_short(member.node) {
+                return Err(format!("the disk of member {next} is nearly full"));
+            }
+            let nodes: Vec<u128> = metrics.membership_config.nodes().map(|(_, member)| member.node).collect();
+            let (here, there) =
+                (self.reach.silent(&nodes), self.reach.silent_as_seen_by(member.node, &nodes));
+            if there > here {
+                return Err(format!(
+                    "member {next} does not reach {there} members, {here} of them silent here"
+                ));
+            }
+        }
         let heard = metrics.heartbeat.as_ref().and_then(|heard| *heard.get(&next.0)?);
         if heard.is_none_or(|at| at.elapsed() > SUCCESSOR_HEARD_WITHIN) {
             return Err(format!("member {next} does not answer"));

@@ -20,6 +20,7 @@ mod group;
 mod hosting;
 mod identity;
 mod lane;
+mod leads;
 mod look;
 mod machine;
 mod options;
@@ -45,6 +46,7 @@ pub use machine::{Durable, Machine, MachineError, Machines};
 pub use options::{
     ENTRY_BYTES_MAX, InitialPeers, LaneKind, Limits, Options, Peers, Timing, default_partitions,
 };
+pub use peer::myself::Room;
 pub use peer::status::NodeReport;
 pub use peer::tls::{TlsError, TlsFiles};
 pub use progress::Progress;

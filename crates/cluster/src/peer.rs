@@ -4,7 +4,8 @@
 //!  raft/network ─┐                    ┌─ append      (entries; at most 32 MiB unanswered)
 //!  courier ──────┼─► Links ─► Link ──►├─ heartbeat   (heartbeats, votes: never behind data)
 //!  discovery ────┘   by node          ├─ snapshot
-//!                                     └─ request     (proposals, barriers)
+//!                                     ├─ request     (proposals, barriers)
+//!                                     └─ beacon      (is it there, whom does it reach)
 //! ```
 //! What must always hold: a call between members says who speaks to whom ([`route`]), and whoever is not meant refuses
 //! before anything else is read; over [`tls`] nobody else gets as far as that; what has been sent and is not answered is bounded in bytes for each peer.
@@ -15,6 +16,7 @@ pub(crate) mod follow;
 pub(crate) mod links;
 pub(crate) mod listener;
 pub(crate) mod myself;
+pub(crate) mod reach;
 pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod status;

@@ -19,6 +19,7 @@ use tonic::{Request, Status, Streaming};
 use crate::cluster::Cluster;
 use crate::courier::{Courier, Remote};
 use crate::peer::links::{Class, Link};
+use crate::peer::reach::Way;
 
 /// How long a node may take for the next blocks.
 const BLOCKS_WITHIN: Duration = Duration::from_secs(60);
@@ -65,12 +66,20 @@ pub trait Reader: Send + Sync + 'static {
 }
 
 /// Blocks that come from another node.
-#[derive(Debug)]
 pub struct RemoteBlocks {
     stream: Streaming<peer::SeriesBlocks>,
     partition: PartitionId,
     here: VecDeque<SeriesBlock>,
     is_over: bool,
+    /// Where they come from.
+    node: u128,
+    courier: Arc<Courier>,
+}
+
+impl std::fmt::Debug for RemoteBlocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteBlocks").field("partition", &self.partition).finish_non_exhaustive()
+    }
 }
 
 impl RemoteBlocks {
@@ -96,8 +105,11 @@ impl RemoteBlocks {
 
     async fn message(&mut self) -> Result<Option<VecDeque<SeriesBlock>>, ReadError> {
         let partition = self.partition;
-        let late = |_elapsed| ReadError::Unavailable { partition, reason: "no blocks in time".to_owned() };
-        let message = timeout(BLOCKS_WITHIN, self.stream.message()).await.map_err(late)?;
+        let unavailable = |reason: &str| ReadError::Unavailable { partition, reason: reason.to_owned() };
+        let message = self.courier.reach.while_reached(self.node, Way::Direct, self.stream.message());
+        let message =
+            timeout(BLOCKS_WITHIN, message).await.map_err(|_late| unavailable("no blocks in time"))?;
+        let message = message.ok_or_else(|| unavailable("the node is silent"))?;
         let Some(message) = message.map_err(|status| error(partition, &status))? else { return Ok(None) };
         let blocks = wire::read_blocks(message).map_err(|error| ReadError::Failed(error.to_string()))?;
         Ok(Some(blocks.into()))
@@ -135,7 +147,8 @@ impl Cluster {
             courier.route_to(node).attach(&mut call);
             let stream = link.client(Class::Request)?.scan(call).await?.into_inner();
             let partition = place.partitions.first().copied().unwrap_or(PartitionId(0));
-            Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false })
+            let courier = Arc::clone(courier);
+            Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false, node, courier })
         })
         .await
     }
@@ -191,10 +204,13 @@ where
         let mut failed = None;
         let asked = by_node.into_values().map(|(remote, partitions)| {
             let place = Place { partitions: partitions.clone(), reading: reading.clone() };
-            let asked = timeout(patience.left(), ask(courier.link(&remote), remote.node, place));
+            let (left, node) = (patience.left(), remote.node);
+            let asked = ask(courier.link(&remote), node, place);
             async move {
-                let late = |_elapsed| Status::deadline_exceeded("no answer in time");
-                Ok::<_, ReadError>((partitions, asked.await.map_err(late).flatten()))
+                let asked = timeout(left, courier.reach.while_reached(node, Way::Direct, asked));
+                let late = || Status::deadline_exceeded("no answer in time");
+                let answer = asked.await.ok().flatten().ok_or_else(late).flatten();
+                Ok::<_, ReadError>((partitions, answer))
             }
         });
         for (partitions, answer) in try_join_all(asked).await? {
@@ -211,7 +227,8 @@ where
             (_, None) => {}
             (Some(failed @ ReadError::Failed(_)), _) => return Err(failed),
             (failed, Some(partition)) => {
-                if !patience.again().await {
+                // Whoever could answer would have to be asked by this node itself.
+                if !patience.again().await || !courier.reaches_quorum(GroupId::Data(partition)) {
                     let reason = "no node with a replica was found in time".to_owned();
                     return Err(failed.unwrap_or(ReadError::Unavailable { partition, reason }));
                 }

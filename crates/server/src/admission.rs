@@ -1,4 +1,4 @@
-//! Who may write: nobody while the disk is full, one after the other while memory is short, and new series only while
+//! Who may write: nobody while the disks of most members are full, one after the other while memory is short, and new series only while
 //! there is room for them.
 //!
 //! A write that finds the memtables full waits, because flushes make room all the time; only what waits for as long as a
@@ -90,14 +90,14 @@ impl Admission {
         outcome
     }
 
-    /// Whether the disk takes points: not while it is full, nor when memory is full because flushes find no room.
+    /// Whether there are disks that take points: not while most are full, nor when memory is full because flushes find no
+    /// room.
     fn disk(&self) -> Result<(), WriteError> {
-        if (self.partitions.is_space_short() || self.commons.is_full())
-            && let Some(reason) = self.partitions.no_room()
-        {
-            return Err(Unavailable::TryLater(reason).into());
+        let stalled = || self.commons.is_full().then(|| self.partitions.no_room()).flatten();
+        match self.partitions.refusal().or_else(stalled) {
+            Some(reason) => Err(Unavailable::TryLater(reason).into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes the points of new series out of a batch, as far as there is no room for them.

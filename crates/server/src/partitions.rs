@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use cluster::{Cluster, Machine, Machines};
+use cluster::{Cluster, Machine, Machines, Room};
 use disk::Vfs;
 use model::{BucketId, Clock, PartitionId, ReplicaId, SeriesKey, series};
 use parking_lot::{Mutex, RwLock};
@@ -140,9 +140,12 @@ impl Partitions {
                 let was_short = self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed);
                 self.reserve_bytes.store(reserve, Ordering::Relaxed);
                 self.free_bytes.store(bytes, Ordering::Relaxed);
+                if let Some(cluster) = self.cluster.get().and_then(Weak::upgrade) {
+                    cluster.note_room(room(bytes, reserve));
+                }
                 match (was_short, bytes < reserve) {
                     (false, true) => {
-                        tracing::error!(free = bytes, reserve, "the disk is full: writes are refused");
+                        tracing::error!(free = bytes, reserve, "the disk is full: this node takes no points");
                     }
                     (true, false) => tracing::info!(free = bytes, "there is space again: writes are taken"),
                     _ => {}
@@ -176,11 +179,24 @@ impl Partitions {
         cluster.is_some_and(|cluster| *cluster.log_metrics().waiting_for_space.borrow())
     }
 
-    /// Why points cannot be taken or cannot be written to files, when so.
+    /// Why no more points are to be proposed, when so: most members of their groups have no room for them. Where others
+    /// have, this node needs none.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let cluster = self.cluster.get().and_then(Weak::upgrade)?;
+        let group = cluster.lacks_room()?;
+        if cluster.is_alone() {
+            return self.no_room();
+        }
+        Some(format!(
+            "the disks of most members of group {group} are full; writes are refused, queries and deletes go on"
+        ))
+    }
+
+    /// Why this node has no room for points or for writing them to files, when so.
     pub(crate) fn no_room(&self) -> Option<String> {
         if self.is_space_short() {
             return Some(format!(
-                "the disk is full: {} bytes are free and {} are kept in reserve; writes are refused, queries and deletes \
+                "the disk is full: {} bytes are free and {} are kept in reserve; it takes no points, queries and deletes \
                  go on",
                 self.free_bytes(),
                 self.reserve_bytes.load(Ordering::Relaxed)
@@ -230,6 +246,15 @@ impl Machines for Residents {
         drop(leaving);
         let Ground { dir, vfs, .. } = self.0.ground();
         Home::clear(&**vfs, dir, partition, below)
+    }
+}
+
+/// How much room so many free bytes are. Half of the reserve is kept from leaders too, for flushes and merges.
+fn room(free: u64, reserve: u64) -> Room {
+    match free {
+        free if free >= reserve => Room::Plenty,
+        free if free >= reserve / 2 => Room::Short,
+        _ => Room::Spent,
     }
 }
 

@@ -26,6 +26,7 @@ use crate::group::{Group, Surroundings};
 use crate::hosting::{self, Host};
 use crate::identity::{Belongs, Identity, random_id};
 use crate::lane::{Lane, LaneOptions};
+use crate::leads;
 use crate::machine::Machines;
 use crate::options::{LaneKind, Options};
 use crate::peer::discovery::{self, Founders};
@@ -33,6 +34,7 @@ use crate::peer::follow::{self, Out};
 use crate::peer::links::Links;
 use crate::peer::listener;
 use crate::peer::myself::{Myself, Says, VERSION};
+use crate::peer::reach::{self, Reach};
 use crate::peer::service::Service;
 use crate::peer::tls::Tls;
 use crate::placement;
@@ -109,6 +111,7 @@ impl Cluster {
         let says = Says { zone, peers_hash, advertised, bound };
         let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, says);
         let (links, replicas) = (Arc::new(Links::new(tls.clone())), Arc::<Replicas>::default());
+        let reach = Arc::<Reach>::default();
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),
             links: Arc::clone(&links),
@@ -116,6 +119,8 @@ impl Cluster {
             catalog: Arc::clone(&catalog),
             clock: Arc::clone(&clock),
             limits: options.limits,
+            reach: Arc::clone(&reach),
+            log: lane.metrics(),
             hints: Default::default(),
             refresh: Default::default(),
         });
@@ -150,6 +155,7 @@ impl Cluster {
             myself: Arc::clone(&myself),
             links: Arc::clone(&links),
             throttle: Arc::new(Throttle::new(limits.move_bytes_per_second)),
+            reach,
         };
         let opening = Opening {
             options,
@@ -176,6 +182,8 @@ impl Cluster {
         }
         if opening.options.peers.is_some() {
             tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info, out.clone()));
+            tasks.spawn("beacons", reach::keep(Arc::clone(&courier), tasks.clone()));
+            tasks.spawn("leads", leads::look_after(Arc::clone(&courier)));
             let host = Host {
                 around: opening.around,
                 machines: opening.machines,

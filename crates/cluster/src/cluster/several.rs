@@ -3,6 +3,7 @@
 
 mod moving;
 mod reading;
+mod room;
 
 use std::net::SocketAddr;
 

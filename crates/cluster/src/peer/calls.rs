@@ -15,17 +15,21 @@ use crate::error::ProposeError;
 use crate::group::Committed;
 use crate::raft::types::Applied;
 
-/// Proposes entries to a group's member on another node.
+/// Proposes entries to a group's member on another node; with `hand_on`, over that node to this member on a third.
 pub(crate) async fn propose(
     link: &Link,
     route: Route,
     group: GroupId,
+    hand_on: Option<ReplicaId>,
     entries: Vec<Bytes>,
     within: Duration,
 ) -> Result<Committed, ProposeError> {
     let unknown = |reason: String| ProposeError::Unknown { group, reason };
     let unavailable = |reason: String| ProposeError::Unavailable { group, reason };
-    let mut request = Request::new(peer::ProposeRequest { entries });
+    let mut request = Request::new({
+        let member = |replica: ReplicaId| peer::GroupMember { group: group.number(), replica: replica.0 };
+        peer::ProposeRequest { entries, hand_on: hand_on.map(member) }
+    });
     route.attach(&mut request);
     request.set_timeout(within);
     let answer = match link.client(Class::Request) {

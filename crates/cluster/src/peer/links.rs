@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -43,9 +43,11 @@ pub(crate) enum Class {
     Snapshot,
     /// Proposals and barriers.
     Request,
+    /// Beacons, which say whether the node is there.
+    Beacon,
 }
 
-const CLASSES: usize = 4;
+const CLASSES: usize = 5;
 
 /// A client over one connection.
 pub(crate) type Client = PeerClient<Channel>;
@@ -65,6 +67,8 @@ pub(crate) struct Link {
     reach: Mutex<Reach>,
     /// Bytes of entries that may still be sent before some are answered.
     pub(crate) unanswered: Arc<Semaphore>,
+    /// How often the node has answered after a silence.
+    returns: watch::Sender<u64>,
 }
 
 /// How the last calls went; told when it changes.
@@ -102,6 +106,11 @@ impl Links {
         Arc::clone(link)
     }
 
+    /// The connections to a node, when it is known where that is.
+    pub(crate) fn known(&self, node: u128) -> Option<Arc<Link>> {
+        self.links.lock().get(&node).cloned()
+    }
+
     /// Notes where a node is now.
     pub(crate) fn moved(&self, node: u128, address: &str) {
         let link = self.to(node, address);
@@ -119,6 +128,7 @@ impl Link {
             place: Mutex::new(Place { address, channels: Default::default() }),
             reach: Mutex::new(Reach::Fine),
             unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
+            returns: watch::Sender::new(0),
         }
     }
 
@@ -153,6 +163,23 @@ impl Link {
             Reach::Refuses(refusal) => tracing::warn!(address, refusal, "a node refuses what is sent to it"),
         }
         *reach = now;
+    }
+
+    /// Makes a new connection for the calls of a class that come. Those under way keep theirs.
+    pub(crate) fn renew(&self, class: Class) {
+        self.place.lock().channels[class as usize] = None;
+    }
+
+    /// Notes that the node answers after a silence: all calls to come get new connections, and streams of entries under
+    /// way end. A connection that packets did not get over tries again only seconds after they would.
+    pub(crate) fn is_back(&self) {
+        self.place.lock().channels = Default::default();
+        self.returns.send_modify(|returns| *returns += 1);
+    }
+
+    /// Changes when the node answers after a silence.
+    pub(crate) fn returns(&self) -> watch::Receiver<u64> {
+        self.returns.subscribe()
     }
 
     /// A client for a class of calls.

@@ -3,12 +3,24 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use catalog::NodeState;
 use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
 use crate::identity::{Belongs, Identity, IdentityError};
+
+/// How much room a node's disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// Enough.
+    Plenty,
+    /// What is left is needed to make more: the node should lead nothing, and follows.
+    Short,
+    /// Too little even to follow: it takes no entries from leaders.
+    Spent,
+}
 
 /// This node.
 pub(crate) struct Myself {
@@ -19,6 +31,8 @@ pub(crate) struct Myself {
     writing: Mutex<()>,
     /// What it says of itself.
     pub(crate) says: Says,
+    /// The [`Room`] that the disk was last seen to have.
+    room: AtomicU8,
 }
 
 /// What a node is told to say of itself.
@@ -40,7 +54,8 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 impl Myself {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, data_dir: PathBuf, identity: Identity, says: Says) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
-        Arc::new(Self { vfs, data_dir, identity, writing, says })
+        let room = AtomicU8::new(Room::Plenty as u8);
+        Arc::new(Self { vfs, data_dir, identity, writing, says, room })
     }
 
     /// The identity.
@@ -51,6 +66,17 @@ impl Myself {
     /// The file system of the data directory; `None` when it does not say.
     pub(crate) fn space(&self) -> Option<Space> {
         self.vfs.space(&self.data_dir).ok()
+    }
+
+    /// How much room the disk was last seen to have.
+    pub(crate) fn room(&self) -> Room {
+        let room = self.room.load(Ordering::Relaxed);
+        [Room::Plenty, Room::Short].into_iter().find(|one| *one as u8 == room).unwrap_or(Room::Spent)
+    }
+
+    /// Notes how much room the disk has.
+    pub(crate) fn note_room(&self, room: Room) {
+        self.room.store(room as u8, Ordering::Relaxed);
     }
 
     /// Comes to belong to a cluster, durably, and answers where the node belongs now: as given, or as it did before.

@@ -203,8 +203,24 @@ impl Peer for Service {
     }
 
     async fn propose(&self, request: Request<peer::ProposeRequest>) -> Answer<peer::ProposeResponse> {
-        let group = self.group(&request)?;
-        let result = self.propose_here(&group, request.into_inner().entries).await;
+        let route = self.admit(&request)?;
+        let peer::ProposeRequest { entries, hand_on } = request.into_inner();
+        let result = match hand_on {
+            None => {
+                let group = route.group(&self.replicas).inspect_err(|refusal| self.note(*refusal))?;
+                self.propose_here(&group, entries).await
+            }
+            Some(member) => {
+                let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
+                let group = GroupId::from_number(member.group);
+                let group = group.ok_or_else(|| Status::invalid_argument("no such group"))?;
+                let replica = model::ReplicaId(member.replica);
+                match route::member(&self.replicas, group, replica) {
+                    Ok(local) => self.propose_here(&local, entries).await,
+                    Err(_not_here) => courier.hand_on(group, replica, entries).await,
+                }
+            }
+        };
         Ok(Response::new(calls::propose_response(result)))
     }
 
@@ -235,6 +251,12 @@ impl Peer for Service {
         let to = model::ReplicaId(request.into_inner().replica);
         let result = group.hand_over_to(to, HAND_OVER_WITHIN).await;
         Ok(Response::new(status::hand_over_response(result)))
+    }
+
+    async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
+        self.admit(&request)?;
+        let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
+        Ok(Response::new(courier.reach.answer(courier.is_short())))
     }
 
     async fn node_status(

@@ -24,17 +24,22 @@ fn stopped(error: impl std::error::Error) -> Status {
     Status::unavailable(with_causes(&error))
 }
 
-/// Takes entries as they come, and answers each request when its entries are durable, in order.
+/// Takes entries as they come, and answers each request when its entries are durable, in order. While the disk has no
+/// room for them only what has none is taken: that the leader is there.
 pub(crate) fn append(
-    group: &Group,
+    group: &Arc<Group>,
     requests: impl Stream<Item = Result<peer::AppendRequest, Status>> + Send + 'static,
 ) -> BoxStream<'static, Result<peer::AppendResponse, Status>> {
     // A request that cannot be read ends the stream, after the answers to those before.
     let failure: Arc<Mutex<Option<Status>>> = Arc::default();
     let failed = Arc::clone(&failure);
     let all_have = group.all_have();
+    let taker = Arc::clone(group);
     let requests = requests.scan((), move |(), request| {
         let read = request.and_then(|message| {
+            if !message.entries.is_empty() && !taker.takes_entries() {
+                return Err(Status::resource_exhausted("the disk is nearly full"));
+            }
             all_have.fetch_max(message.all_have, Ordering::Relaxed);
             wire::read_append_request(message).map_err(malformed)
         });

@@ -219,6 +219,7 @@ impl NetStreamAppend<Types> for Wire {
         Box::pin(async move {
             let unanswered = Arc::new(Unanswered::default());
             let link = self.link();
+            let returns = link.returns();
             let budget = Arc::clone(&link.unanswered);
             let sent = Arc::clone(&unanswered);
             let all_have = Arc::clone(&self.network.all_have);
@@ -247,17 +248,21 @@ impl NetStreamAppend<Types> for Wire {
                 Err(_elapsed) => return Err(self.rpc_error(silent())),
             };
             let this: &'s Self = self;
-            let stream = futures::stream::unfold(Some(answers), move |answers| {
+            let stream = futures::stream::unfold(Some((answers, returns)), move |open| {
                 let (unanswered, link) = (Arc::clone(&unanswered), Arc::clone(&link));
                 async move {
-                    let mut answers = answers?;
-                    let answer = next_answer(&mut answers, &unanswered).await?;
+                    let (mut answers, mut returns) = open?;
+                    let answer = tokio::select! {
+                        biased;
+                        answer = next_answer(&mut answers, &unanswered) => answer?,
+                        Ok(()) = returns.changed() => Err(silent()),
+                    };
                     unanswered.0.lock().pop_front();
                     let answer = answer.and_then(|message| Ok(wire::read_append_response(message)?));
                     Some(match answer {
                         Ok(result) => {
                             link.is_fine();
-                            (Ok(result), Some(answers))
+                            (Ok(result), Some((answers, returns)))
                         }
                         Err(failure) => (Err(this.rpc_error(failure)), None),
                     })

@@ -1,0 +1,96 @@
+//! What this node can expect of groups, from what beacons say and how full disks are: whom it reaches, whether a majority is
+//! among them, and who could lead instead.
+
+use std::collections::HashSet;
+
+use catalog::{NodeState, Replica};
+use hashbrown::HashMap;
+use model::{GroupId, ReplicaId};
+
+use super::Courier;
+use crate::error::ProposeError;
+use crate::peer::myself::Room;
+use crate::peer::reach::Way;
+
+impl Courier {
+    /// The other nodes that are not lost, and where they are.
+    pub(crate) fn other_nodes(&self) -> HashMap<u128, String> {
+        let own = self.myself.identity().node_uuid;
+        let state = self.catalog.read();
+        let others = state.nodes().filter(|node| node.state == NodeState::Active && node.info.uuid != own);
+        others.map(|node| (node.info.uuid, node.info.address.clone())).collect()
+    }
+
+    /// Whether this node should lead nothing, because its disk is nearly full.
+    pub(crate) fn is_short(&self) -> bool {
+        self.myself.room() > Room::Plenty || self.is_stuck()
+    }
+
+    /// Whether what comes to this node's log waits for room: its groups do and learn nothing meanwhile.
+    pub(crate) fn is_stuck(&self) -> bool {
+        *self.log.waiting_for_space.borrow()
+    }
+
+    /// The nodes of a group's voters, as the catalog has them.
+    fn voters(&self, group: GroupId) -> Vec<u128> {
+        let state = self.catalog.read();
+        let replicas = state.placement(group).into_iter().flat_map(|placement| &placement.replicas);
+        let voters = replicas.filter(|replica| replica.is_voter);
+        voters.filter_map(|voter| Some(state.node(voter.node)?.info.uuid)).collect()
+    }
+
+    /// Whether this node reaches a majority of a group's voters, over others where it must.
+    pub(crate) fn reaches_quorum(&self, group: GroupId) -> bool {
+        let voters = self.voters(group);
+        let own = self.myself.identity().node_uuid;
+        let away =
+            voters.iter().filter(|node| **node != own && self.reach.way(**node) == Way::Nowhere).count();
+        voters.is_empty() || 2 * away < voters.len()
+    }
+
+    pub(crate) fn cut_off(group: GroupId) -> ProposeError {
+        let reason = "this node reaches no majority of the group's members".to_owned();
+        ProposeError::Unavailable { group, reason }
+    }
+
+    /// Why points are not to be proposed anywhere, if so: most voters of a group have no room to make room.
+    pub(crate) fn lacks_room(&self) -> Option<GroupId> {
+        let own = self.myself.identity().node_uuid;
+        let is_short = |node: u128| if node == own { self.is_short() } else { self.reach.is_short(node) };
+        let short: HashSet<u128> = {
+            let state = self.catalog.read();
+            state.nodes().map(|node| node.info.uuid).filter(|node| is_short(*node)).collect()
+        };
+        if short.is_empty() {
+            return None;
+        }
+        let groups: Vec<GroupId> =
+            self.catalog.read().placements().map(|placement| placement.group).collect();
+        groups.into_iter().find(|group| {
+            let voters = self.voters(*group);
+            2 * voters.iter().filter(|node| short.contains(*node)).count() > voters.len()
+        })
+    }
+
+    /// The voters of a group on other nodes that are reached and have room; where `better`, those of them that reach more
+    /// of the voters than this node does.
+    pub(crate) fn successors(&self, group: GroupId, better: bool) -> Vec<ReplicaId> {
+        let own = self.myself.identity().node_uuid;
+        let voters = self.voters(group);
+        let reaches_more =
+            |node: u128| self.reach.silent_as_seen_by(node, &voters) < self.reach.silent(&voters);
+        let state = self.catalog.read();
+        let replicas = state.placement(group).into_iter().flat_map(|placement| &placement.replicas);
+        let can = |replica: &&Replica| {
+            let node = state.node(replica.node).map(|node| node.info.uuid);
+            let is_good = |node: u128| {
+                node != own
+                    && self.reach.way(node) == Way::Direct
+                    && !self.reach.is_short(node)
+                    && (!better || reaches_more(node))
+            };
+            replica.is_voter && node.is_some_and(is_good)
+        };
+        replicas.filter(can).map(|replica| replica.id).collect()
+    }
+}

@@ -1,0 +1,220 @@
+//! Who reaches whom. Each node asks each other a few times a second whether it is there, and hears with the answer whom
+//! that one reaches and whether it has room on its disk. So a node knows soon that another is silent, over which third
+//! it may still reach it, and that it reaches nobody any more.
+//!
+//! What must always hold: a node counts as reached only when an answer came back; where packets go one way only, neither
+//! reaches the other.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use proto::peer;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tonic::{Request, Status};
+
+use super::links::{Class, Link};
+use super::route::{self, Route, read_id};
+use crate::courier::Courier;
+use crate::tasks::TaskGroup;
+
+/// Between two questions to a node.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// A node that has not answered for so long is silent. An election is over by then.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// How often somebody who waits for a node looks whether it has become silent.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a node has answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Beacon {
+    /// Whom it reaches itself.
+    pub(crate) reaches: HashSet<u128>,
+    /// Who does not answer it. Of others it does not know yet.
+    pub(crate) silent: HashSet<u128>,
+    /// Whether its disk is nearly full.
+    pub(crate) is_short: bool,
+}
+
+/// How a node is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It answers, or nobody has asked it for long enough to say that it does not.
+    Direct,
+    /// It is silent, and this node says that it reaches it.
+    Over(u128),
+    /// It is silent, and nobody who answers reaches it.
+    Nowhere,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// When it last answered; before it has, when it was first asked.
+    heard: Instant,
+    has_answered: bool,
+    beacon: Beacon,
+    /// Whether a question is on its way.
+    is_asked: bool,
+}
+
+impl Known {
+    fn answers(&self) -> bool {
+        self.heard.elapsed() < SILENT_AFTER
+    }
+}
+
+/// What is known of all other nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Reach(Mutex<HashMap<u128, Known>>);
+
+impl Reach {
+    /// How to reach a node.
+    pub(crate) fn way(&self, node: u128) -> Way {
+        let known = self.0.lock();
+        if known.get(&node).is_none_or(Known::answers) {
+            return Way::Direct;
+        }
+        let over = known.iter().find(|(_, other)| other.answers() && other.beacon.reaches.contains(&node));
+        over.map_or(Way::Nowhere, |(other, _)| Way::Over(*other))
+    }
+
+    /// Whether a node has said that its disk is nearly full. Of one that is silent nobody knows.
+    pub(crate) fn is_short(&self, node: u128) -> bool {
+        let known = self.0.lock();
+        known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_short)
+    }
+
+    /// How many of these nodes are silent.
+    pub(crate) fn silent(&self, nodes: &[u128]) -> usize {
+        nodes.iter().filter(|node| self.way(**node) != Way::Direct).count()
+    }
+
+    /// How many of these nodes are silent, as one says that does answer.
+    pub(crate) fn silent_as_seen_by(&self, node: u128, nodes: &[u128]) -> usize {
+        let known = self.0.lock();
+        let beacon = known.get(&node).filter(|known| known.answers()).map(|known| &known.beacon);
+        beacon.map_or(0, |beacon| nodes.iter().filter(|node| beacon.silent.contains(*node)).count())
+    }
+
+    /// Whether a node that answers has said that it reaches another.
+    fn reaches(&self, node: u128, other: u128) -> bool {
+        let known = self.0.lock();
+        let said = |known: &Known| known.answers() && known.beacon.reaches.contains(&other);
+        known.get(&node).is_some_and(said)
+    }
+
+    /// Waits for what depends on a node; `None` as soon as it is not reached that way any more.
+    pub(crate) async fn while_reached<T>(
+        &self,
+        node: u128,
+        way: Way,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let lost = async {
+            let mut look = interval(LOOK_EVERY);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                look.tick().await;
+                let still = match way {
+                    Way::Direct => self.way(node) == Way::Direct,
+                    Way::Over(other) => self.way(other) == Way::Direct && self.reaches(other, node),
+                    Way::Nowhere => false,
+                };
+                if !still {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = lost => None,
+        }
+    }
+
+    /// The answer to a beacon.
+    pub(crate) fn answer(&self, is_short: bool) -> peer::BeaconResponse {
+        let known = self.0.lock();
+        let heard = known.iter().filter(|(_, known)| known.has_answered && known.answers());
+        let silent = known.iter().filter(|(_, known)| !known.answers());
+        peer::BeaconResponse {
+            reaches: heard.map(|(node, _)| route::id(*node)).collect(),
+            silent: silent.map(|(node, _)| route::id(*node)).collect(),
+            is_short,
+        }
+    }
+
+    /// Keeps these nodes, forgets all others, and answers which of them are to be asked now.
+    fn ask(&self, nodes: &HashSet<u128>) -> Vec<u128> {
+        let mut known = self.0.lock();
+        known.retain(|node, _| nodes.contains(node));
+        let mut due = Vec::new();
+        for node in nodes {
+            let new = || Known {
+                heard: Instant::now(),
+                has_answered: false,
+                beacon: Beacon::default(),
+                is_asked: false,
+            };
+            let known = known.entry(*node).or_insert_with(new);
+            if !std::mem::replace(&mut known.is_asked, true) {
+                due.push(*node);
+            }
+        }
+        due
+    }
+
+    /// Notes what a node has answered, if it has. Answers whether it was silent until now.
+    fn asked(&self, node: u128, answer: Option<Beacon>) -> bool {
+        let mut known = self.0.lock();
+        let Some(known) = known.get_mut(&node) else { return false };
+        known.is_asked = false;
+        let Some(beacon) = answer else { return false };
+        let was_silent = !known.answers();
+        *known = Known { heard: Instant::now(), has_answered: true, beacon, is_asked: false };
+        was_silent
+    }
+}
+
+/// Asks all other nodes for ever.
+pub(crate) async fn keep(courier: Arc<Courier>, tasks: TaskGroup) {
+    let mut pace = interval(ASK_EVERY);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let nodes = courier.other_nodes();
+        for node in courier.reach.ask(&nodes.keys().copied().collect()) {
+            let Some(address) = nodes.get(&node) else { continue };
+            let link = courier.links.to(node, address);
+            tasks.spawn("beacon", ask(Arc::clone(&courier), node, link));
+        }
+    }
+}
+
+async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>) {
+    let answer = timeout(SILENT_AFTER, call(&link, courier.route_to(node))).await;
+    let answer = answer.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));
+    if answer.is_err() {
+        // A connection that packets do not get over may look whole for long after they do again.
+        link.renew(Class::Beacon);
+    }
+    if courier.reach.asked(node, answer.ok()) {
+        link.is_back();
+    }
+}
+
+async fn call(link: &Link, route: Route) -> Result<Beacon, Status> {
+    let mut request = Request::new(peer::BeaconRequest {});
+    route.attach(&mut request);
+    let peer::BeaconResponse { reaches, silent, is_short } =
+        link.client(Class::Beacon)?.beacon(request).await?.into_inner();
+    let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
+    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short })
+}
+
+#[cfg(test)]
+mod tests;

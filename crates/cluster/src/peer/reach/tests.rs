@@ -1,0 +1,54 @@
+use super::*;
+
+/// Lets the time pass after which who has not answered is silent.
+fn time_passes(reach: &Reach) {
+    reach.0.lock().values_mut().for_each(|known| known.heard -= SILENT_AFTER);
+}
+
+fn known(reach: &Reach, node: u128, reaches: &[u128], is_short: bool) {
+    let (reaches, silent) = (reaches.iter().copied().collect(), HashSet::from([9]));
+    reach.asked(node, Some(Beacon { reaches, silent, is_short }));
+}
+
+#[test]
+fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
+    let reach = Reach::default();
+    assert_eq!(reach.way(2), Way::Direct, "nobody has asked yet");
+    assert_eq!(reach.ask(&HashSet::from([2, 3])).len(), 2);
+    assert_eq!(reach.ask(&HashSet::from([2, 3])), [], "one question at a time");
+    assert!(reach.answer(false).reaches.is_empty(), "nobody has answered yet");
+    known(&reach, 2, &[3], false);
+    known(&reach, 3, &[2], true);
+    assert_eq!(reach.answer(false).reaches.len(), 2);
+    assert_eq!((reach.is_short(2), reach.is_short(3)), (false, true));
+    time_passes(&reach);
+    known(&reach, 3, &[2], true);
+    assert_eq!((reach.way(2), reach.way(3)), (Way::Over(3), Way::Direct));
+    let (reaches, silent) = (vec![route::id(3)], vec![route::id(2)]);
+    assert_eq!(reach.answer(true), peer::BeaconResponse { reaches, silent, is_short: true });
+    assert_eq!((reach.silent(&[1, 2, 3]), reach.silent_as_seen_by(3, &[1, 2, 3])), (1, 0));
+    assert_eq!((reach.silent_as_seen_by(3, &[1, 9]), reach.silent_as_seen_by(2, &[9])), (1, 0));
+    // The third does not reach it any more either.
+    known(&reach, 3, &[], true);
+    assert_eq!(reach.way(2), Way::Nowhere);
+    time_passes(&reach);
+    assert_eq!((reach.way(2), reach.way(3)), (Way::Nowhere, Way::Nowhere));
+    assert!(!reach.is_short(3), "of a silent node nobody knows");
+    // It is back, and whoever has left is forgotten.
+    reach.ask(&HashSet::from([2]));
+    assert!(reach.asked(2, Some(Beacon::default())), "it was silent");
+    assert!(!reach.asked(2, Some(Beacon::default())));
+    assert_eq!((reach.way(2), reach.way(3)), (Way::Direct, Way::Direct));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_node_waits_no_longer_than_it_is_reached() {
+    let reach = Reach::default();
+    reach.ask(&HashSet::from([2]));
+    assert_eq!(reach.while_reached(2, Way::Direct, async { 7 }).await, Some(7));
+    let waits = reach.while_reached(2, Way::Direct, std::future::pending::<()>());
+    // It becomes silent while somebody waits.
+    assert_eq!(waits.await, None);
+    assert_eq!(reach.way(2), Way::Nowhere);
+    assert_eq!(reach.while_reached(2, Way::Nowhere, std::future::pending::<()>()).await, None);
+}
