@@ -11,6 +11,8 @@ use crate::oracle::Row;
 pub(crate) const WRITE: Duration = Duration::from_secs(1);
 /// How long a reader waits for an answer.
 pub(crate) const READ: Duration = Duration::from_secs(5);
+/// How long a probe waits for an answer: longer than any should take.
+pub(crate) const PROBE: Duration = Duration::from_secs(20);
 
 /// A client with connections of its own.
 #[derive(Debug)]

@@ -51,6 +51,7 @@ pub(crate) struct Cluster {
     /// One for each node, where the scenario fills disks.
     pub(crate) disks: Vec<Disk>,
     pub(crate) network: Network,
+    zones: Vec<String>,
 }
 
 impl Cluster {
@@ -62,7 +63,8 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let peer = |node| format!("{}:8088", network::address(node));
         let peers: Vec<String> = (0..scenario.nodes).map(peer).collect();
-        let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network };
+        let zones = (0..scenario.nodes).map(|place| scenario.zone(place)).collect();
+        let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network, zones };
         for place in 0..scenario.nodes {
             let home = directory.join(format!("node-{place}"));
             std::fs::create_dir_all(&home).map_err(ClusterError::Directory)?;
@@ -73,7 +75,7 @@ impl Cluster {
                 ("--http-bind-address", format!("{}:8086", network::address(place))),
                 ("--peer-bind-address", peer(place)),
                 ("--initial-peers", peers.join(",")),
-                ("--zone", format!("zone-{place}")),
+                ("--zone", scenario.zone(place)),
                 ("--init-username", "chaos".to_owned()),
                 ("--init-password", "correct-horse".to_owned()),
                 ("--init-org", "chaos".to_owned()),
@@ -113,6 +115,12 @@ impl Cluster {
             asked.map_err(|last| ClusterError::SetUp { node: node.place, last })?;
         }
         Ok(())
+    }
+
+    /// The nodes that share a node's zone, itself too.
+    pub(crate) fn zone_of(&self, node: usize) -> Vec<usize> {
+        let zone = &self.zones[node];
+        (0..self.nodes.len()).filter(|other| self.zones[*other] == *zone).collect()
     }
 
     /// Where the nodes answer.

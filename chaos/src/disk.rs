@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::network::is_alive;
 use crate::shell::{self, ShellError};
 
 const MOUNT: &str = "tmchaos-";
@@ -67,8 +68,9 @@ pub(crate) fn sweep() -> std::io::Result<()> {
     for line in std::fs::read_to_string("/proc/self/mounts")?.lines() {
         let mut words = line.split(' ');
         let owner = words.next().and_then(|source| source.strip_prefix(MOUNT));
+        let owner = owner.and_then(|pid| pid.parse().ok());
         let Some((pid, at)) = owner.zip(words.next()) else { continue };
-        if !Path::new("/proc").join(pid).exists() {
+        if !is_alive(pid) {
             drop(shell::run(&format!("umount -l {at}")));
         }
     }

@@ -68,6 +68,20 @@ pub(crate) fn targets(cluster: &Cluster, target: Target) -> Result<Vec<Vec<usize
         return Err(ClusterError::NoLeader);
     }
     let by_leads = |node: &usize| leads[*node];
+    match target {
+        Target::Majority => {
+            let mut nodes: Vec<usize> = all.collect();
+            nodes.sort_by_key(|node| std::cmp::Reverse(leads[*node]));
+            nodes.truncate(leads.len() / 2 + 1);
+            return Ok(vec![nodes]);
+        }
+        Target::Zone => {
+            let zones = all.map(|node| cluster.zone_of(node));
+            let most = zones.max_by_key(|zone| zone.iter().map(by_leads).sum::<usize>());
+            return Ok(most.into_iter().collect());
+        }
+        _ => {}
+    }
     let one = if target == Target::Leader { all.max_by_key(by_leads) } else { all.min_by_key(by_leads) };
     Ok(vec![one.into_iter().collect()])
 }

@@ -1,5 +1,6 @@
 //! What happened when: attempts of clients, and from them the write gap of each fault.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// What a client knows after a request. The order is from the least to the most that is known to have happened.
@@ -29,10 +30,28 @@ pub(crate) struct Attempt {
     pub(crate) status: Option<u16>,
 }
 
+/// The longest time in `window` without a success through a node: a write that was acknowledged (204), or a read.
+pub(crate) fn node_gap(probes: &[Attempt], node: usize, window: &Range<Duration>) -> Duration {
+    let good = probes.iter().filter(|probe| probe.node == node && probe.outcome == Outcome::Acknowledged);
+    let (writes, reads): (Vec<_>, Vec<_>) = good.partition(|probe| probe.status == Some(204));
+    let of = |probes: Vec<&Attempt>| {
+        let ends: Vec<_> = probes.into_iter().map(|probe| probe.at + probe.took).collect();
+        gap(&ends, window.clone())
+    };
+    of(writes).max(of(reads))
+}
+
+/// The longest time in `window` that a node took for an answer, or for none. A connection that was refused or broken
+/// tells at once that nobody is there.
+pub(crate) fn slowest(probes: &[Attempt], window: &Range<Duration>) -> Duration {
+    let within = probes.iter().filter(|probe| window.contains(&probe.at));
+    within.map(|probe| probe.took).max().unwrap_or_default()
+}
+
 /// The longest time in `window` without an acknowledgement. Times are from the start of the workload, in any order.
 ///
 /// The window's edges count as acknowledgements: what went on before it is not the doing of its fault.
-pub(crate) fn gap(acknowledged: &[Duration], window: std::ops::Range<Duration>) -> Duration {
+pub(crate) fn gap(acknowledged: &[Duration], window: Range<Duration>) -> Duration {
     let mut times: Vec<Duration> = acknowledged.iter().copied().filter(|at| window.contains(at)).collect();
     times.extend([window.start, window.end]);
     times.sort_unstable();

@@ -1,23 +1,28 @@
 //! Real nodes under real faults.
 //!
-//! `chaos [--short] [--keep] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
+//! `chaos [--short] [--keep] [--repeat N] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
 //! network namespaces, lets clients write and read, brings the scenario's faults about, and says at the end:
 //!
 //! - `pass`: all that was promised held, and every fault was seen to take effect;
 //! - `fail`: a promise was broken (exit code 1);
 //! - `unknown`: nothing was broken, and a fault was not seen to take effect, so that nothing is shown (exit code 2).
 //!
+//! `chaos --etcd PROGRAM [--repeat N]` kills the leader of three members of etcd in the same network, for comparison.
+//!
 //! It needs root, `ip` and `nft`; exit code 77 where network namespaces cannot be made.
 
+mod beside;
 mod client;
 mod clock;
 mod cluster;
 mod disk;
 mod faults;
+mod guard;
 mod history;
 mod network;
 mod node;
 mod oracle;
+mod register;
 mod report;
 mod run;
 mod scenario;
@@ -34,19 +39,32 @@ use crate::scenario::Scenario;
 /// Exit code where the machine does not allow what is needed.
 const SKIPPED: u8 = 77;
 
+/// How often etcd's leader is killed.
+const KILLS_BESIDE: usize = 20;
+
 /// What to run.
 #[derive(Debug, Default)]
 struct Arguments {
     short: bool,
     keep: bool,
+    /// How often the faults of each scenario are injected, instead of what it says.
+    repeat: Option<usize>,
     names: Vec<String>,
+    /// The program of etcd, to be killed instead of our own nodes.
+    etcd: Option<String>,
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == guard::SWEEP) {
+        guard::sweep();
+        return ExitCode::SUCCESS;
+    }
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(unknown) => {
-            report::say(&format!("{unknown} is not known; chaos [--short] [--keep] [NAME...]"));
+            report::say(&format!(
+                "{unknown} is not known; chaos [--short] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
+            ));
             return ExitCode::from(64);
         }
     };
@@ -65,10 +83,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments::default();
-    for word in words {
+    while let Some(word) = words.next() {
         match word.as_str() {
+            "--repeat" => {
+                let times = words.next().unwrap_or_default();
+                arguments.repeat = Some(times.parse().map_err(|_no_number| format!("--repeat {times}"))?);
+            }
+            "--etcd" => arguments.etcd = Some(words.next().unwrap_or_else(|| "etcd".to_owned())),
             "--short" => arguments.short = true,
             "--keep" => arguments.keep = true,
             _ if word.starts_with('-') => return Err(word),
@@ -81,8 +104,16 @@ fn parse(words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
     network::sweep()?;
     disk::sweep()?;
-    let scenarios = chosen(arguments)?;
+    let _guard = guard::Guard::set()?;
     let directory = std::env::temp_dir().join(format!("tidemark-chaos-{}", std::process::id()));
+    if let Some(etcd) = &arguments.etcd {
+        beside::run(etcd, arguments.repeat.unwrap_or(KILLS_BESIDE), &directory)?;
+        std::fs::remove_dir_all(&directory)?;
+        return Ok(Vec::new());
+    }
+    // Building it takes the network that the machine has.
+    testkit::binary::tidemark_binary();
+    let scenarios = chosen(arguments)?;
     let mut verdicts = Vec::new();
     for scenario in &scenarios {
         let home = directory.join(&scenario.name);
@@ -111,6 +142,9 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
         false => arguments.names.contains(&one.name),
     };
     scenarios.retain(wanted);
+    for scenario in &mut scenarios {
+        scenario.repeat = arguments.repeat.unwrap_or(scenario.repeat);
+    }
     Ok(scenarios)
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -177,6 +177,11 @@ fn with_cause(error: &ShellError) -> String {
     }
 }
 
+/// Whether a process is there; one that has ended and of which nobody has taken note has no command line any more.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
 /// Removes what runs have left behind that did not come to their end: their processes, namespaces and mounts.
 ///
 /// # Errors
@@ -186,7 +191,7 @@ pub(crate) fn sweep() -> Result<(), NetworkError> {
     for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        if PathBuf::from(format!("/proc/{owner}")).exists() {
+        if is_alive(owner) {
             continue;
         }
         for pid in shell::run(&format!("ip netns pids {name}"))?.split_whitespace() {

@@ -109,6 +109,12 @@ impl Oracle {
         });
     }
 
+    /// The last attempt to send a point.
+    pub(crate) fn last_attempt(&self, writer: usize, numbers: &Range<u64>) -> Option<Attempt> {
+        let first = usize::try_from(numbers.start).ok()?;
+        self.points(writer).get(first)?.attempts.last().copied()
+    }
+
     /// A read of the last `window` points of a writer, or of all, begins.
     pub(crate) fn begin_read(&self, writer: usize, window: Option<u64>) -> Reading {
         let points = self.points(writer);
@@ -204,6 +210,16 @@ pub(crate) fn lines(writer: usize, numbers: &Range<u64>) -> String {
     let line =
         |n: u64| format!("chaos,writer={writer},part={} n={n}i,w={writer}i {}\n", n % SERIES, time_of(n));
     numbers.clone().map(line).collect()
+}
+
+/// Line protocol that gives a register a value.
+pub(crate) fn register_line(key: usize, value: u64) -> String {
+    format!("register,key={key} n={value}i,w=0i {START_NS}\n")
+}
+
+/// The query of a register.
+pub(crate) fn register_query(key: usize) -> String {
+    format!("SELECT n, w FROM register WHERE key = '{key}'")
 }
 
 /// The query of a read.

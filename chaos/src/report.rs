@@ -1,6 +1,7 @@
 //! What is told of a run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::run::{Report, Verdict};
 use crate::scenario::Scenario;
@@ -22,7 +23,16 @@ pub(crate) fn announce(scenario: &Scenario) {
 /// Tells what a run has come to.
 pub(crate) fn tell(scenario: &Scenario, report: &Report) {
     for one in &report.injected {
-        say(&format!("  {}: write gap {:.2} s, {} new terms", one.label, one.gap.as_secs_f64(), one.terms));
+        let seconds = |time: &Duration| format!("{:.2}", time.as_secs_f64());
+        let gaps: Vec<String> = one.node_gaps.iter().map(seconds).collect();
+        say(&format!(
+            "  {}: write gap {} s; each node's own {} s; slowest answer {} s; {} new terms",
+            one.label,
+            seconds(&one.gap),
+            gaps.join(", "),
+            seconds(&one.slowest),
+            one.terms
+        ));
         for effect in &one.effects {
             say(&format!("    {} {}", if effect.took { "seen:" } else { "NOT SEEN:" }, effect.what));
         }
@@ -39,20 +49,38 @@ pub(crate) fn tell(scenario: &Scenario, report: &Report) {
         Verdict::Unknown => "UNKNOWN",
     };
     let counts = report.counts;
-    let longest = report.injected.iter().map(|one| one.gap).max().unwrap_or_default();
+    let longest = tell_gaps(report.injected.iter().map(|one| one.gap).collect());
     let healed =
         report.healed.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
     say(&format!(
         "{}: {verdict}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
-         writes: {}; reads: {}; well again after {healed}",
+         {} operations on registers; writes: {}; reads: {}; well again after {healed}",
         scenario.name,
         longest.as_secs_f64(),
         counts.acknowledged,
         counts.unknown,
         counts.refused,
+        report.operations,
         listed(&report.answers.writes),
         listed(&report.answers.reads),
     ));
+}
+
+/// Tells how long write gaps were, when there are many; answers the longest.
+pub(crate) fn tell_gaps(mut gaps: Vec<Duration>) -> Duration {
+    gaps.sort_unstable();
+    let longest = gaps.last().copied().unwrap_or_default();
+    if gaps.len() >= 10 {
+        let at = |percent: usize| gaps[(gaps.len() * percent).div_ceil(100).max(1) - 1].as_secs_f64();
+        say(&format!(
+            "  write gaps of {} faults: p50 {:.2} s, p99 {:.2} s, longest {:.2} s",
+            gaps.len(),
+            at(50),
+            at(99),
+            longest.as_secs_f64()
+        ));
+    }
+    longest
 }
 
 /// Statuses, each with how often it came.

@@ -9,16 +9,22 @@ use crate::client::{Client, ReadError};
 use crate::clock::{now, pause, wait_until};
 use crate::cluster::{Cluster, TOKEN};
 use crate::faults::{Active, Effect, targets};
-use crate::history::{Outcome, gap};
+use crate::history::{Outcome, gap, node_gap, slowest};
 use crate::network::Network;
 use crate::oracle::{self, Counts, Oracle, Row};
-use crate::scenario::{Scenario, Step};
+use crate::scenario::{Scenario, Step, Target};
 use crate::workload::{Answers, Workload};
 
 /// Writers; two for each of three nodes.
-const WRITERS: usize = 6;
+pub(crate) const WRITERS: usize = 6;
+/// Clients that use registers.
+const REGISTER_USERS: usize = 4;
+/// Fewest operations on registers of a run that shows anything.
+const OPERATIONS_MIN: usize = 100;
 /// How long clients work before the first fault.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How long an answer that was sent may take to its client.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How often the nodes are looked after while time passes.
 const WATCH: Duration = Duration::from_millis(100);
 /// Fewest acknowledged points of a run that shows anything.
@@ -35,6 +41,12 @@ pub(crate) struct Injected {
     window: Range<Duration>,
     /// The longest time in it without an acknowledged write.
     pub(crate) gap: Duration,
+    /// The longest time in it without a success through each node.
+    pub(crate) node_gaps: Vec<Duration>,
+    /// The longest time that an answer took, of a request that was sent in it.
+    pub(crate) slowest: Duration,
+    /// When too few nodes were there for anything to be acknowledged.
+    without_quorum: Option<Range<Duration>>,
     /// Terms that began in it, over all groups.
     pub(crate) terms: u64,
 }
@@ -60,6 +72,8 @@ pub(crate) struct Report {
     /// Why the run shows less than it should.
     pub(crate) doubts: Vec<String>,
     pub(crate) counts: Counts,
+    /// Operations on registers.
+    pub(crate) operations: usize,
     /// How requests were answered.
     pub(crate) answers: Answers,
     /// From the end of the last fault's rest until every node answered writes and reads.
@@ -68,11 +82,11 @@ pub(crate) struct Report {
 
 /// Runs a scenario; everything that the nodes keep and say goes below `directory`.
 pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
-    // One more writer, for the points that show that the cluster is well again.
-    let oracle = Oracle::new(WRITERS + 1);
+    // A writer for each probe, and one more for the points that show that the cluster is well again.
+    let oracle = Oracle::new(WRITERS + scenario.nodes + 1);
     let mut doubts = Vec::new();
     let mut injected = Vec::new();
-    let (mut answers, mut healed) = (Answers::default(), None);
+    let (mut answers, mut healed, mut operations) = (Answers::default(), None, 0);
     match start(scenario, directory) {
         Err(error) => doubts.push(format!("the cluster did not start: {}", chain(&*error))),
         Ok(mut cluster) => {
@@ -82,9 +96,14 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
                     let workload = &workload;
                     scope.spawn(move || workload.write(writer));
                 }
+                for user in 0..REGISTER_USERS {
+                    let workload = &workload;
+                    scope.spawn(move || workload.use_registers(user));
+                }
                 for node in 0..scenario.nodes {
                     let workload = &workload;
                     scope.spawn(move || workload.read(node));
+                    scope.spawn(move || workload.probe(WRITERS + node, node));
                 }
                 if let Err(error) = inject_all(scenario, &mut cluster, &workload, &mut injected) {
                     oracle.violation(chain(&*error));
@@ -92,8 +111,21 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
                 workload.stop();
             });
             let acknowledged = workload.acknowledgements();
+            let probes = workload.probes();
             for one in &mut injected {
                 one.gap = gap(&acknowledged, one.window.clone());
+                one.slowest = slowest(&probes, &one.window);
+                let of_node = |node| node_gap(&probes, node, &one.window);
+                one.node_gaps = (0..scenario.nodes).map(of_node).collect();
+                let idle = one.without_quorum.clone();
+                let false_ones =
+                    idle.map_or(0, |idle| acknowledged.iter().filter(|at| idle.contains(*at)).count());
+                if false_ones > 0 {
+                    oracle.violation(format!(
+                        "{}: {false_ones} writes acknowledged without a majority",
+                        one.label
+                    ));
+                }
             }
             let begun = now();
             if heal(&cluster, &workload, &oracle, scenario.promises.heal()) {
@@ -102,13 +134,18 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
                     read_all(&cluster, &oracle, node);
                 }
             }
+            workload.registers.violations().into_iter().for_each(|why| oracle.violation(why));
+            operations = workload.registers.operations();
+            if operations < OPERATIONS_MIN {
+                doubts.push(format!("only {operations} operations on registers"));
+            }
             answers = workload.answers();
         }
     }
     judge(scenario, &oracle, &injected, &mut doubts);
     let (lost, violations) = (oracle.has_lost_points(), oracle.violations());
     let verdict = verdict(scenario, lost, !violations.is_empty(), !doubts.is_empty());
-    Report { verdict, injected, violations, doubts, counts: oracle.counts(), answers, healed }
+    Report { verdict, injected, violations, doubts, counts: oracle.counts(), operations, answers, healed }
 }
 
 fn start(scenario: &Scenario, directory: &Path) -> Result<Cluster, Box<dyn Error>> {
@@ -128,7 +165,8 @@ fn inject_all(
         for nodes in targets(cluster, step.target)? {
             let before = cluster.view();
             let begun = workload.elapsed();
-            let lifted = inject(cluster, step, &nodes, scenario.promises.heal());
+            let (held, lifted) = inject(cluster, step, &nodes, scenario.promises.heal(), workload);
+            let without_quorum = (step.target == Target::Majority).then_some(held);
             let window = begun..workload.elapsed();
             let label = format!("{:?} {:?} {nodes:?}", step.fault, step.target).to_lowercase();
             let (effects, problem) = match lifted {
@@ -136,7 +174,18 @@ fn inject_all(
                 Err(error) => (Vec::new(), Some(error)),
             };
             let terms = cluster.view().terms_since(&before);
-            injected.push(Injected { label, effects, window, gap: Duration::ZERO, terms });
+            let zero = Duration::ZERO;
+            let (gap, slowest, node_gaps) = (zero, zero, Vec::new());
+            injected.push(Injected {
+                label,
+                effects,
+                window,
+                gap,
+                node_gaps,
+                slowest,
+                without_quorum,
+                terms,
+            });
             if let Some(problem) = problem {
                 return Err(problem);
             }
@@ -145,17 +194,33 @@ fn inject_all(
     Ok(())
 }
 
+/// What a fault was seen to do, until the nodes were well again.
+type Lifted = Result<Vec<Effect>, Box<dyn Error>>;
+
+/// Injects a fault, holds and lifts it; answers from when to when it was there, as clients see it, and what it was seen
+/// to do.
 fn inject(
     cluster: &mut Cluster,
     step: &Step,
     nodes: &[usize],
     limit: Duration,
-) -> Result<Vec<Effect>, Box<dyn Error>> {
-    let active = Active::inject(cluster, step.fault, nodes)?;
-    watch(cluster, step.lasts())?;
-    let effects = active.lift(cluster, limit)?;
-    watch(cluster, step.rest())?;
-    Ok(effects)
+    workload: &Workload<'_>,
+) -> (Range<Duration>, Lifted) {
+    let active = Active::inject(cluster, step.fault, nodes);
+    // Answers from before may be on their way.
+    let begun = workload.elapsed() + ON_ITS_WAY;
+    let held = watch(cluster, step.lasts());
+    let held_until = workload.elapsed();
+    let lifted = || {
+        let effects = active.map_err(Box::new).and_then(|active| {
+            // Even when a process has ended by itself: others must go on.
+            active.lift(cluster, limit).map_err(Box::new)
+        })?;
+        held?;
+        watch(cluster, step.rest())?;
+        Ok(effects)
+    };
+    (begun..held_until, lifted())
 }
 
 /// Lets time pass; no process may end by itself meanwhile.
@@ -240,6 +305,16 @@ fn judge(scenario: &Scenario, oracle: &Oracle, injected: &[Injected], doubts: &m
     for one in injected {
         if let Some(limit) = scenario.promises.write_gap().filter(|limit| one.gap > *limit) {
             oracle.violation(format!("{}: no write for {:?}, promised {limit:?}", one.label, one.gap));
+        }
+        if let Some(limit) = scenario.promises.answer().filter(|limit| one.slowest > *limit) {
+            let took = one.slowest;
+            oracle.violation(format!("{}: an answer took {took:?}, promised {limit:?}", one.label));
+        }
+        if let Some(limit) = scenario.promises.each_node_gap() {
+            for (node, gap) in one.node_gaps.iter().enumerate().filter(|(_, gap)| **gap > limit) {
+                let what = format!("nothing through node {node} for {gap:?}, promised {limit:?}");
+                oracle.violation(format!("{}: {what}", one.label));
+            }
         }
         for effect in one.effects.iter().filter(|effect| !effect.took) {
             doubts.push(format!("{} did not take effect: {}", one.label, effect.what));

@@ -40,6 +40,9 @@ pub(crate) struct Scenario {
     /// How many nodes: 3 or 5.
     #[serde(default = "three")]
     pub(crate) nodes: usize,
+    /// The zone of each node; each its own where there are none.
+    #[serde(default)]
+    pub(crate) zones: Vec<String>,
     /// More arguments of every node.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
@@ -103,6 +106,10 @@ pub(crate) enum Target {
     All,
     /// Each in turn, the next when the one before is well again.
     Each,
+    /// As many of those that lead most as there must be for a majority, at once: nothing can be acknowledged meanwhile.
+    Majority,
+    /// All nodes of the zone that leads most, at once.
+    Zone,
 }
 
 /// What must hold although it happens.
@@ -111,6 +118,10 @@ pub(crate) enum Target {
 pub(crate) struct Promises {
     /// Longest time without an acknowledged write from a fault to the next; none when writes may stop altogether.
     write_gap_ms: Option<u64>,
+    /// Longest time that any node takes for an answer, whatever it is.
+    answer_ms: Option<u64>,
+    /// Longest time without a success through each node, from a fault to the next.
+    each_node_gap_ms: Option<u64>,
     /// How long after the end of the last fault every node answers writes and reads.
     heal_ms: u64,
 }
@@ -141,6 +152,16 @@ impl Promises {
         self.write_gap_ms.map(Duration::from_millis)
     }
 
+    /// Longest time for an answer.
+    pub(crate) fn answer(&self) -> Option<Duration> {
+        self.answer_ms.map(Duration::from_millis)
+    }
+
+    /// Longest time without a success through each node.
+    pub(crate) fn each_node_gap(&self) -> Option<Duration> {
+        self.each_node_gap_ms.map(Duration::from_millis)
+    }
+
     /// Longest time to heal.
     pub(crate) fn heal(&self) -> Duration {
         Duration::from_millis(self.heal_ms)
@@ -148,6 +169,11 @@ impl Promises {
 }
 
 impl Scenario {
+    /// The zone of a node.
+    pub(crate) fn zone(&self, node: usize) -> String {
+        self.zones.get(node).cloned().unwrap_or_else(|| format!("zone-{node}"))
+    }
+
     /// Whether nodes need disks of their own that can be filled.
     pub(crate) fn needs_small_disks(&self) -> bool {
         self.faults.iter().any(|step| step.fault == Fault::FillDisk)
@@ -161,11 +187,15 @@ impl Scenario {
         if ![3, 5].contains(&this.nodes) {
             return contradicts("a cluster has 3 or 5 nodes");
         }
+        if !this.zones.is_empty() && this.zones.len() != this.nodes {
+            return contradicts("a zone for each node, or none");
+        }
         if this.faults.is_empty() {
             return contradicts("a scenario has a fault");
         }
+        let is_one = |target| matches!(target, Target::Leader | Target::Follower | Target::Each);
         let splits = |fault| matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff);
-        if this.faults.iter().any(|step| splits(step.fault) && step.target == Target::All) {
+        if this.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
             return contradicts("a partition is between a node and the others");
         }
         Ok(this)

@@ -2,7 +2,8 @@
 //!
 //! A writer keeps to one node until that fails it, then goes to the next and stays away from the failed one for a
 //! while, as behind a load balancer; now and then it moves on by itself, so that every node is written to. So a node
-//! that hangs holds up its own clients, and the write gap is that of the cluster. Each reader stays with its node.
+//! that hangs holds up its own clients, and the write gap is that of the cluster. Each reader stays with its node, and so
+//! does each probe, which writes and reads in turn and waits as long as it takes: it shows how a node serves its clients.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,11 +14,12 @@ use crate::client::{self, Client, ReadError};
 use crate::clock::{now, pause};
 use crate::history::{Attempt, Outcome};
 use crate::oracle::{self, Oracle};
+use crate::register::{KEYS, Operation, Registers, What};
 
 /// Points of a request.
 const BATCH: u64 = oracle::SERIES;
 /// Between two requests of a client.
-const PACE: Duration = Duration::from_millis(25);
+pub(crate) const PACE: Duration = Duration::from_millis(25);
 /// How long a writer stays away from a node that failed it.
 const AVOID: Duration = Duration::from_secs(3);
 /// Requests after which a writer moves on to the next node.
@@ -34,6 +36,9 @@ pub(crate) struct Workload<'a> {
     origin: Instant,
     stop: AtomicBool,
     acknowledged: Mutex<Vec<Duration>>,
+    probes: Mutex<Vec<Attempt>>,
+    /// What was done to the registers.
+    pub(crate) registers: Registers,
     answers: Mutex<Answers>,
 }
 
@@ -46,14 +51,14 @@ pub(crate) struct Answers {
 
 /// A writer's choice of nodes.
 #[derive(Debug)]
-struct Route {
-    node: usize,
+pub(crate) struct Route {
+    pub(crate) node: usize,
     requests: usize,
     avoid: Vec<Option<Instant>>,
 }
 
 impl Route {
-    fn new(node: usize, nodes: usize) -> Self {
+    pub(crate) fn new(node: usize, nodes: usize) -> Self {
         Self { node, requests: 0, avoid: vec![None; nodes] }
     }
 
@@ -66,7 +71,7 @@ impl Route {
         self.requests = 0;
     }
 
-    fn note(&mut self, outcome: Outcome) {
+    pub(crate) fn note(&mut self, outcome: Outcome) {
         self.requests += 1;
         if outcome != Outcome::Acknowledged {
             self.avoid[self.node] = Some(now() + AVOID);
@@ -87,6 +92,8 @@ impl<'a> Workload<'a> {
             origin: now(),
             stop: AtomicBool::new(false),
             acknowledged: Mutex::default(),
+            probes: Mutex::default(),
+            registers: Registers::default(),
             answers: Mutex::default(),
         }
     }
@@ -108,6 +115,11 @@ impl<'a> Workload<'a> {
     /// When requests were acknowledged.
     pub(crate) fn acknowledgements(&self) -> Vec<Duration> {
         self.acknowledged.lock().expect("no holder panics").clone()
+    }
+
+    /// What probes have got: of each write and read whether it succeeded, and when.
+    pub(crate) fn probes(&self) -> Vec<Attempt> {
+        self.probes.lock().expect("no holder panics").clone()
     }
 
     /// How requests were answered.
@@ -163,6 +175,64 @@ impl<'a> Workload<'a> {
             self.oracle.violation(format!("node {node} answers a right write with {}: {text}", reply.status));
         }
         outcome
+    }
+
+    /// Overwrites and reads registers, through all nodes in turn, until told to stop.
+    pub(crate) fn use_registers(&self, user: usize) {
+        let client = Client::new(&self.token, client::READ);
+        for step in user.. {
+            if !self.goes_on() {
+                break;
+            }
+            // Another key and node with each step, and a write at every other visit of a key.
+            let (key, url) = (step % KEYS, &self.urls[(step / KEYS) % self.urls.len()]);
+            let start = self.elapsed();
+            if (step / KEYS + user).is_multiple_of(2) {
+                let value = self.registers.fresh();
+                let (outcome, _) = client.write(url, oracle::register_line(key, value));
+                let end = (outcome == Outcome::Acknowledged).then(|| self.elapsed());
+                if outcome != Outcome::Refused {
+                    self.registers.note(key, Operation { what: What::Write(value), start, end });
+                }
+            } else if let Ok(rows) = client.read(url, &oracle::register_query(key)) {
+                let end = Some(self.elapsed());
+                if rows.len() > 1 {
+                    self.oracle.violation(format!("register {key} has several points: {rows:?}"));
+                }
+                let value = rows.first().map(|row| row.n);
+                self.registers.note(key, Operation { what: What::Read(value), start, end });
+            }
+            pause(PACE);
+        }
+    }
+
+    /// Writes and reads through a node in turn, as `writer`, until told to stop.
+    pub(crate) fn probe(&self, writer: usize, node: usize) {
+        let client = Client::new(&self.token, client::PROBE);
+        while self.goes_on() {
+            let numbers = self.oracle.fresh(writer, BATCH);
+            self.send(&client, writer, &numbers, node);
+            pause(PACE);
+            let reading = self.oracle.begin_read(writer, Some(WINDOW));
+            let at = self.elapsed();
+            let answer = client.read(&self.urls[node], &oracle::query(&reading));
+            let took = self.elapsed().saturating_sub(at);
+            let (outcome, status) = match answer {
+                Ok(rows) => {
+                    self.oracle.end_read(&reading, node, &rows);
+                    (Outcome::Acknowledged, Some(200))
+                }
+                Err(ReadError::Later { status, .. }) => (Outcome::Unknown, status),
+                Err(ref wrong @ ReadError::Wrong { status, .. }) => {
+                    self.oracle.violation(format!("read through node {node}: {wrong}"));
+                    (Outcome::Unknown, Some(status))
+                }
+            };
+            let read = Attempt { node, at, took, outcome, status };
+            let write = self.oracle.last_attempt(writer, &numbers);
+            self.probes.lock().expect("no holder panics").extend(write.into_iter().chain([read]));
+            pause(PACE);
+        }
     }
 
     /// Reads through a node, the writers in turn, until told to stop.

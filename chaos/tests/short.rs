@@ -11,9 +11,9 @@ fn promises_are_kept_under_the_faults_of_the_short_set() {
     let output = Command::new(env!("CARGO_BIN_EXE_chaos")).arg("--short").output().expect("chaos starts");
     let said = String::from_utf8_lossy(&output.stdout);
     if output.status.code() == Some(SKIPPED) {
-        eprintln!("{said}");
+        eprintln!("NOTHING IS SHOWN HERE: {said}");
         return;
     }
     assert!(output.status.success(), "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
-    assert!(said.matches(": pass;").count() >= 5, "{said}");
+    assert!(said.matches(": pass;").count() >= 7, "{said}");
 }

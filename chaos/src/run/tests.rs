@@ -22,7 +22,16 @@ fn oracle() -> Oracle {
 
 fn injected(took: bool, gap: Duration) -> Injected {
     let effects = vec![Effect { what: "a process died".to_owned(), took }];
-    Injected { label: "kill".to_owned(), effects, window: Duration::ZERO..gap, gap, terms: 0 }
+    Injected {
+        label: "kill".to_owned(),
+        effects,
+        window: Duration::ZERO..gap,
+        gap,
+        node_gaps: vec![gap],
+        slowest: gap,
+        without_quorum: None,
+        terms: 0,
+    }
 }
 
 /// The verdict, after the figures were judged.
