@@ -36,7 +36,7 @@ pub use execute::Series;
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};
-use crate::source::{ScanError, ScanSource};
+use crate::source::ScanSource;
 use crate::view::CatalogView;
 use schema::Resolver;
 
