@@ -1,7 +1,8 @@
 //! The way to whoever leads a group, on this node or another: proposals, and with `barrier` reads, tried again while
 //! leaders change, until their time is up. "Not the leader" never leaves these modules.
 //!
-//! What must always hold: what may have been proposed is never proposed again here; its outcome is unknown.
+//! What must always hold: what may have been proposed is never proposed again here, and its outcome is unknown; but for
+//! points, which are the same however often they are written.
 
 mod outlook;
 
@@ -154,12 +155,16 @@ impl Courier {
     }
 
     /// Proposes operations to a group, in order, wherever it is led, and waits until all of them are committed and
-    /// applied there.
+    /// applied there. Points of which it is not known whether they were written, because a leader went away or gave its
+    /// lead to another, are written again, as clients do.
     pub(crate) async fn propose(
         &self,
         group: GroupId,
         ops: Vec<(Bytes, Op)>,
     ) -> Result<Committed, ProposeError> {
+        // Alone, nobody else leads: its log is full, or slow, and has the points already.
+        let may_repeat = ops.iter().all(|(_, op)| op.is_points()) && self.voters(group).len() > 1;
+        let mut unknown = None;
         let mut first = Some(ops);
         let mut entries: Vec<Bytes> = Vec::new();
         let mut patience = self.patience();
@@ -184,17 +189,17 @@ impl Courier {
                 Place::Unknown => Err(ProposeError::NotLeader { group, leader: None }),
             };
             match result {
-                Err(ProposeError::NotLeader { leader, .. }) => {
-                    self.hint(group, leader);
-                    if !patience.again().await {
-                        let reason = "no leader was found in time".to_owned();
-                        return Err(ProposeError::Unavailable { group, reason });
-                    }
-                    if !self.reaches_quorum(group) {
-                        return Err(Self::cut_off(group));
-                    }
-                }
-                done => return done,
+                Err(ProposeError::NotLeader { leader, .. }) => self.hint(group, leader),
+                Err(error @ ProposeError::Unknown { .. }) if may_repeat => unknown = Some(error),
+                Ok(committed) => return Ok(committed),
+                Err(error) => return Err(unknown.unwrap_or(error)),
+            }
+            if !patience.again().await {
+                let reason = "no leader was found in time".to_owned();
+                return Err(unknown.unwrap_or(ProposeError::Unavailable { group, reason }));
+            }
+            if !self.reaches_quorum(group) {
+                return Err(unknown.unwrap_or_else(|| Self::cut_off(group)));
             }
         }
     }

@@ -24,6 +24,13 @@ pub(crate) enum Op {
     Catalog(Box<catalog::Command>),
 }
 
+impl Op {
+    /// Whether it writes points, which a second time changes nothing.
+    pub(crate) const fn is_points(&self) -> bool {
+        matches!(self, Self::Partition(PartitionOp::Write(_)))
+    }
+}
+
 /// An operation on its way through a group's log. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Proposal(Arc<Inner>);

@@ -32,7 +32,7 @@ impl Courier {
     }
 
     /// The nodes of a group's voters, as the catalog has them.
-    fn voters(&self, group: GroupId) -> Vec<u128> {
+    pub(super) fn voters(&self, group: GroupId) -> Vec<u128> {
         let state = self.catalog.read();
         let replicas = state.placement(group).into_iter().flat_map(|placement| &placement.replicas);
         let voters = replicas.filter(|replica| replica.is_voter);
