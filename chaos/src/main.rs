@@ -1,11 +1,14 @@
 //! Real nodes under real faults.
 //!
-//! `chaos [--short] [--keep] [--repeat N] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
+//! `chaos [--short] [--untimed] [--keep] [--repeat N] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
 //! network namespaces, lets clients write and read, brings the scenario's faults about, and says at the end:
 //!
 //! - `pass`: all that was promised held, and every fault was seen to take effect;
 //! - `fail`: a promise was broken (exit code 1);
 //! - `unknown`: nothing was broken, and a fault was not seen to take effect, so that nothing is shown (exit code 2).
+//!
+//! With `--untimed` it only matters what clients are told, and that all heals, not how long it took: for machines that do
+//! other things meanwhile.
 //!
 //! `chaos --etcd PROGRAM [--repeat N]` kills the leader of three members of etcd in the same network, for comparison.
 //!
@@ -46,6 +49,8 @@ const KILLS_BESIDE: usize = 20;
 #[derive(Debug, Default)]
 struct Arguments {
     short: bool,
+    /// Nothing is promised of pauses.
+    untimed: bool,
     keep: bool,
     /// How often the faults of each scenario are injected, instead of what it says.
     repeat: Option<usize>,
@@ -63,7 +68,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(unknown) => {
             report::say(&format!(
-                "{unknown} is not known; chaos [--short] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
+                "{unknown} is not known; chaos [--short] [--untimed] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
             ));
             return ExitCode::from(64);
         }
@@ -93,6 +98,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--etcd" => arguments.etcd = Some(words.next().unwrap_or_else(|| "etcd".to_owned())),
             "--short" => arguments.short = true,
+            "--untimed" => arguments.untimed = true,
             "--keep" => arguments.keep = true,
             _ if word.starts_with('-') => return Err(word),
             _ => arguments.names.push(word),
@@ -144,6 +150,9 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
     scenarios.retain(wanted);
     for scenario in &mut scenarios {
         scenario.repeat = arguments.repeat.unwrap_or(scenario.repeat);
+        if arguments.untimed {
+            scenario.promises.forget_times();
+        }
     }
     Ok(scenarios)
 }

@@ -147,6 +147,11 @@ impl Step {
 }
 
 impl Promises {
+    /// Promises nothing of pauses; that everything heals is still promised.
+    pub(crate) fn forget_times(&mut self) {
+        *self = Self { write_gap_ms: None, answer_ms: None, each_node_gap_ms: None, heal_ms: self.heal_ms };
+    }
+
     /// Longest time without an acknowledged write.
     pub(crate) fn write_gap(&self) -> Option<Duration> {
         self.write_gap_ms.map(Duration::from_millis)
