@@ -1,6 +1,8 @@
 //! A node whose disk is nearly full: others lead what it led, it stands for nothing, and takes and reads for its clients
 //! what others have; with room again it has everything.
 
+use model::Reading;
+
 use super::*;
 use crate::Room;
 
@@ -33,14 +35,15 @@ async fn a_node_without_room_leads_nothing_and_serves_all_the_same() {
         write(node, 0, n).await;
     }
     assert!(distinct(places[full].ops(0)).len() < 20, "it has taken no entries");
+    let reading = Reading::default();
     assert_eq!(
-        timeout(PATIENCE, node.read_barrier_all()).await.unwrap().unwrap(),
+        timeout(PATIENCE, node.ready_to_read(&reading)).await.unwrap().unwrap(),
         [],
         "all is read elsewhere"
     );
     let mut others_have = Vec::new();
     for at in &others {
-        others_have = timeout(PATIENCE, clusters[*at].read_barrier_all()).await.unwrap().unwrap();
+        others_have = timeout(PATIENCE, clusters[*at].ready_to_read(&reading)).await.unwrap().unwrap();
         assert_eq!(distinct(places[*at].ops(0)), expected(0..20));
     }
     assert_eq!(others_have.len(), usize::from(PARTITIONS));
