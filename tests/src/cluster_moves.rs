@@ -219,6 +219,10 @@ fn a_node_that_is_silent_for_long_is_done_without_until_it_comes_back() {
     // Of three that are left nobody can be spared.
     cluster.kill(3);
     wait_for_replicas(cluster.node(0), &[("1", all), ("2", all), ("3", all)]);
+    wait_for("all moves to end", || {
+        let left = moves(cluster.node(0));
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
     cluster.kill(2);
     let points = under_load(&mut cluster, 1, points, |cluster| assert!(moves(cluster.node(0)).is_empty()));
     check(&cluster, points);
