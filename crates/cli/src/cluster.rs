@@ -142,10 +142,10 @@ pub(crate) fn cluster(verb: ClusterVerb) -> Result<(), CliError> {
         Format::Json | Format::Csv => vec![status(survey)],
     };
     if !watch {
-        return output::print_all(format, &sections(&api.get_json("/api/v1/cluster/status")?));
+        return output::print_all(format, &sections(&look(&api, "/api/v1/cluster/status")?));
     }
     loop {
-        match api.get_json("/api/v1/cluster/status") {
+        match look(&api, "/api/v1/cluster/status") {
             Ok(survey) => output::print_anew(format, &sections(&survey))?,
             // The node that is asked may be the one that is restarting.
             Err(error) if is_passing(&error) => output::complain(&error),
@@ -153,6 +153,15 @@ pub(crate) fn cluster(verb: ClusterVerb) -> Result<(), CliError> {
         }
         pause();
     }
+}
+
+/// Looks at the cluster. Says when what it sees may be old.
+fn look(api: &Api, path: &str) -> Result<Value, CliError> {
+    let seen = api.get_json(path)?;
+    if seen["isCurrent"] == false {
+        output::say("the node that was asked hears of no majority of the meta group: this may be old");
+    }
+    Ok(seen)
 }
 
 /// Whether another look may succeed.
@@ -169,13 +178,13 @@ pub(crate) fn node(verb: NodeVerb) -> Result<(), CliError> {
     match verb {
         NodeVerb::Ls(arguments) => {
             let (api, format) = arguments.open()?;
-            let nodes = api.get_json("/api/v1/cluster/nodes")?;
+            let nodes = look(&api, "/api/v1/cluster/nodes")?;
             let columns = ["id", "state", "role", "zone", "address", "version", "replicas", "leads", "uuid"];
             output::print(format, table(&nodes["nodes"], &columns))
         }
         NodeVerb::Status(NodeArguments { node, common }) => {
             let (api, format) = common.open()?;
-            let node = api.get_json(&format!("/api/v1/cluster/nodes/{}", encode(&node)))?;
+            let node = look(&api, &format!("/api/v1/cluster/nodes/{}", encode(&node)))?;
             if let Some(reason) = node["node"]["reason"].as_str() {
                 output::say(&format!("the node is away: {reason}"));
             }
@@ -216,7 +225,7 @@ pub(crate) fn partition(verb: PartitionVerb) -> Result<(), CliError> {
         PartitionVerb::Ls(arguments) => arguments,
         PartitionVerb::Moves(arguments) => {
             let (api, format) = arguments.open()?;
-            return output::print(format, moves(&api.get_json("/api/v1/cluster/moves")?["moves"]));
+            return output::print(format, moves(&look(&api, "/api/v1/cluster/moves")?["moves"]));
         }
         PartitionVerb::Move(MoveArguments { partition, from, to, connection }) => {
             let body = json!({ "partition": partition, "from": from, "to": to });
@@ -226,7 +235,7 @@ pub(crate) fn partition(verb: PartitionVerb) -> Result<(), CliError> {
         }
     };
     let (api, format) = arguments.open()?;
-    let partitions = api.get_json("/api/v1/cluster/partitions")?;
+    let partitions = look(&api, "/api/v1/cluster/partitions")?;
     let rows = array(&partitions["partitions"]).iter().map(|partition| {
         let nodes = array(&partition["replicas"]).iter().map(|replica| output::plain(&replica["node"]));
         let lag = array(&partition["replicas"]).iter().filter_map(|replica| replica["lag"].as_u64()).max();
@@ -248,7 +257,7 @@ pub(crate) fn raft(verb: RaftVerb) -> Result<(), CliError> {
     match verb {
         RaftVerb::Status(arguments) => {
             let (api, format) = arguments.open()?;
-            let groups = api.get_json("/api/v1/cluster/raft")?;
+            let groups = look(&api, "/api/v1/cluster/raft")?;
             let rows = array(&groups["groups"]).iter().flat_map(|group| {
                 array(&group["replicas"]).iter().map(|replica| {
                     let is_leader = replica["node"] == group["leader"];

@@ -187,10 +187,8 @@ impl Cluster {
 
     /// Returns when everything acknowledged before the call, by whichever node, is applied in all partitions that have
     /// a replica with a vote here, and answers which those are.
-    ///
-    /// # Errors
-    /// The error of a partition that could not be reached in time.
-    pub async fn read_barrier_all(&self) -> Result<Vec<PartitionId>, ProposeError> {
+    #[cfg(test)]
+    pub(crate) async fn read_barrier_all(&self) -> Result<Vec<PartitionId>, ProposeError> {
         let groups = self.replicas.data();
         let partition = |group: &Arc<Group>| match group.id() {
             GroupId::Data(partition) => Some(partition),

@@ -60,7 +60,8 @@ pub(crate) async fn status(State(app): State<App>, request: Request) -> Result<R
 
 /// `GET /api/v1/cluster/nodes`
 pub(crate) async fn nodes(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    Ok(error::json(StatusCode::OK, &json!({ "nodes": survey(app, request).await?.nodes })))
+    let ClusterSurvey { is_current, nodes, .. } = survey(app, request).await?;
+    Ok(error::json(StatusCode::OK, &json!({ "isCurrent": is_current, "nodes": nodes })))
 }
 
 /// `GET /api/v1/cluster/nodes/{id}`: the node, and its replicas of groups.
@@ -84,24 +85,29 @@ pub(crate) async fn node(
         })
     });
     let groups: Vec<Value> = here.collect();
-    Ok(error::json(StatusCode::OK, &json!({ "node": node, "groups": groups })))
+    Ok(error::json(
+        StatusCode::OK,
+        &json!({ "isCurrent": survey.is_current, "node": node, "groups": groups }),
+    ))
 }
 
 /// `GET /api/v1/cluster/raft`
 pub(crate) async fn raft(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    Ok(error::json(StatusCode::OK, &json!({ "groups": survey(app, request).await?.groups })))
+    let ClusterSurvey { is_current, groups, .. } = survey(app, request).await?;
+    Ok(error::json(StatusCode::OK, &json!({ "isCurrent": is_current, "groups": groups })))
 }
 
 /// `GET /api/v1/cluster/partitions`
 pub(crate) async fn partitions(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let mut groups = survey(app, request).await?.groups;
+    let ClusterSurvey { is_current, mut groups, .. } = survey(app, request).await?;
     groups.retain(|group| group.partition.is_some());
-    Ok(error::json(StatusCode::OK, &json!({ "partitions": groups })))
+    Ok(error::json(StatusCode::OK, &json!({ "isCurrent": is_current, "partitions": groups })))
 }
 
 /// `GET /api/v1/cluster/moves`
 pub(crate) async fn moves(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    Ok(error::json(StatusCode::OK, &json!({ "moves": survey(app, request).await?.moves })))
+    let ClusterSurvey { is_current, moves, .. } = survey(app, request).await?;
+    Ok(error::json(StatusCode::OK, &json!({ "isCurrent": is_current, "moves": moves })))
 }
 
 /// A request to order something.

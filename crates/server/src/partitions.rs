@@ -26,7 +26,7 @@ const LITTLE_RESERVES: u64 = 4;
 /// What every engine of the node is opened with.
 #[derive(Debug, Clone)]
 pub(crate) struct Ground {
-    /// `partitions/` of the data directory.
+    /// Where the replicas' directories are.
     pub(crate) dir: PathBuf,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -217,9 +217,11 @@ impl Node {
         let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(disk(config), data_files_open_max()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let fatal = Fatal::default();
-        let ballast = Ballast::let_go(Arc::clone(&vfs), &config.data_dir);
-        let ballast =
-            ballast.map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
+        let unusable = |source| ServeError::DataDir { path: config.data_dir.clone(), source };
+        let ballast = Ballast::let_go(Arc::clone(&vfs), &config.data_dir).map_err(unusable)?;
+        // A node without replicas has it too: its free space is asked for.
+        let partitions_dir = config.data_dir.join("partitions");
+        vfs.create_dir_all(&partitions_dir).map_err(unusable)?;
         let catalog_dir = config.data_dir.join("catalog");
         let catalog = tokio::task::spawn_blocking(move || {
             let store = RocksStore::open(&catalog_dir)?;
@@ -233,7 +235,7 @@ impl Node {
         let divided = commons.memory().accounts().map(|account| account.limit()).iter().sum();
         tasks.spawn(frugality::watch(divided, be_frugal, |path| std::fs::read_to_string(path).ok()));
         let partitions = Partitions::new(Ground {
-            dir: config.data_dir.join("partitions"),
+            dir: partitions_dir,
             vfs: Arc::clone(&vfs),
             clock: Arc::clone(&clock),
             jobs,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::{ClusterNode, NodeState, Placement, State};
 use cluster::{Cluster, GroupStatus, HandOverError, MembershipError, Move, NodeReport};
@@ -11,8 +12,12 @@ use gateway::ports::{
     ReplicaSurvey, Unavailable,
 };
 use model::{GroupId, NodeId, ReplicaId};
+use tokio::time::timeout;
 
 use crate::ports::unavailable;
+
+/// How long an operator waits for news of the catalog before the node shows what it has.
+const CURRENT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What each node has said, or why it has not.
 type Reports = BTreeMap<NodeId, Result<NodeReport, String>>;
@@ -24,8 +29,10 @@ pub(crate) struct ClusterAdapter(pub(crate) Arc<Cluster>);
 impl ClusterPort for ClusterAdapter {
     fn survey(&self) -> BoxFuture<'_, Result<ClusterSurvey, Unavailable>> {
         Box::pin(async {
+            let is_current = self.is_current().await;
             let reports = self.0.reports().await;
-            Ok(survey(&self.0.catalog().read(), self.0.node_id(), &reports))
+            let survey = survey(&self.0.catalog().read(), self.0.node_id(), &reports);
+            Ok(ClusterSurvey { is_current, ..survey })
         })
     }
 
@@ -40,6 +47,21 @@ impl ClusterPort for ClusterAdapter {
             };
             taken.map_err(order_error)
         })
+    }
+}
+
+impl ClusterAdapter {
+    /// Makes the catalog here as new as anything decided before the call, if that is soon possible. Without a majority
+    /// of the meta group it is not, and just then operators want to see what is known.
+    async fn is_current(&self) -> bool {
+        match timeout(CURRENT_WITHIN, self.0.read_barrier_meta()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::info!(%error, "what is shown of the cluster may be old");
+                false
+            }
+            Err(_late) => false,
+        }
     }
 }
 
@@ -75,6 +97,7 @@ fn survey(state: &State, asked: NodeId, reports: &Reports) -> ClusterSurvey {
         .map(|one| node(one, state.held_by(one.id).count(), reports.get(&one.id), &groups))
         .collect();
     ClusterSurvey {
+        is_current: false,
         cluster: state.cluster().map(|cluster| format!("{:032x}", cluster.id)).unwrap_or_default(),
         node: asked.to_string(),
         partitions: state.partitions().unwrap_or_default(),

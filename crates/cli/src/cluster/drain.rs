@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{LOOK_EVERY, array, is_passing, pause};
+use super::{LOOK_EVERY, array, is_passing, look, pause};
 use crate::api::{Api, encode};
 use crate::error::CliError;
 use crate::output;
@@ -17,8 +17,10 @@ pub(super) fn wait(api: &Api, node: &str) -> Result<(), CliError> {
     let mut said = String::new();
     let mut still = Duration::ZERO;
     loop {
-        let looked = api.get_json(&path).and_then(|seen| Ok((seen, api.get_json("/api/v1/cluster/moves")?)));
+        let looked = look(api, &path).and_then(|seen| Ok((seen, look(api, "/api/v1/cluster/moves")?)));
         match looked {
+            // What may be old tells nothing.
+            Ok((seen, moves)) if seen["isCurrent"] == false || moves["isCurrent"] == false => {}
             Ok((seen, moves)) => match progress(&seen["node"], &moves["moves"])? {
                 None => {
                     output::say(&format!("node {node} holds nothing"));

@@ -60,6 +60,9 @@ pub enum OrderError {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterSurvey {
+    /// Whether the catalog that is shown has everything that was decided before the request. It has not when the node
+    /// that was asked hears of no majority of the meta group.
+    pub is_current: bool,
     /// The cluster's id, hexadecimal.
     pub cluster: String,
     /// The node that was asked.

@@ -265,6 +265,7 @@ fn cluster_survey() -> ClusterSurvey {
         ..GroupSurvey::default()
     };
     ClusterSurvey {
+        is_current: true,
         partitions: 1,
         replication: 2,
         nodes: vec![node(1, "up"), node(2, "away")],
