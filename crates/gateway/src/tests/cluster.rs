@@ -66,7 +66,11 @@ async fn a_survey_is_shown_whole_and_in_parts() {
     assert_eq!(server.get("/api/v1/cluster/moves").await.json()["moves"], all["moves"]);
     assert_eq!((&all["moves"][0]["stage"], &all["moves"][0]["lag"]), (&json!("catching up"), &json!(7)));
     let partitions = server.get("/api/v1/cluster/partitions").await.json();
-    assert_eq!(partitions, json!({ "partitions": [all["groups"][1]] }));
+    assert_eq!(partitions, json!({ "isCurrent": true, "partitions": [all["groups"][1]] }));
+    for part in ["status", "nodes", "nodes/1", "raft", "moves"] {
+        let seen = server.get(&format!("/api/v1/cluster/{part}")).await.json();
+        assert_eq!(seen["isCurrent"], true, "{part}");
+    }
     for id in ["0000000000000001", "1"] {
         let one = server.get(&format!("/api/v1/cluster/nodes/{id}")).await.json();
         assert_eq!(one["node"], all["nodes"][0]);
