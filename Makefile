@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos demo-data clean
+.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long demo-data clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -49,10 +49,13 @@ bench-storage: build ## The same, and disk, many series, queries, and twenty min
 bench-micro: ## Measure the parser and the codecs
 	cargo bench --locked --package model --package storage
 
-chaos: ## Kill, pause, cut off and fill up real nodes under load, and check what clients saw (ten minutes, root; CHAOS_ARGS)
+chaos: ## Kill, cut off, slow down and fill up real nodes under load, and check what clients saw (ten minutes, root; CHAOS_ARGS)
 	@.ci/deps chaos
 	cargo build --locked --package cli --bin tidemark
-	cargo run --quiet --locked --package chaos -- $(CHAOS_ARGS)
+	cargo run --quiet --locked --package chaos -- $(or $(CHAOS_ARGS),--set ten)
+
+chaos-long: ## All that can be done to them (half an hour, root)
+	$(MAKE) chaos CHAOS_ARGS="--set long"
 
 clean: ## Remove what was built (not the data)
 	cargo clean

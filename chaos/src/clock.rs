@@ -1,11 +1,17 @@
 //! Real time: the nodes are real processes, and faults last for real seconds.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Now.
 #[expect(clippy::disallowed_methods, reason = "real processes run in real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of the calendar.
+#[expect(clippy::disallowed_methods, reason = "clocks of real processes are compared with it")]
+pub(crate) fn calendar() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Lets time pass.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use testkit::Request;
+use testkit::{Reply, Request};
 
+use crate::calendar;
 use crate::client::{self, Client};
 use crate::clock::wait_until;
 use crate::disk::Disk;
+use crate::memory::MemoryGroup;
 use crate::network::{self, Network};
 use crate::node::{Node, NodeError};
 use crate::scenario::Scenario;
@@ -30,15 +32,24 @@ pub(crate) enum ClusterError {
     /// A disk could not be mounted.
     #[error("the disk of a node")]
     Disk(#[from] ShellError),
-    /// A directory could not be made.
-    #[error("a directory of a node")]
+    /// A directory or file could not be made.
+    #[error("a directory or file of a node")]
     Directory(#[source] std::io::Error),
+    /// Memory cannot be bounded here.
+    #[error("a control group that bounds the memory of a node")]
+    Memory(#[source] std::io::Error),
+    /// Clocks cannot be moved here.
+    #[error("the library of faketime is not installed")]
+    NoClocks,
     /// A node is not ready in time.
     #[error("node {node} is not ready: {last}")]
     NotReady { node: usize, last: String },
     /// The first user and bucket are not there in time.
     #[error("node {node} does not know the first user and bucket: {last}")]
     SetUp { node: usize, last: String },
+    /// An order was not carried out.
+    #[error("{order}: {said}")]
+    Order { order: String, said: String },
     /// No node could say who leads.
     #[error("no node says who leads")]
     NoLeader,
@@ -48,7 +59,7 @@ pub(crate) enum ClusterError {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
-    /// One for each node, where the scenario fills disks.
+    /// One for each node, where the scenario does something to disks.
     pub(crate) disks: Vec<Disk>,
     pub(crate) network: Network,
     zones: Vec<String>,
@@ -63,13 +74,13 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let peer = |node| format!("{}:8088", network::address(node));
         let peers: Vec<String> = (0..scenario.nodes).map(peer).collect();
-        let zones = (0..scenario.nodes).map(|place| scenario.zone(place)).collect();
+        let zones = (0..scenario.places()).map(|place| scenario.zone(place)).collect();
         let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network, zones };
-        for place in 0..scenario.nodes {
+        for place in 0..scenario.places() {
             let home = directory.join(format!("node-{place}"));
             std::fs::create_dir_all(&home).map_err(ClusterError::Directory)?;
-            if scenario.needs_small_disks() {
-                this.disks.push(Disk::mount(&home)?);
+            if let Some(kind) = scenario.disk() {
+                this.disks.push(Disk::mount(&home, kind)?);
             }
             let arguments = [
                 ("--http-bind-address", format!("{}:8086", network::address(place))),
@@ -88,9 +99,18 @@ impl Cluster {
                 .chain(scenario.arguments.iter().cloned())
                 .collect();
             let namespace = this.network.node_namespace(place);
-            this.nodes.push(Node::new(place, &network::address(place), namespace, home, arguments));
+            let mut node = Node::new(place, &network::address(place), namespace, home, arguments);
+            if scenario.bounds_memory() {
+                node.memory = Some(MemoryGroup::create(place).map_err(ClusterError::Memory)?);
+            }
+            if scenario.moves_clocks() {
+                let preload = calendar::preload().ok_or(ClusterError::NoClocks)?;
+                calendar::set(&node.clock(), 0).map_err(ClusterError::Directory)?;
+                node.environment = calendar::environment(&preload, &node.clock());
+            }
+            this.nodes.push(node);
         }
-        for node in &mut this.nodes {
+        for node in this.nodes.iter_mut().take(scenario.nodes) {
             node.start()?;
         }
         for place in 0..scenario.nodes {
@@ -103,7 +123,7 @@ impl Cluster {
     /// Waits until every node knows the user of the settings, and the bucket.
     fn wait_set_up(&self) -> Result<(), ClusterError> {
         let client = Client::new(TOKEN, ASK);
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| node.is_up()) {
             let asked = wait_until(FOUND, || {
                 let request = Request::new("GET", format!("{}/api/v2/buckets?name=chaos", node.url));
                 match client.send(request) {
@@ -117,10 +137,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// The nodes whose processes run.
+    pub(crate) fn up(&self) -> Vec<usize> {
+        self.nodes.iter().filter(|node| node.is_up()).map(|node| node.place).collect()
+    }
+
     /// The nodes that share a node's zone, itself too.
     pub(crate) fn zone_of(&self, node: usize) -> Vec<usize> {
         let zone = &self.zones[node];
-        (0..self.nodes.len()).filter(|other| self.zones[*other] == *zone).collect()
+        self.up().into_iter().filter(|other| self.zones[*other] == *zone).collect()
     }
 
     /// Where the nodes answer.
@@ -150,6 +175,22 @@ impl Cluster {
         let request = Request::new("GET", format!("{}/health", self.nodes[place].url)).timeout(ASK);
         let reply = request.try_send().ok()?;
         (reply.status != 200).then(|| client::excerpt(&reply))
+    }
+
+    /// Asks a node, as an operator.
+    pub(crate) fn ask(&self, place: usize, method: &str, path: &str) -> Result<Reply, String> {
+        let request = Request::new(method, format!("{}{path}", self.nodes[place].url));
+        Client::new(TOKEN, ASK).send(request).map_err(|error| error.to_string())
+    }
+
+    /// A figure that a node shows in `/metrics`; the sum where it has several.
+    pub(crate) fn metric(&self, place: usize, name: &str) -> Option<f64> {
+        let text = self.ask(place, "GET", "/metrics").ok()?.text();
+        let of = |line: &str| {
+            let (key, value) = line.rsplit_once(' ')?;
+            (key.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        };
+        text.lines().filter_map(of).reduce(|sum, value| sum + value)
     }
 
     /// What the nodes that are up and answer say of who leads: of two that differ, the one with the higher term is right.

@@ -1,13 +1,17 @@
-//! A small disk of a node's own (tmpfs), which can be filled and given room again.
+//! A disk of a node's own: in memory, which can be filled and given room again, or an image behind a loop device, whose
+//! power can be cut.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::network::is_alive;
+use crate::scenario::DiskKind;
 use crate::shell::{self, ShellError};
 
-const MOUNT: &str = "tmchaos-";
+/// What the directory of a run is called; the process id follows.
+pub(crate) const HOME: &str = "tidemark-chaos-";
 const FILLER: &str = "filler";
+const UNSYNCED: &str = "unsynced";
 /// Room for a few segments of the log, a catalog and files.
 const MIB: usize = 512;
 
@@ -15,14 +19,30 @@ const MIB: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Disk {
     at: PathBuf,
+    kind: DiskKind,
 }
 
 impl Disk {
     /// Mounts an empty disk.
-    pub(crate) fn mount(at: &Path) -> Result<Self, ShellError> {
-        let source = format!("{MOUNT}{}", std::process::id());
-        shell::run(&format!("mount -t tmpfs -o size={MIB}m {source} {}", at.display()))?;
-        Ok(Self { at: at.to_owned() })
+    pub(crate) fn mount(at: &Path, kind: DiskKind) -> Result<Self, ShellError> {
+        let this = Self { at: at.to_owned(), kind };
+        match kind {
+            DiskKind::Small => shell::run(&format!("mount -t tmpfs -o size={MIB}m tmpfs {}", at.display()))?,
+            DiskKind::Powered => {
+                shell::run(&format!("truncate -s {}m {}", 2 * MIB, this.image().display()))?;
+                shell::run(&format!("mkfs.ext4 -q -F {}", this.image().display()))?;
+                this.mount_image()?
+            }
+        };
+        Ok(this)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.at.with_extension("image")
+    }
+
+    fn mount_image(&self) -> Result<String, ShellError> {
+        shell::run(&format!("mount -o loop {} {}", self.image().display(), self.at.display()))
     }
 
     /// Takes all room that is left. Answers how many bytes those were.
@@ -54,23 +74,46 @@ impl Disk {
     pub(crate) fn free(&self) -> std::io::Result<()> {
         std::fs::remove_file(self.at.join(FILLER))
     }
+
+    /// Cuts the power: what was not synced is lost, and nothing can be written until [`Disk::restore`]. Leaves a file that
+    /// is not synced, to show that.
+    pub(crate) fn cut_power(&self) -> Result<(), ShellError> {
+        let path = self.at.join(UNSYNCED);
+        std::fs::write(&path, [1; 4096])
+            .map_err(|source| ShellError::Start { command: format!("write {}", path.display()), source })?;
+        // Of xfsprogs, and right for ext4 too: it does not write the journal out.
+        shell::run(&format!("xfs_io -x -c shutdown {}", self.at.display())).map(drop)
+    }
+
+    /// Whether it has no power.
+    pub(crate) fn is_dead(&self) -> bool {
+        std::fs::write(self.at.join(UNSYNCED), [2]).is_err()
+    }
+
+    /// Gives it power again. Answers whether what was not synced is gone.
+    pub(crate) fn restore(&self) -> Result<bool, ShellError> {
+        shell::run(&format!("umount {}", self.at.display()))?;
+        self.mount_image()?;
+        Ok(std::fs::metadata(self.at.join(UNSYNCED)).map_or(true, |kept| kept.len() == 0))
+    }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a node that is being killed may still have a file open.
+        // Lazily: a node that is being killed may still have a file open. Its loop device goes with it.
         drop(shell::run(&format!("umount -l {}", self.at.display())));
+        if self.kind == DiskKind::Powered {
+            drop(std::fs::remove_file(self.image()));
+        }
     }
 }
 
 /// Unmounts the disks of runs that did not come to their end.
 pub(crate) fn sweep() -> std::io::Result<()> {
     for line in std::fs::read_to_string("/proc/self/mounts")?.lines() {
-        let mut words = line.split(' ');
-        let owner = words.next().and_then(|source| source.strip_prefix(MOUNT));
-        let owner = owner.and_then(|pid| pid.parse().ok());
-        let Some((pid, at)) = owner.zip(words.next()) else { continue };
-        if !is_alive(pid) {
+        let Some(at) = line.split(' ').nth(1) else { continue };
+        let owner = at.split('/').find_map(|part| part.strip_prefix(HOME)?.parse().ok());
+        if owner.is_some_and(|pid| !is_alive(pid)) {
             drop(shell::run(&format!("umount -l {at}")));
         }
     }

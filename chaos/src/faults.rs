@@ -3,15 +3,22 @@
 //! Whether a fault took effect is never taken from the command that made it, but from what it did: the signal that a
 //! process died of, the packets that were dropped, the room that was left. A run without that proof shows nothing.
 
+mod clocks;
+mod members;
+mod memory;
+mod packets;
+mod syncs;
+
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::clock::{now, wait_until};
 use crate::cluster::{Cluster, ClusterError};
-use crate::network::{Direction, NetworkError};
+use crate::network::Direction;
 use crate::node::{Activity, NodeError};
-use crate::scenario::{Fault, Target};
+use crate::scenario::{Fault, Step, Target};
+use crate::shell::ShellError;
 
 /// A fault could not be brought about or ended: the run shows nothing, or a node does not come back.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +29,15 @@ pub(crate) enum FaultError {
     /// The nodes could not be asked, or one does not become ready again.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The network.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
     /// A disk or directory.
     #[error("the disk of node {node}")]
     Disk { node: usize, source: std::io::Error },
+    /// Power could not be cut or given.
+    #[error("the power of a node's disk")]
+    Power(#[from] ShellError),
+    /// The bound of its memory.
+    #[error("the memory of node {node}")]
+    Memory { node: usize, source: std::io::Error },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
     Disorderly { node: usize, status: std::process::ExitStatus },
@@ -45,34 +55,38 @@ pub(crate) struct Effect {
 /// A fault that is there.
 #[derive(Debug)]
 pub(crate) struct Active {
-    fault: Fault,
+    step: Step,
     nodes: Vec<usize>,
     effects: Vec<Effect>,
     /// What paused processes had done before.
     activity: Vec<Activity>,
-    /// Which ways are cut.
+    /// Which ways do not pass everything at once.
     ways: Vec<Direction>,
 }
 
 /// The nodes that a fault happens to, one set after the other.
 pub(crate) fn targets(cluster: &Cluster, target: Target) -> Result<Vec<Vec<usize>>, ClusterError> {
-    let all = 0..cluster.nodes.len();
-    if target == Target::All {
-        return Ok(vec![all.collect()]);
-    }
-    if target == Target::Each {
-        return Ok(all.map(|node| vec![node]).collect());
+    let up = cluster.up();
+    let all = up.iter().copied();
+    match target {
+        Target::All => return Ok(vec![up]),
+        Target::Each => return Ok(all.map(|node| vec![node]).collect()),
+        Target::Spares => {
+            let spares = (0..cluster.nodes.len()).filter(|node| !up.contains(node));
+            return Ok(vec![spares.collect()]);
+        }
+        Target::Leader | Target::Follower | Target::Majority | Target::Zone => {}
     }
     let leads = cluster.view().leads;
     if leads.iter().all(|count| *count == 0) {
         return Err(ClusterError::NoLeader);
     }
     let by_leads = |node: &usize| leads[*node];
-    match target {
+    let one = match target {
         Target::Majority => {
-            let mut nodes: Vec<usize> = all.collect();
+            let mut nodes = up.clone();
             nodes.sort_by_key(|node| std::cmp::Reverse(leads[*node]));
-            nodes.truncate(leads.len() / 2 + 1);
+            nodes.truncate(up.len() / 2 + 1);
             return Ok(vec![nodes]);
         }
         Target::Zone => {
@@ -80,43 +94,43 @@ pub(crate) fn targets(cluster: &Cluster, target: Target) -> Result<Vec<Vec<usize
             let most = zones.max_by_key(|zone| zone.iter().map(by_leads).sum::<usize>());
             return Ok(most.into_iter().collect());
         }
-        _ => {}
-    }
-    let one = if target == Target::Leader { all.max_by_key(by_leads) } else { all.min_by_key(by_leads) };
+        Target::Follower => all.min_by_key(by_leads),
+        _ => all.max_by_key(by_leads),
+    };
     Ok(vec![one.into_iter().collect()])
 }
 
-/// The ways that a fault cuts.
-fn ways(fault: Fault, node: usize, nodes: usize) -> Vec<Direction> {
-    let others = (0..nodes).filter(|other| *other != node);
-    match fault {
-        Fault::Isolate => others.flat_map(|other| [(node, other), (other, node)]).collect(),
-        Fault::Deafen => others.map(|other| (other, node)).collect(),
-        Fault::Mute => others.map(|other| (node, other)).collect(),
-        Fault::CutOff => {
-            let other = (node + 1) % nodes;
-            vec![(node, other), (other, node)]
-        }
-        Fault::Kill | Fault::Stop | Fault::Pause | Fault::FillDisk | Fault::LoseVolume => Vec::new(),
-    }
-}
-
 impl Active {
-    /// Brings a fault about.
-    pub(crate) fn inject(cluster: &mut Cluster, fault: Fault, nodes: &[usize]) -> Result<Self, FaultError> {
+    /// Brings a fault about; where that takes the nodes' part in it, within `limit`.
+    pub(crate) fn inject(
+        cluster: &mut Cluster,
+        step: &Step,
+        nodes: &[usize],
+        limit: Duration,
+    ) -> Result<Self, FaultError> {
         let mut this = Self {
-            fault,
+            step: *step,
             nodes: nodes.to_owned(),
             effects: Vec::new(),
             activity: Vec::new(),
-            ways: nodes.iter().flat_map(|node| ways(fault, *node, cluster.nodes.len())).collect(),
+            ways: Vec::new(),
         };
-        if !this.ways.is_empty() {
-            cluster.network.cut(&this.ways)?;
+        this.shape_ways(cluster);
+        if step.fault == Fault::CutPower {
+            // Of all before any process ends.
+            for &node in nodes {
+                cluster.disks[node].cut_power()?;
+                let dead = cluster.disks[node].is_dead();
+                this.saw(dead, format!("nothing can be written to the disk of node {node}: {dead}"));
+            }
         }
         for &node in nodes {
-            match fault {
+            match step.fault {
                 Fault::Kill => this.kill(cluster, node)?,
+                // It may have noticed, and ended by itself.
+                Fault::CutPower => {
+                    cluster.nodes[node].kill()?;
+                }
                 Fault::LoseVolume => {
                     this.kill(cluster, node)?;
                     let data = cluster.nodes[node].data();
@@ -127,10 +141,7 @@ impl Active {
                 }
                 Fault::Stop => {
                     let begun = now();
-                    let status = cluster.nodes[node].stop()?;
-                    if !status.success() {
-                        return Err(FaultError::Disorderly { node, status });
-                    }
+                    stop(cluster, node)?;
                     let took = now().saturating_duration_since(begun);
                     this.saw(true, format!("node {node} ended in order in {:.2} s", took.as_secs_f64()));
                 }
@@ -148,7 +159,13 @@ impl Active {
                     let taken = disk.fill().map_err(|source| FaultError::Disk { node, source })?;
                     this.saw(taken > 0, format!("{taken} bytes of node {node}'s disk taken"));
                 }
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::FailSync => this.fail_sync(cluster, node, limit)?,
+                Fault::SlowSync => this.slow_sync(cluster, node, limit)?,
+                Fault::OutOfMemory => this.squeeze(cluster, node)?,
+                Fault::JumpClock => this.jump(cluster, node)?,
+                Fault::Join => cluster.nodes[node].start()?,
+                Fault::Leave => this.leave(cluster, node)?,
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
             }
         }
         Ok(this)
@@ -168,16 +185,9 @@ impl Active {
     /// Looks at what it does, ends it, and waits until the nodes are ready again; a node that is not within `limit`
     /// does not come back.
     pub(crate) fn lift(mut self, cluster: &mut Cluster, limit: Duration) -> Result<Vec<Effect>, FaultError> {
-        if !self.ways.is_empty() {
-            let dropped = cluster.network.dropped()?;
-            for (from, to) in self.ways.clone() {
-                let packets = dropped.get(&(from, to)).copied().unwrap_or(0);
-                self.saw(packets > 0, format!("{packets} packets dropped from node {from} to node {to}"));
-            }
-            cluster.network.cut(&[])?;
-        }
+        self.free_ways(cluster);
         for (at, node) in self.nodes.clone().into_iter().enumerate() {
-            match self.fault {
+            match self.step.fault {
                 Fault::Pause => {
                     let (before, after) = (self.activity[at], cluster.nodes[node].activity()?);
                     let slept = before.state == 'T' && before == after;
@@ -185,16 +195,32 @@ impl Active {
                     cluster.nodes[node].signal(Signal::CONT)?;
                 }
                 Fault::FillDisk => self.free(cluster, node)?,
-                Fault::Kill | Fault::Stop | Fault::LoseVolume => cluster.nodes[node].start()?,
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::Kill | Fault::Stop | Fault::LoseVolume | Fault::FailSync => {
+                    cluster.nodes[node].start()?;
+                }
+                Fault::CutPower => {
+                    let lost = cluster.disks[node].restore()?;
+                    self.saw(lost, format!("node {node}'s disk has lost what was not synced: {lost}"));
+                    cluster.nodes[node].start()?;
+                }
+                Fault::SlowSync => self.hasten_sync(cluster, node)?,
+                Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
+                Fault::JumpClock => self.jump_back(cluster, node)?,
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
+                Fault::Join | Fault::Leave => {}
             }
         }
         let begun = now();
-        for &node in &self.nodes {
-            cluster.wait_ready(node, limit)?;
+        for node in self.nodes.clone() {
+            if self.step.fault != Fault::Leave {
+                cluster.wait_ready(node, limit)?;
+            }
         }
         let took = now().saturating_duration_since(begun);
         self.saw(true, format!("ready {:.2} s after its end", took.as_secs_f64()));
+        if self.step.fault == Fault::Join {
+            self.settle(cluster)?;
+        }
         Ok(self.effects)
     }
 
@@ -206,4 +232,10 @@ impl Active {
         self.saw(complaint.is_some(), format!("node {node} says of its health: {complaint:?}"));
         cluster.disks[node].free().map_err(disk)
     }
+}
+
+/// Tells a node to end, which it must do in order.
+fn stop(cluster: &mut Cluster, node: usize) -> Result<(), FaultError> {
+    let status = cluster.nodes[node].stop()?;
+    if status.success() { Ok(()) } else { Err(FaultError::Disorderly { node, status }) }
 }

@@ -1,10 +1,11 @@
-//! Removes namespaces, processes and mounts also when this program is killed: another process waits for its end, at
+//! Removes processes, namespaces, mounts and control groups also when this program is killed: another process waits for its end, at
 //! which a pipe closes, whatever it dies of. It cannot be interrupted from a terminal.
 
+use std::error::Error;
 use std::io;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::{disk, network, report};
+use crate::{calendar, disk, memory, network};
 
 /// The argument of the process that removes what is left.
 pub(crate) const SWEEP: &str = "--sweep";
@@ -41,12 +42,14 @@ impl Drop for Guard {
     }
 }
 
-/// Removes what programs have left that have ended.
-pub(crate) fn sweep() {
-    if let Err(error) = network::sweep() {
-        report::say(&error.to_string());
-    }
-    if let Err(error) = disk::sweep() {
-        report::say(&error.to_string());
-    }
+/// Removes what programs have left that have ended: processes and namespaces first, for others cannot go before them.
+///
+/// # Errors
+/// Namespaces or mounts could not be listed.
+pub(crate) fn sweep() -> Result<(), Box<dyn Error>> {
+    network::sweep()?;
+    disk::sweep()?;
+    memory::sweep();
+    calendar::sweep();
+    Ok(())
 }

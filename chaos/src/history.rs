@@ -58,5 +58,14 @@ pub(crate) fn gap(acknowledged: &[Duration], window: Range<Duration>) -> Duratio
     times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
 }
 
+/// How many acknowledgements there were in a second of `window`.
+pub(crate) fn rate(acknowledged: &[Duration], window: &Range<Duration>) -> f64 {
+    let count = acknowledged.iter().filter(|at| window.contains(*at)).count();
+    let seconds = window.end.saturating_sub(window.start).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "not that many")]
+    let rate = count as f64 / seconds.max(f64::MIN_POSITIVE);
+    if seconds > 0.0 { rate } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Real nodes under real faults.
 //!
-//! `chaos [--short] [--untimed] [--keep] [--repeat N] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
+//! `chaos [--set short|ten|long] [--untimed] [--keep] [--repeat N] [NAME...]` starts the nodes of each scenario (a file of `scenarios/`) as processes in
 //! network namespaces, lets clients write and read, brings the scenario's faults about, and says at the end:
 //!
 //! - `pass`: all that was promised held, and every fault was seen to take effect;
@@ -10,11 +10,13 @@
 //! With `--untimed` it only matters what clients are told, and that all heals, not how long it took: for machines that do
 //! other things meanwhile.
 //!
-//! `chaos --etcd PROGRAM [--repeat N]` kills the leader of three members of etcd in the same network, for comparison.
+//! `chaos --etcd PROGRAM [--repeat N]` does to three members of etcd in the same network what can be done to them too, for
+//! comparison.
 //!
-//! It needs root, `ip` and `nft`; exit code 77 where network namespaces cannot be made.
+//! It needs root, `ip` and TAP devices; exit code 77 where network namespaces cannot be made.
 
 mod beside;
+mod calendar;
 mod client;
 mod clock;
 mod cluster;
@@ -22,6 +24,7 @@ mod disk;
 mod faults;
 mod guard;
 mod history;
+mod memory;
 mod network;
 mod node;
 mod oracle;
@@ -30,6 +33,7 @@ mod report;
 mod run;
 mod scenario;
 mod shell;
+mod switch;
 mod workload;
 
 use std::error::Error;
@@ -37,44 +41,46 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::run::Verdict;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Set};
 
 /// Exit code where the machine does not allow what is needed.
 const SKIPPED: u8 = 77;
 
-/// How often etcd's leader is killed.
-const KILLS_BESIDE: usize = 20;
+/// How often each thing happens to etcd.
+const REPEAT_BESIDE: usize = 3;
 
 /// What to run.
 #[derive(Debug, Default)]
 struct Arguments {
-    short: bool,
+    set: Set,
     /// Nothing is promised of pauses.
     untimed: bool,
     keep: bool,
     /// How often the faults of each scenario are injected, instead of what it says.
     repeat: Option<usize>,
     names: Vec<String>,
-    /// The program of etcd, to be killed instead of our own nodes.
+    /// The program of etcd, to be treated so instead of our own nodes.
     etcd: Option<String>,
 }
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word == guard::SWEEP) {
-        guard::sweep();
+        if let Err(error) = guard::sweep() {
+            report::say(&run::chain(&*error));
+        }
         return ExitCode::SUCCESS;
     }
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(unknown) => {
             report::say(&format!(
-                "{unknown} is not known; chaos [--short] [--untimed] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
+                "{unknown} is not known; chaos [--set short|ten|long] [--untimed] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
             ));
             return ExitCode::from(64);
         }
     };
     if let Err(why) = network::usable() {
-        report::say(&format!("skipped: network namespaces with nft cannot be made here: {why}"));
+        report::say(&format!("skipped: network namespaces with TAP devices cannot be made here: {why}"));
         return ExitCode::from(SKIPPED);
     }
     match run_all(&arguments) {
@@ -97,7 +103,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 arguments.repeat = Some(times.parse().map_err(|_no_number| format!("--repeat {times}"))?);
             }
             "--etcd" => arguments.etcd = Some(words.next().unwrap_or_else(|| "etcd".to_owned())),
-            "--short" => arguments.short = true,
+            "--set" => {
+                let set = words.next().unwrap_or_default();
+                arguments.set = Set::of(&set).ok_or_else(|| format!("--set {set}"))?;
+            }
             "--untimed" => arguments.untimed = true,
             "--keep" => arguments.keep = true,
             _ if word.starts_with('-') => return Err(word),
@@ -108,12 +117,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 }
 
 fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
-    network::sweep()?;
-    disk::sweep()?;
+    guard::sweep()?;
     let _guard = guard::Guard::set()?;
-    let directory = std::env::temp_dir().join(format!("tidemark-chaos-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("{}{}", disk::HOME, std::process::id()));
     if let Some(etcd) = &arguments.etcd {
-        beside::run(etcd, arguments.repeat.unwrap_or(KILLS_BESIDE), &directory)?;
+        beside::run(etcd, arguments.repeat.unwrap_or(REPEAT_BESIDE), &directory)?;
         std::fs::remove_dir_all(&directory)?;
         return Ok(Vec::new());
     }
@@ -144,12 +152,13 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
         return Err(format!("there is no scenario {name}").into());
     }
     let wanted = |one: &Scenario| match arguments.names.is_empty() {
-        true => one.short || !arguments.short,
+        true => one.set <= arguments.set,
         false => arguments.names.contains(&one.name),
     };
     scenarios.retain(wanted);
     for scenario in &mut scenarios {
-        scenario.repeat = arguments.repeat.unwrap_or(scenario.repeat);
+        let repeat = if arguments.set == Set::Short { 1 } else { scenario.repeat };
+        scenario.repeat = arguments.repeat.unwrap_or(repeat);
         if arguments.untimed {
             scenario.promises.forget_times();
         }

@@ -1,25 +1,30 @@
-//! The network of a run: each node in a network namespace of its own, and the clients in one, joined by a bridge in
-//! another. Packets between two nodes are dropped on the bridge, where none of them can see it.
+//! The network of a run: each node in a network namespace of its own, and the clients in one, joined by a switch of this
+//! program. What becomes of packets between two nodes is decided there, where none of them can see it.
 //!
 //! ```text
 //!  tmchaos-PID-n0      tmchaos-PID-n1      tmchaos-PID-c
-//!   eth0 10.88.0.1      eth0 10.88.0.2      eth0 10.88.0.100
+//!   eth0 10.88.0.1      eth0 10.88.0.2      eth0 10.88.0.100     TAP devices
 //!       |                   |                   |
-//!      n0 --- bridge br0 --- n1 --------------- c         tmchaos-PID-sw
+//!       0 ------ switch --- 1 ----------------- last             a thread
 //! ```
 //!
 //! Names carry the process id, so that what a killed run has left behind is found and removed by the next one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::shell::{self, ShellError};
+use crate::switch::{Shape, Switch, Tally};
 
-const PREFIX: &str = "tmchaos-";
-const SWITCH: &str = "sw";
+pub(crate) use crate::switch::Direction;
+
+/// What the names of everything of a run begin with; the process id follows.
+pub(crate) const PREFIX: &str = "tmchaos-";
 const CLIENTS: &str = "c";
 
 /// The network could not be made or changed.
@@ -29,21 +34,29 @@ pub(crate) enum NetworkError {
     #[error("the network")]
     Command(#[from] ShellError),
     /// The process could not go to where clients are.
-    #[error("entering the namespace of the clients")]
-    Enter(#[source] std::io::Error),
-    /// The counters of dropped packets have another form than this program knows.
-    #[error("the counters that nft prints")]
-    Counters(#[source] serde_json::Error),
+    #[error("entering the namespace {namespace}")]
+    Enter { namespace: String, source: io::Error },
+    /// A device could not be made.
+    #[error("a TAP device in the namespace {namespace}")]
+    Device { namespace: String, source: io::Error },
+    /// The switch did not start.
+    #[error("the switch")]
+    Switch(#[source] io::Error),
 }
-
-/// A direction between two nodes, by their places.
-pub(crate) type Direction = (usize, usize);
 
 /// The namespaces of this process; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Network {
+    /// Ends before the namespaces that its devices are in.
+    switch: Switch,
+    names: Names,
+}
+
+/// The namespaces; removed when dropped.
+#[derive(Debug)]
+struct Names {
     pid: u32,
-    nodes: usize,
+    made: Vec<String>,
 }
 
 impl Network {
@@ -52,102 +65,81 @@ impl Network {
     /// # Errors
     /// A part of it could not be made; what was made is removed.
     pub(crate) fn create(nodes: usize) -> Result<Self, NetworkError> {
-        let this = Self { pid: std::process::id(), nodes };
-        let switch = this.namespace(SWITCH);
-        shell::run(&format!("ip netns add {switch}"))?;
-        this.inside(
-            SWITCH,
-            "sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-        )?;
-        shell::run(&format!("ip -n {switch} link add br0 type bridge stp_state 0"))?;
-        shell::run(&format!("ip -n {switch} link set br0 up"))?;
+        let mut names = Names { pid: std::process::id(), made: Vec::new() };
+        let mut devices = Vec::new();
         for node in 0..nodes {
-            this.join(&port(node), &address(node))?;
+            devices.push(names.join(&port(node), node, &address(node))?);
         }
-        this.join(CLIENTS, "10.88.0.100")?;
-        let rules = "add table bridge chaos\n\
-                     add chain bridge chaos cuts { type filter hook forward priority 0; policy accept; }\n";
-        shell::run_with_input(&format!("ip netns exec {switch} nft -f -"), rules)?;
-        this.enter_clients()?;
-        Ok(this)
-    }
-
-    fn join(&self, name: &str, address: &str) -> Result<(), NetworkError> {
-        let (switch, inside) = (self.namespace(SWITCH), self.namespace(name));
-        shell::run(&format!("ip netns add {inside}"))?;
-        self.inside(name, "sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")?;
-        shell::run(&format!("ip -n {switch} link add {name} type veth peer name eth0 netns {inside}"))?;
-        shell::run(&format!("ip -n {switch} link set {name} master br0 up"))?;
-        shell::run(&format!("ip -n {inside} addr add {address}/24 dev eth0"))?;
-        shell::run(&format!("ip -n {inside} link set eth0 up"))?;
-        shell::run(&format!("ip -n {inside} link set lo up"))?;
-        Ok(())
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a namespace is entered by its file; no data of a node")]
-    fn enter_clients(&self) -> Result<(), NetworkError> {
-        let path = Path::new("/run/netns").join(self.namespace(CLIENTS));
-        let file = std::fs::File::open(path).map_err(NetworkError::Enter)?;
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-            .map_err(|errno| NetworkError::Enter(errno.into()))
+        devices.push(names.join(CLIENTS, nodes, "10.88.0.100")?);
+        let switch = Switch::start(devices).map_err(NetworkError::Switch)?;
+        enter(&names.full(CLIENTS))?;
+        Ok(Self { switch, names })
     }
 
     /// The namespace of a node.
     pub(crate) fn node_namespace(&self, node: usize) -> String {
-        self.namespace(&port(node))
+        self.names.full(&port(node))
     }
 
-    fn namespace(&self, name: &str) -> String {
-        format!("{PREFIX}{}-{name}", self.pid)
+    /// Gives ways between nodes their shapes; all others are perfect from now on.
+    pub(crate) fn shape(&self, shapes: &[(Direction, Shape)]) {
+        self.switch.shape(shapes);
     }
 
-    fn inside(&self, name: &str, command: &str) -> Result<String, ShellError> {
-        shell::run(&format!("ip netns exec {} {command}", self.namespace(name)))
-    }
-
-    /// Drops every packet that goes one of these ways, and no other from now on.
-    ///
-    /// # Errors
-    /// The rules could not be changed.
-    pub(crate) fn cut(&self, ways: &[Direction]) -> Result<(), NetworkError> {
-        let mut rules = String::from("flush chain bridge chaos cuts\n");
-        for (from, to) in ways {
-            let way = format!("add rule bridge chaos cuts iifname {} oifname {}", port(*from), port(*to));
-            // TCP alone is counted: it shows that the nodes wanted to talk.
-            rules += &format!("{way} ether type ip ip protocol tcp counter drop comment \"{from}-{to}\"\n");
-            rules += &format!("{way} drop\n");
-        }
-        let command = format!("ip netns exec {} nft -f -", self.namespace(SWITCH));
-        shell::run_with_input(&command, &rules)?;
-        Ok(())
-    }
-
-    /// How many packets of TCP each cut has dropped.
-    ///
-    /// # Errors
-    /// The counters could not be read.
-    pub(crate) fn dropped(&self) -> Result<BTreeMap<Direction, u64>, NetworkError> {
-        let text = self.inside(SWITCH, "nft -j list chain bridge chaos cuts")?;
-        let json: serde_json::Value = serde_json::from_str(&text).map_err(NetworkError::Counters)?;
-        let rules = json["nftables"].as_array().into_iter().flatten().map(|entry| &entry["rule"]);
-        let counted = rules.filter_map(|rule| {
-            let (from, to) = rule["comment"].as_str()?.split_once('-')?;
-            let counter =
-                rule["expr"].as_array()?.iter().find_map(|part| part["counter"]["packets"].as_u64());
-            Some(((from.parse().ok()?, to.parse().ok()?), counter?))
-        });
-        Ok(counted.collect())
+    /// What the ways with shapes have done.
+    pub(crate) fn tallies(&self) -> BTreeMap<Direction, Tally> {
+        self.switch.tallies()
     }
 }
 
-impl Drop for Network {
+impl Names {
+    fn full(&self, name: &str) -> String {
+        format!("{PREFIX}{}-{name}", self.pid)
+    }
+
+    /// A namespace with a device, which is the port of this number.
+    fn join(&mut self, name: &str, port: usize, address: &str) -> Result<SyncDevice, NetworkError> {
+        let name = self.full(name);
+        shell::run(&format!("ip netns add {name}"))?;
+        self.made.push(name.clone());
+        shell::run(&format!(
+            "ip netns exec {name} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+        ))?;
+        let device = device_in(&name)?;
+        shell::run(&format!("ip -n {name} link set eth0 address 02:00:00:00:00:{:02x}", port + 1))?;
+        shell::run(&format!("ip -n {name} addr add {address}/24 dev eth0"))?;
+        shell::run(&format!("ip -n {name} link set eth0 up"))?;
+        shell::run(&format!("ip -n {name} link set lo up"))?;
+        Ok(device)
+    }
+}
+
+impl Drop for Names {
     fn drop(&mut self) {
-        let names = (0..self.nodes).map(port).chain([CLIENTS.to_owned(), SWITCH.to_owned()]);
-        for name in names {
-            // What could not be made cannot be removed either; the next run looks again.
-            drop(shell::run(&format!("ip netns del {}", self.namespace(&name))));
+        for name in &self.made {
+            // The next run looks again.
+            drop(shell::run(&format!("ip netns del {name}")));
         }
     }
+}
+
+/// Moves the calling thread.
+#[expect(clippy::disallowed_methods, reason = "a namespace is entered by its file; no data of a node")]
+fn enter(namespace: &str) -> Result<(), NetworkError> {
+    let failed = |source| NetworkError::Enter { namespace: namespace.to_owned(), source };
+    let file = std::fs::File::open(Path::new("/run/netns").join(namespace)).map_err(failed)?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|errno| failed(errno.into()))
+}
+
+/// A device belongs to the namespace of the thread that makes it.
+fn device_in(namespace: &str) -> Result<SyncDevice, NetworkError> {
+    let make = || {
+        enter(namespace)?;
+        let device = DeviceBuilder::new().name("eth0").layer(Layer::L2).inherit_enable_state().build_sync();
+        device.map_err(|source| NetworkError::Device { namespace: namespace.to_owned(), source })
+    };
+    std::thread::scope(|scope| scope.spawn(make).join().expect("it does not panic"))
 }
 
 fn port(node: usize) -> String {
@@ -159,27 +151,20 @@ pub(crate) fn address(node: usize) -> String {
     format!("10.88.0.{}", node + 1)
 }
 
-/// Whether this process may make network namespaces and drop packets between them; if not, why.
+/// Whether this process may make network namespaces and devices in them; if not, why.
 pub(crate) fn usable() -> Result<(), String> {
-    shell::run("nft --version").map_err(|error| with_cause(&error))?;
-    let probe = format!("{PREFIX}{}-probe", std::process::id());
-    let tried = shell::run(&format!("ip netns add {probe}"))
-        .and_then(|_| shell::run(&format!("ip netns exec {probe} nft add table bridge chaos")))
-        .map_err(|error| with_cause(&error));
-    drop(shell::run(&format!("ip netns del {probe}")));
-    tried.map(drop)
-}
-
-fn with_cause(error: &ShellError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+    let mut names = Names { pid: std::process::id(), made: Vec::new() };
+    names.join("probe", 0, &address(0)).map(drop).map_err(|error| crate::run::chain(&error))
 }
 
 /// Whether a process is there; one that has ended and of which nobody has taken note has no command line any more.
 pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// The process whose run something belongs to, by its name.
+pub(crate) fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
 /// Removes what runs have left behind that did not come to their end: their processes, namespaces and mounts.
@@ -189,9 +174,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) fn sweep() -> Result<(), NetworkError> {
     let listed = shell::run("ip netns list")?;
     for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        if is_alive(owner) {
+        if owner(name).is_none_or(is_alive) {
             continue;
         }
         for pid in shell::run(&format!("ip netns pids {name}"))?.split_whitespace() {

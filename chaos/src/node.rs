@@ -9,7 +9,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::binary::tidemark_binary;
 
+use crate::calendar;
 use crate::clock::wait_until;
+use crate::memory::MemoryGroup;
 
 /// How long a node may take to end once it was told to.
 const END: Duration = Duration::from_secs(60);
@@ -47,7 +49,11 @@ pub(crate) struct Node {
     namespace: String,
     directory: PathBuf,
     arguments: Vec<String>,
+    /// More of its environment.
+    pub(crate) environment: Vec<(String, String)>,
     child: Option<Child>,
+    /// What bounds its memory. After the process, which must be gone first.
+    pub(crate) memory: Option<MemoryGroup>,
 }
 
 impl Node {
@@ -59,7 +65,16 @@ impl Node {
         directory: PathBuf,
         arguments: Vec<String>,
     ) -> Self {
-        Self { place, url: format!("http://{address}:8086"), namespace, directory, arguments, child: None }
+        Self {
+            place,
+            url: format!("http://{address}:8086"),
+            namespace,
+            directory,
+            arguments,
+            environment: Vec::new(),
+            child: None,
+            memory: None,
+        }
     }
 
     fn error(&self, doing: &'static str) -> impl FnOnce(std::io::Error) -> NodeError {
@@ -71,13 +86,17 @@ impl Node {
     pub(crate) fn start(&mut self) -> Result<(), NodeError> {
         let log = append_to(&self.log()).map_err(self.error("opening the log of"))?;
         let errors = log.try_clone().map_err(self.error("opening the log of"))?;
-        // `ip netns exec` becomes the program, so that the child is the node itself.
-        let child = Command::new("ip")
-            .args(["netns", "exec", &self.namespace])
+        // The shell becomes `ip netns exec`, and that the program, so that the child is the node itself.
+        let members = self.memory.as_ref().map_or_else(|| PathBuf::from("/dev/null"), MemoryGroup::members);
+        let child = Command::new("sh")
+            .args(["-c", "echo $$ >\"$0\" && exec ip netns exec \"$@\""])
+            .arg(members)
+            .arg(&self.namespace)
             .arg(tidemark_binary())
             .args(["serve", "--data-dir"])
             .arg(self.data())
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -92,6 +111,11 @@ impl Node {
         self.directory.join("data")
     }
 
+    /// Where its clock is set, if it has one of its own.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.directory.with_extension("clock")
+    }
+
     /// What it has said.
     pub(crate) fn log(&self) -> PathBuf {
         self.directory.with_extension("log")
@@ -100,6 +124,13 @@ impl Node {
     /// Whether it was started and has not been told to end.
     pub(crate) fn is_up(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Takes note of its end.
+    fn bury(&mut self) {
+        if let Some(child) = self.child.take() {
+            calendar::forget(child.id());
+        }
     }
 
     fn child(&mut self) -> Result<&mut Child, NodeError> {
@@ -120,22 +151,30 @@ impl Node {
 
     /// Kills the process; answers whether it was SIGKILL that ended it.
     pub(crate) fn kill(&mut self) -> Result<bool, NodeError> {
-        let mut child = self.child.take().ok_or(NodeError::Down(self.place))?;
+        let child = self.child()?;
         let killed = child.kill().and_then(|()| child.wait());
+        self.bury();
         Ok(killed.map_err(self.error("killing"))?.signal() == Some(Signal::KILL.as_raw()))
     }
 
     /// Tells the process to end in order; answers how it ended.
     pub(crate) fn stop(&mut self) -> Result<ExitStatus, NodeError> {
         self.signal(Signal::TERM)?;
-        let child = self.child()?;
-        let ended = wait_until(END, || child.try_wait().ok().flatten().ok_or(()));
-        if let Ok(status) = ended {
-            self.child = None;
+        if let Some(status) = self.wait_for_end(END)? {
             return Ok(status);
         }
         self.kill()?;
         Err(NodeError::Hangs(self.place))
+    }
+
+    /// Waits until the process ends by itself; answers how it ended, if it did.
+    pub(crate) fn wait_for_end(&mut self, limit: Duration) -> Result<Option<ExitStatus>, NodeError> {
+        let child = self.child()?;
+        let ended = wait_until(limit, || child.try_wait().ok().flatten().ok_or(())).ok();
+        if ended.is_some() {
+            self.bury();
+        }
+        Ok(ended)
     }
 
     /// What the process is doing.

@@ -26,12 +26,13 @@ pub(crate) fn tell(scenario: &Scenario, report: &Report) {
         let seconds = |time: &Duration| format!("{:.2}", time.as_secs_f64());
         let gaps: Vec<String> = one.node_gaps.iter().map(seconds).collect();
         say(&format!(
-            "  {}: write gap {} s; each node's own {} s; slowest answer {} s; {} new terms",
+            "  {}: write gap {} s; each node's own {} s; slowest answer {} s; {} new terms; {:.0} writes/s",
             one.label,
             seconds(&one.gap),
             gaps.join(", "),
             seconds(&one.slowest),
-            one.terms
+            one.terms,
+            one.rate
         ));
         for effect in &one.effects {
             say(&format!("    {} {}", if effect.took { "seen:" } else { "NOT SEEN:" }, effect.what));
@@ -54,13 +55,14 @@ pub(crate) fn tell(scenario: &Scenario, report: &Report) {
         report.healed.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
     say(&format!(
         "{}: {verdict}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
-         {} operations on registers; writes: {}; reads: {}; well again after {healed}",
+         {} operations on registers; {:.0} writes/s before; writes: {}; reads: {}; well again after {healed}",
         scenario.name,
         longest.as_secs_f64(),
         counts.acknowledged,
         counts.unknown,
         counts.refused,
         report.operations,
+        report.usual_rate,
         listed(&report.answers.writes),
         listed(&report.answers.reads),
     ));

@@ -9,7 +9,7 @@ use crate::client::{Client, ReadError};
 use crate::clock::{now, pause, wait_until};
 use crate::cluster::{Cluster, TOKEN};
 use crate::faults::{Active, Effect, targets};
-use crate::history::{Outcome, gap, node_gap, slowest};
+use crate::history::{Outcome, gap, node_gap, rate, slowest};
 use crate::network::Network;
 use crate::oracle::{self, Counts, Oracle, Row};
 use crate::scenario::{Scenario, Step, Target};
@@ -23,6 +23,8 @@ const REGISTER_USERS: usize = 4;
 const OPERATIONS_MIN: usize = 100;
 /// How long clients work before the first fault.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How long when it is to be known how much they do.
+const MEASURED: Duration = Duration::from_secs(8);
 /// How long an answer that was sent may take to its client.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How often the nodes are looked after while time passes.
@@ -49,6 +51,10 @@ pub(crate) struct Injected {
     without_quorum: Option<Range<Duration>>,
     /// Terms that began in it, over all groups.
     pub(crate) terms: u64,
+    /// While the fault was there.
+    held: Range<Duration>,
+    /// Acknowledged requests in a second then.
+    pub(crate) rate: f64,
 }
 
 /// What a run has come to.
@@ -76,6 +82,8 @@ pub(crate) struct Report {
     pub(crate) operations: usize,
     /// How requests were answered.
     pub(crate) answers: Answers,
+    /// Acknowledged requests in a second before the first fault.
+    pub(crate) usual_rate: f64,
     /// From the end of the last fault's rest until every node answered writes and reads.
     pub(crate) healed: Option<Duration>,
 }
@@ -83,10 +91,11 @@ pub(crate) struct Report {
 /// Runs a scenario; everything that the nodes keep and say goes below `directory`.
 pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
     // A writer for each probe, and one more for the points that show that the cluster is well again.
-    let oracle = Oracle::new(WRITERS + scenario.nodes + 1);
+    let oracle = Oracle::new(WRITERS + scenario.places() + 1);
     let mut doubts = Vec::new();
     let mut injected = Vec::new();
     let (mut answers, mut healed, mut operations) = (Answers::default(), None, 0);
+    let mut usual_rate = 0.0;
     match start(scenario, directory) {
         Err(error) => doubts.push(format!("the cluster did not start: {}", chain(&*error))),
         Ok(mut cluster) => {
@@ -100,7 +109,7 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
                     let workload = &workload;
                     scope.spawn(move || workload.use_registers(user));
                 }
-                for node in 0..scenario.nodes {
+                for node in 0..scenario.places() {
                     let workload = &workload;
                     scope.spawn(move || workload.read(node));
                     scope.spawn(move || workload.probe(WRITERS + node, node));
@@ -112,11 +121,16 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
             });
             let acknowledged = workload.acknowledgements();
             let probes = workload.probes();
+            if let Some(first) = injected.first() {
+                // Connections are made in the first moments.
+                usual_rate = rate(&acknowledged, &(WARM_UP / 2..first.window.start));
+            }
             for one in &mut injected {
                 one.gap = gap(&acknowledged, one.window.clone());
+                one.rate = rate(&acknowledged, &one.held);
                 one.slowest = slowest(&probes, &one.window);
                 let of_node = |node| node_gap(&probes, node, &one.window);
-                one.node_gaps = (0..scenario.nodes).map(of_node).collect();
+                one.node_gaps = (0..scenario.places()).map(of_node).collect();
                 let idle = one.without_quorum.clone();
                 let false_ones =
                     idle.map_or(0, |idle| acknowledged.iter().filter(|at| idle.contains(*at)).count());
@@ -130,7 +144,7 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
             let begun = now();
             if heal(&cluster, &workload, &oracle, scenario.promises.heal()) {
                 healed = Some(now().saturating_duration_since(begun));
-                for node in 0..scenario.nodes {
+                for node in cluster.up() {
                     read_all(&cluster, &oracle, node);
                 }
             }
@@ -142,14 +156,15 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
             answers = workload.answers();
         }
     }
-    judge(scenario, &oracle, &injected, &mut doubts);
+    judge(scenario, &oracle, &injected, usual_rate, &mut doubts);
     let (lost, violations) = (oracle.has_lost_points(), oracle.violations());
     let verdict = verdict(scenario, lost, !violations.is_empty(), !doubts.is_empty());
-    Report { verdict, injected, violations, doubts, counts: oracle.counts(), operations, answers, healed }
+    let counts = oracle.counts();
+    Report { verdict, injected, violations, doubts, counts, operations, answers, usual_rate, healed }
 }
 
 fn start(scenario: &Scenario, directory: &Path) -> Result<Cluster, Box<dyn Error>> {
-    let network = Network::create(scenario.nodes)?;
+    let network = Network::create(scenario.places())?;
     Ok(Cluster::start(scenario, network, directory)?)
 }
 
@@ -160,13 +175,13 @@ fn inject_all(
     workload: &Workload<'_>,
     injected: &mut Vec<Injected>,
 ) -> Result<(), Box<dyn Error>> {
-    watch(cluster, WARM_UP)?;
+    watch(cluster, if scenario.promises.write_rate().is_some() { MEASURED } else { WARM_UP })?;
     for step in (0..scenario.repeat).flat_map(|_| &scenario.faults) {
         for nodes in targets(cluster, step.target)? {
             let before = cluster.view();
             let begun = workload.elapsed();
             let (held, lifted) = inject(cluster, step, &nodes, scenario.promises.heal(), workload);
-            let without_quorum = (step.target == Target::Majority).then_some(held);
+            let without_quorum = (step.target == Target::Majority).then(|| held.clone());
             let window = begun..workload.elapsed();
             let label = format!("{:?} {:?} {nodes:?}", step.fault, step.target).to_lowercase();
             let (effects, problem) = match lifted {
@@ -185,6 +200,8 @@ fn inject_all(
                 slowest,
                 without_quorum,
                 terms,
+                held,
+                rate: 0.0,
             });
             if let Some(problem) = problem {
                 return Err(problem);
@@ -206,7 +223,7 @@ fn inject(
     limit: Duration,
     workload: &Workload<'_>,
 ) -> (Range<Duration>, Lifted) {
-    let active = Active::inject(cluster, step.fault, nodes);
+    let active = Active::inject(cluster, step, nodes, limit);
     // Answers from before may be on their way.
     let begun = workload.elapsed() + ON_ITS_WAY;
     let held = watch(cluster, step.lasts());
@@ -244,7 +261,7 @@ fn watch(cluster: &mut Cluster, time: Duration) -> Result<(), Box<dyn Error>> {
 fn heal(cluster: &Cluster, workload: &Workload<'_>, oracle: &Oracle, limit: Duration) -> bool {
     let client = Client::new(TOKEN, Duration::from_secs(5));
     let end = now() + limit;
-    for node in &cluster.nodes {
+    for node in cluster.nodes.iter().filter(|node| node.is_up()) {
         let left = end.saturating_duration_since(now());
         let tried = wait_until(left, || {
             let numbers = oracle.fresh(WRITERS, 1);
@@ -301,7 +318,13 @@ fn verdict(scenario: &Scenario, lost: bool, broken: bool, doubtful: bool) -> Ver
 }
 
 /// What the figures say: pauses that are too long are broken promises, faults that were not there are doubts.
-fn judge(scenario: &Scenario, oracle: &Oracle, injected: &[Injected], doubts: &mut Vec<String>) {
+fn judge(
+    scenario: &Scenario,
+    oracle: &Oracle,
+    injected: &[Injected],
+    usual_rate: f64,
+    doubts: &mut Vec<String>,
+) {
     for one in injected {
         if let Some(limit) = scenario.promises.write_gap().filter(|limit| one.gap > *limit) {
             oracle.violation(format!("{}: no write for {:?}, promised {limit:?}", one.label, one.gap));
@@ -313,6 +336,18 @@ fn judge(scenario: &Scenario, oracle: &Oracle, injected: &[Injected], doubts: &m
         if let Some(limit) = scenario.promises.each_node_gap() {
             for (node, gap) in one.node_gaps.iter().enumerate().filter(|(_, gap)| **gap > limit) {
                 let what = format!("nothing through node {node} for {gap:?}, promised {limit:?}");
+                oracle.violation(format!("{}: {what}", one.label));
+            }
+        }
+        if let Some(limit) = scenario.promises.terms().filter(|limit| one.terms > *limit) {
+            oracle.violation(format!("{}: {} new terms, promised {limit}", one.label, one.terms));
+        }
+        if let Some(percent) = scenario.promises.write_rate() {
+            let (rate, usual) = (one.rate, usual_rate);
+            #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+            let least = usual * percent as f64 / 100.0;
+            if rate < least {
+                let what = format!("{rate:.0} writes in a second, promised {percent} % of {usual:.0}");
                 oracle.violation(format!("{}: {what}", one.label));
             }
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::switch::Shape;
+
 /// A scenario file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScenarioError {
@@ -31,15 +33,18 @@ pub(crate) struct Scenario {
     /// Rows of the matrix of faults that it is about.
     #[serde(default)]
     pub(crate) rows: Vec<u8>,
-    /// Whether it belongs to the short set.
+    /// The smallest set that it belongs to.
     #[serde(default)]
-    pub(crate) short: bool,
+    pub(crate) set: Set,
     /// Whether it destroys what nobody could keep, to show that this program notices: it passes when points are lost.
     #[serde(default)]
     pub(crate) loses_points: bool,
-    /// How many nodes: 3 or 5.
+    /// How many nodes found the cluster: 3 or 5.
     #[serde(default = "three")]
     pub(crate) nodes: usize,
+    /// How many more may join.
+    #[serde(default)]
+    pub(crate) spares: usize,
     /// The zone of each node; each its own where there are none.
     #[serde(default)]
     pub(crate) zones: Vec<String>,
@@ -55,14 +60,40 @@ pub(crate) struct Scenario {
     pub(crate) promises: Promises,
 }
 
+/// Sets of scenarios; each has those of the one before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Set {
+    /// Three minutes: one of each kind of fault. Each fault is injected once.
+    Short,
+    /// Ten minutes.
+    Ten,
+    /// Everything.
+    #[default]
+    Long,
+}
+
+/// A disk of a node's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskKind {
+    /// In memory, and soon full.
+    Small,
+    /// An image of a disk, whose power can be cut.
+    Powered,
+}
+
 /// One fault, and how long it lasts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Step {
     /// What happens.
     pub(crate) fault: Fault,
     /// To whom.
     pub(crate) target: Target,
+    /// What becomes of packets, with [`Fault::Degrade`].
+    pub(crate) link: Option<Shape>,
+    /// By how much, with [`Fault::JumpClock`] and [`Fault::SlowSync`].
+    pub(crate) by_ms: Option<i64>,
     /// How long it lasts.
     #[serde(default)]
     for_ms: u64,
@@ -88,8 +119,25 @@ pub(crate) enum Fault {
     Mute,
     /// It and one other node do not reach each other; all others reach both.
     CutOff,
+    /// Packets between it and other nodes, in both directions, are late, lost, sent twice or overtaken, or few fit. Clients
+    /// reach it as before.
+    Degrade,
     /// Its disk has no room left.
     FillDisk,
+    /// A sync of its log fails, and every one after that; the process is started again without that.
+    FailSync,
+    /// Every sync of its log takes so long.
+    SlowSync,
+    /// SIGKILL, and its disk loses what was not synced.
+    CutPower,
+    /// The bound of its memory is lowered until the kernel kills it.
+    OutOfMemory,
+    /// Its clock (of the calendar, not the one that timers use) jumps, and jumps back when the fault is over.
+    JumpClock,
+    /// It joins the cluster. Over when everything has its new place.
+    Join,
+    /// It is drained and decommissioned. Over when its process has ended.
+    Leave,
     /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
     LoseVolume,
 }
@@ -110,6 +158,8 @@ pub(crate) enum Target {
     Majority,
     /// All nodes of the zone that leads most, at once.
     Zone,
+    /// All that are not there yet.
+    Spares,
 }
 
 /// What must hold although it happens.
@@ -122,6 +172,10 @@ pub(crate) struct Promises {
     answer_ms: Option<u64>,
     /// Longest time without a success through each node, from a fault to the next.
     each_node_gap_ms: Option<u64>,
+    /// Fewest acknowledged requests while a fault lasts, in percent of what there were before the first.
+    write_rate_percent: Option<u64>,
+    /// Most terms that begin while a fault lasts, over all groups: nobody stands for election without need.
+    terms: Option<u64>,
     /// How long after the end of the last fault every node answers writes and reads.
     heal_ms: u64,
 }
@@ -132,6 +186,18 @@ fn three() -> usize {
 
 fn once() -> usize {
     1
+}
+
+impl Set {
+    /// The set of this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name {
+            "short" => Some(Self::Short),
+            "ten" => Some(Self::Ten),
+            "long" => Some(Self::Long),
+            _ => None,
+        }
+    }
 }
 
 impl Step {
@@ -149,7 +215,15 @@ impl Step {
 impl Promises {
     /// Promises nothing of pauses; that everything heals is still promised.
     pub(crate) fn forget_times(&mut self) {
-        *self = Self { write_gap_ms: None, answer_ms: None, each_node_gap_ms: None, heal_ms: self.heal_ms };
+        let heal_ms = self.heal_ms;
+        *self = Self {
+            write_gap_ms: None,
+            answer_ms: None,
+            each_node_gap_ms: None,
+            write_rate_percent: None,
+            terms: None,
+            heal_ms,
+        };
     }
 
     /// Longest time without an acknowledged write.
@@ -167,6 +241,16 @@ impl Promises {
         self.each_node_gap_ms.map(Duration::from_millis)
     }
 
+    /// Fewest acknowledged requests, in percent of what there were before.
+    pub(crate) fn write_rate(&self) -> Option<u64> {
+        self.write_rate_percent
+    }
+
+    /// Most terms that begin.
+    pub(crate) fn terms(&self) -> Option<u64> {
+        self.terms
+    }
+
     /// Longest time to heal.
     pub(crate) fn heal(&self) -> Duration {
         Duration::from_millis(self.heal_ms)
@@ -179,9 +263,32 @@ impl Scenario {
         self.zones.get(node).cloned().unwrap_or_else(|| format!("zone-{node}"))
     }
 
-    /// Whether nodes need disks of their own that can be filled.
-    pub(crate) fn needs_small_disks(&self) -> bool {
-        self.faults.iter().any(|step| step.fault == Fault::FillDisk)
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.iter().any(|step| step.fault == fault)
+    }
+
+    /// The disk that each node needs.
+    pub(crate) fn disk(&self) -> Option<DiskKind> {
+        match (self.has(Fault::FillDisk), self.has(Fault::CutPower)) {
+            (true, _) => Some(DiskKind::Small),
+            (false, true) => Some(DiskKind::Powered),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether memory of nodes must be bounded.
+    pub(crate) fn bounds_memory(&self) -> bool {
+        self.has(Fault::OutOfMemory)
+    }
+
+    /// Whether nodes need clocks of their own.
+    pub(crate) fn moves_clocks(&self) -> bool {
+        self.has(Fault::JumpClock)
+    }
+
+    /// All nodes that there will be.
+    pub(crate) fn places(&self) -> usize {
+        self.nodes + self.spares
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
@@ -192,7 +299,7 @@ impl Scenario {
         if ![3, 5].contains(&this.nodes) {
             return contradicts("a cluster has 3 or 5 nodes");
         }
-        if !this.zones.is_empty() && this.zones.len() != this.nodes {
+        if !this.zones.is_empty() && this.zones.len() != this.places() {
             return contradicts("a zone for each node, or none");
         }
         if this.faults.is_empty() {
@@ -202,6 +309,19 @@ impl Scenario {
         let splits = |fault| matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff);
         if this.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
             return contradicts("a partition is between a node and the others");
+        }
+        if this.faults.iter().any(|step| (step.fault == Fault::Degrade) != step.link.is_some()) {
+            return contradicts("`link` says what `degrade` does, and nothing else has it");
+        }
+        let has_measure = |fault| matches!(fault, Fault::JumpClock | Fault::SlowSync);
+        if this.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
+            return contradicts("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
+        }
+        if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
+            return contradicts("spares join, and nothing else can happen to them");
+        }
+        if this.has(Fault::FillDisk) && this.has(Fault::CutPower) {
+            return contradicts("a disk is small, or its power can be cut");
         }
         Ok(this)
     }

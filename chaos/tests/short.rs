@@ -9,7 +9,7 @@ const SKIPPED: i32 = 77;
 #[test]
 fn promises_are_kept_under_the_faults_of_the_short_set() {
     let output = Command::new(env!("CARGO_BIN_EXE_chaos"))
-        .args(["--short", "--untimed"])
+        .args(["--set", "short", "--untimed"])
         .output()
         .expect("chaos starts");
     let said = String::from_utf8_lossy(&output.stdout);

@@ -31,6 +31,8 @@ fn injected(took: bool, gap: Duration) -> Injected {
         slowest: gap,
         without_quorum: None,
         terms: 0,
+        held: Duration::ZERO..gap,
+        rate: 0.0,
     }
 }
 
@@ -38,7 +40,7 @@ fn injected(took: bool, gap: Duration) -> Injected {
 fn check(oracle: &Oracle, injected: &[Injected]) -> Verdict {
     let scenario = scenario("kill-leader");
     let mut doubts = Vec::new();
-    judge(&scenario, oracle, injected, &mut doubts);
+    judge(&scenario, oracle, injected, 0.0, &mut doubts);
     verdict(&scenario, oracle.has_lost_points(), !oracle.violations().is_empty(), !doubts.is_empty())
 }
 
@@ -76,4 +78,20 @@ fn a_scenario_that_loses_points_passes_only_when_that_was_noticed() {
     assert_eq!(verdict(&scenario, true, true, false), Verdict::Pass);
     assert_eq!(verdict(&scenario, false, true, false), Verdict::Fail);
     assert_eq!(verdict(&scenario, false, false, false), Verdict::Fail);
+}
+
+#[test]
+fn too_few_writes_and_needless_elections_fail() {
+    let mut scenario = scenario("bandwidth");
+    let judged = |scenario: &Scenario, one: &Injected| {
+        let oracle = oracle();
+        judge(scenario, &oracle, std::slice::from_ref(one), 100.0, &mut Vec::new());
+        oracle.violations().len()
+    };
+    let kept = Injected { rate: 100.0, ..injected(true, SHORT) };
+    assert_eq!(judged(&scenario, &kept), 0);
+    assert_eq!(judged(&scenario, &Injected { rate: 1.0, ..kept }), 1);
+    scenario.promises.forget_times();
+    let kept = injected(true, SHORT);
+    assert_eq!(judged(&scenario, &Injected { terms: 1000, ..kept }), 0);
 }

@@ -11,7 +11,7 @@ fn a_scenario_is_read_with_its_defaults() {
     assert_eq!((scenario.name.as_str(), scenario.nodes, scenario.repeat), ("name", 3, 1));
     assert_eq!((scenario.faults[0].fault, scenario.faults[0].target), (Fault::FillDisk, Target::Follower));
     assert_eq!(scenario.faults[0].lasts(), Duration::from_millis(1500));
-    assert!(scenario.needs_small_disks());
+    assert_eq!(scenario.disk(), Some(DiskKind::Small));
     assert_eq!(scenario.promises.write_gap(), None);
 }
 
@@ -22,6 +22,11 @@ fn what_cannot_be_is_refused() {
         "- { fault: isolate, target: all, then-ms: 1 }",
         "- { fault: flood, target: all, then-ms: 1 }",
         "- { fault: kill, target: all, then-ms: 1, colour: red }",
+        "- { fault: degrade, target: all, then-ms: 1 }",
+        "- { fault: kill, target: all, then-ms: 1, link: { delay-ms: 1 } }",
+        "- { fault: degrade, target: all, then-ms: 1, link: { delay: 1 } }",
+        "- { fault: jump-clock, target: all, then-ms: 1 }",
+        "- { fault: kill, target: spares, then-ms: 1 }",
     ] {
         assert!(parse(faults).is_err(), "{faults}");
     }
@@ -31,5 +36,7 @@ fn what_cannot_be_is_refused() {
 fn every_scenario_that_is_shipped_can_be_read() {
     let all = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
     assert!(all.len() > 5, "only {} scenarios", all.len());
-    assert!(all.iter().any(|scenario| scenario.short));
+    for set in [Set::Short, Set::Ten, Set::Long] {
+        assert!(all.iter().any(|scenario| scenario.set == set), "{set:?}");
+    }
 }

@@ -1,0 +1,103 @@
+//! Syncs of the log that fail or take long. The product puts these faults in itself (`disk-faults`), from the sync on that
+//! its plan names; so the node is started with a plan for a time when it leads again.
+
+use std::time::Duration;
+
+use super::{Active, FaultError, stop};
+use crate::clock::{now, pause};
+use crate::cluster::Cluster;
+use crate::scenario::Target;
+
+/// When the fault is to begin after the node is back: leads have returned to it by then.
+const LATER: f64 = 15.0;
+/// How long the rate of syncs is measured.
+const MEASURE: Duration = Duration::from_secs(2);
+/// Fewest syncs before the fault.
+const SYNCS_MIN: u64 = 60;
+/// How long it may take to begin.
+const BEGINS: Duration = Duration::from_secs(120);
+/// How often is looked.
+const LOOK: Duration = Duration::from_millis(200);
+const SYNCS: &str = "tidemark_raft_log_syncs_total";
+const LONGEST: &str = "tidemark_raft_log_sync_seconds_max";
+const VARIABLE: &str = "TIDEMARK_DISK_FAULTS";
+
+impl Active {
+    /// Every sync fails from some moment on, and the node must end then.
+    pub(super) fn fail_sync(
+        &mut self,
+        cluster: &mut Cluster,
+        node: usize,
+        limit: Duration,
+    ) -> Result<(), FaultError> {
+        restart_with(cluster, node, "eio", limit)?;
+        let (begun, mut leads) = (now(), 0);
+        while cluster.nodes[node].ended().is_none() && now().saturating_duration_since(begun) < BEGINS {
+            leads = cluster.view().leads[node];
+            pause(LOOK);
+        }
+        let ended = cluster.nodes[node].ended();
+        cluster.nodes[node].kill()?;
+        cluster.nodes[node].environment.clear();
+        let why = last_error(cluster, node);
+        let took = ended.is_some_and(|status| !status.success()) && self.is_leader_enough(leads);
+        self.saw(took, format!("node {node}, leading {leads} groups, ended by itself: {ended:?}: {why}"));
+        Ok(())
+    }
+
+    /// Every sync takes long from some moment on.
+    pub(super) fn slow_sync(
+        &mut self,
+        cluster: &mut Cluster,
+        node: usize,
+        limit: Duration,
+    ) -> Result<(), FaultError> {
+        let millis = self.step.by_ms.unwrap_or_default();
+        restart_with(cluster, node, &format!("sleep={millis}"), limit)?;
+        let (begun, mut leads, mut longest) = (now(), 0, 0.0);
+        #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+        let slow = millis as f64 / 1000.0;
+        while longest < slow && now().saturating_duration_since(begun) < BEGINS {
+            // It is known to be slow once the first has ended; until then others may lead already.
+            leads = leads.max(cluster.view().leads[node]);
+            longest = cluster.metric(node, LONGEST).unwrap_or(longest);
+            pause(LOOK);
+        }
+        let took = longest >= slow && self.is_leader_enough(leads);
+        self.saw(took, format!("node {node}, leading {leads} groups, had a sync of {longest:.1} s"));
+        Ok(())
+    }
+
+    pub(super) fn hasten_sync(&mut self, cluster: &mut Cluster, node: usize) -> Result<(), FaultError> {
+        let leads = cluster.view().leads[node];
+        self.saw(true, format!("node {node} led {leads} groups when its disk was fast again"));
+        cluster.nodes[node].kill()?;
+        cluster.nodes[node].environment.clear();
+        Ok(cluster.nodes[node].start()?)
+    }
+
+    fn is_leader_enough(&self, leads: usize) -> bool {
+        self.step.target != Target::Leader || leads > 0
+    }
+}
+
+/// Starts a node again so that something happens to each sync of its log, after a time.
+fn restart_with(cluster: &mut Cluster, node: usize, action: &str, limit: Duration) -> Result<(), FaultError> {
+    let before = cluster.metric(node, SYNCS).unwrap_or_default();
+    pause(MEASURE);
+    let rate = (cluster.metric(node, SYNCS).unwrap_or_default() - before) / MEASURE.as_secs_f64();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of syncs")]
+    let first = ((rate * LATER) as u64).max(SYNCS_MIN);
+    stop(cluster, node)?;
+    cluster.nodes[node].environment = vec![(VARIABLE.to_owned(), format!("sync:raft:{first}+:{action}"))];
+    cluster.nodes[node].start()?;
+    Ok(cluster.wait_ready(node, limit)?)
+}
+
+/// The last error that a node has logged.
+fn last_error(cluster: &Cluster, node: usize) -> String {
+    let log = std::fs::read(cluster.nodes[node].log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let line = log.lines().rev().find(|line| line.contains("ERROR") || line.contains("error"));
+    line.unwrap_or("no word of it").chars().take(200).collect()
+}
