@@ -137,7 +137,7 @@ fn happen(
     what: What,
     leader: usize,
     lasts: Duration,
-    members: &mut Vec<Member>,
+    members: &mut [Member],
     network: &Network,
     again: &dyn Fn(usize) -> Result<Member, Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {

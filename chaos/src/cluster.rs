@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use testkit::{Reply, Request};
 
 use crate::calendar;
@@ -183,6 +184,12 @@ impl Cluster {
         Client::new(TOKEN, ASK).send(request).map_err(|error| error.to_string())
     }
 
+    /// Gives a node an order with a body.
+    pub(crate) fn order(&self, place: usize, verb: &str, body: &Value) -> Result<Reply, String> {
+        let request = Request::new("POST", format!("{}/api/v1/cluster/{verb}", self.nodes[place].url));
+        Client::new(TOKEN, ASK).send(request.json(body)).map_err(|error| error.to_string())
+    }
+
     /// A figure that a node shows in `/metrics`; the sum where it has several.
     pub(crate) fn metric(&self, place: usize, name: &str) -> Option<f64> {
         let text = self.ask(place, "GET", "/metrics").ok()?.text();
@@ -202,7 +209,7 @@ impl Cluster {
             let Ok(reply) = client.send(Request::new("GET", format!("{}/debug/cluster", node.url))) else {
                 continue;
             };
-            let Ok(said) = serde_json::from_slice::<serde_json::Value>(&reply.body) else { continue };
+            let Ok(said) = serde_json::from_slice::<Value>(&reply.body) else { continue };
             names.insert(said["node"].as_str().unwrap_or_default().to_owned(), node.place);
             for group in said["groups"].as_array().into_iter().flatten() {
                 let name = group["group"].as_str().unwrap_or_default().to_owned();

@@ -11,7 +11,8 @@ use crate::shell::{self, ShellError};
 /// What the directory of a run is called; the process id follows.
 pub(crate) const HOME: &str = "tidemark-chaos-";
 const FILLER: &str = "filler";
-const UNSYNCED: &str = "unsynced";
+/// Never one that was there before: ext4 writes out what replaces a file.
+const UNSYNCED: &str = "unsynced-";
 /// Room for a few segments of the log, a catalog and files.
 const MIB: usize = 512;
 
@@ -20,12 +21,14 @@ const MIB: usize = 512;
 pub(crate) struct Disk {
     at: PathBuf,
     kind: DiskKind,
+    /// How often its power was cut.
+    cuts: usize,
 }
 
 impl Disk {
     /// Mounts an empty disk.
     pub(crate) fn mount(at: &Path, kind: DiskKind) -> Result<Self, ShellError> {
-        let this = Self { at: at.to_owned(), kind };
+        let this = Self { at: at.to_owned(), kind, cuts: 0 };
         match kind {
             DiskKind::Small => shell::run(&format!("mount -t tmpfs -o size={MIB}m tmpfs {}", at.display()))?,
             DiskKind::Powered => {
@@ -77,24 +80,29 @@ impl Disk {
 
     /// Cuts the power: what was not synced is lost, and nothing can be written until [`Disk::restore`]. Leaves a file that
     /// is not synced, to show that.
-    pub(crate) fn cut_power(&self) -> Result<(), ShellError> {
-        let path = self.at.join(UNSYNCED);
+    pub(crate) fn cut_power(&mut self) -> Result<(), ShellError> {
+        self.cuts += 1;
+        let path = self.unsynced();
         std::fs::write(&path, [1; 4096])
             .map_err(|source| ShellError::Start { command: format!("write {}", path.display()), source })?;
         // Of xfsprogs, and right for ext4 too: it does not write the journal out.
         shell::run(&format!("xfs_io -x -c shutdown {}", self.at.display())).map(drop)
     }
 
+    fn unsynced(&self) -> PathBuf {
+        self.at.join(format!("{UNSYNCED}{}", self.cuts))
+    }
+
     /// Whether it has no power.
     pub(crate) fn is_dead(&self) -> bool {
-        std::fs::write(self.at.join(UNSYNCED), [2]).is_err()
+        std::fs::write(self.at.join("alive"), [2]).is_err()
     }
 
     /// Gives it power again. Answers whether what was not synced is gone.
     pub(crate) fn restore(&self) -> Result<bool, ShellError> {
         shell::run(&format!("umount {}", self.at.display()))?;
         self.mount_image()?;
-        Ok(std::fs::metadata(self.at.join(UNSYNCED)).map_or(true, |kept| kept.len() == 0))
+        Ok(std::fs::metadata(self.unsynced()).map_or(true, |kept| kept.len() == 0))
     }
 }
 

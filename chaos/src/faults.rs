@@ -117,7 +117,10 @@ impl Active {
         };
         this.shape_ways(cluster);
         if step.fault == Fault::CutPower {
-            // Of all before any process ends.
+            // Processes stand still at the same moment as their disks, and do not see them fail.
+            for &node in nodes {
+                cluster.nodes[node].signal(Signal::STOP)?;
+            }
             for &node in nodes {
                 cluster.disks[node].cut_power()?;
                 let dead = cluster.disks[node].is_dead();
@@ -127,10 +130,7 @@ impl Active {
         for &node in nodes {
             match step.fault {
                 Fault::Kill => this.kill(cluster, node)?,
-                // It may have noticed, and ended by itself.
-                Fault::CutPower => {
-                    cluster.nodes[node].kill()?;
-                }
+                Fault::CutPower => this.kill(cluster, node)?,
                 Fault::LoseVolume => {
                     this.kill(cluster, node)?;
                     let data = cluster.nodes[node].data();

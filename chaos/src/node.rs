@@ -86,12 +86,13 @@ impl Node {
     pub(crate) fn start(&mut self) -> Result<(), NodeError> {
         let log = append_to(&self.log()).map_err(self.error("opening the log of"))?;
         let errors = log.try_clone().map_err(self.error("opening the log of"))?;
-        // The shell becomes `ip netns exec`, and that the program, so that the child is the node itself.
+        // The shell becomes `nsenter`, and that the program, so that the child is the node itself. (`ip netns exec` would give
+        // each node its own view of what is mounted, and a disk could not be unmounted while others run.)
         let members = self.memory.as_ref().map_or_else(|| PathBuf::from("/dev/null"), MemoryGroup::members);
         let child = Command::new("sh")
-            .args(["-c", "echo $$ >\"$0\" && exec ip netns exec \"$@\""])
+            .args(["-c", "echo $$ >\"$0\" && exec nsenter \"$@\""])
             .arg(members)
-            .arg(&self.namespace)
+            .arg(format!("--net=/run/netns/{}", self.namespace))
             .arg(tidemark_binary())
             .args(["serve", "--data-dir"])
             .arg(self.data())

@@ -18,5 +18,5 @@ fn promises_are_kept_under_the_faults_of_the_short_set() {
         return;
     }
     assert!(output.status.success(), "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
-    assert!(said.matches(": pass;").count() >= 7, "{said}");
+    assert!(said.matches(": pass;").count() >= 4, "{said}");
 }

@@ -1,11 +1,14 @@
 //! Syncs of the log that fail or take long. The product puts these faults in itself (`disk-faults`), from the sync on that
 //! its plan names; so the node is started with a plan for a time when it leads again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::{Active, FaultError, stop};
 use crate::clock::{now, pause};
 use crate::cluster::Cluster;
+use crate::network;
 use crate::scenario::Target;
 
 /// When the fault is to begin after the node is back: leads have returned to it by then.
@@ -16,6 +19,8 @@ const MEASURE: Duration = Duration::from_secs(2);
 const SYNCS_MIN: u64 = 60;
 /// How long it may take to begin.
 const BEGINS: Duration = Duration::from_secs(120);
+/// How long a process whose disk has failed may be there.
+const LINGERS: Duration = Duration::from_secs(5);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);
 const SYNCS: &str = "tidemark_raft_log_syncs_total";
@@ -31,17 +36,26 @@ impl Active {
         limit: Duration,
     ) -> Result<(), FaultError> {
         restart_with(cluster, node, "eio", limit)?;
-        let (begun, mut leads) = (now(), 0);
+        self.lead(cluster, node);
+        let (begun, mut seen) = (now(), Vec::new());
         while cluster.nodes[node].ended().is_none() && now().saturating_duration_since(begun) < BEGINS {
-            leads = cluster.view().leads[node];
+            seen.push((now(), cluster.view().leads[node]));
             pause(LOOK);
         }
+        // Others lead before its process has ended.
+        let recent = |(at, _): &&(Instant, usize)| now().saturating_duration_since(*at) < LINGERS;
+        let leads = seen.iter().filter(recent).map(|(_, leads)| *leads).max().unwrap_or_default();
         let ended = cluster.nodes[node].ended();
         cluster.nodes[node].kill()?;
         cluster.nodes[node].environment.clear();
-        let why = last_error(cluster, node);
+        let (why, later) = (last_error(cluster, node), now().saturating_duration_since(begun).as_secs_f64());
         let took = ended.is_some_and(|status| !status.success()) && self.is_leader_enough(leads);
-        self.saw(took, format!("node {node}, leading {leads} groups, ended by itself: {ended:?}: {why}"));
+        self.saw(
+            took,
+            format!(
+                "node {node}, leading {leads} groups, ended by itself after {later:.0} s: {ended:?}: {why}"
+            ),
+        );
         Ok(())
     }
 
@@ -54,6 +68,7 @@ impl Active {
     ) -> Result<(), FaultError> {
         let millis = self.step.by_ms.unwrap_or_default();
         restart_with(cluster, node, &format!("sleep={millis}"), limit)?;
+        self.lead(cluster, node);
         let (begun, mut leads, mut longest) = (now(), 0, 0.0);
         #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
         let slow = millis as f64 / 1000.0;
@@ -66,6 +81,26 @@ impl Active {
         let took = longest >= slow && self.is_leader_enough(leads);
         self.saw(took, format!("node {node}, leading {leads} groups, had a sync of {longest:.1} s"));
         Ok(())
+    }
+
+    /// Gives a node that is to be a leader its share of leads at once, which would come back to it one by one.
+    fn lead(&self, cluster: &Cluster, node: usize) {
+        if self.step.target != Target::Leader {
+            return;
+        }
+        let said = cluster.ask(node, "GET", "/api/v1/cluster/status");
+        let Some(said) = said.ok().and_then(|reply| serde_json::from_slice::<Value>(&reply.body).ok()) else {
+            return;
+        };
+        let address = format!("{}:8088", network::address(node));
+        let mut nodes = said["nodes"].as_array().into_iter().flatten();
+        let Some(id) = nodes.find(|one| one["address"] == address).map(|one| &one["id"]) else { return };
+        let groups: Vec<&Value> = said["groups"].as_array().into_iter().flatten().collect();
+        for group in groups.iter().take(groups.len() / 2) {
+            let body = json!({ "group": group["group"], "node": id });
+            // What it does not get others keep; that it leads at all is looked at.
+            cluster.order(node, "transfer-leader", &body).ok();
+        }
     }
 
     pub(super) fn hasten_sync(&mut self, cluster: &mut Cluster, node: usize) -> Result<(), FaultError> {
