@@ -44,7 +44,8 @@ impl Active {
             })
             .map_err(failed)
         };
-        let had = of_node(cluster, by, node).ok().and_then(|one| one["replicas"].as_u64());
+        let had =
+            wait_until(MOVES, || of_node(cluster, by, node)).ok().and_then(|one| one["replicas"].as_u64());
         order("drain")?;
         let drained = wait_until(MOVES, || match of_node(cluster, by, node)?["holds"].as_u64() {
             Some(0) => Ok(()),
