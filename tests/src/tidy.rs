@@ -24,11 +24,12 @@ const RULES: &[Rule] = &[
         ours: &["model", "memory", "disk"],
         never: &["tokio", "datafusion", "openraft", "tonic"],
     },
+    Rule { name: "host", ours: &[], never: &["storage", "cluster"] },
     Rule { name: "catalog", ours: &["model"], never: &["tokio", "openraft"] },
     Rule { name: "proto", ours: &["model"], never: &["storage", "cluster", "query"] },
     Rule {
         name: "cluster",
-        ours: &["model", "disk", "catalog", "proto"],
+        ours: &["model", "host", "disk", "catalog", "proto"],
         never: &["storage", "query", "axum"],
     },
     Rule { name: "influxql", ours: &["model"], never: &["tokio", "datafusion", "flux"] },
@@ -40,15 +41,20 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "gateway",
-        ours: &["model", "memory", "catalog", "proto"],
+        ours: &["model", "memory", "host", "catalog", "proto"],
         never: &["query", "storage", "cluster"],
     },
     Rule {
         name: "server",
         ours: &[
-            "model", "memory", "disk", "storage", "catalog", "proto", "cluster", "influxql", "flux", "query",
-            "gateway",
+            "model", "memory", "host", "disk", "storage", "catalog", "proto", "cluster", "influxql", "flux",
+            "query", "gateway",
         ],
+        never: &["cli"],
+    },
+    Rule {
+        name: "sim",
+        ours: &["model", "host", "disk", "storage", "catalog", "cluster", "gateway", "server"],
         never: &["cli"],
     },
     Rule { name: "cli", ours: &["model", "server"], never: &[] },
@@ -63,7 +69,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tonic", &["proto", "cluster"]),
     ("rocksdb", &["catalog", "cluster"]),
     ("axum", &["gateway"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "sim"]),
     ("opentelemetry", &["server"]),
 ];
 

@@ -311,7 +311,7 @@ impl Cluster {
 }
 
 async fn close_lane(lane: Arc<Lane>) {
-    if let Err(error) = tokio::task::spawn_blocking(move || lane.close()).await {
+    if let Err(error) = host::offload(move || lane.close()).await {
         tracing::error!(%error, "closing the log failed");
     }
 }

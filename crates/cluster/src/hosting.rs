@@ -37,9 +37,9 @@ pub(crate) async fn open(
         return Err(OpenError::Gone { group, replica });
     }
     let of_old = Arc::clone(&machines);
-    let removed = tokio::task::spawn_blocking(move || of_old.remove(partition, replica)).await;
+    let removed = host::offload(move || of_old.remove(partition, replica)).await;
     removed.map_err(OpenError::Panicked)?.map_err(|source| OpenError::Machine { group, source })?;
-    let machine = tokio::task::spawn_blocking(move || machines.open(partition, replica));
+    let machine = host::offload(move || machines.open(partition, replica));
     let machine = machine
         .await
         .map_err(OpenError::Panicked)?
@@ -162,7 +162,7 @@ impl Host {
 
     async fn remove(&self, partition: PartitionId, below: ReplicaId) -> Result<(), String> {
         let machines = Arc::clone(&self.machines);
-        match tokio::task::spawn_blocking(move || machines.remove(partition, below)).await {
+        match host::offload(move || machines.remove(partition, below)).await {
             Ok(removed) => removed.map_err(|error| with_causes(&error)),
             Err(panic) => Err(with_causes(&panic)),
         }

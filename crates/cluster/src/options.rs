@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use host::{Listener, Network};
 
 use crate::peer::tls::TlsFiles;
 use crate::progress::Progress;
@@ -37,7 +37,9 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct Peers {
     /// The peer port.
-    pub listener: Arc<TcpListener>,
+    pub listener: Arc<dyn Listener>,
+    /// Where connections to the other nodes come from.
+    pub network: Arc<dyn Network>,
     /// The nodes that found the cluster together.
     pub initial: InitialPeers,
     /// Host and port at which others reach this node; without it, as it stands in the list.

@@ -12,6 +12,7 @@ use futures::future::try_join_all;
 use model::{Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock};
 use proto::peer;
 use proto::scan::{self as wire, Gather, Place};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
@@ -254,7 +255,8 @@ pub(crate) fn scan_for_peer(
     let (give, take) = mpsc::channel(MESSAGES_AHEAD);
     let read = move || {
         let mut gather = Gather::default();
-        let send = |message| give.blocking_send(message).is_ok();
+        let runtime = Handle::current();
+        let send = |message| host::wait(&runtime, give.send(message)).is_ok();
         let blocks = match reader.scan(&place.partitions, &request, ends) {
             Ok(blocks) => blocks,
             Err(error) => {
@@ -279,7 +281,7 @@ pub(crate) fn scan_for_peer(
         }
     };
     // It ends with its receiver.
-    drop(tokio::task::spawn_blocking(read));
+    drop(host::offload(read));
     take
 }
 
@@ -289,6 +291,6 @@ pub(crate) async fn schema_for_peer(
     partitions: Vec<PartitionId>,
     request: SchemaRequest,
 ) -> Result<Vec<String>, Status> {
-    let answered = tokio::task::spawn_blocking(move || reader.schema(&partitions, &request));
+    let answered = host::offload(move || reader.schema(&partitions, &request));
     answered.await.map_err(|panic| Status::internal(panic.to_string()))?.map_err(status)
 }

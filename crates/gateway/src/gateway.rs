@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use bytes::Bytes;
+use futures::StreamExt as _;
 use model::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
 use crate::auth::passwords::Passwords;
 use crate::auth::sessions::Sessions;
@@ -91,6 +95,18 @@ impl Gateway {
     pub fn router(&self) -> axum::Router {
         crate::router::router(Arc::clone(&self.0))
     }
+
+    /// Answers a request in process, as one that came over a connection; with an error in the body, what came before it.
+    pub async fn answer(&self, request: http::Request<Bytes>) -> (http::response::Parts, Vec<u8>) {
+        let answered = self.router().oneshot(request.map(Body::from)).await;
+        let (parts, body) = answered.unwrap_or_else(|never| match never {}).into_parts();
+        let mut body = body.into_data_stream();
+        let mut bytes = Vec::new();
+        while let Some(Ok(chunk)) = body.next().await {
+            bytes.extend_from_slice(&chunk);
+        }
+        (parts, bytes)
+    }
 }
 
 impl Shared {
@@ -140,8 +156,9 @@ impl Shared {
         }
         let span = tracing::Span::current();
         self.tasks
-            .spawn_blocking(move || span.in_scope(work))
+            .spawn(host::offload(move || span.in_scope(work)))
             .await
+            .and_then(std::convert::identity)
             .map_err(|failure| ApiError::internal(&failure))
     }
 }

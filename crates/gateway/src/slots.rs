@@ -69,12 +69,12 @@ impl Turn {
     ) -> Result<(), SinkClosed> {
         let runtime = Handle::current();
         let Ok(_place) = Arc::clone(&self.aside).try_acquire_owned() else {
-            return runtime.block_on(client);
+            return host::wait(&runtime, client);
         };
         self.running = None;
-        runtime.block_on(client)?;
+        host::wait(&runtime, client)?;
         let permit =
-            runtime.block_on(Arc::clone(&self.turns).acquire_owned()).map_err(|_closed| SinkClosed)?;
+            host::wait(&runtime, Arc::clone(&self.turns).acquire_owned()).map_err(|_closed| SinkClosed)?;
         self.running = Some((permit, (self.gauge)()));
         Ok(())
     }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
@@ -166,7 +167,7 @@ impl ChunkWriter {
     fn fail(self, error: QueryError) {
         debug_assert!(!self.sent);
         // As in `end`.
-        let _gone = self.sender.blocking_send(Err(error));
+        let _gone = host::wait(&Handle::current(), self.sender.send(Err(error)));
     }
 }
 
@@ -278,7 +279,7 @@ pub(crate) async fn run(
     });
     let panics = app.metrics.panics.clone();
     let span = tracing::debug_span!("query");
-    app.tasks.spawn_blocking(move || {
+    app.tasks.spawn(host::offload(move || {
         let _held = done.drop_guard();
         let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
         let result = result.unwrap_or_else(|_panic| {
@@ -291,14 +292,14 @@ pub(crate) async fn run(
             Err(error) if job.writer.sent() => {
                 // The text is broken off in the middle: the client must see a broken body, not a short one.
                 tracing::error!(%error, "a query failed while its answer was being sent");
-                let _gone = job.writer.sender.blocking_send(Err(error));
+                let _gone = host::wait(&Handle::current(), job.writer.sender.send(Err(error)));
             }
             Err(error) => {
                 let error = job.reason(error);
                 job.writer.fail(error);
             }
         }
-    });
+    }));
     match body.chunks.recv().await {
         Some(Ok(chunk)) => body.first = Some(chunk),
         Some(Err(error)) => return Err(error.into()),

@@ -90,7 +90,7 @@ impl Deletes {
             return Ok(names);
         }
         let engines = self.partitions.engines();
-        let looking = tokio::task::spawn_blocking(move || {
+        let looking = host::offload(move || {
             let mut empty = names;
             for (_, engine) in engines {
                 let predicate = Predicate::Compare(Subject::Measurement, Test::In(empty.clone()));

@@ -7,6 +7,7 @@ mod admission;
 mod ballast;
 pub mod config;
 mod deletes;
+mod environment;
 mod error;
 mod frugality;
 mod lock;
@@ -24,8 +25,9 @@ mod source;
 mod survey;
 pub mod telemetry;
 
+pub use environment::{Environment, OpenStore};
 pub use error::{ServeError, with_causes};
 pub use frugality::BeFrugal;
 pub use offline::{Verified, inspect_tsm, verify};
-pub use serve::{Print, serve};
+pub use serve::{Node, Print, serve};
 pub use storage::Inspection;

@@ -202,7 +202,7 @@ impl MaintenancePort for MaintenanceAdapter {
     fn flush(&self, compact: bool) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             for (partition, engine) in self.0.engines() {
-                let flushed = tokio::task::spawn_blocking(move || {
+                let flushed = host::offload(move || {
                     engine.flush_now().map_err(|error| error.to_string())?;
                     if compact { engine.compact_now().map_err(|error| error.to_string()) } else { Ok(()) }
                 });

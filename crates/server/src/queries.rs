@@ -55,7 +55,7 @@ impl CatalogView for View<'_> {
         if !is_old || self.is_refreshed.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let refreshed = self.adapter.runtime.block_on(self.adapter.cluster.read_barrier_meta());
+        let refreshed = host::wait(&self.adapter.runtime, self.adapter.cluster.read_barrier_meta());
         refreshed.map_err(|error| ScanError::NoCatalog(error.to_string()))?;
         self.is_refreshed.store(true, Ordering::Relaxed);
         Ok(true)
@@ -165,7 +165,7 @@ impl Effects for Changes<'_> {
 
     fn delete(&self, deletion: Deletion) -> Result<(), String> {
         let adapter = self.view.adapter;
-        let done = adapter.runtime.block_on(adapter.deletes.delete(deletion));
+        let done = host::wait(&adapter.runtime, adapter.deletes.delete(deletion));
         done.map(drop).map_err(|error| error.to_string())
     }
 
@@ -179,7 +179,7 @@ impl QueryAdapter {
     /// Names that a query does not find are believed missing, so the catalog is made as new as it demands before it
     /// runs.
     fn view(&self, reading: &Reading) -> Result<View<'_>, QueryError> {
-        self.runtime.block_on(self.cluster.ready_catalog(reading)).map_err(unavailable)?;
+        host::wait(&self.runtime, self.cluster.ready_catalog(reading)).map_err(unavailable)?;
         let is_refreshed = AtomicBool::new(false);
         Ok(View { adapter: self, consistency: reading.consistency, is_refreshed })
     }
@@ -260,7 +260,7 @@ impl QueryAdapter {
         for id in buckets {
             self.propose(Command::DeleteBucket { id })?;
             // What this misses, maintenance finds.
-            if let Err(error) = self.runtime.block_on(self.deletes.router.drop_bucket(id)) {
+            if let Err(error) = host::wait(&self.runtime, self.deletes.router.drop_bucket(id)) {
                 tracing::warn!(bucket = %id, %error, "the data of a dropped bucket is dropped later");
             }
         }
@@ -269,7 +269,7 @@ impl QueryAdapter {
 
     /// Proposes a command; somebody else having made the same thing meanwhile is no error.
     fn propose(&self, command: Command) -> Result<(), String> {
-        match self.runtime.block_on(self.cluster.propose_catalog(command)) {
+        match host::wait(&self.runtime, self.cluster.propose_catalog(command)) {
             Ok(Response::Refused(refusal)) if refusal.code != ErrorCode::Conflict => Err(refusal.message),
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),

@@ -3,18 +3,18 @@
 //! It stops on SIGTERM or SIGINT (requests in progress end, memtables go to files, exit 0), and on the cluster's
 //! fatal signal (durable state is in doubt: nothing is flushed, exit with the reason).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Catalog, NodeState, RocksStore};
+use catalog::{Catalog, NodeState};
 use cluster::{Cluster, Fatal, Progress, Router};
-use disk::{Faults, PooledVfs, RealVfs, Vfs};
 use gateway::{Gateway, Ports, SetupRequest, Waiting};
+use host::{Listener, Network};
 use memory::{Account, Memory};
-use model::{Clock, SystemClock};
+use model::Clock;
 use parking_lot::Mutex;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use storage::{Commons, Jobs, ThreadJobs};
+use storage::Commons;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +25,7 @@ use crate::admission::{Admission, AdmissionMetrics};
 use crate::ballast::Ballast;
 use crate::config::{BindAddress, Config, LogLane, Resolved};
 use crate::deletes::Deletes;
+use crate::environment::Environment;
 use crate::error::ServeError;
 use crate::frugality::{self, BeFrugal};
 use crate::lock::DirectoryLock;
@@ -45,9 +46,6 @@ const FLUSH_AT_STOP_MAX: Duration = Duration::from_secs(5);
 /// Flushes at once when the node stops; they wait for the disk, not for processors.
 const FLUSHES_AT_STOP: usize = 8;
 
-/// Data files that are kept open; the others are opened when they are read.
-const DATA_FILES_OPEN_MAX: usize = 16 << 10;
-
 /// Prints a line of the server's own words to standard output.
 pub type Print<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
 
@@ -65,7 +63,7 @@ pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Resul
             tracing::warn!("{warning}");
         }
         let outcome = run(&config, be_frugal, print).await;
-        if tokio::task::spawn_blocking(|| telemetry.shutdown()).await.is_err() {
+        if host::offload(|| telemetry.shutdown()).await.is_err() {
             tracing::error!("sending the last spans panicked");
         }
         outcome
@@ -82,11 +80,11 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
     })?;
     // The address is taken first: a second node on it ends before it has touched anything.
     let listener = bind(&config.http_bind_address).await?;
-    let peers = peers(config).await?;
+    let environment = Environment::of_the_machine(config, peer_port(config).await?)?;
     let mut signals = Signals::listen()?;
     let progress = Progress::default();
     let waiting = waiting(config, &progress);
-    let opening = Box::pin(Node::open(config, peers, progress.clone(), be_frugal));
+    let opening = Box::pin(Node::open(config, environment, progress.clone(), be_frugal));
     let node = tokio::select! {
         biased;
         // What was acknowledged is in the log, and nothing is half open that a crash may not leave.
@@ -148,28 +146,30 @@ impl Signals {
     }
 }
 
-/// The machine's file system, and the faults that it is to have.
-fn disk(config: &Config) -> Arc<dyn Vfs> {
-    if config.disk_faults.is_empty() {
-        return Arc::new(RealVfs);
-    }
-    tracing::warn!(faults = config.disk_faults, "the disk has faults that were put in: this is a test");
-    let faults = Faults::parse(&config.disk_faults).expect("the configuration has checked it");
-    faults.put_into(Arc::new(RealVfs))
-}
-
 /// The peer port, where there are peers.
-async fn peers(config: &Config) -> Result<Option<cluster::Peers>, ServeError> {
-    let Some(initial) = config.founding_peers() else { return Ok(None) };
+async fn peer_port(config: &Config) -> Result<Option<Arc<dyn Listener>>, ServeError> {
+    if !config.has_peers() {
+        return Ok(None);
+    }
     let listener = bind(&config.peer_bind_address).await?;
     let bound = listener.local_addr().map_err(ServeError::Runtime)?;
     tracing::info!(address = %bound, "peer port");
-    Ok(Some(cluster::Peers {
-        listener: Arc::new(listener),
-        initial,
+    Ok(Some(Arc::new(listener)))
+}
+
+/// How the node finds its peers, where it has any.
+fn peers(
+    config: &Config,
+    network: &Arc<dyn Network>,
+    listener: Option<Arc<dyn Listener>>,
+) -> Option<cluster::Peers> {
+    Some(cluster::Peers {
+        listener: listener?,
+        network: Arc::clone(network),
+        initial: config.founding_peers()?,
         advertised: config.advertised(),
         tls: tls_files(config),
-    }))
+    })
 }
 
 /// The certificates of the peer port: the configuration has all of them or none.
@@ -195,7 +195,7 @@ async fn bind(on: &BindAddress) -> Result<TcpListener, ServeError> {
 }
 
 /// A node that has taken up its part in the cluster.
-struct Node {
+pub struct Node {
     commons: Arc<Commons>,
     cluster: Arc<Cluster>,
     router: Arc<Router>,
@@ -206,16 +206,26 @@ struct Node {
     tasks: JoinSet<()>,
 }
 
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("id", &self.cluster.node_id()).finish_non_exhaustive()
+    }
+}
+
 impl Node {
-    async fn open(
+    /// Opens what is on the disk and takes up the node's part in the cluster, which takes until most nodes are there.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn open(
         config: &Config,
-        peers: Option<cluster::Peers>,
+        environment: Environment,
         progress: Progress,
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
         progress.set("opening the catalog");
-        let vfs: Arc<dyn Vfs> = Arc::new(PooledVfs::new(disk(config), data_files_open_max()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let Environment { vfs, clock, jobs, open_store, network, peer_port } = environment;
+        let peers = peers(config, &network, peer_port);
         let fatal = Fatal::default();
         let unusable = |source| ServeError::DataDir { path: config.data_dir.clone(), source };
         let ballast = Ballast::let_go(Arc::clone(&vfs), &config.data_dir).map_err(unusable)?;
@@ -223,13 +233,9 @@ impl Node {
         let partitions_dir = config.data_dir.join("partitions");
         vfs.create_dir_all(&partitions_dir).map_err(unusable)?;
         let catalog_dir = config.data_dir.join("catalog");
-        let catalog = tokio::task::spawn_blocking(move || {
-            let store = RocksStore::open(&catalog_dir)?;
-            Catalog::open(Box::new(store))
-        });
+        let of_catalog = Arc::clone(&vfs);
+        let catalog = host::offload(move || Catalog::open(open_store(&of_catalog, &catalog_dir)?));
         let catalog = Arc::new(catalog.await.map_err(ServeError::Panicked)?.map_err(ServeError::Catalog)?);
-        let jobs: Arc<dyn Jobs> =
-            Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?);
         let commons = commons(config);
         let mut tasks = JoinSet::new();
         let divided = commons.memory().accounts().map(|account| account.limit()).iter().sum();
@@ -334,7 +340,21 @@ impl Node {
         }
     }
 
-    fn gateway(&self, config: &Config) -> Gateway {
+    /// The node's part in the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// What has happened to the node that it must not go on after.
+    #[must_use]
+    pub fn fatal(&self) -> &Fatal {
+        &self.fatal
+    }
+
+    /// What answers its clients.
+    #[must_use]
+    pub fn gateway(&self, config: &Config) -> Gateway {
         let memory = self.commons.memory();
         let runtime = Handle::current();
         let source = Source::new(
@@ -454,10 +474,10 @@ impl Node {
     async fn flush_all(&self) {
         let until = self.clock.monotonic().saturating_add(FLUSH_AT_STOP_MAX);
         let engines = Arc::new(Mutex::new(self.partitions.engines()));
-        let mut workers = JoinSet::new();
+        let mut workers = Vec::with_capacity(FLUSHES_AT_STOP);
         for _ in 0..FLUSHES_AT_STOP {
             let (engines, clock) = (Arc::clone(&engines), Arc::clone(&self.clock));
-            workers.spawn_blocking(move || {
+            workers.push(host::offload(move || {
                 loop {
                     let next = engines.lock().pop();
                     let Some((partition, engine)) = next else { return };
@@ -467,17 +487,17 @@ impl Node {
                         tracing::warn!(%partition, %error, "not flushed; the log holds its points");
                     }
                 }
-            });
+            }));
         }
-        while let Some(done) = workers.join_next().await {
-            if let Err(error) = done {
+        for worker in workers {
+            if let Err(error) = worker.await {
                 tracing::warn!(%error, "a flush panicked; the log holds its points");
             }
         }
     }
 
-    /// Stops in order. After an orderly end the memtables go to files, so that the next start has nothing to replay.
-    async fn stop(mut self, orderly: bool) {
+    /// Stops in order, after an orderly end or not. After an orderly end the memtables go to files, so that the next start has nothing to replay.
+    pub async fn stop(mut self, orderly: bool) {
         self.tasks.shutdown().await;
         if orderly {
             self.flush_all().await;
@@ -532,26 +552,6 @@ fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Opt
             }
         })),
     }
-}
-
-/// As many descriptors as the system gives, of which data files take at most half.
-fn data_files_open_max() -> usize {
-    let limits = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limits.maximum,
-        Err(error) => {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-            limits.current
-        }
-    };
-    let open_max = usize::try_from(current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    (open_max / 2).clamp(16, DATA_FILES_OPEN_MAX)
-}
-
-/// Threads for flushes and merges: as many as cores, at least two, at most eight.
-fn background_threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -51,7 +51,7 @@ impl Source {
     /// The partitions that are read here, with their engines, when they are as new as they must be. Others may come and
     /// go meanwhile; this question reads all others elsewhere.
     fn engines(&self) -> Result<(Vec<PartitionId>, Vec<Arc<Engine>>), ScanError> {
-        let here = self.runtime.block_on(self.cluster.ready_to_read(&self.reading));
+        let here = host::wait(&self.runtime, self.cluster.ready_to_read(&self.reading));
         let here = here.map_err(|error| ScanError::Unavailable {
             partition: partition_of(&error),
             reason: error.to_string(),
@@ -67,7 +67,8 @@ impl Source {
         request: &ScanRequest,
         ends: Option<Ends>,
     ) -> Result<Vec<ScanStream>, ScanError> {
-        let streams = self.runtime.block_on(self.cluster.scan_elsewhere(here, &self.reading, request, ends));
+        let streams =
+            host::wait(&self.runtime, self.cluster.scan_elsewhere(here, &self.reading, request, ends));
         let streams = streams.map_err(remote_error)?;
         let stream = |blocks| Remote { blocks, runtime: self.runtime.clone() };
         Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
@@ -106,7 +107,7 @@ impl Iterator for Remote {
 
     fn next(&mut self) -> Option<Self::Item> {
         let Self { blocks, runtime } = self;
-        runtime.block_on(blocks.next()).map(|block| block.map_err(remote_error))
+        host::wait(&runtime, blocks.next()).map(|block| block.map_err(remote_error))
     }
 }
 
@@ -172,7 +173,7 @@ impl ScanSource for Source {
             names.extend(engine.schema(request).map_err(storage_error)?);
         }
         let elsewhere = self.cluster.schema_elsewhere(&partitions, &self.reading, request);
-        let elsewhere = self.runtime.block_on(elsewhere).map_err(remote_error)?;
+        let elsewhere = host::wait(&self.runtime, elsewhere).map_err(remote_error)?;
         names.extend(elsewhere.into_iter().flatten());
         Ok(names.into_iter().collect())
     }

@@ -110,7 +110,9 @@ impl Cluster {
         let bound = bound.filter(|bound| !bound.ip().is_unspecified()).map(|bound| bound.to_string());
         let says = Says { zone, peers_hash, advertised, bound };
         let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, says);
-        let (links, replicas) = (Arc::new(Links::new(tls.clone())), Arc::<Replicas>::default());
+        let network = options.peers.as_ref().map(|peers| Arc::clone(&peers.network));
+        let links = Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp)), tls.clone()));
+        let replicas = Arc::<Replicas>::default();
         let reach = Arc::<Reach>::default();
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),
@@ -476,6 +478,6 @@ async fn open_lane(
         queue_bytes_max: options.limits.queue_bytes_max,
         cache_bytes_max: options.limits.cache_bytes_max,
     };
-    let opened = tokio::task::spawn_blocking(move || Lane::open(&lane, vfs, clock, fatal));
+    let opened = host::offload(move || Lane::open(&lane, vfs, clock, fatal));
     Ok(opened.await.map_err(OpenError::Panicked)??)
 }

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::OwnedSemaphorePermit;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::timeout;
 
 use super::{GroupLog, LaneError, Record};
 
@@ -41,7 +43,46 @@ struct State {
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Bell,
+}
+
+/// Wakes the one thread that waits for the queue.
+#[derive(Default)]
+struct Bell {
+    thread: Condvar,
+    /// In lockstep a thread waits as a task does.
+    task: Notify,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if host::in_lockstep() {
+            self.task.notify_one();
+        } else {
+            self.thread.notify_one();
+        }
+    }
+
+    /// Waits for a ring, at most so long when that is given; whether it took longer. There may be none.
+    fn wait(&self, state: &mut MutexGuard<'_, State>, at_most: Option<Duration>) -> bool {
+        if host::in_lockstep() {
+            let rung = self.task.notified();
+            return MutexGuard::unlocked(state, || match at_most {
+                None => {
+                    host::wait(&Handle::current(), rung);
+                    false
+                }
+                Some(time) => host::wait(&Handle::current(), async { timeout(time, rung).await.is_err() }),
+            });
+        }
+        match at_most {
+            None => {
+                self.thread.wait(state);
+                false
+            }
+            Some(time) => self.thread.wait_for(state, time).timed_out(),
+        }
+    }
 }
 
 /// What the flusher finds in the queue.
@@ -69,7 +110,7 @@ impl Queue {
         };
         match closed {
             None => {
-                self.changed.notify_one();
+                self.changed.ring();
                 Ok(())
             }
             Some((work, error)) => {
@@ -89,13 +130,8 @@ impl Queue {
             if state.closed.is_some() {
                 return Taken::Closed;
             }
-            match idle_after {
-                None => self.changed.wait(&mut state),
-                Some(wait) => {
-                    if self.changed.wait_for(&mut state, wait).timed_out() && state.works.is_empty() {
-                        return Taken::Idle;
-                    }
-                }
+            if self.changed.wait(&mut state, idle_after) && state.works.is_empty() {
+                return Taken::Idle;
             }
         }
     }
@@ -103,7 +139,7 @@ impl Queue {
     /// Refuses everything from now on; what is queued stays for the flusher.
     pub(super) fn close(&self, error: LaneError) {
         self.state.lock().closed.get_or_insert(error);
-        self.changed.notify_one();
+        self.changed.ring();
     }
 
     /// Waits, but not after the queue was closed.
@@ -111,7 +147,7 @@ impl Queue {
         let mut state = self.state.lock();
         if state.closed.is_none() {
             // Woken early by new work: the caller only tries again a little sooner.
-            self.changed.wait_for(&mut state, time);
+            self.changed.wait(&mut state, Some(time));
         }
         state.closed.clone()
     }

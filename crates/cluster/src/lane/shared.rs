@@ -1,16 +1,17 @@
 //! The lane as groups use it: append, vote, truncate, purge; and its life from opening to closing.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 use disk::Vfs;
 use hashbrown::HashMap;
 use model::{Clock, GroupId, LogPosition, ReplicaId};
 use parking_lot::{Mutex, RwLock};
 use proto::log;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::flusher::Flusher;
@@ -86,7 +87,7 @@ pub(crate) struct Lane {
     entry_bytes_max: usize,
     segment_bytes: u64,
     tickets: std::sync::atomic::AtomicU64,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
 }
 
 impl fmt::Debug for Lane {
@@ -135,16 +136,14 @@ impl Lane {
         });
         shared.metrics.measure(back_end.as_ref());
         let flusher = Flusher { lane: back_end, shared: Arc::clone(&shared), clock, committed };
-        let thread = std::thread::Builder::new()
-            .name("log-flusher".to_owned())
-            .spawn(move || {
-                let shared = Arc::clone(&flusher.shared);
-                let run = std::panic::AssertUnwindSafe(move || flusher.run());
-                if std::panic::catch_unwind(run).is_err() {
-                    shared.fail(&LaneError::Poisoned("the log's thread panicked".into()));
-                }
-            })
-            .map_err(LaneOpenError::Thread)?;
+        let run = move || {
+            let shared = Arc::clone(&flusher.shared);
+            let run = std::panic::AssertUnwindSafe(move || flusher.run());
+            if std::panic::catch_unwind(run).is_err() {
+                shared.fail(&LaneError::Poisoned("the log's thread panicked".into()));
+            }
+        };
+        let thread = Thread::start(run).map_err(LaneOpenError::Thread)?;
         Ok(Arc::new(Self {
             shared,
             reader,
@@ -313,14 +312,43 @@ impl Lane {
     pub(crate) fn close(&self) {
         self.shared.queue.close(LaneError::Stopped);
         let thread = self.thread.lock().take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        if thread.is_some_and(|thread| !thread.join()) {
             tracing::error!("the log's thread panicked");
+        }
+    }
+}
+
+/// The flusher's thread.
+enum Thread {
+    Own(std::thread::JoinHandle<()>),
+    /// In lockstep with all else.
+    Offloaded(tokio::task::JoinHandle<()>),
+}
+
+impl Thread {
+    fn start(run: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        if host::in_lockstep() {
+            return Ok(Self::Offloaded(host::offload(run)));
+        }
+        std::thread::Builder::new().name("log-flusher".to_owned()).spawn(run).map(Self::Own)
+    }
+
+    /// Waits for its end; whether it ended well.
+    fn join(self) -> bool {
+        match self {
+            Self::Own(thread) => thread.join().is_ok(),
+            Self::Offloaded(task) => host::wait(&Handle::current(), task).is_ok(),
         }
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        if host::in_lockstep() {
+            // A task cannot wait. The thread ends when it sees this, or with the runtime.
+            self.shared.queue.close(LaneError::Stopped);
+            return;
+        }
         self.close();
     }
 }

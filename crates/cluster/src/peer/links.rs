@@ -6,12 +6,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::{Connection, Network};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::peer::peer_client::PeerClient;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
-use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::service_fn;
@@ -53,16 +52,23 @@ const CLASSES: usize = 5;
 pub(crate) type Client = PeerClient<Channel>;
 
 /// The connections to all other nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links {
     links: Mutex<HashMap<u128, Arc<Link>>>,
+    ways: Ways,
+}
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+struct Ways {
+    network: Arc<dyn Network>,
     tls: Option<Arc<Tls>>,
 }
 
 /// The connections to one node.
 #[derive(Debug)]
 pub(crate) struct Link {
-    tls: Option<Arc<Tls>>,
+    ways: Ways,
     place: Mutex<Place>,
     reach: Mutex<Reach>,
     /// Bytes of entries that may still be sent before some are answered.
@@ -88,20 +94,20 @@ struct Place {
 
 impl Links {
     /// No connections yet; with TLS where it is given.
-    pub(crate) fn new(tls: Option<Arc<Tls>>) -> Self {
-        Self { links: Mutex::default(), tls }
+    pub(crate) fn new(network: Arc<dyn Network>, tls: Option<Arc<Tls>>) -> Self {
+        Self { links: Mutex::default(), ways: Ways { network, tls } }
     }
 
     /// A client to an address of which nobody knows yet who is there; its certificate is for `server_name`, or for the
     /// address.
     pub(crate) fn dial(&self, address: &str, server_name: Option<&str>) -> Result<Client, Status> {
-        Ok(client(channel(address, server_name, self.tls.as_ref())?))
+        Ok(client(channel(address, server_name, &self.ways)?))
     }
 
     /// The connections to a node, which is at `address` unless it is known to be elsewhere.
     pub(crate) fn to(&self, node: u128, address: &str) -> Arc<Link> {
         let mut links = self.links.lock();
-        let new = || Arc::new(Link::new(address.to_owned(), self.tls.clone()));
+        let new = || Arc::new(Link::new(address.to_owned(), self.ways.clone()));
         let link = links.entry(node).or_insert_with(new);
         Arc::clone(link)
     }
@@ -122,9 +128,9 @@ impl Links {
 }
 
 impl Link {
-    fn new(address: String, tls: Option<Arc<Tls>>) -> Self {
+    fn new(address: String, ways: Ways) -> Self {
         Self {
-            tls,
+            ways,
             place: Mutex::new(Place { address, channels: Default::default() }),
             reach: Mutex::new(Reach::Fine),
             unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
@@ -189,7 +195,7 @@ impl Link {
         let slot = &mut channels[class as usize];
         let channel = match slot {
             Some(channel) => channel.clone(),
-            None => slot.insert(channel(address, None, self.tls.as_ref())?).clone(),
+            None => slot.insert(channel(address, None, &self.ways)?).clone(),
         };
         Ok(client(channel))
     }
@@ -201,34 +207,36 @@ fn client(channel: Channel) -> Client {
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn channel(address: &str, server_name: Option<&str>, tls: Option<&Arc<Tls>>) -> Result<Channel, Status> {
+fn channel(address: &str, server_name: Option<&str>, ways: &Ways) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Status::invalid_argument(format!("{address} is no address: {error}")))?;
     let endpoint = endpoint
         .connect_timeout(CONNECT_WITHIN)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_WITHIN)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    let Some(tls) = tls.map(Arc::clone) else { return Ok(endpoint.connect_lazy()) };
-    let server_name = server_name.map(ToOwned::to_owned);
+    let (ways, server_name) = (ways.clone(), server_name.map(ToOwned::to_owned));
     Ok(endpoint.connect_with_connector_lazy(service_fn(move |uri| {
-        let (tls, server_name) = (Arc::clone(&tls), server_name.clone());
-        async move { connect(&tls, &uri, server_name.as_deref()).await.map(TokioIo::new) }
+        let (ways, server_name) = (ways.clone(), server_name.clone());
+        async move { ways.connect(&uri, server_name.as_deref()).await.map(TokioIo::new) }
     })))
 }
 
-/// A connection with TLS.
-async fn connect(tls: &Tls, uri: &http::Uri, server_name: Option<&str>) -> io::Result<TlsStream<TcpStream>> {
-    let no_address = || io::Error::new(io::ErrorKind::InvalidInput, "no address");
-    let (host, port) = uri.host().zip(uri.port_u16()).ok_or_else(no_address)?;
-    // An address of IPv6 stands in brackets.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    tls.connect(server_name.unwrap_or(host), stream).await
+impl Ways {
+    /// A connection, with TLS where there are certificates.
+    async fn connect(&self, uri: &http::Uri, server_name: Option<&str>) -> io::Result<Connection> {
+        let no_address = || io::Error::new(io::ErrorKind::InvalidInput, "no address");
+        let (host, port) = uri.host().zip(uri.port_u16()).ok_or_else(no_address)?;
+        // An address of IPv6 stands in brackets.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = self.network.connect(host, port).await?;
+        match &self.tls {
+            None => Ok(stream),
+            Some(tls) => Ok(Box::new(tls.connect(server_name.unwrap_or(host), stream).await?)),
+        }
+    }
 }
 
 /// Why a call failed, with what it comes from.

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::Listener;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use proto::peer::peer_server::PeerServer;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -48,7 +48,7 @@ where
 
 /// Serves the peer port until the group stops.
 pub(crate) async fn serve(
-    listener: Arc<TcpListener>,
+    listener: Arc<dyn Listener>,
     tls: Option<Arc<Tls>>,
     service: Service,
     tasks: TaskGroup,
@@ -77,10 +77,6 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a peer's connection is gone already");
-            continue;
-        }
         let service = TowerToHyperService::new(service.clone());
         let (http, tls, refused) = (http.clone(), tls.clone(), Arc::clone(&refused));
         tasks.spawn("peer connection", async move {

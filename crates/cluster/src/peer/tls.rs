@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use disk::RealVfs;
 use disk::atomic::{self, AtomicError};
+use host::Connection;
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -19,7 +20,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -182,7 +182,7 @@ impl Tls {
         loop {
             pace.tick().await;
             let this = Arc::clone(&self);
-            let problem = match tokio::task::spawn_blocking(move || this.reload()).await {
+            let problem = match host::offload(move || this.reload()).await {
                 Ok(Ok(false)) => String::new(),
                 Ok(Ok(true)) => {
                     let certificate = self.files.certificate.display();
@@ -203,8 +203,8 @@ impl Tls {
     pub(crate) async fn connect(
         &self,
         host: &str,
-        stream: TcpStream,
-    ) -> io::Result<client::TlsStream<TcpStream>> {
+        stream: Connection,
+    ) -> io::Result<client::TlsStream<Connection>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let config = Arc::clone(&self.now.read().client);
@@ -212,7 +212,7 @@ impl Tls {
     }
 
     /// Makes a connection that a node has opened secret.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
+    pub(crate) async fn accept(&self, stream: Connection) -> io::Result<server::TlsStream<Connection>> {
         let config = Arc::clone(&self.now.read().server);
         TlsAcceptor::from(config).accept(stream).await
     }

@@ -64,7 +64,7 @@ fn chunk(data: Bytes) -> Part {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = host::offload(work).await;
     done.map_err(|panic| Status::internal(panic.to_string()))?
         .map_err(|error| Status::internal(error.to_string()))
 }

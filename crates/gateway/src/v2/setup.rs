@@ -154,7 +154,7 @@ pub(crate) fn system_buckets(org: OrgId, now: Timestamp) -> Vec<Bucket> {
 /// Hashes a password on a thread that may block: it is slow by design.
 pub(crate) async fn hash_password(password: String) -> Result<String, ApiError> {
     let hash = move || catalog::auth::hash_password(&password, &mut catalog::auth::os_random);
-    let hashed = tokio::task::spawn_blocking(hash).await.map_err(|failure| ApiError::internal(&failure))?;
+    let hashed = host::offload(hash).await.map_err(|failure| ApiError::internal(&failure))?;
     hashed.map_err(|unfit| ApiError::invalid(unfit.to_string()))
 }
 

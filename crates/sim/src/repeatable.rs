@@ -1,0 +1,54 @@
+//! What makes a process do the same again: random numbers of the system come from the seed, and addresses in memory,
+//! which some hash tables take for random, are always the same.
+
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Set in the process that has addresses which are always the same.
+const AGAIN: &str = "TIDEMARK_SIM_AGAIN";
+
+/// Starts this program again on one processor and with addresses that are always the same, where that is possible, and
+/// answers how that ended; `None` in the one that was started.
+pub(crate) fn begin_again() -> Option<ExitCode> {
+    if std::env::var_os(AGAIN).is_some() {
+        return None;
+    }
+    let me = std::env::current_exe().ok()?;
+    let ended =
+        Command::new("setarch").arg("-R").arg(me).args(std::env::args_os().skip(1)).env(AGAIN, "1").status();
+    match ended.ok()?.code() {
+        Some(code) => Some(ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        None => Some(ExitCode::FAILURE),
+    }
+}
+
+/// The state of the generator of "random" numbers.
+static RANDOM: AtomicU64 = AtomicU64::new(0);
+
+/// Takes all random numbers of the process from a seed.
+pub(crate) fn seed(seed: u64) {
+    RANDOM.store(seed, Ordering::Relaxed);
+}
+
+fn next() -> u64 {
+    let mut z = RANDOM.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What the standard library and all crates call for random numbers, in the place of the C library's.
+///
+/// # Safety
+/// `buffer` must have room for `length` bytes, as for getrandom(2).
+#[expect(unsafe_code, reason = "the one place where a simulation stands in for the system")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, _flags: u32) -> isize {
+    // SAFETY: the caller has room for so many bytes, as getrandom(2) wants it.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(buffer, length) };
+    for chunk in bytes.chunks_mut(8) {
+        let random = next().to_le_bytes();
+        chunk.copy_from_slice(&random[..chunk.len()]);
+    }
+    isize::try_from(length).unwrap_or(isize::MAX)
+}
