@@ -14,4 +14,5 @@ mod parts;
 pub mod run;
 mod workload;
 
+pub use parts::{BEGINNING, now};
 pub use run::{Outcome, Plan, run};

@@ -19,8 +19,8 @@ use model::{Clock, Timestamp};
 use storage::{Job, JobClass, Jobs};
 use tokio::runtime::Handle;
 
-/// When simulations begin: 2026-01-01T00:00:00Z.
-pub(crate) const BEGINNING_NS: i64 = 1_767_225_600_000_000_000;
+/// When simulations begin, from 1970 on: 2026-01-01T00:00:00Z.
+pub const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 /// The largest catalog.
 const STORE_BYTES_MAX: u64 = 64 << 20;
 
@@ -33,7 +33,8 @@ pub(crate) fn set_now(elapsed: Duration) {
 }
 
 /// How far the simulation is.
-pub(crate) fn now() -> Duration {
+#[must_use]
+pub fn now() -> Duration {
     Duration::from_nanos(NOW_NS.load(Ordering::Relaxed))
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct SimClock;
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        Timestamp(BEGINNING_NS.saturating_add(i64::try_from(now().as_nanos()).unwrap_or(i64::MAX)))
+        Timestamp(i64::try_from((BEGINNING + now()).as_nanos()).unwrap_or(i64::MAX))
     }
 
     fn monotonic(&self) -> Duration {

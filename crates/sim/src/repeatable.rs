@@ -1,8 +1,9 @@
-//! What makes a process do the same again: random numbers of the system come from the seed, and addresses in memory,
-//! which some hash tables take for random, are always the same.
+//! What makes a process do the same again: random numbers of the system come from the seed, its clocks are those of the
+//! simulation, and addresses in memory, which some hash tables take for random, are always the same.
 
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Set in the process that has addresses which are always the same.
 const AGAIN: &str = "TIDEMARK_SIM_AGAIN";
@@ -51,4 +52,34 @@ unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, _flags: u32) -> i
         chunk.copy_from_slice(&random[..chunk.len()]);
     }
     isize::try_from(length).unwrap_or(isize::MAX)
+}
+
+/// A time as the C library gives it on machines of 64 bits.
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// The clock that counts from 1970.
+const REALTIME: i32 = 0;
+
+/// What the standard library and all crates call for the time, in the place of the C library's: the simulation's.
+///
+/// # Safety
+/// `time` must be a place for a time, as for clock_gettime(3).
+#[expect(unsafe_code, reason = "the one place where a simulation stands in for the system")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_gettime(clock: i32, time: *mut Timespec) -> i32 {
+    let now = sim::now();
+    // A clock that counts from the start of the machine has run for a while: what is taken from it stays above zero.
+    let since = if clock == REALTIME { sim::BEGINNING } else { Duration::from_secs(1 << 20) };
+    let now = now.saturating_add(since);
+    let now = Timespec {
+        seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: i64::from(now.subsec_nanos()),
+    };
+    // SAFETY: the caller gives a place for a time, as clock_gettime(3) wants it.
+    unsafe { time.write(now) };
+    0
 }
