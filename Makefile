@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long demo-data clean
+.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -19,7 +19,7 @@ build: ## Build the release binary
 
 test: python ## Run every test
 	@.ci/deps test
-	cargo build --locked --package cli --bin tidemark
+	cargo build --locked --workspace --bin tidemark
 	TIDEMARK_PYTHON="$(PYTHON)" cargo test --workspace --locked --no-fail-fast
 
 check: ## Format check and lints, warnings denied
@@ -56,6 +56,9 @@ chaos: ## Kill, cut off, slow down and fill up real nodes under load, and check 
 
 chaos-long: ## All that can be done to them (half an hour, root)
 	$(MAKE) chaos CHAOS_ARGS="--set long"
+
+sim: ## Simulate a cluster on a simulated network and disk, as a seed decides (SEED=n, SIM_ARGS)
+	@cargo run --quiet --locked --package sim -- --seed $(or $(SEED),0) $(SIM_ARGS)
 
 clean: ## Remove what was built (not the data)
 	cargo clean

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
-use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading};
+use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading, ReplicaId};
 
 use crate::courier::Courier;
 use crate::entry::Op;
@@ -261,6 +261,12 @@ impl Cluster {
     #[must_use]
     pub fn status(&self) -> Vec<GroupStatus> {
         self.replicas.all().iter().map(|group| group.status()).collect()
+    }
+
+    /// The last entry that each member here has applied.
+    pub fn applied(&self) -> Vec<(GroupId, ReplicaId, LogPosition)> {
+        let applied = |group: &Arc<Group>| Some((group.id(), group.replica(), group.applied()?));
+        self.replicas.all().iter().filter_map(applied).collect()
     }
 
     /// `Ok` when every group has a leader; else the first that has none.

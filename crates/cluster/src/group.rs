@@ -530,6 +530,11 @@ impl Group {
         }
     }
 
+    /// The last entry that was applied here.
+    pub(crate) fn applied(&self) -> Option<LogPosition> {
+        self.raft.metrics().borrow_watched().last_applied.as_ref().map(types::position)
+    }
+
     /// Notes that the machine has made everything up to `position` durable.
     pub(crate) fn flushed(&self, position: LogPosition) {
         self.flushed.send_if_modified(|newest| {

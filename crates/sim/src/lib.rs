@@ -8,6 +8,7 @@
 //! what they see.
 
 pub mod chance;
+mod invariants;
 pub mod node;
 pub mod oracle;
 mod parts;
@@ -15,4 +16,4 @@ pub mod run;
 mod workload;
 
 pub use parts::{BEGINNING, now};
-pub use run::{Outcome, Plan, run};
+pub use run::{Break, Outcome, Plan, run};

@@ -18,9 +18,20 @@ struct Arguments {
     /// How long faults happen, in simulated seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Break something, to show that it is found: `log` (acknowledged before it is on the disk) or `data` (what is in
+    /// files is forgotten by the log before they are on the disk).
+    #[arg(long = "break")]
+    broken: Option<Broken>,
     /// Print what happened, and what nodes say (`RUST_LOG`).
     #[arg(long)]
     verbose: bool,
+}
+
+/// See [`sim::Break`].
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Broken {
+    Log,
+    Data,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +50,10 @@ fn main() -> ExitCode {
         nodes: arguments.nodes.unwrap_or(if arguments.seed % 4 == 3 { 5 } else { 3 }),
         faults: Duration::from_secs(arguments.seconds),
         keeps_lines: arguments.verbose,
+        broken: arguments.broken.map(|broken| match broken {
+            Broken::Log => sim::Break::Log,
+            Broken::Data => sim::Break::Data,
+        }),
     };
     let outcome = sim::run(&plan);
     let mut out = std::io::stdout().lock();

@@ -1,12 +1,14 @@
 //! A place where a node lives: its disk, which outlives it, and the door through which clients reach it while it runs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use cluster::{Cluster, GroupStatus};
 use disk::SimVfs;
-use disk::vfs::sim::PowerCut;
+use disk::vfs::sim::{Fault, PowerCut};
 use http::Request;
+use model::{GroupId, LogPosition, ReplicaId};
 use parking_lot::Mutex;
 use server::config::Config;
 use server::{Environment, Node};
@@ -39,7 +41,8 @@ pub struct Place {
     peers: Vec<String>,
     disk: Mutex<SimVfs>,
     door: Mutex<Option<mpsc::Sender<Visit>>>,
-    /// Why the last node that lived here has ended by itself.
+    cluster: Mutex<Weak<Cluster>>,
+    /// Why the node that lived here has ended by itself.
     ended: Mutex<Option<String>>,
 }
 
@@ -59,6 +62,7 @@ impl Place {
             peers: peers.iter().map(|peer| format!("{peer}:{PEER_PORT}")).collect(),
             disk: Mutex::new(SimVfs::new()),
             door: Mutex::new(None),
+            cluster: Mutex::default(),
             ended: Mutex::new(None),
         })
     }
@@ -72,9 +76,20 @@ impl Place {
     /// What is on its disk after the node was killed, or lost power as `cut` says.
     pub fn crash(&self, cut: PowerCut) {
         *self.door.lock() = None;
+        *self.ended.lock() = None;
         let mut disk = self.disk.lock();
         let left = disk.crash(cut);
         *disk = left;
+    }
+
+    /// Makes the disk fail, or lie.
+    pub fn inject(&self, fault: Fault) {
+        self.disk.lock().inject(fault);
+    }
+
+    /// Makes the disk sound again.
+    pub fn heal(&self) {
+        self.disk.lock().heal();
     }
 
     /// Why the node that lived here has ended, when nobody told it to.
@@ -97,14 +112,20 @@ impl Place {
         self.door.lock().is_some()
     }
 
-    /// Lives here until the end of the host.
+    /// What the groups of the node that lives here say of themselves, and the last entry that each has applied.
+    #[must_use]
+    pub fn groups(&self) -> (Vec<GroupStatus>, Vec<(GroupId, ReplicaId, LogPosition)>) {
+        let cluster = self.cluster.lock().upgrade();
+        cluster.map(|cluster| (cluster.status(), cluster.applied())).unwrap_or_default()
+    }
+
+    /// Lives here until the end of the host. A node that ends by itself leaves the place empty.
     pub(crate) async fn live(self: Arc<Self>) -> turmoil::Result {
         if let Err(reason) = self.serve().await {
             *self.door.lock() = None;
-            *self.ended.lock() = Some(reason.clone());
-            return Err(format!("{}: {reason}", self.name).into());
+            *self.ended.lock() = Some(reason);
         }
-        Ok(())
+        std::future::pending().await
     }
 
     fn config(&self) -> Result<Config, String> {
@@ -141,6 +162,7 @@ impl Place {
         let progress = cluster::Progress::default();
         let node = Node::open(&config, environment, progress, |_frugal| {}).await;
         let node = node.map_err(|error| server::with_causes(&error))?;
+        *self.cluster.lock() = Arc::downgrade(node.cluster());
         let gateway = node.gateway(&config);
         let (door, mut visits) = mpsc::channel::<Visit>(WAITING_MAX);
         *self.door.lock() = Some(door);

@@ -1,14 +1,16 @@
 //! One simulation: a cluster, clients, and what happens to them; then a time without faults in which all must be well
 //! again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disk::vfs::sim::PowerCut;
+use disk::vfs::sim::{Failure, OpKind, PowerCut};
 use parking_lot::Mutex;
 use turmoil::Sim;
 
 use crate::chance::Chance;
+use crate::invariants::Invariants;
 use crate::node::Place;
 use crate::oracle::Series;
 use crate::parts::set_now;
@@ -18,6 +20,10 @@ use crate::workload::{Desk, Journal, rest};
 const CLIENTS: u64 = 3;
 /// One step of time.
 const TICK: Duration = Duration::from_millis(1);
+/// Steps from one look at all nodes to the next.
+const LOOK_EVERY: u64 = 5;
+/// How long after its end a node is started again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long a cluster without faults may take until all is well.
 const WELL_WITHIN: Duration = Duration::from_secs(60);
 /// How long the set-up may take, before any fault.
@@ -34,6 +40,27 @@ pub struct Plan {
     pub faults: Duration,
     /// Whether to keep what happened.
     pub keeps_lines: bool,
+    /// What is broken from the beginning, so that something must be found to be wrong.
+    pub broken: Option<Break>,
+}
+
+/// What a simulation can break to show that it would be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Votes and entries are acknowledged before they are on the disk.
+    Log,
+    /// The position up to which a partition needs no log is on the disk before its data are.
+    Data,
+}
+
+impl Break {
+    fn faults(self) -> Vec<disk::vfs::sim::Fault> {
+        let lost = |path| disk::vfs::sim::Fault::nth(OpKind::SyncData, 1, Failure::Lost).on(path).forever();
+        match self {
+            Self::Log => vec![lost("/raft/")],
+            Self::Data => vec![lost(".tsm")],
+        }
+    }
 }
 
 /// What came of it.
@@ -85,10 +112,24 @@ pub fn run(plan: &Plan) -> Outcome {
 /// What may be the matter with a node or a way between two, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    Down { node: usize },
-    Cut { from: usize, to: usize },
-    CutOneWay { from: usize, to: usize },
-    Alone { node: usize },
+    Down {
+        node: usize,
+    },
+    /// The disk fails once.
+    Disk {
+        node: usize,
+    },
+    Cut {
+        from: usize,
+        to: usize,
+    },
+    CutOneWay {
+        from: usize,
+        to: usize,
+    },
+    Alone {
+        node: usize,
+    },
     Slow,
 }
 
@@ -101,6 +142,11 @@ struct World<'a> {
     now: Vec<(Duration, Fault)>,
     faults: u64,
     done: Arc<Mutex<bool>>,
+    invariants: Invariants,
+    /// Nodes whose disk has failed, or will.
+    disk_failed: BTreeSet<usize>,
+    steps: u64,
+    broken: Option<Break>,
 }
 
 impl World<'_> {
@@ -115,6 +161,7 @@ impl World<'_> {
             .enable_random_order()
             .build();
         for place in &desk.places {
+            plan.broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| place.inject(fault));
             let place = Arc::clone(place);
             sim.host(place.name().to_owned(), move || Arc::clone(&place).live());
         }
@@ -125,6 +172,10 @@ impl World<'_> {
             now: Vec::new(),
             faults: 0,
             done: Arc::default(),
+            invariants: Invariants::default(),
+            disk_failed: BTreeSet::new(),
+            steps: 0,
+            broken: plan.broken,
         }
     }
 
@@ -142,6 +193,11 @@ impl World<'_> {
                 Ok(())
             });
         }
+        let desk = Arc::clone(&self.desk);
+        self.sim.client("operator", async move {
+            desk.operator(seed, until).await;
+            Ok(())
+        });
         let mut next_fault = self.sim.elapsed();
         while *running.lock() > 0 {
             let now = self.sim.elapsed();
@@ -155,6 +211,9 @@ impl World<'_> {
             }
         }
         self.repair(Duration::MAX);
+        if self.broken.is_none() {
+            self.desk.places.iter().for_each(|place| place.heal());
+        }
         self.work("recovery", WELL_WITHIN, |desk| async move { desk.is_well().await });
     }
 
@@ -188,13 +247,44 @@ impl World<'_> {
     /// Goes on by one step of time; whether everything still runs.
     fn step(&mut self) -> bool {
         set_now(self.sim.elapsed());
-        match self.sim.step() {
-            Ok(_all_clients_are_done) => true,
-            Err(error) => {
-                self.desk.journal.lock().is_wrong(error.to_string());
+        let stepped = self.sim.step().map_err(|error| error.to_string());
+        self.steps += 1;
+        let looked = if self.steps.is_multiple_of(LOOK_EVERY) { self.look() } else { Ok(()) };
+        match stepped.map(drop).and(looked) {
+            Ok(()) => self.desk.journal.lock().violations.is_empty(),
+            Err(what) => {
+                self.desk.journal.lock().is_wrong(what);
                 false
             }
         }
+    }
+
+    /// Looks at all nodes. One that has ended because its disk failed is started again, as its keeper would.
+    fn look(&mut self) -> Result<(), String> {
+        for (node, place) in self.desk.places.clone().iter().enumerate() {
+            let (groups, applied) = place.groups();
+            self.invariants.look(node, groups, applied)?;
+            let Some(reason) = place.ended() else { continue };
+            if self.broken.is_none() && !self.disk_failed.contains(&node) {
+                return Err(format!("{} has ended: {reason}", place.name()));
+            }
+            self.note(&format!("{} has ended: {reason}", place.name()));
+            self.end(node, PowerCut::Kept);
+            self.now.push((self.sim.elapsed() + AGAIN_AFTER, Fault::Down { node }));
+        }
+        Ok(())
+    }
+
+    /// Ends a node's process, and leaves of its disk what the cut leaves.
+    fn end(&mut self, node: usize, cut: PowerCut) {
+        let place = Arc::clone(&self.desk.places[node]);
+        self.sim.crash(place.name());
+        place.crash(cut);
+        // It goes on with a sound disk, or one that is as broken as it was.
+        place.heal();
+        self.disk_failed.remove(&node);
+        self.broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| place.inject(fault));
+        self.invariants.forget(node);
     }
 
     fn names(&self, node: usize) -> (String, Vec<String>) {
@@ -209,15 +299,21 @@ impl World<'_> {
         let (one, other) = (node(), node());
         let until = now + Duration::from_millis(self.chance.between(50, 6000));
         let fault = match self.chance.below(10) {
-            0..5 => Fault::Down { node: one },
+            0..4 => Fault::Down { node: one },
+            4 => Fault::Disk { node: one },
             5 => Fault::Alone { node: one },
             6 => Fault::CutOneWay { from: one, to: other },
             7 | 8 => Fault::Cut { from: one, to: other },
             _ => Fault::Slow,
         };
         let is_on = |had: &Fault| match (had, &fault) {
-            (Fault::Down { node: had }, Fault::Down { node: new }) => had == new,
-            (Fault::Down { .. }, _) | (_, Fault::Down { .. }) => false,
+            (
+                Fault::Down { node: had } | Fault::Disk { node: had },
+                Fault::Down { node: new } | Fault::Disk { node: new },
+            ) => had == new,
+            (Fault::Down { .. } | Fault::Disk { .. }, _) | (_, Fault::Down { .. } | Fault::Disk { .. }) => {
+                false
+            }
             // One fault of the network at a time: a repair mends all of a node's ways.
             _ => true,
         };
@@ -236,9 +332,16 @@ impl World<'_> {
                     _ => PowerCut::Torn { seed, block_bytes: 512 },
                 };
                 self.note(&format!("{fault:?} {cut:?} until {until:?}"));
-                let place = Arc::clone(&self.desk.places[node]);
-                self.sim.crash(place.name());
-                place.crash(cut);
+                self.end(node, cut);
+            }
+            Fault::Disk { node } => {
+                let kinds =
+                    [OpKind::SyncData, OpKind::Write, OpKind::Rename, OpKind::SyncDir, OpKind::Create];
+                let kind = *self.chance.one_of(&kinds).expect("there are some");
+                let nth = self.chance.between(1, 40);
+                self.note(&format!("{fault:?}: {kind:?} {nth} fails"));
+                self.disk_failed.insert(node);
+                self.desk.places[node].inject(disk::vfs::sim::Fault::nth(kind, nth, Failure::Io));
             }
             Fault::Cut { from, to } => self.sim.partition(self.names(from).0, self.names(to).0),
             Fault::CutOneWay { from, to } => self.sim.partition_oneway(self.names(from).0, self.names(to).0),
@@ -265,6 +368,7 @@ impl World<'_> {
                     let name = self.names(node).0;
                     self.sim.bounce(name);
                 }
+                Fault::Disk { .. } => {}
                 Fault::Cut { from, to } => self.sim.repair(self.names(from).0, self.names(to).0),
                 Fault::CutOneWay { from, to } => self.sim.repair_oneway(self.names(from).0, self.names(to).0),
                 Fault::Alone { node } => {
@@ -284,6 +388,7 @@ impl World<'_> {
 impl Desk {
     /// Returns when every node takes points and shows all that it should, also what it has itself.
     async fn is_well(&self) {
+        self.undrain_all().await;
         for place in &self.places {
             let mut from = 1 << 20;
             loop {
@@ -295,9 +400,21 @@ impl Desk {
                 rest(Duration::from_millis(100)).await;
             }
             for whose in 0..CLIENTS {
-                while !self.read(place, whose, "linearizable").await {
+                while self.read(place, whose, "linearizable").await.is_none() {
                     rest(Duration::from_millis(100)).await;
                 }
+            }
+        }
+        for whose in 0..CLIENTS {
+            let mut shown = Vec::new();
+            for place in &self.places {
+                // Nothing is written any more: what a node has itself is soon what all have.
+                let mut last = self.read(place, whose, "linearizable").await;
+                while last.is_none() || shown.first().is_some_and(|first| last.as_ref() != Some(first)) {
+                    rest(Duration::from_millis(100)).await;
+                    last = self.read(place, whose, "bounded(1h)").await;
+                }
+                shown.extend(last);
             }
         }
     }

@@ -150,8 +150,13 @@ impl Desk {
         }
     }
 
-    /// Reads a series; whether it was answered.
-    pub(crate) async fn read(&self, place: &Place, whose: u64, consistency: &str) -> bool {
+    /// Reads a series, and answers what was shown.
+    pub(crate) async fn read(
+        &self,
+        place: &Place,
+        whose: u64,
+        consistency: &str,
+    ) -> Option<Vec<(Number, u64)>> {
         let expected = self.series(whose).lock().expected();
         let path = format!("/query?db=metrics&epoch=s&q=SELECT%20v%20FROM%20m%20WHERE%20c%3D'c{whose}'");
         let mut asked = request(Method::GET, &path, String::new());
@@ -165,17 +170,57 @@ impl Desk {
         };
         journal.note(&format!("{} c{whose} is read: {:?}, {found}", place.name(), said(answer.as_ref())));
         match shown {
-            None | Some(Ok(None)) => false,
+            None | Some(Ok(None)) => None,
             Some(Err(what)) => {
                 journal.is_wrong(format!("{}: {what}", place.name()));
-                false
+                None
             }
             Some(Ok(Some(points))) => {
                 journal.reads += 1;
-                if let Err(what) = self.series(whose).lock().check(&expected, &points, whose) {
+                let checked = self.series(whose).lock().check(&expected, &points, whose);
+                // Who asks for what may be old is told only that.
+                if let Err(what) = checked
+                    && !consistency.starts_with("bounded")
+                {
                     journal.is_wrong(format!("{}: a {consistency} read of c{whose}: {what}", place.name()));
                 }
-                true
+                Some(points)
+            }
+        }
+    }
+
+    /// Moves leads about, empties nodes and fills them again, until it is told to stop.
+    pub(crate) async fn operator(&self, seed: u64, until: Duration) {
+        let mut chance = Chance::new(seed, 2);
+        while now() < until {
+            rest(Duration::from_millis(chance.between(500, 4000))).await;
+            let place = Arc::clone(chance.one_of(&self.places).expect("there are nodes"));
+            let node = chance.between(1, self.places.len() as u64);
+            let (path, body) = match chance.below(4) {
+                0 => (format!("/api/v1/cluster/nodes/{node}/drain"), String::new()),
+                1 => (format!("/api/v1/cluster/nodes/{node}/undrain"), String::new()),
+                _ => {
+                    let group =
+                        ["meta", "data-0", "data-1"].get(chance.below(3) as usize).expect("one of three");
+                    let body = serde_json::json!({ "group": group, "node": node.to_string() });
+                    ("/api/v1/cluster/transfer-leader".to_owned(), body.to_string())
+                }
+            };
+            let answer = self.ask(&place, request(Method::POST, &path, body)).await;
+            self.journal.lock().note(&format!("{} {path}: {:?}", place.name(), said(answer.as_ref())));
+        }
+    }
+
+    /// Lets all nodes have their share again.
+    pub(crate) async fn undrain_all(&self) {
+        for node in 1..=self.places.len() {
+            let path = format!("/api/v1/cluster/nodes/{node}/undrain");
+            loop {
+                let answer = self.ask(&self.places[0], request(Method::POST, &path, String::new())).await;
+                if answer.is_some_and(|answer| answer.status == 204) {
+                    break;
+                }
+                rest(Duration::from_millis(100)).await;
             }
         }
     }

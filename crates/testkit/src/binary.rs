@@ -23,7 +23,7 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--package", "cli", "--bin", "tidemark", "--message-format", "json"])
+        .args(["build", "--workspace", "--bin", "tidemark", "--message-format", "json"])
         .current_dir(workspace_root());
     // What cargo tells the test of itself is nothing to the build: with it, build scripts that ask for such variables
     // would run again, and what depends on them would be compiled anew.

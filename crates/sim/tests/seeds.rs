@@ -1,0 +1,76 @@
+//! Seeds pass, the same seed does the same again, and what is broken is found.
+
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seeds that are run.
+const SEEDS: u64 = 200;
+/// Simulated seconds with faults.
+const SECONDS: &str = "6";
+
+fn sim(seed: u64, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+    command.args(["--seed", &seed.to_string(), "--seconds", SECONDS]).args(more);
+    command.output().expect("it runs")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_whatever_a_seed_decides() {
+    let next = AtomicU64::new(0);
+    let run = || {
+        let mut failed = Vec::new();
+        let (mut faults, mut written) = (0, 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SEEDS {
+                return (failed, faults, written);
+            }
+            let output = sim(seed, &[]);
+            let said = text(&output);
+            if !output.status.success() {
+                failed.push(format!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+            }
+            faults += figure(&said, "faults");
+            written += figure(&said, "written");
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..processors).map(|_| scope.spawn(run)).collect();
+        runs.into_iter().map(|run| run.join().expect("it does not panic")).collect()
+    });
+    let failed: Vec<String> = all.iter().flat_map(|(failed, ..)| failed.clone()).collect();
+    assert!(failed.is_empty(), "{} of {SEEDS} seeds failed:\n{}", failed.len(), failed.join("\n"));
+    // A simulation without faults, or without points, shows nothing.
+    let faults: u64 = all.iter().map(|(_, faults, _)| faults).sum();
+    let written: u64 = all.iter().map(|(.., written)| written).sum();
+    assert!(faults >= SEEDS && written >= 100 * SEEDS, "{faults} faults, {written} points");
+}
+
+/// A figure of the last line.
+fn figure(said: &str, name: &str) -> u64 {
+    let mut words = said.lines().last().unwrap_or_default().split(' ');
+    words.find(|word| *word == name);
+    words.next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_seed_does_the_same_again() {
+    for seed in [1, 3] {
+        let [one, other] = [(); 2].map(|()| text(&sim(seed, &["--verbose"])));
+        assert!(one.lines().count() > 100, "{one}");
+        assert_eq!(one, other);
+    }
+}
+
+#[test]
+fn what_is_broken_is_found() {
+    for broken in ["log", "data"] {
+        let is_found = |seed: u64| !sim(seed, &["--break", broken]).status.success();
+        assert!((0..20).any(is_found), "{broken}");
+    }
+}
