@@ -107,7 +107,7 @@ impl Iterator for Remote {
 
     fn next(&mut self) -> Option<Self::Item> {
         let Self { blocks, runtime } = self;
-        host::wait(&runtime, blocks.next()).map(|block| block.map_err(remote_error))
+        host::wait(runtime, blocks.next()).map(|block| block.map_err(remote_error))
     }
 }
 

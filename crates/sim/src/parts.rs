@@ -65,7 +65,7 @@ impl Jobs for SimJobs {
     fn rest(&self, duration: Duration) {
         // A moment of the simulation, however long it is for the machine.
         host::wait(&self.0, async {
-            drop(tokio::time::timeout(duration, std::future::pending::<()>()).await)
+            drop(tokio::time::timeout(duration, std::future::pending::<()>()).await);
         });
     }
 }

@@ -325,7 +325,7 @@ impl World<'_> {
         self.faults += 1;
         match fault {
             Fault::Down { node } => {
-                let seed = self.chance.next();
+                let seed = self.chance.number();
                 let cut = match self.chance.below(3) {
                     0 => PowerCut::Kept,
                     1 => PowerCut::Lost,

@@ -200,8 +200,7 @@ impl Desk {
                 0 => (format!("/api/v1/cluster/nodes/{node}/drain"), String::new()),
                 1 => (format!("/api/v1/cluster/nodes/{node}/undrain"), String::new()),
                 _ => {
-                    let group =
-                        ["meta", "data-0", "data-1"].get(chance.below(3) as usize).expect("one of three");
+                    let group = chance.one_of(&["meta", "data-0", "data-1"]).copied().expect("one of three");
                     let body = serde_json::json!({ "group": group, "node": node.to_string() });
                     ("/api/v1/cluster/transfer-leader".to_owned(), body.to_string())
                 }

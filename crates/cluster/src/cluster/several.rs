@@ -88,6 +88,7 @@ impl Place {
             partitions: PARTITIONS,
             peers: Some(Peers {
                 listener,
+                network: Arc::new(host::Tcp),
                 initial: InitialPeers::List(self.peers.clone()),
                 advertised: Some(self.address.to_string()),
                 tls: self.tls.clone(),

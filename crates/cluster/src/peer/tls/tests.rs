@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use testkit::{Authority, CertificateFiles};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -18,12 +18,12 @@ async fn exchange(from: &Tls, to: &Tls, host: &str) -> (Result<(), String>, Resu
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let client = async {
-        let mut stream = from.connect(host, TcpStream::connect(address).await?).await?;
+        let mut stream = from.connect(host, Box::new(TcpStream::connect(address).await?)).await?;
         stream.write_all(b"?").await?;
         stream.read_u8().await.map(drop)
     };
     let server = async {
-        let mut stream = to.accept(listener.accept().await?.0).await?;
+        let mut stream = to.accept(Box::new(listener.accept().await?.0)).await?;
         stream.read_u8().await?;
         stream.write_all(b"!").await
     };
@@ -65,7 +65,7 @@ async fn nodes_of_one_authority_hear_one_another_and_nobody_else() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.map(|_| rest)
     };
-    let refused = async { two.accept(listener.accept().await.unwrap().0).await.map(drop) };
+    let refused = async { two.accept(Box::new(listener.accept().await.unwrap().0)).await.map(drop) };
     let (_alert, refused) = tokio::join!(open, refused);
     assert!(refused.is_err());
 }
