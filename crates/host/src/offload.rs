@@ -9,11 +9,10 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -68,6 +67,8 @@ thread_local! {
 /// Who may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
+    /// The work's thread, until it waits for its first turn.
+    Start,
     Task,
     Work,
     /// The work is done.
@@ -76,6 +77,8 @@ enum Turn {
     GivenUp,
 }
 
+/// Made of the standard library's locks, which allocate nothing: what is allocated while both run would lie elsewhere in
+/// another run.
 #[derive(Debug)]
 struct Baton {
     state: Mutex<(Turn, Waker)>,
@@ -83,15 +86,28 @@ struct Baton {
 }
 
 impl Baton {
+    fn state(&self) -> MutexGuard<'_, (Turn, Waker)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pass(&self, to: Turn) {
-        self.state.lock().0 = to;
+        self.state().0 = to;
         self.passed.notify_all();
+    }
+
+    /// Waits as long as it is the turn of one of these.
+    fn wait_while<'a>(
+        &self,
+        state: MutexGuard<'a, (Turn, Waker)>,
+        turns: &[Turn],
+    ) -> MutexGuard<'a, (Turn, Waker)> {
+        let waited = self.passed.wait_while(state, |(turn, _)| turns.contains(turn));
+        waited.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it is the work's turn, in the thread of the work.
     fn wait_for_turn(&self) -> Waker {
-        let mut state = self.state.lock();
-        self.passed.wait_while(&mut state, |(turn, _)| matches!(turn, Turn::Task | Turn::Done));
+        let state = self.wait_while(self.state(), &[Turn::Task, Turn::Done]);
         if state.0 == Turn::GivenUp {
             drop(state);
             // Ends the thread as the end of the process would, but for what drops do.
@@ -102,7 +118,7 @@ impl Baton {
 
     fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        let mut waker = self.state.lock().1.clone();
+        let mut waker = self.state().1.clone();
         loop {
             if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return done;
@@ -125,7 +141,7 @@ struct Lockstep<T> {
 impl<T: Send + 'static> Lockstep<T> {
     fn start(runtime: Handle, work: impl FnOnce() -> T + Send + 'static) -> Self {
         let baton = Arc::new(Baton {
-            state: Mutex::new((Turn::Task, Waker::noop().clone())),
+            state: Mutex::new((Turn::Start, Waker::noop().clone())),
             passed: Condvar::new(),
         });
         let of_work = Arc::clone(&baton);
@@ -133,6 +149,7 @@ impl<T: Send + 'static> Lockstep<T> {
             let entered = runtime.enter();
             BATON.set(Some(Arc::clone(&of_work)));
             let result = catch_unwind(AssertUnwindSafe(|| {
+                of_work.pass(Turn::Task);
                 of_work.wait_for_turn();
                 work()
             }));
@@ -140,6 +157,7 @@ impl<T: Send + 'static> Lockstep<T> {
             of_work.pass(Turn::Done);
             result.unwrap_or_else(|panic| resume_unwind(panic))
         });
+        drop(baton.wait_while(baton.state(), &[Turn::Start]));
         Self { baton, thread: Some(thread) }
     }
 }
@@ -148,10 +166,10 @@ impl<T> Future for Lockstep<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.baton.state.lock();
+        let mut state = self.baton.state();
         *state = (Turn::Work, context.waker().clone());
         self.baton.passed.notify_all();
-        self.baton.passed.wait_while(&mut state, |(turn, _)| *turn == Turn::Work);
+        let state = self.baton.wait_while(state, &[Turn::Work]);
         let is_done = state.0 == Turn::Done;
         drop(state);
         if !is_done {
