@@ -31,6 +31,9 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 impl Maintenance {
     /// Starts the tasks in a set; dropping the set ends them.
     pub(crate) fn start(self, tasks: &mut JoinSet<()>) {
+        // The start is over: before anybody is served, who may kill the node. Also what is left of a full disk is kept for
+        // the next.
+        self.ballast.take();
         let this = Arc::new(self);
         tasks.spawn(Arc::clone(&this).watch_space());
         tasks.spawn(Arc::clone(&this).tick());
@@ -38,8 +41,6 @@ impl Maintenance {
     }
 
     async fn watch_space(self: Arc<Self>) {
-        // The start is over. Also what is left of a full disk is kept for the next.
-        self.ballast.take();
         let mut timer = interval(SPACE_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
