@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use disk::Vfs;
 
 /// What a start writes, in blocks of 4 KiB: RocksDB's options (12 KiB), manifest, pointer, log, and the table that it makes
-/// of the log before it, of which there are at most about 4 KiB, which is 28 KiB; and a segment of the Raft log for the votes
-/// of all groups.
-const BYTES: u64 = 48 << 10;
+/// of the log before it, of which there are at most about 4 KiB, which is 28 KiB; a segment of the Raft log for the votes
+/// of all groups; and what a start leaves behind that the next does not free: a table or two, and that segment.
+const BYTES: u64 = 64 << 10;
 
 /// A block of most file systems.
 const BLOCK_BYTES: u64 = 4 << 10;

@@ -71,8 +71,27 @@ impl RocksStore {
         options.set_max_background_jobs(2);
         options.set_block_based_table_factory(&table);
         let db = DB::open(&options, directory).map_err(backend("open"))?;
+        if let Err(error) = forget_older_options(directory) {
+            tracing::debug!(%error, "older options of the catalog's store are left");
+        }
         Ok(Self { db, logged: AtomicUsize::new(0) })
     }
+}
+
+/// Removes the notes of what options the store was opened with before. Nobody reads them, and two of them are as much as
+/// half of what a node keeps free for a start on a full disk.
+fn forget_older_options(directory: &Path) -> std::io::Result<()> {
+    let mut notes = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(number) = name.strip_prefix("OPTIONS-").and_then(|number| number.parse::<u64>().ok()) {
+            notes.push((number, path));
+        }
+    }
+    notes.sort_unstable();
+    notes.pop();
+    notes.into_iter().try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 impl RocksStore {
