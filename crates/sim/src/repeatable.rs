@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Set in the process that has addresses which are always the same.
 const AGAIN: &str = "TIDEMARK_SIM_AGAIN";
 
-/// Starts this program again on one processor and with addresses that are always the same, where that is possible, and
+/// Starts this program again with addresses that are always the same, where that is possible, and
 /// answers how that ended; `None` in the one that was started.
 pub(crate) fn begin_again() -> Option<ExitCode> {
     if std::env::var_os(AGAIN).is_some() {
