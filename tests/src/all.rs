@@ -1,7 +1,9 @@
 //! The one integration-test binary: the house's own rules, and the product as its users meet it, from outside.
 
+mod aggregates;
 mod bad_input;
 mod cluster;
+mod cluster_growth;
 mod cluster_moves;
 mod cluster_reads;
 mod command_line;
@@ -11,7 +13,11 @@ mod damage;
 mod deletes;
 mod disk_faults;
 mod durability;
+mod failpoints;
 mod first_minutes;
+mod gateways;
 mod memory;
 mod official_clients;
+mod recover;
 mod tidy;
+mod upgrade;

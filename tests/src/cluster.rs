@@ -274,7 +274,9 @@ fn named_nodes(strategy: &str) -> Option<Cluster> {
             peer_bind_address: Some(format!("127.0.0.{}:{port}", at + 2)),
             args: args.into_iter().map(ToOwned::to_owned).collect(),
             env: vec![("POD_NAME".to_owned(), format!("tm-{at}"))],
+            binary: None,
             hosts: Some(hosts.clone()),
+            is_gateway: false,
         }
     });
     let options = options.collect();
@@ -300,6 +302,30 @@ fn nodes_find_one_another_by_name() {
         for reader in cluster.up() {
             assert_eq!(numbers(reader), all(100), "{strategy}");
         }
+        // A gateway needs no more than the name, whichever nodes have founded the cluster.
+        let port = cluster.peer_addresses()[0].rsplit_once(':').expect("a port").1.to_owned();
+        let name = if strategy == "dns" { "nodes" } else { "peers" };
+        let hosts = cluster.data_dir(0).with_file_name("hosts");
+        let hosts_of_service =
+            format!("127.0.0.2 peers\n{}", std::fs::read_to_string(&hosts).expect("hosts"));
+        std::fs::write(&hosts, hosts_of_service).expect("written");
+        let mut gateway = Node::start(NodeOptions {
+            is_gateway: true,
+            // Nobody can know of a name that it stands for this machine.
+            args: [
+                "--discovery-strategy",
+                strategy,
+                "--discovery-name",
+                &format!("{name}:{port}"),
+                "--peer-plaintext",
+            ]
+            .map(ToOwned::to_owned)
+            .to_vec(),
+            hosts: Some(hosts),
+            ..NodeOptions::default()
+        });
+        gateway.adopt_token(cluster.node(0).token());
+        assert_eq!(numbers(&gateway), all(100), "{strategy}");
     }
 }
 
@@ -330,6 +356,19 @@ fn nodes_with_certificates_go_on_while_these_change() {
     });
     assert!(!stranger.log().contains("joined the cluster"), "{}", stranger.log());
     drop(stranger);
+    // A gateway is let in by the same authority's certificate, and by nothing else.
+    let peers_list = ["--initial-peers".to_owned(), peers.join(",")];
+    let options = NodeOptions { is_gateway: true, args: peers_list.to_vec(), ..NodeOptions::default() };
+    let stranger = Node::launch(options, &free_addresses(1)[0]);
+    wait_for("the gateway to say that nobody answers it", || match stranger.get("/ready").try_send() {
+        Ok(reply) if reply.status == 503 && reply.text().contains("no catalog yet") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    drop(stranger);
+    let own: Vec<&str> = arguments[2..].to_vec();
+    let gateway = cluster.gateway(&own);
+    assert_eq!(numbers(&gateway), all(100));
+    drop(gateway);
     // The authority is changed while all run: for a while both are believed.
     let both = format!("{}{}", old.pem(), new.pem());
     let reloads = |cluster: &Cluster, times: usize| {

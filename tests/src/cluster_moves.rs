@@ -12,12 +12,17 @@ use testkit::{Cluster, Node, wait_for};
 use crate::cluster::{all, figures, lines, moves, numbers, verb, write_on};
 
 /// Partitions, each with three replicas.
-const PARTITIONS: u64 = 8;
+pub(crate) const PARTITIONS: u64 = 8;
 /// Small tables in memory, so that replicas are sent files as well as entries.
-const ARGUMENTS: [&str; 4] = ["--partitions", "8", "--memtable-size", "64KiB"];
+pub(crate) const ARGUMENTS: [&str; 4] = ["--partitions", "8", "--memtable-size", "64KiB"];
 
 /// Writes through a node while something is done; answers how many points all have acknowledged afterwards.
-fn under_load(cluster: &mut Cluster, writer: usize, from: u64, work: impl FnOnce(&mut Cluster)) -> u64 {
+pub(crate) fn under_load(
+    cluster: &mut Cluster,
+    writer: usize,
+    from: u64,
+    work: impl FnOnce(&mut Cluster),
+) -> u64 {
     let next = AtomicU64::new(from);
     let stop = AtomicBool::new(false);
     let node = cluster.take(writer);
@@ -56,7 +61,7 @@ impl Drop for Stopping<'_> {
 }
 
 /// Every node answers with every point, and with nothing twice; each reads the replicas that it has itself.
-fn check(cluster: &Cluster, points: u64) {
+pub(crate) fn check(cluster: &Cluster, points: u64) {
     for node in cluster.up() {
         assert_eq!(numbers(node), all(points));
         assert_eq!(figures(node), (points, points * (points - 1) / 2));
@@ -64,7 +69,7 @@ fn check(cluster: &Cluster, points: u64) {
 }
 
 /// How many replicas of partitions each node has.
-fn replicas(node: &Node) -> BTreeMap<String, usize> {
+pub(crate) fn replicas(node: &Node) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for partition in verb(node, &["partition", "ls", "-o", "json"]) {
         for node in partition["replicas"].as_str().expect("nodes").split(' ') {
@@ -75,7 +80,7 @@ fn replicas(node: &Node) -> BTreeMap<String, usize> {
 }
 
 /// Waits until nothing moves, and these nodes have so many replicas.
-fn wait_for_replicas(node: &Node, wanted: &[(&str, usize)]) {
+pub(crate) fn wait_for_replicas(node: &Node, wanted: &[(&str, usize)]) {
     let wanted = wanted.iter().map(|(node, count)| ((*node).to_owned(), *count)).collect();
     wait_for("replicas where they should be", || {
         let (counts, moves) = (replicas(node), moves(node));
@@ -84,17 +89,17 @@ fn wait_for_replicas(node: &Node, wanted: &[(&str, usize)]) {
 }
 
 /// Runs a verb that orders something.
-fn order(node: &Node, arguments: &[&str]) -> Output {
+pub(crate) fn order(node: &Node, arguments: &[&str]) -> Output {
     let mut command = Command::new(tidemark_binary());
     command.args(arguments).args(["--host", node.url(), "--token", node.token()]);
     command.output().expect("the binary runs")
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn state_of(node: &Node, id: &str) -> Value {
+pub(crate) fn state_of(node: &Node, id: &str) -> Value {
     let nodes = verb(node, &["node", "ls", "-o", "json"]);
     let found = nodes.iter().find(|node| node["id"].as_str().is_some_and(|known| known.ends_with(id)));
     found.map_or(Value::Null, |node| node["state"].clone())
@@ -190,7 +195,7 @@ fn what_a_lost_node_had_is_made_anew_elsewhere() {
 }
 
 /// The nodes with a replica of a partition.
-fn placed(node: &Node, partition: usize) -> Vec<String> {
+pub(crate) fn placed(node: &Node, partition: usize) -> Vec<String> {
     let partitions = verb(node, &["partition", "ls", "-o", "json"]);
     let nodes = partitions[partition]["replicas"].as_str().expect("nodes").to_owned();
     nodes.split(' ').map(|node| node.trim_start_matches('0').to_owned()).collect()

@@ -54,7 +54,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "sim",
-        ours: &["model", "host", "disk", "storage", "catalog", "cluster", "gateway", "server"],
+        ours: &["model", "host", "disk", "storage", "catalog", "proto", "cluster", "gateway", "server"],
         never: &["cli"],
     },
     Rule { name: "cli", ours: &["model", "server"], never: &[] },

@@ -20,6 +20,7 @@ use crate::encoding::{
     FORMAT, FORMAT_KEY, MEMBERSHIP_KEY, POSITION_KEY, Record, decode_position, decode_record,
     decode_snapshot, encode_change, encode_position, encode_snapshot,
 };
+use crate::level::Level;
 use crate::limits::Limits;
 use crate::state::State;
 use crate::store::{Batch, Op, Store, StoreError};
@@ -27,6 +28,7 @@ use crate::store::{Batch, Op, Store, StoreError};
 /// The catalog of a node.
 #[derive(Debug)]
 pub struct Catalog {
+    newest: Level,
     writer: Mutex<Writer>,
     shared: RwLock<Shared>,
 }
@@ -74,8 +76,16 @@ impl Catalog {
     /// Opens the catalog that a store holds; an empty store is an empty catalog.
     ///
     /// # Errors
-    /// The store cannot be read, or its records are damaged or contradict one another.
+    /// As [`Catalog::open_up_to`].
     pub fn open(store: Box<dyn Store>) -> Result<Self, StoreError> {
+        Self::open_up_to(store, Level::NEWEST)
+    }
+
+    /// The same for a process that understands feature levels up to `newest`.
+    ///
+    /// # Errors
+    /// The store cannot be read, its records are damaged or contradict one another, or the cluster is at a higher level.
+    pub fn open_up_to(store: Box<dyn Store>, newest: Level) -> Result<Self, StoreError> {
         let mut shared = Shared::default();
         let mut format = None;
         store.load_all(&mut |key, value| {
@@ -90,12 +100,18 @@ impl Catalog {
             };
             read.map_err(|source| StoreError::Record { key: hex(key), source })
         })?;
+        check_level(&shared.state, newest)?;
         shared.state.check()?;
         if format.is_none() {
             store.commit(&[Op::Put(FORMAT_KEY.to_vec(), vec![FORMAT])])?;
         }
         let writer = Writer { store, waiting: Batch::new(), is_full: false, failed: false };
-        Ok(Self { writer: Mutex::new(writer), shared: RwLock::new(shared) })
+        Ok(Self { newest, writer: Mutex::new(writer), shared: RwLock::new(shared) })
+    }
+
+    /// The newest feature level that is understood here.
+    pub const fn newest(&self) -> Level {
+        self.newest
     }
 
     /// The state, for reading.
@@ -106,7 +122,8 @@ impl Catalog {
     /// Applies the command of a log entry, and persists what it changed.
     ///
     /// # Errors
-    /// The store failed, or the entry is not after the last one; nothing was applied.
+    /// The store failed, the entry is not after the last one, or brings the cluster to a level that is not understood
+    /// here; nothing was applied.
     pub fn apply(&self, position: LogPosition, command: &Command) -> Result<Response, StoreError> {
         let mut writer = self.writer.lock();
         let decision = {
@@ -114,6 +131,13 @@ impl Catalog {
             check_order(shared.applied, position)?;
             decide(&shared.state, command, &Limits::FORMAT)
         };
+        for change in &decision.changes {
+            if let Change::PutCluster(cluster) = change
+                && cluster.level > self.newest
+            {
+                return Err(StoreError::Level { cluster: cluster.level, newest: self.newest });
+            }
+        }
         let mut batch: Batch = Vec::with_capacity(decision.changes.len() + 1);
         for change in &decision.changes {
             push_record(&mut batch, change);
@@ -184,7 +208,8 @@ impl Catalog {
     /// Replaces everything by a snapshot, in one batch.
     ///
     /// # Errors
-    /// The snapshot is damaged or contradicts itself, or the store failed; nothing was replaced.
+    /// The snapshot is damaged, contradicts itself or is of a level that is not understood here, or the store failed;
+    /// nothing was replaced.
     pub fn import(
         &self,
         bytes: &[u8],
@@ -192,6 +217,7 @@ impl Catalog {
         membership: Vec<u8>,
     ) -> Result<(), StoreError> {
         let state = decode_snapshot(bytes).map_err(StoreError::Snapshot)?;
+        check_level(&state, self.newest)?;
         state.check()?;
         let mut batch = vec![Op::DeletePrefix(Vec::new()), Op::Put(FORMAT_KEY.to_vec(), vec![FORMAT])];
         for change in state.changes() {
@@ -266,6 +292,11 @@ fn check_order(applied: Option<LogPosition>, position: LogPosition) -> Result<()
         Some(applied) if position.index <= applied.index => Err(StoreError::Misordered { applied, position }),
         _ => Ok(()),
     }
+}
+
+fn check_level(state: &State, newest: Level) -> Result<(), StoreError> {
+    let cluster = state.level();
+    if cluster > newest { Err(StoreError::Level { cluster, newest }) } else { Ok(()) }
 }
 
 fn check_format(value: &[u8]) -> Result<(), DecodeError> {

@@ -4,7 +4,10 @@ use model::{
     AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId,
 };
 
-use crate::resources::{Authorization, Bucket, Dbrp, NodeInfo, NodeState, Org, Status, User};
+use crate::level::Level;
+use crate::resources::{
+    Authorization, Bucket, ClusterNode, Dbrp, NodeInfo, NodeState, Org, Placement, Status, User,
+};
 
 /// A change. Carries every id, time and hash it needs; applying it is deterministic.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,31 +25,47 @@ pub enum Command {
         /// For each partition, a power of two of them, the positions in `nodes` of its voters; the first should lead.
         placements: Vec<Vec<u8>>,
     },
+    /// What is left of a cluster becomes another, after most voters of some groups were lost for good. Made while no node
+    /// runs, and put into the log of the meta group beside the group's only voter.
+    Recover {
+        /// Random id of the cluster from now on.
+        cluster_id: u128,
+        /// The id that the next node gets; not below that of now.
+        next_node: u64,
+        /// The id that the next replica gets; not below that of now.
+        next_replica: u64,
+        /// The nodes that are left, also those that the catalog did not know yet.
+        nodes: Vec<ClusterNode>,
+        /// The nodes that are lost.
+        lost: Vec<NodeId>,
+        /// Where the replicas of every group are: on nodes that are left.
+        placements: Vec<Placement>,
+    },
     /// A node says of itself what it is: a new one gets an id and a learner in the meta group, a known one (by its
     /// UUID) is described anew. A node that had the same address has lost its volume.
     RegisterNode {
         /// The node.
         node: NodeInfo,
     },
-    /// Gives a partition another replica, with a new id and without a vote, which is to take the place of a voter. One
-    /// at a time, and on a node that has none of it.
+    /// Gives a partition another replica, with a new id and without a vote, on a node that has none of it. It is to take
+    /// the place of a voter, one at a time, or to be a voter more, as far as more are wanted.
     AddReplica {
         /// The partition's group.
         group: GroupId,
         /// Where.
         node: NodeId,
-        /// The voter whose place it takes when it has caught up.
-        replaces: ReplicaId,
+        /// The voter whose place it takes when it has caught up; without, there is a voter more.
+        replaces: Option<ReplicaId>,
     },
-    /// A replica that has caught up gets a vote, and the one that it replaces has none any more. The members of the group
-    /// are changed afterwards, to be what this says.
-    PromoteReplica {
+    /// Replicas get votes, and others lose theirs, at once; an even number of voters comes of it only when it was one
+    /// before. The members of the group are changed afterwards, to be what this says.
+    ChangeVotes {
         /// The group.
         group: GroupId,
-        /// The new voter.
-        replica: ReplicaId,
-        /// The old one; only the meta group can get one more.
-        replaces: Option<ReplicaId>,
+        /// Who gets a vote; each takes the place of one that loses its own, in their order.
+        gain: Vec<ReplicaId>,
+        /// Who loses it.
+        lose: Vec<ReplicaId>,
     },
     /// A replica without a vote goes for good: one that was replaced, or will not catch up.
     RemoveReplica {
@@ -61,6 +80,16 @@ pub enum Command {
         group: GroupId,
         /// The voter.
         replica: ReplicaId,
+    },
+    /// Says how many replicas each partition should have, where there are as many nodes: an odd number.
+    SetReplication {
+        /// The number.
+        replicas: u8,
+    },
+    /// Lets the cluster use what belongs to a level, which all its nodes understand. It is never lowered.
+    RaiseLevel {
+        /// The level.
+        to: Level,
     },
     /// Says whether a node is expected to be there. Only one that holds nothing can be decommissioned.
     SetNodeState {

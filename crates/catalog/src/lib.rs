@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod change;
 pub mod command;
 pub mod encoding;
+mod level;
 pub mod limits;
 pub mod resources;
 #[cfg(test)]
@@ -22,11 +23,12 @@ pub use catalog::{Catalog, ReadGuard, Snapshot};
 pub use change::Change;
 pub use command::{CatalogError, Command, ErrorCode, FieldOutcome, FieldSpec, Response};
 pub use encoding::DecodeError;
+pub use level::Level;
 pub use resources::{
     Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
-    Permission, Placement, Replica, ResourceType, Status, User,
+    Permission, Placement, Replica, ResourceType, Role, Status, User,
 };
 pub use state::State;
 #[cfg(feature = "rocksdb")]
 pub use store::RocksStore;
-pub use store::{MemoryStore, Store, StoreError};
+pub use store::{MemoryStore, Nowhere, Store, StoreError};

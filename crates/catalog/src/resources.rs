@@ -2,6 +2,8 @@
 
 use model::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId};
 
+use crate::level::Level;
+
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Org {
@@ -185,12 +187,28 @@ pub struct Cluster {
     pub id: u128,
     /// Number of partitions, a power of two; never changes.
     pub partitions: u16,
-    /// Replicas of each partition.
+    /// Replicas of each partition, where there are as many nodes; see [`Cluster::voters_wanted`].
     pub replication: u8,
     /// The id that the next node gets. Ids are never used again.
     pub next_node: u64,
     /// The id that the next replica of any group gets. Ids are never used again.
     pub next_replica: u64,
+    /// What all its nodes understand, and may use.
+    pub level: Level,
+}
+
+impl Cluster {
+    /// The most replicas of a partition that can be asked for.
+    pub const REPLICATION_MAX: u8 = 7;
+
+    /// How many voters each partition should have when there are so many nodes for them: as many as were asked for and
+    /// there can be, and never an even number, of which one more may fail than of the odd number below it.
+    pub fn voters_wanted(&self, nodes: usize) -> usize {
+        match usize::from(self.replication).min(nodes) {
+            0 => 0,
+            most => most - (most + 1) % 2,
+        }
+    }
 }
 
 /// What a node says of itself.
@@ -204,6 +222,8 @@ pub struct NodeInfo {
     pub zone: String,
     /// The version it runs.
     pub version: String,
+    /// The newest level that it understands.
+    pub level: Level,
 }
 
 /// A member of the cluster.
@@ -260,20 +280,34 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// The replica that is to become a voter in the place of another, where one is.
-    pub fn joining(&self) -> Option<&Replica> {
-        self.replicas.iter().find(|replica| replica.replaces.is_some())
+    /// The replicas that are to get votes.
+    pub fn joining(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| matches!(replica.role, Role::Joining { .. }))
     }
 
-    /// The replica of a partition that was replaced and has yet to go, where one is.
-    pub fn leaving(&self) -> Option<&Replica> {
-        let is_data = self.group != GroupId::Meta;
-        self.replicas.iter().find(|replica| is_data && !replica.is_voter && replica.replaces.is_none())
+    /// The replicas that are to get votes beside those that have some.
+    pub fn additional(&self) -> impl Iterator<Item = &Replica> {
+        self.joining().filter(|replica| replica.replaces().is_none())
+    }
+
+    /// The replica that is to get the vote of another, where one is, and that other.
+    pub fn replacement(&self) -> Option<(&Replica, ReplicaId)> {
+        self.joining().find_map(|replica| Some((replica, replica.replaces()?)))
+    }
+
+    /// The replicas that have no vote any more and have yet to go.
+    pub fn leaving(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.role == Role::Leaving)
+    }
+
+    /// Whether nothing is on its way to the group, or from it.
+    pub fn is_at_rest(&self) -> bool {
+        self.joining().chain(self.leaving()).next().is_none()
     }
 
     /// The replicas with a vote.
     pub fn voters(&self) -> impl Iterator<Item = &Replica> {
-        self.replicas.iter().filter(|replica| replica.is_voter)
+        self.replicas.iter().filter(|replica| replica.is_voter())
     }
 
     /// The replica with an id.
@@ -294,10 +328,39 @@ pub struct Replica {
     pub id: ReplicaId,
     /// Where it is.
     pub node: NodeId,
+    /// What it is in the group.
+    pub role: Role,
+}
+
+impl Replica {
     /// Whether it has a vote.
-    pub is_voter: bool,
+    pub const fn is_voter(&self) -> bool {
+        matches!(self.role, Role::Voter)
+    }
+
     /// The voter whose place it takes when it has caught up.
-    pub replaces: Option<ReplicaId>,
+    pub const fn replaces(&self) -> Option<ReplicaId> {
+        match self.role {
+            Role::Joining { replaces } => replaces,
+            Role::Voter | Role::Leaving | Role::Copy => None,
+        }
+    }
+}
+
+/// What a replica is in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It has a vote.
+    Voter,
+    /// It catches up, and gets a vote then.
+    Joining {
+        /// The voter whose vote it gets; without, there is a vote more.
+        replaces: Option<ReplicaId>,
+    },
+    /// It has no vote any more, and goes.
+    Leaving,
+    /// It has no vote and stays: what a node has of the catalog.
+    Copy,
 }
 
 impl Bucket {

@@ -7,8 +7,10 @@ use model::{
 
 use crate::auth;
 use crate::command::{Command, FieldSpec};
+use crate::level::Level;
 use crate::resources::{
-    Authorization, Bucket, BucketKind, Dbrp, NodeInfo, NodeState, Org, Permission, Status, User,
+    Authorization, Bucket, BucketKind, ClusterNode, Dbrp, NodeInfo, NodeState, Org, Permission, Placement,
+    Replica, Role, Status, User,
 };
 use crate::{Action, ResourceType};
 
@@ -112,6 +114,7 @@ pub(crate) fn node(n: u8) -> NodeInfo {
         address: format!("n-{n}:8088"),
         zone: n.to_string(),
         version: "1".to_owned(),
+        level: Level::FIRST,
     }
 }
 
@@ -217,21 +220,46 @@ impl Commands {
         NodeId::new(1 + self.below(8)).unwrap()
     }
 
+    /// A recovery that names nodes and replicas at random; most do not fit.
+    fn recover(&mut self) -> Command {
+        let role = [Role::Voter, Role::Copy, Role::Joining { replaces: None }, Role::Leaving];
+        let nodes = (0..self.below(3)).map(|_| {
+            let info = node(u8::try_from(self.id()).unwrap());
+            ClusterNode { id: self.node_id(), info, state: NodeState::Active }
+        });
+        let nodes = nodes.collect();
+        let placements = (0..self.below(3)).map(|_| {
+            let (id, node) = (self.replica(), self.node_id());
+            let role = role[usize::try_from(self.below(4)).unwrap()];
+            let replicas = vec![Replica { id, node, role }];
+            Placement { group: self.group(), replicas, generation: self.below(9) }
+        });
+        let placements = placements.collect();
+        let (next_node, next_replica) = (self.below(99), self.below(99));
+        let lost = vec![self.node_id()];
+        let cluster_id = u128::from(self.below(9)) + 1;
+        Command::Recover { cluster_id, next_node, next_replica, nodes, lost, placements }
+    }
+
     /// The next command. Every kind comes.
     pub(crate) fn next(&mut self) -> Command {
         let name = self.name().to_owned();
         let text = self.pick(&["", "text"]).to_owned();
-        match self.below(29) {
+        match self.below(32) {
             0 => bootstrap(),
             23 => Command::RegisterNode { node: node(u8::try_from(self.id()).unwrap()) },
-            24 => Command::AddReplica { group: self.group(), node: self.node_id(), replaces: self.replica() },
-            25 => {
+            24 => {
                 let replaces = self.replica();
-                Command::PromoteReplica {
+                Command::AddReplica {
                     group: self.group(),
-                    replica: self.replica(),
+                    node: self.node_id(),
                     replaces: self.maybe(replaces),
                 }
+            }
+            25 => {
+                let mut some = || (0..self.below(3)).map(|_| self.replica()).collect();
+                let (gain, lose) = (some(), some());
+                Command::ChangeVotes { group: self.group(), gain, lose }
             }
             26 => Command::RemoveReplica { group: self.group(), replica: self.replica() },
             27 => Command::PreferLeader { group: self.group(), replica: self.replica() },
@@ -240,6 +268,12 @@ impl Commands {
                 let at = usize::try_from(self.below(4)).unwrap();
                 let state = [Active, Draining, Lost, Decommissioned][at];
                 Command::SetNodeState { node: self.node_id(), state }
+            }
+            30 => self.recover(),
+            31 => Command::RaiseLevel { to: Level::new(if self.below(2) == 0 { 1 } else { 2 }).unwrap() },
+            29 => {
+                let replicas = [1, 3, 5][usize::try_from(self.below(3)).unwrap()];
+                Command::SetReplication { replicas }
             }
             1 => set_up(),
             2 | 3 => {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use model::{AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, UserId};
 
 use crate::change::Change;
+use crate::level::Level;
 use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, User};
 
 /// Fields and their types, of one measurement.
@@ -60,6 +61,17 @@ impl State {
         self.cluster.as_ref()
     }
 
+    /// What the cluster may use; the first level before bootstrap.
+    pub fn level(&self) -> Level {
+        self.cluster.as_ref().map_or(Level::FIRST, |cluster| cluster.level)
+    }
+
+    /// The newest level that all nodes understand.
+    pub fn level_of_all(&self) -> Level {
+        let nodes = self.nodes().filter(|node| !node.state.is_out());
+        nodes.map(|node| node.info.level).min().unwrap_or_else(|| self.level())
+    }
+
     /// Number of partitions, a power of two; `None` before bootstrap.
     pub fn partitions(&self) -> Option<u16> {
         self.cluster.as_ref().map(|c| c.partitions)
@@ -101,7 +113,7 @@ impl State {
     pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = GroupId> {
         let holds = move |placement: &Placement| {
             let replica = placement.on(node)?;
-            (placement.group != GroupId::Meta || replica.is_voter).then_some(placement.group)
+            (placement.group != GroupId::Meta || replica.is_voter()).then_some(placement.group)
         };
         self.placements.values().filter_map(holds)
     }

@@ -1,6 +1,7 @@
 //! `tidemark cluster`, `node`, `partition` and `raft`: the nodes and groups of a cluster, where replicas are, and who
 //! leads them.
 
+mod compare;
 mod drain;
 
 use std::time::Duration;
@@ -19,8 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ClusterVerb {
     /// Print one line for each node: where it is, what it leads, how far it is behind. A table is followed by one of
-    /// the replicas on their way.
+    /// the gateways, and one of the replicas on their way.
     Status(StatusArguments),
+    /// Say how many replicas each partition is to have: an odd number. They come and go by and by, as far as there are
+    /// nodes.
+    SetReplication(ReplicationArguments),
+    /// End an upgrade: once all nodes run a newer version, let the cluster use what only that understands. There is no way
+    /// back to the older version.
+    Finalize(FinalizeArguments),
 }
 
 /// Verbs of `tidemark node`.
@@ -48,6 +55,9 @@ pub(crate) enum PartitionVerb {
     Ls(Arguments),
     /// Print the replicas on their way.
     Moves(Arguments),
+    /// Let the replicas of each partition compute what they hold at the same entry of its log, and print whether it is
+    /// the same. Fails where it is not.
+    Compare(Arguments),
     /// Move the replica of a partition from one node to another. Others may move the other way, so that nodes hold as
     /// many as one another.
     Move(MoveArguments),
@@ -80,6 +90,25 @@ pub(crate) struct StatusArguments {
     watch: bool,
     #[command(flatten)]
     common: Arguments,
+}
+
+/// Arguments of `tidemark cluster set-replication`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplicationArguments {
+    /// Replicas of each partition: 1, 3, 5 or 7.
+    replicas: u8,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `tidemark cluster finalize`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FinalizeArguments {
+    /// The feature level; without it, the newest that all nodes understand.
+    #[arg(long)]
+    level: Option<u16>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Arguments of `tidemark node status`.
@@ -135,10 +164,28 @@ pub(crate) struct TransferArguments {
 }
 
 pub(crate) fn cluster(verb: ClusterVerb) -> Result<(), CliError> {
-    let ClusterVerb::Status(StatusArguments { watch, common }) = verb;
+    let StatusArguments { watch, common } = match verb {
+        ClusterVerb::Status(arguments) => arguments,
+        ClusterVerb::SetReplication(ReplicationArguments { replicas, connection }) => {
+            let body = json!({ "replicas": replicas });
+            order(&Api::new(connection.resolve()?), "/api/v1/cluster/replication", &body)?;
+            output::say(&format!(
+                "each partition gets {replicas} replicas, as far as there are nodes; `tidemark cluster status -w` shows how \
+                 far that is"
+            ));
+            return Ok(());
+        }
+        ClusterVerb::Finalize(FinalizeArguments { level, connection }) => {
+            let api = Api::new(connection.resolve()?);
+            order(&api, "/api/v1/cluster/finalize", &json!({ "level": level }))?;
+            let survey = look(&api, "/api/v1/cluster/status")?;
+            output::say(&format!("the cluster is at feature level {}", output::plain(&survey["level"])));
+            return Ok(());
+        }
+    };
     let (api, format) = common.open()?;
     let sections = |survey: &Value| match format {
-        Format::Table => vec![status(survey), moves(&survey["moves"])],
+        Format::Table => vec![status(survey), gateways(&survey["gateways"]), moves(&survey["moves"])],
         Format::Json | Format::Csv => vec![status(survey)],
     };
     if !watch {
@@ -227,6 +274,7 @@ pub(crate) fn partition(verb: PartitionVerb) -> Result<(), CliError> {
             let (api, format) = arguments.open()?;
             return output::print(format, moves(&look(&api, "/api/v1/cluster/moves")?["moves"]));
         }
+        PartitionVerb::Compare(arguments) => return compare::compare(arguments),
         PartitionVerb::Move(MoveArguments { partition, from, to, connection }) => {
             let body = json!({ "partition": partition, "from": from, "to": to });
             order(&Api::new(connection.resolve()?), "/api/v1/cluster/move", &body)?;
@@ -346,7 +394,32 @@ fn status(survey: &Value) -> Rows {
         "version",
         "address",
     ];
-    named(&columns, rows.collect())
+    Rows { title: summary(survey), ..named(&columns, rows.collect()) }
+}
+
+/// What is true of the whole cluster.
+fn summary(survey: &Value) -> String {
+    let of = |member: &str| output::plain(&survey[member]);
+    let (wanted, least) = (survey["replication"].as_u64(), survey["replicasLeast"].as_u64());
+    let far = match (wanted, least) {
+        (Some(wanted), Some(least)) if least < wanted => {
+            format!(", not all have more than {least} yet: they grow in number when there are nodes for it")
+        }
+        _ => String::new(),
+    };
+    let (cluster, partitions, replication) = (of("cluster"), of("partitions"), of("replication"));
+    let level = match (survey["level"].as_u64(), survey["levelOfAll"].as_u64()) {
+        (Some(level), Some(all)) if level < all => format!(
+            ", feature level {level} of {all} that all nodes understand: `tidemark cluster finalize` ends the upgrade"
+        ),
+        _ => String::new(),
+    };
+    format!("cluster {cluster}: {partitions} partitions of {replication} replicas{far}{level}")
+}
+
+/// The gateways.
+fn gateways(gateways: &Value) -> Rows {
+    Rows { title: "gateways".to_owned(), ..table(gateways, &["id", "address", "zone", "version", "node"]) }
 }
 
 /// The replicas on their way.

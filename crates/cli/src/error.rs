@@ -63,6 +63,12 @@ pub(crate) enum CliError {
     /// A file cannot be looked at.
     #[error("{}", server::with_causes(.0.as_ref()))]
     Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// A cluster is not recovered.
+    #[error("{}", server::with_causes(.0))]
+    Recover(#[from] server::recover::RecoverError),
+    /// Replicas do not hold the same, as was printed.
+    #[error("the replicas of {0} partitions do not hold the same, or not all of them can say")]
+    Different(usize),
     /// A look found damage, which was printed.
     #[error("{}", output::findings(*.0))]
     Damaged(u64),

@@ -1,4 +1,5 @@
-//! `tidemark`: `serve` is the server, `inspect` and `verify` read files, every other verb talks to a server over HTTP.
+//! `tidemark`: `serve` is the server; `inspect`, `verify` and `recover` work on files; every other verb talks to a server
+//! over HTTP.
 //!
 //! Data goes to standard output and talk to standard error. Exit codes: 0 done, 1 error, 2 wrong usage, 3 not
 //! found, 4 refused in part, 5 unavailable or out of time, 130 interrupted.
@@ -12,6 +13,7 @@ mod inspect;
 mod output;
 mod profile;
 mod query;
+mod recover;
 mod serve;
 mod setup;
 mod version;
@@ -61,6 +63,10 @@ enum Verb {
     Inspect(inspect::Verb),
     /// Check every file of a node's data directory while the node is stopped.
     Verify(inspect::VerifyArguments),
+    /// Make what is left of a cluster a cluster again, after most replicas of something were lost for good. All nodes
+    /// are stopped meanwhile. The last resort: what only the lost nodes had is lost.
+    #[command(subcommand)]
+    Recover(recover::Verb),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -94,6 +100,7 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Config(config::Verb::Show(arguments)) => config::show(arguments),
         Verb::Inspect(verb) => inspect::run(verb),
         Verb::Verify(arguments) => inspect::verify(&arguments),
+        Verb::Recover(verb) => recover::run(verb),
         Verb::Version(arguments) => version::run(arguments),
     }
 }

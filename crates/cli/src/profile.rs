@@ -14,7 +14,15 @@ pub(crate) struct Connection {
     #[arg(long, env = "TIDEMARK_HOST", value_name = "URL", global = true)]
     host: Option<String>,
     /// API token.
-    #[arg(long, short = 't', env = "TIDEMARK_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    // One in 64 begins with a hyphen.
+    #[arg(
+        long,
+        short = 't',
+        env = "TIDEMARK_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        allow_hyphen_values = true
+    )]
     token: Option<String>,
     /// File that holds the API token.
     #[arg(long, env = "TIDEMARK_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]

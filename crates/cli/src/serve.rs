@@ -68,6 +68,7 @@ impl Settings {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
+    server::set_up_failpoints();
     let resolved = arguments.settings.resolve()?;
     let print = &mut |line: &str| output::print_line(line).map_err(|e| e.to_string());
     Ok(server::serve(resolved, allocator::be_frugal, print)?)

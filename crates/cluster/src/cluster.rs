@@ -1,5 +1,6 @@
 //! A node's part in the cluster: its lane, its groups, and the way to those of others.
 
+mod gateway;
 mod open;
 mod operate;
 
@@ -13,6 +14,7 @@ use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
 use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading, ReplicaId};
 
+use crate::barrier::Proof;
 use crate::courier::Courier;
 use crate::entry::Op;
 use crate::error::ProposeError;
@@ -42,14 +44,17 @@ pub struct LogPressure {
     pub bytes: u64,
 }
 
+pub(crate) use open::found_lane;
 pub use operate::{MembershipError, Move};
 
 /// A node's part in the cluster.
 pub struct Cluster {
     identity: Identity,
-    node_id: NodeId,
+    /// A gateway has none.
+    node_id: Option<NodeId>,
     partitions: u16,
-    lane: Arc<Lane>,
+    /// A gateway has none.
+    lane: Option<Arc<Lane>>,
     replicas: Arc<Replicas>,
     courier: Arc<Courier>,
     /// Reads for other nodes.
@@ -61,6 +66,8 @@ pub struct Cluster {
     listening: TaskGroup,
     fatal: Fatal,
     limits: Limits,
+    /// Whether nobody else can ever write to it.
+    is_alone: bool,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -85,9 +92,9 @@ impl Cluster {
         &self.courier
     }
 
-    /// This node's id in the cluster.
+    /// This node's id in the cluster; a gateway has none.
     #[must_use]
-    pub const fn node_id(&self) -> NodeId {
+    pub const fn node_id(&self) -> Option<NodeId> {
         self.node_id
     }
 
@@ -124,7 +131,7 @@ impl Cluster {
     /// The counters of the log.
     #[must_use]
     pub fn log_metrics(&self) -> Arc<LaneMetrics> {
-        self.lane.metrics()
+        Arc::clone(&self.courier.log)
     }
 
     /// Up to where the local catalog goes.
@@ -148,6 +155,9 @@ impl Cluster {
     /// # Errors
     /// See [`ProposeError`].
     pub async fn read_barrier_meta(&self) -> Result<(), ProposeError> {
+        if let Some(mirror) = &self.courier.mirror {
+            return self.courier.mirror_barrier(mirror, Proof::Lease).await;
+        }
         self.courier.barrier(vec![self.meta()?]).await
     }
 
@@ -168,6 +178,9 @@ impl Cluster {
     /// # Errors
     /// See [`ProposeError`].
     pub async fn ready_catalog(&self, reading: &Reading) -> Result<(), ProposeError> {
+        if let Some(mirror) = &self.courier.mirror {
+            return self.courier.ready_mirror(mirror, reading).await;
+        }
         self.courier.ready_here(self.meta()?, reading).await
     }
 
@@ -236,10 +249,11 @@ impl Cluster {
     /// dealt with here.
     #[must_use]
     pub fn log_pressure(&self, is_space_short: bool) -> Option<LogPressure> {
-        let bytes = self.lane.bytes();
+        let lane = self.lane.as_ref()?;
+        let bytes = lane.bytes();
         let meta = self.meta().ok()?;
         // A node alone at rest: only the catalog's entries keep the log from getting small, and no follower needs them.
-        if bytes > LOG_BYTES_AT_REST && meta.is_alone() && self.lane.is_pinned_by_only(GroupId::Meta) {
+        if bytes > LOG_BYTES_AT_REST && meta.is_alone() && lane.is_pinned_by_only(GroupId::Meta) {
             meta.compact_to_applied();
             return None;
         }
@@ -248,7 +262,7 @@ impl Cluster {
             return None;
         }
         let mut partitions = Vec::new();
-        for group in self.lane.pins_beyond(limit) {
+        for group in lane.pins_beyond(limit) {
             match group {
                 GroupId::Meta => meta.compact_to_applied(),
                 GroupId::Data(partition) => partitions.push(partition),
@@ -267,6 +281,13 @@ impl Cluster {
     pub fn applied(&self) -> Vec<(GroupId, ReplicaId, LogPosition)> {
         let applied = |group: &Arc<Group>| Some((group.id(), group.replica(), group.applied()?));
         self.replicas.all().iter().filter_map(applied).collect()
+    }
+
+    /// What the log of each member here holds: the last entry of each leader, and before them the last one that was
+    /// purged.
+    pub fn logs(&self) -> Vec<(GroupId, ReplicaId, Vec<LogPosition>)> {
+        let log = |group: &Arc<Group>| (group.id(), group.replica(), group.log_positions());
+        self.replicas.all().iter().map(log).collect()
     }
 
     /// `Ok` when every group has a leader; else the first that has none.
@@ -291,10 +312,25 @@ impl Cluster {
         self.replicas.get(GroupId::Data(partition)).is_some_and(|group| group.leads())
     }
 
-    /// Whether this node is the only one that the cluster has ever had.
+    /// Whether this node has no peer port, so that no other node and no gateway has ever spoken to it.
     #[must_use]
-    pub fn is_alone(&self) -> bool {
-        self.courier.catalog.read().nodes().nth(1).is_none()
+    pub const fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// A group of whose members this gateway reaches no majority. A node has members of its own that know.
+    #[must_use]
+    pub fn out_of_reach(&self) -> Option<GroupId> {
+        self.courier.mirror.as_ref()?;
+        let groups: Vec<GroupId> =
+            self.courier.catalog.read().placements().map(|placement| placement.group).collect();
+        groups.into_iter().find(|group| !self.courier.reaches_quorum(*group))
+    }
+
+    /// Why what this gateway knows may be old, if so: it finds no node to follow. A node never says so.
+    #[must_use]
+    pub fn is_lost(&self) -> Option<String> {
+        self.courier.mirror.as_ref()?.is_lost()
     }
 
     fn meta(&self) -> Result<Arc<Group>, ProposeError> {
@@ -312,7 +348,9 @@ impl Cluster {
         self.tasks.stop().await;
         self.listening.stop().await;
         join_all(groups.iter().map(|group| group.shutdown())).await;
-        close_lane(Arc::clone(&self.lane)).await;
+        if let Some(lane) = &self.lane {
+            close_lane(Arc::clone(lane)).await;
+        }
     }
 }
 

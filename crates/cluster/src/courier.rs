@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Replica, Response};
+use catalog::{Catalog, ClusterNode, Command, Level, NodeInfo, NodeState, Replica, Response};
 use futures::future::join_all;
 use hashbrown::HashMap;
 use model::{Clock, GroupId, NodeId, ReplicaId};
@@ -26,6 +26,7 @@ use crate::error::{HandOverError, ProposeError};
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
 use crate::lane::LaneMetrics;
+use crate::mirror::Mirror;
 use crate::options::{ENTRY_BYTES_MAX, Limits};
 use crate::peer::calls;
 use crate::peer::links::{Link, Links};
@@ -33,6 +34,7 @@ use crate::peer::myself::Myself;
 use crate::peer::reach::{Reach, Way};
 use crate::peer::route::{Route, Within};
 use crate::peer::status::{self, NodeReport};
+use crate::peer::watch::Watchers;
 use crate::raft::machine::with_causes;
 use crate::raft::types::Applied;
 use crate::replicas::Replicas;
@@ -61,6 +63,10 @@ pub(crate) struct Courier {
     pub(crate) log: Arc<LaneMetrics>,
     /// Of groups without a member here: who led when somebody last said so.
     pub(crate) hints: Mutex<HashMap<GroupId, ReplicaId>>,
+    /// The copy of the catalog, on a gateway.
+    pub(crate) mirror: Option<Arc<Mirror>>,
+    /// The gateways that follow the catalog through this node.
+    pub(crate) watchers: Arc<Watchers>,
     /// Told that reads count on what is here being new.
     pub(crate) refresh: Notify,
 }
@@ -149,21 +155,32 @@ impl Courier {
         self.catalog.read().cluster().is_some()
     }
 
+    /// Refuses who does not understand what the cluster may use.
+    pub(crate) fn check_level(&self, understood: Level) -> Result<(), tonic::Status> {
+        let level = self.catalog.read().level();
+        if understood >= level {
+            return Ok(());
+        }
+        Err(tonic::Status::failed_precondition(format!(
+            "it understands feature levels up to {understood}, and the cluster is at {level}: a newer version is needed"
+        )))
+    }
+
     /// What is expected of a node, as far as the catalog here knows.
     pub(crate) fn state_of(&self, node: u128) -> Option<NodeState> {
         self.catalog.read().node_by_uuid(node).map(|node| node.state)
     }
 
     /// Proposes operations to a group, in order, wherever it is led, and waits until all of them are committed and
-    /// applied there. Points of which it is not known whether they were written, because a leader went away or gave its
-    /// lead to another, are written again, as clients do.
+    /// applied there. What may be done twice ([`Op::may_repeat`]) is done again when it is not known whether it was, because a
+    /// leader went away or gave its lead to another.
     pub(crate) async fn propose(
         &self,
         group: GroupId,
         ops: Vec<(Bytes, Op)>,
     ) -> Result<Committed, ProposeError> {
         // Alone, nobody else leads: its log is full, or slow, and has the points already.
-        let may_repeat = ops.iter().all(|(_, op)| op.is_points()) && self.voters(group).len() > 1;
+        let may_repeat = ops.iter().all(|(_, op)| op.may_repeat()) && self.voters(group).len() > 1;
         let mut unknown = None;
         let mut first = Some(ops);
         let mut entries: Vec<Bytes> = Vec::new();
@@ -339,10 +356,13 @@ impl Courier {
     ) -> Result<Response, ProposeError> {
         let op = Op::Catalog(Box::new(command));
         let Committed { index, answer } = self.propose(GroupId::Meta, vec![(encoded, op)]).await?;
-        if let Some(meta) = self.replicas.get(GroupId::Meta)
-            && let Err(error) =
-                meta.wait_applied(index, Duration::from_millis(self.limits.proposal_ms_max)).await
-        {
+        let within = Duration::from_millis(self.limits.proposal_ms_max);
+        let waited = match (self.replicas.get(GroupId::Meta), &self.mirror) {
+            (Some(meta), _) => meta.wait_applied(index, within).await,
+            (None, Some(mirror)) => self.wait_mirrored(mirror, index, within).await,
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = waited {
             // It is done all the same; a question that matters comes with a barrier.
             tracing::warn!(%error, "the local catalog is behind");
         }
@@ -355,7 +375,7 @@ impl Courier {
     /// What this node says of itself.
     pub(crate) fn own_report(&self) -> NodeReport {
         let groups = self.replicas.all().iter().map(|group| group.status()).collect();
-        NodeReport { groups, space: self.myself.space() }
+        NodeReport { groups, space: self.myself.space(), gateways: self.watchers.gateways() }
     }
 
     /// What the nodes that are not out say of themselves, each in its own words when it does not.
@@ -470,10 +490,9 @@ impl Courier {
     }
 
     pub(crate) fn route(&self, to_node: u128, to: Option<(GroupId, ReplicaId)>) -> Route {
-        let identity = self.myself.identity();
         Route {
-            cluster: identity.belongs.map_or(0, |place| place.cluster_id),
-            from_node: identity.node_uuid,
+            cluster: self.myself.cluster().unwrap_or(0),
+            from_node: self.myself.identity().node_uuid,
             to_node,
             within: to.map(|(group, to)| Within {
                 group,

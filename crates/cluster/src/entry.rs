@@ -25,9 +25,12 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// Whether it writes points, which a second time changes nothing.
-    pub(crate) const fn is_points(&self) -> bool {
-        matches!(self, Self::Partition(PartitionOp::Write(_)))
+    /// Whether a second time changes nothing, and has the same answer: points, comparisons, and the types of fields.
+    pub(crate) fn may_repeat(&self) -> bool {
+        match self {
+            Self::Partition(op) => matches!(op, PartitionOp::Write(_) | PartitionOp::Compare),
+            Self::Catalog(command) => matches!(**command, catalog::Command::RegisterFields { .. }),
+        }
     }
 }
 
@@ -148,6 +151,7 @@ impl LogEntry {
             | Body::Delete(_)
             | Body::DropShards(_)
             | Body::DropBucket(_)
+            | Body::Compare(_)
             | Body::Catalog(_) => Payload::Op(Proposal::stored(encoded)),
         };
         Ok(Self { position, payload })

@@ -12,6 +12,7 @@ use crate::identity::IdentityError;
 use crate::lane::LaneOpenError;
 use crate::options::LaneKind;
 use crate::peer::tls::TlsError;
+use crate::recover::NoteError;
 
 /// Why a proposal did not succeed, or a barrier was not reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +103,14 @@ pub enum OpenError {
     /// The certificates of the peer port.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The note of a recovery.
+    #[error(transparent)]
+    Recovery(#[from] NoteError),
+    /// A recovery was begun here and not brought to its end.
+    #[error(
+        "a recovery was begun on this node and not brought to its end: run `tidemark recover apply` again with the same plan"
+    )]
+    RecoveryBegun,
     /// The log.
     #[error(transparent)]
     Lane(#[from] LaneOpenError),

@@ -4,12 +4,14 @@
 pub(crate) mod members;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use disk::Vfs;
+use futures::FutureExt as _;
 use futures::future::join_all;
 use model::{GroupId, LogPosition, ReplicaId};
 use openraft::async_runtime::WatchReceiver as _;
@@ -22,7 +24,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::barrier::Proof;
-use crate::entry::{Op, Proposal};
+use crate::comparison::Compared;
+use crate::entry::{LogEntry, Op, Proposal};
 use crate::error::{HandOverError, OpenError, ProposeError};
 use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
@@ -65,7 +68,7 @@ pub(crate) struct Surroundings {
 }
 
 /// The state of one group, as this node sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
@@ -89,6 +92,10 @@ pub struct GroupStatus {
     pub in_flight_bytes: u64,
     /// Bytes of files that have come, and bytes of all of them, while files come.
     pub files: Option<(u64, u64)>,
+    /// The members that have a vote, as far as is known here; none in the midst of a change.
+    pub voters: Vec<ReplicaId>,
+    /// What this member held when it was last compared with the others.
+    pub compared: Option<Compared>,
     /// Whether the group works at all; it never does again after an error of its log or machine.
     pub running: bool,
 }
@@ -208,6 +215,11 @@ impl Group {
             myself: Arc::clone(&around.myself),
             reach: Arc::clone(&around.reach),
         }))
+    }
+
+    /// Whether nothing is in the log, so that the group has no members as far as is known here.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.lane.log(self.id).last_index().is_none()
     }
 
     /// Whether the log held no vote when the group was opened: it was new, or lost.
@@ -496,6 +508,44 @@ impl Group {
         }
     }
 
+    /// Returns when entries beyond `index` are applied here; `false` when the group has stopped.
+    pub(crate) async fn applied_beyond(&self, index: Option<u64>) -> bool {
+        let mut watch = self.raft.metrics();
+        loop {
+            {
+                let metrics = watch.borrow_watched();
+                if metrics.running_state.is_err() {
+                    return false;
+                }
+                if metrics.last_applied.as_ref().map(|applied| applied.index) > index {
+                    return true;
+                }
+            }
+            if watch.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Entries that are applied here, from one index up to and with another, in order; at most `bytes_max` of them, but
+    /// always one. `None` when the log does not reach back so far.
+    pub(crate) fn applied_entries(
+        &self,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> io::Result<Option<Vec<LogEntry>>> {
+        let entries = self.lane.log(self.id).entries(from..to.saturating_add(1), bytes_max)?;
+        Ok(entries.first().is_some_and(|first| first.position.index == from).then_some(entries))
+    }
+
+    /// Whether the log has this very entry, or has it purged last.
+    pub(crate) fn has_entry(&self, position: LogPosition) -> bool {
+        let log = self.lane.log(self.id);
+        let index = log.index();
+        index.position(position.index).or(index.purged) == Some(position)
+    }
+
     /// Whether this replica is the group's only voter, leads it, and has applied an entry of its term, so all that was
     /// there before. What it has acknowledged since it applied first, and nobody else acknowledges anything: a leader
     /// that adds a voter knows of it before the voter does.
@@ -526,6 +576,14 @@ impl Group {
             purged: index(&metrics.purged),
             in_flight_bytes: u64::from(self.limits.in_flight_bytes_max).saturating_sub(free),
             files: self.incoming.progress(),
+            voters: match &metrics.membership_config.membership().get_joint_config()[..] {
+                [voters] => voters.iter().copied().map(ReplicaId).collect(),
+                _ => Vec::new(),
+            },
+            compared: match &self.target {
+                Target::Partition(_, comparison) => comparison.told(),
+                Target::Catalog(_) => None,
+            },
             running: metrics.running_state.is_ok(),
         }
     }
@@ -533,6 +591,15 @@ impl Group {
     /// The last entry that was applied here.
     pub(crate) fn applied(&self) -> Option<LogPosition> {
         self.raft.metrics().borrow_watched().last_applied.as_ref().map(types::position)
+    }
+
+    /// The last entry of each leader in the log, and before them the last one that was purged.
+    pub(crate) fn log_positions(&self) -> Vec<LogPosition> {
+        let log = self.lane.log(self.id);
+        let index = log.index();
+        let purged = index.purged.into_iter();
+        let held = index.first_index().map(|first| index.leaders(first, u64::MAX));
+        purged.chain(held.into_iter().flatten()).collect()
     }
 
     /// Notes that the machine has made everything up to `position` durable.
@@ -692,9 +759,21 @@ impl Group {
         Ok(())
     }
 
+    /// Whether the group's task has ended and nobody has asked for it: after a panic, or an error of log or machine. The
+    /// group will never do anything again, whatever it said last.
+    pub(crate) fn has_failed(&self) -> bool {
+        let mut metrics = self.raft.metrics();
+        // The first may be a change that nobody has looked at.
+        let has_gone = (0..2).any(|_| matches!(metrics.changed().now_or_never(), Some(Err(_))));
+        !self.ended.is_cancelled() && (has_gone || metrics.borrow_watched().running_state.is_err())
+    }
+
     /// Stops the group's task.
     pub(crate) async fn shutdown(&self) {
         self.ended.cancel();
+        if let Target::Partition(_, comparison) = &self.target {
+            comparison.end();
+        }
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(group = %self.id, %error, "the group's task did not end well");
         }

@@ -1,8 +1,13 @@
-//! Opens and closes the replicas of this node while it runs, as the catalog places them.
+//! Opens and closes the replicas of this node while it runs, as the catalog places them; and founds groups that those who
+//! should have do not found.
 //!
 //! What must always hold: a replica that is not placed any more, though its id was given out, is gone for good. Its log
 //! says so durably before its files go, so that it is never opened again as one that has forgotten what it voted for.
 //! The next replica of the partition is opened when nothing of it is left.
+//!
+//! The first voter of a new partition founds its group. When that node is gone before it has, any other voter may, as long
+//! as no vote was ever given to another replica and its own log is new: all found the group with the same voters, a
+//! majority of which must have logs before anything is committed, and no log is ever lost while its replica is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,17 +16,20 @@ use std::time::Duration;
 
 use catalog::{Catalog, Placement};
 use model::{GroupId, NodeId, PartitionId, ReplicaId};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::OpenError;
 use crate::group::{Group, Surroundings};
 use crate::machine::Machines;
 use crate::raft::machine::{Target, with_causes};
+use crate::raft::types::Member;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
 
 /// Pause between two looks at the catalog.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a group may be without members before its second voter founds it; the third waits for twice as long.
+const FOUND_AFTER: Duration = Duration::from_secs(3);
 
 /// Opens a partition's replica, when nothing is left of those before it: the log is its own, durably, before their files
 /// go. They may have left this node while it was stopped.
@@ -32,6 +40,8 @@ pub(crate) async fn open(
     replica: ReplicaId,
 ) -> Result<Arc<Group>, OpenError> {
     let group = GroupId::Data(partition);
+    let point = |name| host::failpoint(name).map_err(|source| OpenError::Machine { group, source });
+    point("replica-open")?;
     let claimed = around.lane.claim(&around.lane.log(group), replica).await;
     if !claimed.map_err(|error| OpenError::Group { group, reason: with_causes(&error) })? {
         return Err(OpenError::Gone { group, replica });
@@ -39,13 +49,15 @@ pub(crate) async fn open(
     let of_old = Arc::clone(&machines);
     let removed = host::offload(move || of_old.remove(partition, replica)).await;
     removed.map_err(OpenError::Panicked)?.map_err(|source| OpenError::Machine { group, source })?;
+    point("replica-claimed")?;
     let machine = host::offload(move || machines.open(partition, replica));
     let machine = machine
         .await
         .map_err(OpenError::Panicked)?
         .map_err(|source| OpenError::Machine { group, source: io::Error::other(source) })?;
     let durable = machine.durable().map_err(|source| OpenError::Machine { group, source })?;
-    let opened = Group::open(around, group, replica, Target::Partition(machine)).await?;
+    point("replica-machine-open")?;
+    let opened = Group::open(around, group, replica, Target::Partition(machine, Arc::default())).await?;
     // A crash may have come between a flush and the purge that it allows.
     durable.position.into_iter().for_each(|position| opened.flushed(position));
     Ok(opened)
@@ -79,6 +91,8 @@ struct Memory {
     swept: BTreeSet<PartitionId>,
     /// What was told of a partition last.
     told: BTreeMap<PartitionId, String>,
+    /// Since when replicas here have been of groups that nobody has founded, as far as is known here.
+    orphans: BTreeMap<GroupId, Instant>,
 }
 
 impl Host {
@@ -92,7 +106,42 @@ impl Host {
             for task in self.tasks(&memory) {
                 self.carry_out(task, &mut memory).await;
             }
+            for (group, members) in self.orphans(&mut memory.orphans) {
+                match group.found(members).await {
+                    Ok(()) => tracing::warn!(group = %group.id(), "founded, because its first voter has not"),
+                    // It has voted for one that has; or the group was founded at this moment.
+                    Err(error) => tracing::info!(group = %group.id(), %error, "not founded here"),
+                }
+            }
         }
+    }
+
+    /// The groups that this node may found and that have had no members for too long, with the voters that they are to
+    /// have.
+    fn orphans(&self, since: &mut BTreeMap<GroupId, Instant>) -> Vec<(Arc<Group>, BTreeMap<u64, Member>)> {
+        let state = self.catalog.read();
+        let mut orphans = Vec::new();
+        for placement in state.placements() {
+            let at = placement.voters().position(|voter| voter.node == self.node);
+            let group = self.replicas.get(placement.group).filter(|_| placement.generation == 0);
+            let Some((at, group)) = at.zip(group).filter(|(_, group)| group.is_blank()) else {
+                since.remove(&placement.group);
+                continue;
+            };
+            let waited = since.entry(placement.group).or_insert_with(Instant::now).elapsed();
+            if waited < FOUND_AFTER.saturating_mul(u32::try_from(at).unwrap_or(u32::MAX)) {
+                continue;
+            }
+            // Tried again after as long.
+            since.remove(&placement.group);
+            let member = |id| {
+                let node = state.node(id)?;
+                Some(Member { node: node.info.uuid, address: node.info.address.clone() })
+            };
+            let members = placement.voters().map(|voter| Some((voter.id.0, member(voter.node)?)));
+            orphans.extend(members.collect::<Option<_>>().map(|members| (group, members)));
+        }
+        orphans
     }
 
     fn tasks(&self, memory: &Memory) -> Vec<Task> {
@@ -156,7 +205,10 @@ impl Host {
     /// Removes what replicas up to and with this one have left.
     async fn sweep(&self, partition: PartitionId, replica: ReplicaId) -> Result<(), String> {
         let log = self.around.lane.log(GroupId::Data(partition));
+        let point = |name| host::failpoint(name).map_err(|error| with_causes(&error));
+        point("replica-leaves")?;
         self.around.lane.retire(&log, replica).await.map_err(|error| with_causes(&error))?;
+        point("replica-retired")?;
         self.remove(partition, ReplicaId(replica.0 + 1)).await
     }
 

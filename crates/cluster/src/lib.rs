@@ -12,6 +12,7 @@
 
 mod barrier;
 mod cluster;
+mod comparison;
 mod courier;
 mod entry;
 mod error;
@@ -23,33 +24,44 @@ mod lane;
 mod leads;
 mod look;
 mod machine;
+mod mirror;
 mod options;
 mod peer;
 mod placement;
 mod progress;
 mod raft;
 mod reads;
+mod recover;
 mod replicas;
 mod router;
 mod steward;
+mod summaries;
 mod tasks;
 mod throttle;
 
 pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
+pub use comparison::Compared;
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;
 pub use identity::{Belongs, Identity, IdentityError};
 pub use lane::{LaneMetrics, LaneOpenError};
 pub use look::{GroupLook, LogLook, look_at_log};
-pub use machine::{Durable, Machine, MachineError, Machines};
+pub use machine::{Durable, GoesOn, Machine, MachineError, Machines, Sum};
 pub use options::{
-    ENTRY_BYTES_MAX, InitialPeers, LaneKind, Limits, Options, Peers, Timing, default_partitions,
+    ENTRY_BYTES_MAX, GatewayOptions, InitialPeers, LaneKind, Limits, Options, Peers, Timing,
+    default_partitions,
 };
 pub use peer::myself::Room;
 pub use peer::status::NodeReport;
 pub use peer::tls::{TlsError, TlsFiles};
+pub use peer::watch::GatewayInfo;
 pub use progress::Progress;
 pub use reads::{Blocks, ReadError, Reader, RemoteBlocks};
+pub use recover::{
+    Applied, ApplyError, Durables, Fate, GroupFate, NoteError, Plan, PlanError, Prospect, ReportError,
+    Sealed, SealedError, SurvivorReport, apply, plan, recovered, report,
+};
 pub use router::{RouteError, Router, RouterMetrics};
+pub use summaries::{PartitionSummary, RemoteSummary};
 pub use tasks::TaskGroup;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::{LogPosition, PartitionId, PartitionOp, ReplicaId};
+use model::{Digest, LogPosition, PartitionId, PartitionOp, ReplicaId};
 
 /// Why an entry could not be applied. The process must stop: a replica that skips entries is no replica.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,13 @@ pub struct Durable {
     pub membership: Vec<u8>,
 }
 
+/// Says, again and again, whether somebody still wants to know.
+pub type GoesOn<'a> = &'a dyn Fn() -> bool;
+
+/// Reads what a machine held when it was made, and says what that comes to; `None` when nobody wants to know any more.
+pub type Sum =
+    Box<dyn FnOnce(GoesOn<'_>) -> Result<Option<Digest>, Box<dyn std::error::Error + Send + Sync>> + Send>;
+
 /// The state machine of a partition's replica; `server` implements it over the storage engine.
 ///
 /// Entries come one at a time, in the order of their index. After a restart they come again from the one after
@@ -53,6 +60,8 @@ pub trait Machine: Send + Sync + 'static {
     fn apply_blank(&self, position: LogPosition) -> Result<(), MachineError>;
     /// Notes position and membership; the bytes are opaque and come back from [`Machine::durable`].
     fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError>;
+    /// Notes what it holds now, to be read later and elsewhere, whatever is applied meanwhile.
+    fn sum(&self) -> Sum;
 
     /// Makes a directory that holds everything durable, for another replica to install, and says up to where. Whoever
     /// asked removes it.

@@ -48,6 +48,25 @@ pub struct Peers {
     pub tls: Option<TlsFiles>,
 }
 
+/// Options of [`crate::Cluster::open_gateway`].
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// Where nodes of the cluster are found.
+    pub initial: InitialPeers,
+    /// Where connections to the nodes come from.
+    pub network: Arc<dyn Network>,
+    /// What nodes and gateways know one another by; without it everything that reaches a node's peer port is believed.
+    pub tls: Option<TlsFiles>,
+    /// Where the gateway serves HTTP, as nodes are told.
+    pub address: String,
+    /// Its failure domain; empty when it has none.
+    pub zone: String,
+    /// Limits.
+    pub limits: Limits,
+    /// Where it says what it waits for while it opens.
+    pub progress: Progress,
+}
+
 /// How the nodes that found a cluster find one another. It must be the same on each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InitialPeers {

@@ -21,3 +21,4 @@ pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod tls;
+pub(crate) mod watch;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use model::{Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock};
+use model::{
+    Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest, TooLarge,
+};
 use proto::peer;
 use proto::scan::{self as wire, Gather, Place};
 use tokio::runtime::Handle;
@@ -21,9 +23,10 @@ use crate::cluster::Cluster;
 use crate::courier::{Courier, Remote};
 use crate::peer::links::{Class, Link};
 use crate::peer::reach::Way;
+use crate::summaries::PartitionSummary;
 
 /// How long a node may take for the next blocks.
-const BLOCKS_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const BLOCKS_WITHIN: Duration = Duration::from_secs(60);
 /// Messages that wait for a reader.
 const MESSAGES_AHEAD: usize = 4;
 
@@ -38,6 +41,9 @@ pub enum ReadError {
         /// Why.
         reason: String,
     },
+    /// A summary is larger than it may be.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// Reading failed where the data is.
     #[error("{0}")]
     Failed(String),
@@ -58,6 +64,17 @@ pub trait Reader: Send + Sync + 'static {
         request: &ScanRequest,
         ends: Option<Ends>,
     ) -> Result<Blocks, ReadError>;
+
+    /// Summarizes these partitions, each for itself, in their order. `stop` is asked often.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn summarize(
+        &self,
+        partitions: &[PartitionId],
+        request: &SummaryRequest,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<PartitionSummary>, ReadError>;
 
     /// Answers which names exist in these partitions, sorted.
     ///
@@ -117,7 +134,7 @@ impl RemoteBlocks {
     }
 }
 
-fn error(partition: PartitionId, status: &Status) -> ReadError {
+pub(crate) fn error(partition: PartitionId, status: &Status) -> ReadError {
     let reason = status.message().to_owned();
     match status.code() {
         tonic::Code::Internal => ReadError::Failed(reason),
@@ -126,8 +143,9 @@ fn error(partition: PartitionId, status: &Status) -> ReadError {
 }
 
 impl Cluster {
-    /// The partitions that are none of these.
-    fn without(&self, here: &[PartitionId]) -> Vec<PartitionId> {
+    /// The partitions that are none of these, ascending.
+    #[must_use]
+    pub fn without(&self, here: &[PartitionId]) -> Vec<PartitionId> {
         (0..self.partitions()).map(PartitionId).filter(|partition| !here.contains(partition)).collect()
     }
 
@@ -174,12 +192,12 @@ impl Cluster {
     }
 }
 
-fn refused(error: wire::ScanError) -> Status {
+pub(crate) fn refused(error: wire::ScanError) -> Status {
     Status::internal(error.to_string())
 }
 
 /// Asks one node for each partition, each node once, and others for those that a node does not answer for.
-async fn ask_all<T, F>(
+pub(crate) async fn ask_all<T, F>(
     courier: &Courier,
     partitions: Vec<PartitionId>,
     reading: &Reading,
@@ -192,6 +210,7 @@ where
     let mut waiting = partitions;
     let mut patience = courier.patience();
     while !waiting.is_empty() {
+        waiting.sort_unstable();
         let mut by_node: BTreeMap<u128, (Remote, Vec<PartitionId>)> = BTreeMap::new();
         let mut again = Vec::new();
         for partition in waiting {
@@ -240,9 +259,10 @@ where
     Ok(answers)
 }
 
-fn status(error: ReadError) -> Status {
+pub(crate) fn status(error: ReadError) -> Status {
     match error {
         ReadError::Unavailable { .. } => Status::unavailable(error.to_string()),
+        ReadError::TooLarge(refused) => Status::internal(refused.to_string()),
         ReadError::Failed(reason) => Status::internal(reason),
     }
 }

@@ -173,10 +173,18 @@ impl Router {
                 settings(batch.bucket)
             }
         };
-        let (retention_ns, shard_duration_ns) = found.ok_or(RouteError::BucketNotFound)?;
+        let (mut retention_ns, mut shard_duration_ns) = found.ok_or(RouteError::BucketNotFound)?;
+        let oldest = |retention_ns: Option<i64>| {
+            retention_ns.map(|ns| self.cluster.clock().now().0.saturating_sub(ns))
+        };
+        let is_old = |oldest: i64| batch.tables.iter().any(|table| table.times.iter().any(|&t| t < oldest));
+        if oldest(retention_ns).is_some_and(is_old) {
+            // They may be kept for longer by now.
+            self.cluster.read_barrier_meta().await.map_err(nothing_written)?;
+            (retention_ns, shard_duration_ns) = settings(batch.bucket).ok_or(RouteError::BucketNotFound)?;
+        }
         batch.shard_duration_ns = shard_duration_ns;
-        let Some(retention_ns) = retention_ns else { return Ok(Refused::default()) };
-        let oldest = self.cluster.clock().now().0.saturating_sub(retention_ns);
+        let Some(oldest) = oldest(retention_ns) else { return Ok(Refused::default()) };
         let mut points = 0;
         for table in &mut batch.tables {
             if table.times.iter().any(|&time| time < oldest) {

@@ -110,9 +110,9 @@ impl Steward {
             Step::Remove(gone) => Change::Remove(gone),
             Step::HandOver(to) => return hand_over(group, to).await,
             Step::Prefer(to) => return self.give_lead(group, to).await,
-            Step::Promote(replica, replaces) => {
-                let replaces = Some(replaces);
-                return self.propose(Command::PromoteReplica { group: id, replica, replaces }).await;
+            Step::Votes(gain, lose) => {
+                let lose = lose.into_iter().collect();
+                return self.propose(Command::ChangeVotes { group: id, gain, lose }).await;
             }
             Step::Forget(replica) => {
                 return self.propose(Command::RemoveReplica { group: id, replica }).await;
@@ -180,6 +180,10 @@ impl Steward {
 
     /// Proposes a step. Whatever becomes of it, the next look sees.
     async fn propose(&self, command: Command) {
+        if let Err(error) = host::failpoint("step-of-a-plan") {
+            tracing::info!(?command, %error, "a step has to wait");
+            return;
+        }
         let encoded = proto::encode_catalog(command.encode(), self.courier.clock.now());
         match self.courier.propose_catalog(encoded, command.clone()).await {
             Ok(Response::Refused(refusal)) => tracing::debug!(?command, %refusal, "a step was overtaken"),

@@ -1,7 +1,7 @@
 //! Who asks, and what they may do. Decided from headers and URL alone, before the body is read.
 //!
-//! Invariant: "unknown token" and "unknown user" are answered only after a barrier of the catalog, because clients
-//! drop data on 401's relatives, and a token made a moment ago on another node must work here.
+//! Invariant: nobody is refused, as unknown or as inactive, but after a barrier of the catalog, because clients drop data
+//! on 401's relatives, and a token made or switched on a moment ago on another node must work here.
 
 pub(crate) mod credentials;
 pub(crate) mod grants;
@@ -49,8 +49,8 @@ pub(crate) async fn v2(app: &Shared, headers: &HeaderMap) -> Result<Identity, Ap
         Credentials::Token(token) => by_token(app, &token).await?,
         Credentials::Session(key) => match app.sessions.touch(&key, app.ports.clock.monotonic()) {
             Some(user) => {
-                let identity = app.find(|state| state.user(user).map(|u| of_user(state, u))).await?;
-                identity.unwrap_or(Err(Refused::Unknown))
+                let identity = |state: &State| state.user(user).map(|u| of_user(state, u));
+                find_or_refuse(app, identity).await?
             }
             None => Err(Refused::Unknown),
         },
@@ -118,8 +118,19 @@ fn first_org(now: Timestamp) -> Command {
 
 async fn by_token(app: &Shared, token: &str) -> Result<Result<Identity, Refused>, ApiError> {
     let hash = catalog::auth::hash_token(token);
-    let found = app.find(|state| state.authorization_by_hash(&hash).map(|a| of_token(state, a))).await?;
-    Ok(found.unwrap_or(Err(Refused::Unknown)))
+    find_or_refuse(app, |state| state.authorization_by_hash(&hash).map(|a| of_token(state, a))).await
+}
+
+/// Looks somebody up in the local catalog, and refuses only after a barrier.
+async fn find_or_refuse(
+    app: &Shared,
+    look: impl Fn(&State) -> Option<Result<Identity, Refused>>,
+) -> Result<Result<Identity, Refused>, ApiError> {
+    if let Some(Ok(identity)) = app.look(&look) {
+        return Ok(Ok(identity));
+    }
+    app.barrier().await?;
+    Ok(app.look(&look).unwrap_or(Err(Refused::Unknown)))
 }
 
 fn of_token(state: &State, authorization: &Authorization) -> Result<Identity, Refused> {
@@ -154,11 +165,11 @@ async fn by_password_or_token(
     // The token first: looking one up is cheap, verifying a password is not.
     let hash = catalog::auth::hash_token(password);
     let token = |state: &State| state.authorization_by_hash(&hash).map(|a| of_token(state, a));
-    if let Some(found) = app.look(token) {
-        return Ok(found);
+    if let Some(Ok(identity)) = app.look(token) {
+        return Ok(Ok(identity));
     }
-    if let Some(found) = by_password(app, user, password).await? {
-        return Ok(found);
+    if let Some(Ok(identity)) = by_password(app, user, password).await? {
+        return Ok(Ok(identity));
     }
     app.barrier().await?;
     if let Some(found) = app.look(token) {
@@ -187,7 +198,7 @@ pub(crate) async fn sign_in(app: &Shared, headers: &HeaderMap) -> Result<UserId,
         return Err(ApiError::unauthorized());
     };
     let mut found = by_password(app, &user, &password).await?;
-    if found.is_none() {
+    if !matches!(found, Some(Ok(_))) {
         app.barrier().await?;
         found = by_password(app, &user, &password).await?;
     }

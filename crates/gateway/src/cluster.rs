@@ -9,6 +9,9 @@
 //! Orders (POST), answered 204 when they are recorded; what they begin is seen above:
 //! /api/v1/cluster/transfer-leader       {"group": "data-3", "node": "0000000000000002"}: 204 when it leads
 //!                 move                  {"partition": 3, "from": "0000000000000001", "to": "0000000000000004"}
+//!                 replication           {"replicas": 3}: what each partition is to have
+//!                 finalize              {} or {"level": 2}: what belongs to a feature level may be used
+//!                 compare               the replicas of each partition compute what they hold at the same entry
 //!                 nodes/{id}/drain      what it has goes elsewhere
 //!                            undrain    it gets its share again
 //!                            decommission   it holds nothing, and leaves for good
@@ -19,7 +22,7 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, post};
-use catalog::{Action, NodeState, ResourceType};
+use catalog::{Action, Level, NodeState, ResourceType};
 use http::StatusCode;
 use model::{NodeId, PartitionId};
 use serde::Deserialize;
@@ -45,6 +48,21 @@ struct Move {
     partition: u16,
     from: String,
     to: String,
+}
+
+/// What each partition is to have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replication {
+    replicas: u8,
+}
+
+/// What the cluster may use from now on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finalize {
+    #[serde(default)]
+    level: Option<u16>,
 }
 
 async fn survey(app: App, request: Request) -> Result<ClusterSurvey, ApiError> {
@@ -136,6 +154,26 @@ pub(crate) async fn move_replica(State(app): State<App>, request: Request) -> Re
     let Move { partition, from, to } = call.json().await?;
     let (from, to) = (node_id(&from)?, node_id(&to)?);
     order(&call, ClusterOrder::MoveReplica { partition: PartitionId(partition), from, to }).await
+}
+
+/// `POST /api/v1/cluster/replication`
+pub(crate) async fn set_replication(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let mut call = operator(app, request).await?;
+    let Replication { replicas } = call.json().await?;
+    order(&call, ClusterOrder::SetReplication { replicas }).await
+}
+
+/// `POST /api/v1/cluster/finalize`
+pub(crate) async fn finalize(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let mut call = operator(app, request).await?;
+    let Finalize { level } = call.json().await?;
+    let named = |number| Level::new(number).ok_or_else(|| ApiError::invalid("there is no feature level 0"));
+    order(&call, ClusterOrder::RaiseLevel { to: level.map(named).transpose()? }).await
+}
+
+/// `POST /api/v1/cluster/compare`
+pub(crate) async fn compare(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    order(&operator(app, request).await?, ClusterOrder::Compare).await
 }
 
 /// `POST /api/v1/cluster/nodes/{id}/...`: what is expected of a node.

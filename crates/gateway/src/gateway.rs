@@ -123,6 +123,16 @@ impl Shared {
         Ok(self.look(&look))
     }
 
+    /// Looks for all that something holds of in the catalog. As in [`Shared::find`], "there are none" is only believed
+    /// after a barrier.
+    pub(crate) async fn find_all<T>(
+        &self,
+        look: impl Fn(&catalog::State) -> Vec<T>,
+    ) -> Result<Vec<T>, Unavailable> {
+        let found = self.find(|state| Some(look(state)).filter(|found| !found.is_empty())).await?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// Waits until the local catalog is as new as anything acknowledged before; a few at a time, because strangers
     /// with made-up tokens can ask for it.
     pub(crate) async fn barrier(&self) -> Result<(), Unavailable> {

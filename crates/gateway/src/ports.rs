@@ -12,8 +12,8 @@ use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
 
 pub use cluster::{
-    ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, GroupSurvey, GroupView, MoveSurvey, NodeSurvey,
-    NodeView, OrderError, ReplicaSurvey,
+    ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, ComparedSurvey, GatewaySurvey, GroupSurvey,
+    GroupView, MoveSurvey, NodeSurvey, NodeView, OrderError, ReplicaSurvey,
 };
 
 /// A boxed future.

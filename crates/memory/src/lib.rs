@@ -53,6 +53,22 @@ impl Memory {
         })
     }
 
+    /// Divides `bytes` where nothing is stored: writes on their way take the part of it that memtables would have beside
+    /// queries, at most `writes_max`, and queries the rest.
+    #[must_use]
+    pub fn without_storage(bytes: usize, shares: Shares, writes_max: usize) -> Arc<Self> {
+        let (writes, queries) = (usize::from(shares.memtables), usize::from(shares.queries));
+        let writes = (bytes / (writes + queries).max(1) * writes).min(writes_max);
+        Arc::new(Self {
+            memtables: Account::new("memtables", 0, 0),
+            writes: Account::new("writes", writes, 0),
+            cache: Account::new("cache", 0, 0),
+            index: Account::new("index", 0, 0),
+            queries: Account::new("queries", bytes - writes, 0),
+            compaction: Account::new("compaction", 0, 0),
+        })
+    }
+
     /// Accounts that never refuse, for tools and tests that look at something else.
     #[must_use]
     pub fn unlimited() -> Arc<Self> {
@@ -77,5 +93,19 @@ impl Memory {
     #[must_use]
     pub fn accounts(&self) -> [&Arc<Account>; 6] {
         [&self.memtables, &self.writes, &self.cache, &self.index, &self.queries, &self.compaction]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Memory, Shares};
+
+    #[test]
+    fn where_nothing_is_stored_writes_and_queries_have_it_all() {
+        let memory = Memory::without_storage(400, Shares::STANDARD, usize::MAX);
+        assert_eq!((memory.writes.limit(), memory.queries.bytes_max()), (250, 150));
+        let memory = Memory::without_storage(400, Shares::STANDARD, 40);
+        let limits = memory.accounts().map(|account| account.bytes_max());
+        assert_eq!(limits, [0, 40, 0, 0, 360, 0]);
     }
 }

@@ -1,6 +1,8 @@
 //! What a partition's log asks of its replicas, and positions in that log.
 
 use crate::batch::Batch;
+#[cfg(doc)]
+use crate::digest::Digest;
 use crate::ids::{BucketId, ReplicaId};
 use crate::predicate::Predicate;
 use crate::time::{TimeRange, Timestamp};
@@ -47,4 +49,6 @@ pub enum PartitionOp {
         /// The bucket.
         bucket: BucketId,
     },
+    /// Changes nothing: each replica computes the [`Digest`] of what it holds here.
+    Compare,
 }

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod clock;
 pub mod column;
+pub mod digest;
 pub mod entry;
 pub mod frame;
 pub mod ids;
@@ -24,6 +25,7 @@ pub mod varint;
 pub use batch::{Batch, FieldDef, SeriesRows, Table};
 pub use clock::{Clock, SystemClock};
 pub use column::{Bitmap, Column, ColumnType, StringColumn, Values};
+pub use digest::Digest;
 pub use entry::{Deletion, LogPosition, PartitionOp};
 pub use frame::{Frame, FrameColumn, FrameValues};
 pub use ids::{

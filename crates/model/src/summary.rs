@@ -338,6 +338,28 @@ impl Groups {
         if self.cells > self.cells_max { Err(TooLarge::Cells(self.cells_max)) } else { Ok(()) }
     }
 
+    /// Takes windows of a field that were summarized elsewhere. Those of one group, and of one field of it, may come in
+    /// several pieces one after the other, ascending in time.
+    ///
+    /// # Errors
+    /// There are more cells than allowed.
+    pub fn receive(&mut self, key: &SeriesKey, field: FieldSummary) -> Result<(), TooLarge> {
+        match self.groups.last() {
+            Some(last) if self.grouping == Grouping::Series && last.key == *key => {
+                self.merge_at(self.groups.len() - 1, vec![field])
+            }
+            _ => self.add(key, vec![field]),
+        }
+    }
+
+    /// Counts rows that were summarized elsewhere.
+    ///
+    /// # Errors
+    /// There are more than allowed.
+    pub fn receive_rows(&mut self, rows: u64) -> Result<(), TooLarge> {
+        self.count_rows(rows)
+    }
+
     fn merge_at(&mut self, at: usize, fields: Vec<FieldSummary>) -> Result<(), TooLarge> {
         let (wanted, mine) = (self.wanted, &mut self.groups[at].fields);
         let mut more = 0;

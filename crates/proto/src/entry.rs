@@ -11,8 +11,8 @@ use prost::Message as _;
 
 use crate::log::{self, entry::Body};
 
-/// The envelope format that this version writes, and the highest it reads.
-pub const ENTRY_FORMAT: u32 = 1;
+/// The highest envelope format that this version reads.
+pub const ENTRY_FORMAT: u32 = 2;
 
 /// Why an envelope cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,7 @@ pub fn encode_op(op: &PartitionOp, received_at: Timestamp) -> Bytes {
                 Body::DropShards(log::DropShards { bucket: bucket.get(), ending_by_ns: ending_by.0 })
             }
             PartitionOp::DropBucket { bucket } => Body::DropBucket(log::DropBucket { bucket: bucket.get() }),
+            PartitionOp::Compare => Body::Compare(log::Compare {}),
         },
         received_at,
     )
@@ -78,12 +79,26 @@ pub fn encode_catalog(command: Vec<u8>, received_at: Timestamp) -> Bytes {
 /// Encodes an envelope.
 pub fn encode(body: Body, received_at: Timestamp) -> Bytes {
     let entry = log::Entry {
-        format: ENTRY_FORMAT,
+        format: format(&body),
         received_at_ns: received_at.0,
         request_id: None,
         body: Some(body),
     };
     entry.encode_to_vec().into()
+}
+
+/// The format that a reader of a kind must know; one that does not stops, and says so.
+const fn format(body: &Body) -> u32 {
+    match body {
+        Body::Compare(_) => 2,
+        Body::Blank(_)
+        | Body::Membership(_)
+        | Body::Write(_)
+        | Body::DropShards(_)
+        | Body::DropBucket(_)
+        | Body::Catalog(_)
+        | Body::Delete(_) => 1,
+    }
 }
 
 /// Reads an envelope and checks its format. The body shares the memory of `bytes`.
@@ -105,6 +120,7 @@ pub const fn kind(body: &Body) -> &'static str {
         Body::DropBucket(_) => "drop bucket",
         Body::Catalog(_) => "catalog",
         Body::Delete(_) => "delete",
+        Body::Compare(_) => "compare",
     }
 }
 
@@ -123,6 +139,7 @@ pub fn decode_op(bytes: Bytes) -> Result<PartitionOp, EntryError> {
             ending_by: Timestamp(drop.ending_by_ns),
         }),
         Body::DropBucket(drop) => Ok(PartitionOp::DropBucket { bucket: bucket(drop.bucket)? }),
+        Body::Compare(log::Compare {}) => Ok(PartitionOp::Compare),
         other => Err(EntryError::Kind { found: kind(&other), wanted: "an operation on a partition" }),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod entry;
 pub mod scan;
+pub mod summary;
 
 /// Messages of the Raft log and of its lanes (`tidemark.log.v1`).
 pub mod log {

@@ -217,9 +217,10 @@ fn cut(block: SeriesBlock) -> Vec<SeriesBlock> {
     [part(0, rows / 2), part(rows / 2, rows)].into_iter().flat_map(cut).collect()
 }
 
-fn write_block(block: SeriesBlock) -> peer::SeriesBlock {
-    let field = |(name, column): (Arc<str>, Column)| peer::Field {
-        name: name.as_ref().to_owned(),
+/// The message of a column.
+pub(crate) fn write_field(name: String, column: Column) -> peer::Field {
+    peer::Field {
+        name,
         valid: column.valid.map(|bits| peer::Bits { words: bits.words().to_vec() }),
         values: Some(match column.values {
             Values::Float(values) => field::Values::Floats(peer::Floats { values }),
@@ -233,7 +234,11 @@ fn write_block(block: SeriesBlock) -> peer::SeriesBlock {
             }
             Values::Boolean(bits) => field::Values::Booleans(peer::Bits { words: bits.words().to_vec() }),
         }),
-    };
+    }
+}
+
+fn write_block(block: SeriesBlock) -> peer::SeriesBlock {
+    let field = |(name, column): (Arc<str>, Column)| write_field(name.as_ref().to_owned(), column);
     peer::SeriesBlock {
         key: bytes::Bytes::copy_from_slice(block.key.as_bytes()),
         times: block.times,
@@ -249,28 +254,34 @@ pub fn read_blocks(message: peer::SeriesBlocks) -> Result<Vec<SeriesBlock>, Scan
     message.blocks.into_iter().map(read_block).collect()
 }
 
+/// Reads the column of a message, of so many rows.
+pub(crate) fn read_column(field: peer::Field, rows: usize) -> Result<Column, ScanError> {
+    let bits = |bits: peer::Bits| {
+        let is_whole = bits.words.len() == rows.div_ceil(64);
+        Bitmap::from_words(bits.words, rows).filter(|_| is_whole).ok_or(ScanError::Impossible("bits"))
+    };
+    let values = match field.values.ok_or(ScanError::Missing("values"))? {
+        field::Values::Floats(floats) => Values::Float(floats.values),
+        field::Values::Integers(integers) => Values::Integer(integers.values),
+        field::Values::Unsigned(unsigned) => Values::Unsigned(unsigned.values),
+        field::Values::Strings(strings) => Values::String(strings.names.iter().collect()),
+        field::Values::Booleans(booleans) => Values::Boolean(bits(booleans)?),
+    };
+    if values.len() != rows {
+        return Err(ScanError::Impossible("length of a column"));
+    }
+    let valid = field.valid.map(bits).transpose()?;
+    Ok(Column { values, valid })
+}
+
 fn read_block(block: peer::SeriesBlock) -> Result<SeriesBlock, ScanError> {
     let rows = block.times.len();
     if !block.times.is_sorted_by(|a, b| a < b) {
         return Err(ScanError::Impossible("times of a block"));
     }
-    let bits = |bits: peer::Bits| {
-        let is_whole = bits.words.len() == rows.div_ceil(64);
-        Bitmap::from_words(bits.words, rows).filter(|_| is_whole).ok_or(ScanError::Impossible("bits"))
-    };
-    let field = |field: peer::Field| {
-        let values = match field.values.ok_or(ScanError::Missing("values"))? {
-            field::Values::Floats(floats) => Values::Float(floats.values),
-            field::Values::Integers(integers) => Values::Integer(integers.values),
-            field::Values::Unsigned(unsigned) => Values::Unsigned(unsigned.values),
-            field::Values::Strings(strings) => Values::String(strings.names.iter().collect()),
-            field::Values::Booleans(booleans) => Values::Boolean(bits(booleans)?),
-        };
-        if values.len() != rows {
-            return Err(ScanError::Impossible("length of a column"));
-        }
-        let valid = field.valid.map(bits).transpose()?;
-        Ok((Arc::from(field.name), Column { values, valid }))
+    let field = |mut field: peer::Field| {
+        let name = Arc::from(std::mem::take(&mut field.name));
+        Ok::<_, ScanError>((name, read_column(field, rows)?))
     };
     let fields = block.fields.into_iter().map(field).collect::<Result<_, _>>()?;
     let key = SeriesKey::from_bytes(&block.key).map_err(|_key| ScanError::Impossible("series key"))?;

@@ -20,7 +20,8 @@ use crate::partitions::Partitions;
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) partitions: Arc<Partitions>,
-    pub(crate) commons: Arc<Commons>,
+    /// What is stored here; nothing on a gateway.
+    pub(crate) commons: Option<Arc<Commons>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a write waits for memory.
     pub(crate) wait_max: Duration,
@@ -59,9 +60,7 @@ impl Admission {
     pub(crate) async fn room(&self) -> Result<(), WriteError> {
         self.partitions.measure_space_if_little();
         self.disk()?;
-        if !self.commons.is_full() {
-            return Ok(());
-        }
+        let Some(commons) = self.commons.as_ref().filter(|commons| commons.is_full()) else { return Ok(()) };
         let begun = self.clock.monotonic();
         let waited = || self.clock.monotonic().saturating_sub(begun);
         self.metrics.stalls.fetch_add(1, Ordering::Relaxed);
@@ -72,12 +71,12 @@ impl Admission {
             if let Err(full) = self.disk() {
                 break Err(full);
             }
-            if !self.commons.is_full() {
+            if !commons.is_full() {
                 break Ok(());
             }
             if waited() >= self.wait_max {
                 self.metrics.refused.fetch_add(1, Ordering::Relaxed);
-                let rows = self.commons.memory().memtables.figures();
+                let rows = commons.memory().memtables.figures();
                 let message = format!(
                     "memory is short: {} bytes of points wait to be flushed, and {} may (memory-bytes)",
                     rows.used, rows.limit
@@ -93,7 +92,8 @@ impl Admission {
     /// Whether there are disks that take points: not while most are full, nor when memory is full because flushes find no
     /// room.
     fn disk(&self) -> Result<(), WriteError> {
-        let stalled = || self.commons.is_full().then(|| self.partitions.no_room()).flatten();
+        let is_full = || self.commons.as_ref().is_some_and(|commons| commons.is_full());
+        let stalled = || is_full().then(|| self.partitions.no_room()).flatten();
         match self.partitions.refusal().or_else(stalled) {
             Some(reason) => Err(Unavailable::TryLater(reason).into()),
             None => Ok(()),
@@ -102,7 +102,8 @@ impl Admission {
 
     /// Takes the points of new series out of a batch, as far as there is no room for them.
     pub(crate) fn series(&self, batch: &mut Batch) -> Option<Refused> {
-        let index_is_full = self.commons.memory().index.is_full();
+        // Those of other nodes are known there alone.
+        let index_is_full = self.commons.as_ref()?.memory().index.is_full();
         if !index_is_full && self.series_max.is_none() {
             return None;
         }

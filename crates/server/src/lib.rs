@@ -19,15 +19,18 @@ mod parallel;
 mod partitions;
 mod ports;
 mod queries;
+pub mod recover;
 mod replica;
 mod serve;
 mod source;
 mod survey;
 pub mod telemetry;
 
+pub use cluster::{Fate, GroupFate};
 pub use environment::{Environment, OpenStore};
 pub use error::{ServeError, with_causes};
 pub use frugality::BeFrugal;
+pub use host::set_up_failpoints;
 pub use offline::{Verified, inspect_tsm, verify};
 pub use serve::{Node, Print, serve};
 pub use storage::Inspection;

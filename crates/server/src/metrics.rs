@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use cluster::{Cluster, Router};
+use memory::Memory;
 
 use crate::admission::Admission;
 use crate::partitions::Partitions;
@@ -12,6 +13,11 @@ use crate::ports::get;
 /// Appends what is known of a node that has not taken up its part yet.
 pub(crate) fn write_starting(out: &mut String, zone: &str) {
     this_node(out, "", zone, true);
+}
+
+/// What this process is called among those of the cluster.
+pub(crate) fn name_of(cluster: &Cluster) -> String {
+    cluster.node_id().map_or_else(|| "gateway".to_owned(), |node| node.to_string())
 }
 
 fn this_node(out: &mut String, node: &str, zone: &str, is_starting: bool) {
@@ -32,9 +38,10 @@ pub(crate) fn write(
     partitions: &Partitions,
     router: &Arc<Router>,
     admission: &Admission,
+    accounts: &Memory,
     zone: &str,
 ) {
-    this_node(out, &cluster.node_id().to_string(), zone, false);
+    this_node(out, &name_of(cluster), zone, false);
 
     let groups = cluster.status();
     let leading = groups.iter().filter(|g| g.leading).count();
@@ -76,7 +83,7 @@ pub(crate) fn write(
     let name = "tidemark_field_registrations_total";
     one(out, name, "counter", "Registrations of new fields.", "", get(&written.registrations));
 
-    memory(out, admission);
+    memory(out, accounts, admission);
 
     let name = "tidemark_storage_free_bytes";
     one(out, name, "gauge", "Bytes free in the file system of the data.", "", partitions.free_bytes());
@@ -142,8 +149,8 @@ pub(crate) fn write(
 }
 
 /// The accounts of the memory, and the writes that had to wait for one.
-fn memory(out: &mut String, admission: &Admission) {
-    let accounts = admission.commons.memory().accounts().map(|account| account.figures());
+fn memory(out: &mut String, accounts: &Memory, admission: &Admission) {
+    let accounts = accounts.accounts().map(|account| account.figures());
     let mut each = |name: &str, kind: &str, help: &str, figure: fn(&memory::Figures) -> u64| {
         head(out, name, kind, help);
         for account in &accounts {
@@ -154,7 +161,7 @@ fn memory(out: &mut String, admission: &Admission) {
     each("tidemark_memory_limit_bytes", "gauge", "Share of each account.", |a| a.limit as u64);
     each("tidemark_memory_peak_bytes", "gauge", "Most memory each account held.", |a| a.peak as u64);
     each("tidemark_memory_refused_total", "counter", "Reservations refused.", |a| a.refused);
-    let cache = admission.commons.cache_stats();
+    let cache = admission.commons.as_ref().map(|commons| commons.cache_stats()).unwrap_or_default();
     one(out, "tidemark_cache_blocks", "gauge", "Blocks in the block cache.", "", cache.blocks);
     one(out, "tidemark_cache_bytes", "gauge", "Bytes in the block cache.", "", cache.bytes);
     one(out, "tidemark_cache_hits_total", "counter", "Blocks found in the cache.", "", cache.hits);

@@ -143,7 +143,11 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
         verified.leftovers += seen.leftovers;
         held.push(Replica { dir, contents });
     }
-    let parts = Parts { data_dir, identity, log, catalog: catalog.as_ref(), replicas: &held };
+    let recovered = cluster::recovered(&vfs, data_dir).unwrap_or_else(|error| {
+        found(&with_causes(&error));
+        None
+    });
+    let parts = Parts { data_dir, identity, recovered, log, catalog: catalog.as_ref(), replicas: &held };
     verified.leftovers += parts.compare(&mut found);
     verified.findings = findings;
     Ok(verified)

@@ -1,14 +1,12 @@
-//! Summaries of several partitions on several threads.
-//!
-//! The groups of the partitions are merged in order of the partitions, whichever is done first, so that equal queries
-//! have equal answers to the last bit.
+//! Summaries of several partitions on several threads, each for itself: who asks merges them in order of the partitions,
+//! whichever is done first, so that equal queries have equal answers to the last bit.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use memory::{Account, Allowance};
-use model::{Groups, SummaryRequest};
+use model::{Groups, PartitionId};
 use parking_lot::Mutex;
 use query::source::ScanError;
 use storage::{Summarize, SummarizeError};
@@ -18,40 +16,36 @@ const SERIES_ALONE_MAX: u64 = 16;
 /// Most threads of one summary.
 const THREADS_MAX: usize = 16;
 
-/// Computes the summaries of the partitions that have series, and merges them.
+/// The groups of a partition, and the memory for them.
+pub(crate) type Part = (Groups, Allowance);
+
+/// Computes the summaries of partitions, and answers them in their order.
 pub(crate) fn summarize(
-    request: &SummaryRequest,
-    parts: Vec<Summarize<'_>>,
+    parts: Vec<(PartitionId, Summarize<'_>)>,
     memory: &Arc<Account>,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<Groups, ScanError> {
-    let series: u64 = parts.iter().map(Summarize::series).sum();
-    let mut groups = Groups::new(request);
-    let mut held = Allowance::new(memory);
-    let mut merge = |part: Groups, part_held: Allowance| -> Result<(), ScanError> {
-        groups.merge(part)?;
-        drop(part_held);
-        Ok(held.hold(groups.bytes())?)
-    };
+) -> Result<Vec<(PartitionId, Part)>, ScanError> {
+    let series: u64 = parts.iter().map(|(_, part)| part.series()).sum();
     let threads = threads().min(parts.len());
     if threads <= 1 || series <= SERIES_ALONE_MAX {
-        for part in parts {
+        let run = |(partition, part): (PartitionId, Summarize<'_>)| {
             let mut held = Allowance::new(memory);
-            merge(part.run(&mut held, &stop).map_err(error)?, held)?;
-        }
-        return Ok(groups);
+            let groups = part.run(&mut held, &stop).map_err(error)?;
+            Ok((partition, (groups, held)))
+        };
+        return parts.into_iter().map(run).collect();
     }
-    let count = parts.len();
+    let partitions: Vec<PartitionId> = parts.iter().map(|(partition, _)| *partition).collect();
     let waiting = Mutex::new(parts.into_iter().enumerate());
     let failed = AtomicBool::new(false);
     let stop = || failed.load(Ordering::Relaxed) || stop();
-    let done: Vec<OnceLock<Result<(Groups, Allowance), SummarizeError>>> =
-        (0..count).map(|_| OnceLock::new()).collect();
+    let done: Vec<OnceLock<Result<Part, SummarizeError>>> =
+        partitions.iter().map(|_| OnceLock::new()).collect();
     let work = || {
         loop {
             // The lock is gone before the work begins.
             let next = waiting.lock().next();
-            let Some((at, part)) = next else { return };
+            let Some((at, (_, part))) = next else { return };
             let mut held = Allowance::new(memory);
             let result = part.run(&mut held, &stop).map(|groups| (groups, held));
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
@@ -67,20 +61,14 @@ pub(crate) fn summarize(
     // A partition that was stopped because another failed is not the reason.
     let mut stopped = false;
     let mut results = Vec::with_capacity(done.len());
-    for result in done.into_iter().filter_map(OnceLock::into_inner) {
+    for (partition, result) in partitions.into_iter().zip(done.into_iter().filter_map(OnceLock::into_inner)) {
         match result {
-            Ok(part) => results.push(part),
+            Ok(part) => results.push((partition, part)),
             Err(SummarizeError::Stopped) => stopped = true,
             Err(other) => return Err(error(other)),
         }
     }
-    if stopped {
-        return Err(ScanError::Cancelled);
-    }
-    for (part, held) in results {
-        merge(part, held)?;
-    }
-    Ok(groups)
+    if stopped { Err(ScanError::Cancelled) } else { Ok(results) }
 }
 
 /// Asked once: the answer takes a dozen system calls, as much as a small query does.

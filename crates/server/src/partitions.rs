@@ -35,10 +35,18 @@ pub(crate) struct Ground {
     pub(crate) options: storage::Options,
 }
 
+/// A directory whose file system has space, or not.
+#[derive(Debug)]
+struct Space {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+}
+
 /// The engines of this node.
 #[derive(Debug)]
 pub(crate) struct Partitions {
-    ground: Ground,
+    /// Whose space counts; a gateway has none, and no engines.
+    space: Option<Space>,
     engines: RwLock<BTreeMap<PartitionId, Arc<Engine>>>,
     /// Engines whose replicas are gone for good, as long as somebody reads them.
     leaving: Mutex<BTreeMap<PartitionId, Arc<Engine>>>,
@@ -51,11 +59,21 @@ pub(crate) struct Partitions {
 }
 
 impl Partitions {
-    pub(crate) fn new(ground: Ground) -> Arc<Self> {
+    /// Those of a node, which keeps them in `dir`.
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf) -> Arc<Self> {
+        Self::on(Some(Space { vfs, dir }))
+    }
+
+    /// Those of a gateway: none, ever.
+    pub(crate) fn none() -> Arc<Self> {
+        Self::on(None)
+    }
+
+    fn on(space: Option<Space>) -> Arc<Self> {
         let free_bytes = AtomicU64::new(u64::MAX);
         let reserve_bytes = AtomicU64::new(RESERVE_BYTES_MAX);
         Arc::new(Self {
-            ground,
+            space,
             engines: RwLock::default(),
             leaving: Mutex::default(),
             free_bytes,
@@ -65,17 +83,18 @@ impl Partitions {
     }
 
     /// The engines as the cluster opens and removes them with its replicas.
-    pub(crate) fn machines(self: &Arc<Self>) -> Arc<dyn Machines> {
-        Arc::new(Residents(Arc::clone(self)))
+    pub(crate) fn machines(self: &Arc<Self>, ground: Ground) -> Arc<dyn Machines> {
+        Arc::new(Residents { partitions: Arc::clone(self), ground })
     }
 
     /// Opens a partition's engine, in the place of the one that it had.
     pub(crate) fn open(
         self: &Arc<Self>,
+        ground: &Ground,
         partition: PartitionId,
         dir: PathBuf,
     ) -> Result<Arc<Engine>, storage::OpenError> {
-        let Ground { dir: _, vfs, clock, jobs, commons, options } = self.ground.clone();
+        let Ground { dir: _, vfs, clock, jobs, commons, options } = ground.clone();
         let this = Arc::downgrade(self);
         let flushed = Arc::new(move |position| {
             let cluster = this.upgrade().and_then(|this| this.cluster.get().and_then(Weak::upgrade));
@@ -87,11 +106,6 @@ impl Partitions {
         let engine = Arc::new(Engine::open(vfs, dir, clock, jobs, commons, options, flushed)?);
         self.engines.write().insert(partition, Arc::clone(&engine));
         Ok(engine)
-    }
-
-    /// What every engine is opened with.
-    pub(crate) const fn ground(&self) -> &Ground {
-        &self.ground
     }
 
     /// Flushes are told to this cluster from now on.
@@ -134,7 +148,8 @@ impl Partitions {
 
     /// Asks how much space is free. To be called a few times a second.
     pub(crate) fn measure_space(&self) {
-        match self.ground.vfs.space(&self.ground.dir) {
+        let Some(Space { vfs, dir }) = &self.space else { return };
+        match vfs.space(dir) {
             Ok(space) => {
                 let (bytes, reserve) = (space.free_bytes, reserve(space.total_bytes));
                 let was_short = self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed);
@@ -214,7 +229,10 @@ impl Partitions {
 }
 
 /// The engines of the replicas that live here.
-struct Residents(Arc<Partitions>);
+struct Residents {
+    partitions: Arc<Partitions>,
+    ground: Ground,
+}
 
 impl Machines for Residents {
     fn open(
@@ -222,16 +240,17 @@ impl Machines for Residents {
         partition: PartitionId,
         replica: ReplicaId,
     ) -> Result<Arc<dyn Machine>, Box<dyn std::error::Error + Send + Sync>> {
-        let Ground { dir, vfs, .. } = self.0.ground();
+        let Ground { dir, vfs, .. } = &self.ground;
         let home = Home::settle(&**vfs, dir, partition, replica)?;
-        let engine = self.0.open(partition, home.engine_dir())?;
-        Ok(Arc::new(EngineMachine::new(Arc::clone(&self.0), partition, home, engine)))
+        let engine = self.partitions.open(&self.ground, partition, home.engine_dir())?;
+        let (partitions, ground) = (Arc::clone(&self.partitions), self.ground.clone());
+        Ok(Arc::new(EngineMachine::new(partitions, ground, partition, home, engine)))
     }
 
     fn remove(&self, partition: PartitionId, below: ReplicaId) -> io::Result<()> {
-        let mut leaving = self.0.leaving.lock();
+        let mut leaving = self.partitions.leaving.lock();
         // New queries do not find it; those that read it still go on.
-        if let Some(engine) = self.0.engines.write().remove(&partition) {
+        if let Some(engine) = self.partitions.engines.write().remove(&partition) {
             leaving.insert(partition, engine);
         }
         if let Some(engine) = leaving.remove(&partition) {
@@ -244,7 +263,7 @@ impl Machines for Residents {
             }
         }
         drop(leaving);
-        let Ground { dir, vfs, .. } = self.0.ground();
+        let Ground { dir, vfs, .. } = &self.ground;
         Home::clear(&**vfs, dir, partition, below)
     }
 }

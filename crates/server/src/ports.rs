@@ -10,6 +10,7 @@ use gateway::ports::{
     BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable,
     WriteError, WritePort,
 };
+use memory::Memory;
 use model::{Batch, Commits, Deletion, NodeId};
 use tokio::sync::Notify;
 
@@ -111,12 +112,16 @@ pub(crate) struct StatusAdapter {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) router: Arc<Router>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) zone: String,
 }
 
 impl StatusPort for StatusAdapter {
     fn ready(&self) -> Result<(), String> {
         self.working()?;
+        if let Some(group) = self.cluster.out_of_reach() {
+            return Err(format!("no majority of group {group} is within reach"));
+        }
         self.cluster.ready().map_err(|status| {
             let why = if status.leader.is_none() { "has no leader" } else { "is behind" };
             format!("group {} {why}", status.group)
@@ -167,7 +172,7 @@ impl StatusPort for StatusAdapter {
         };
         ClusterView {
             cluster: state.cluster().map(|cluster| format!("{:032x}", cluster.id)).unwrap_or_default(),
-            node: self.cluster.node_id().to_string(),
+            node: metrics::name_of(&self.cluster),
             partitions: self.cluster.partitions(),
             nodes: nodes.collect(),
             groups: self.cluster.status().into_iter().map(group).collect(),
@@ -175,7 +180,8 @@ impl StatusPort for StatusAdapter {
     }
 
     fn metrics(&self, out: &mut String) {
-        metrics::write(out, &self.cluster, &self.partitions, &self.router, &self.admission, &self.zone);
+        let Self { cluster, partitions, router, admission, memory, zone } = self;
+        metrics::write(out, cluster, partitions, router, admission, memory, zone);
     }
 }
 
@@ -184,6 +190,9 @@ impl StatusAdapter {
     fn working(&self) -> Result<(), String> {
         if let Some(reason) = self.cluster.fatal().reason() {
             return Err(reason.to_string());
+        }
+        if let Some(reason) = self.cluster.is_lost() {
+            return Err(reason);
         }
         for (partition, engine) in self.partitions.engines() {
             if let Some(error) = engine.fatal() {

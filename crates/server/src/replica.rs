@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cluster::{Durable, Machine, MachineError};
+use cluster::{Durable, Machine, MachineError, Sum};
 use disk::Vfs;
 use model::{LogPosition, PartitionId, PartitionOp, ReplicaId};
 use parking_lot::{Mutex, RwLock};
-use storage::{Commons, Engine};
+use storage::Engine;
 
-use crate::partitions::Partitions;
+use crate::partitions::{Ground, Partitions};
 
 /// The directories of a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,25 @@ fn canonical(text: &str) -> Option<u64> {
 }
 
 impl Home {
+    /// Where the replica's engine is, when there is one. Changes nothing.
+    pub(crate) fn find(
+        vfs: &dyn Vfs,
+        partitions: &Path,
+        partition: PartitionId,
+        replica: ReplicaId,
+    ) -> io::Result<Option<PathBuf>> {
+        let dir = partitions.join(partition.to_string());
+        if !vfs.exists(&dir)? {
+            return Ok(None);
+        }
+        let installed = |path: &PathBuf| match content_of(&path.file_name()?.to_string_lossy())? {
+            (of, Content::Engine(installed)) => (of == replica).then_some(installed),
+            (_, Content::Passing) => None,
+        };
+        let newest = vfs.list(&dir)?.iter().filter_map(installed).max();
+        Ok(newest.map(|installed| Self { dir, replica, installed }.engine_dir()))
+    }
+
     /// Finds the replica's directory, and removes what a crash has left beside it.
     pub(crate) fn settle(
         vfs: &dyn Vfs,
@@ -138,8 +157,8 @@ impl Home {
 /// An engine as the state machine of its group.
 pub(crate) struct EngineMachine {
     partitions: Arc<Partitions>,
+    ground: Ground,
     partition: PartitionId,
-    commons: Arc<Commons>,
     home: Mutex<Home>,
     engine: RwLock<Arc<Engine>>,
     copies: AtomicU64,
@@ -152,13 +171,13 @@ fn fatal(error: storage::FatalError) -> MachineError {
 impl EngineMachine {
     pub(crate) fn new(
         partitions: Arc<Partitions>,
+        ground: Ground,
         partition: PartitionId,
         home: Home,
         engine: Arc<Engine>,
     ) -> Self {
-        let commons = Arc::clone(&partitions.ground().commons);
         let (home, engine, copies) = (Mutex::new(home), RwLock::new(engine), AtomicU64::new(0));
-        Self { partitions, partition, commons, home, engine, copies }
+        Self { partitions, ground, partition, home, engine, copies }
     }
 
     fn engine(&self) -> Arc<Engine> {
@@ -166,7 +185,7 @@ impl EngineMachine {
     }
 
     fn vfs(&self) -> &dyn Vfs {
-        &*self.partitions.ground().vfs
+        &*self.ground.vfs
     }
 
     fn copy(&self, kind: &str) -> PathBuf {
@@ -184,8 +203,9 @@ impl Machine for EngineMachine {
         let engine = self.engine.read();
         engine.apply(position, &op).map_err(fatal)?;
         // Clients are kept waiting before that; what comes from the log at a start is not.
-        if self.commons.is_full()
-            && self.commons.is_worth_flushing(engine.memtable_bytes())
+        let commons = &self.ground.commons;
+        if commons.is_full()
+            && commons.is_worth_flushing(engine.memtable_bytes())
             && engine.stalled().is_none()
             && let Err(error) = tokio::task::block_in_place(|| engine.flush_now())
         {
@@ -201,6 +221,11 @@ impl Machine for EngineMachine {
 
     fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> Result<(), MachineError> {
         self.engine().apply_membership(position, membership).map_err(fatal)
+    }
+
+    fn sum(&self) -> Sum {
+        let everything = self.engine().everything();
+        Box::new(move |goes_on| Ok(everything.digest(goes_on)?))
     }
 
     fn checkpoint(&self) -> io::Result<(PathBuf, Durable)> {
@@ -227,7 +252,8 @@ impl Machine for EngineMachine {
     fn install(&self, checkpoint: &Path) -> io::Result<()> {
         let mut home = self.home.lock();
         let next = home.install(self.vfs(), checkpoint)?;
-        let engine = self.partitions.open(self.partition, next.engine_dir()).map_err(io::Error::other)?;
+        let engine = self.partitions.open(&self.ground, self.partition, next.engine_dir());
+        let engine = engine.map_err(io::Error::other)?;
         let old = std::mem::replace(&mut *self.engine.write(), engine);
         let old_dir = std::mem::replace(&mut *home, next).engine_dir();
         tracing::info!(partition = %self.partition, dir = %home.engine_dir().display(), "a checkpoint was installed");

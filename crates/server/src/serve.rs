@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::admission::{Admission, AdmissionMetrics};
 use crate::ballast::Ballast;
-use crate::config::{BindAddress, Config, LogLane, Resolved};
+use crate::config::{BindAddress, Config, Distances, LogLane, Resolved, Role};
 use crate::deletes::Deletes;
 use crate::environment::Environment;
 use crate::error::ServeError;
@@ -38,6 +38,8 @@ use crate::queries::{self, QueryAdapter};
 use crate::source::{LocalReader, Source};
 use crate::survey::ClusterAdapter;
 use crate::telemetry;
+
+mod gateway_role;
 
 /// How long requests in progress may go on after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -74,17 +76,32 @@ pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Resul
 }
 
 async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(), ServeError> {
-    let _lock = DirectoryLock::take(&config.data_dir).map_err(|source| match source.kind() {
-        std::io::ErrorKind::WouldBlock => ServeError::InUse(config.data_dir.clone()),
-        _ => ServeError::DataDir { path: config.data_dir.clone(), source },
-    })?;
+    let _lock = match config.role {
+        Role::Node => Some(DirectoryLock::take(&config.data_dir).map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => ServeError::InUse(config.data_dir.clone()),
+            _ => ServeError::DataDir { path: config.data_dir.clone(), source },
+        })?),
+        Role::Gateway => None,
+    };
     // The address is taken first: a second node on it ends before it has touched anything.
     let listener = bind(&config.http_bind_address).await?;
-    let environment = Environment::of_the_machine(config, peer_port(config).await?)?;
+    let http_address = listener.local_addr().map_err(ServeError::Runtime)?;
     let mut signals = Signals::listen()?;
     let progress = Progress::default();
     let waiting = waiting(config, &progress);
-    let opening = Box::pin(Node::open(config, environment, progress.clone(), be_frugal));
+    let opening = Box::pin(async {
+        match config.role {
+            Role::Node => {
+                let environment = Environment::of_the_machine(config, peer_port(config).await?)?;
+                Node::open(config, environment, progress.clone(), be_frugal).await
+            }
+            Role::Gateway => {
+                let ways: (Arc<dyn Clock>, Arc<dyn Network>) =
+                    (Arc::new(model::SystemClock::new()), Arc::new(host::Tcp));
+                Node::open_gateway(config, http_address, ways, progress.clone(), be_frugal).await
+            }
+        }
+    });
     let node = tokio::select! {
         biased;
         // What was acknowledged is in the log, and nothing is half open that a crash may not leave.
@@ -196,7 +213,9 @@ async fn bind(on: &BindAddress) -> Result<TcpListener, ServeError> {
 
 /// A node that has taken up its part in the cluster.
 pub struct Node {
-    commons: Arc<Commons>,
+    memory: Arc<Memory>,
+    /// What is stored has in common; nothing is on a gateway.
+    commons: Option<Arc<Commons>>,
     cluster: Arc<Cluster>,
     router: Arc<Router>,
     partitions: Arc<Partitions>,
@@ -234,13 +253,17 @@ impl Node {
         vfs.create_dir_all(&partitions_dir).map_err(unusable)?;
         let catalog_dir = config.data_dir.join("catalog");
         let of_catalog = Arc::clone(&vfs);
-        let catalog = host::offload(move || Catalog::open(open_store(&of_catalog, &catalog_dir)?));
+        let newest = config.feature_level;
+        let catalog =
+            host::offload(move || Catalog::open_up_to(open_store(&of_catalog, &catalog_dir)?, newest));
         let catalog = Arc::new(catalog.await.map_err(ServeError::Panicked)?.map_err(ServeError::Catalog)?);
-        let commons = commons(config);
+        let memory =
+            Memory::new(memory_to_divide(config), config.memory_shares, config.in_flight_write_bytes_max);
+        let commons = commons(config, &memory);
         let mut tasks = JoinSet::new();
-        let divided = commons.memory().accounts().map(|account| account.limit()).iter().sum();
-        tasks.spawn(frugality::watch(divided, be_frugal, |path| std::fs::read_to_string(path).ok()));
-        let partitions = Partitions::new(Ground {
+        watch_memory(&memory, be_frugal, &mut tasks);
+        let partitions = Partitions::new(Arc::clone(&vfs), partitions_dir.clone());
+        let ground = Ground {
             dir: partitions_dir,
             vfs: Arc::clone(&vfs),
             clock: Arc::clone(&clock),
@@ -254,11 +277,17 @@ impl Node {
                     / u64::from(config.partitions_or_default()).max(1),
                 ..storage::Options::STANDARD
             },
-        });
+        };
         // A node alone has no followers to keep applied entries for, and nobody to tell that it is there.
         let (timing, cache_bytes_max) = match &peers {
             None => (cluster::Timing::ALONE, 0),
-            Some(_) => (cluster::Timing::NEAR, cluster::Limits::PRODUCTION.cache_bytes_max),
+            Some(_) => {
+                let timing = match config.timing {
+                    Distances::Near => cluster::Timing::NEAR,
+                    Distances::Wan => cluster::Timing::WAN,
+                };
+                (timing, cluster::Limits::PRODUCTION.cache_bytes_max)
+            }
         };
         let options = cluster::Options {
             data_dir: config.data_dir.clone(),
@@ -279,13 +308,13 @@ impl Node {
             },
             progress,
         };
+        let machines = partitions.machines(ground);
         let cluster =
-            Cluster::open(options, vfs, Arc::clone(&clock), partitions.machines(), catalog, fatal.clone())
-                .await?;
+            Cluster::open(options, vfs, Arc::clone(&clock), machines, catalog, fatal.clone()).await?;
         partitions.tell(&cluster);
         cluster.serve_reads(Arc::new(LocalReader {
             partitions: Arc::clone(&partitions),
-            memory: Arc::clone(&commons.memory().queries),
+            memory: Arc::clone(&memory.queries),
         }));
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
         let bucket_deleted = Arc::new(Notify::new());
@@ -298,7 +327,8 @@ impl Node {
             retention_check_interval: config.retention_check_interval,
         }
         .start(&mut tasks);
-        Ok(Self { commons, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
+        let commons = Some(commons);
+        Ok(Self { memory, commons, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
@@ -310,7 +340,13 @@ impl Node {
         print: Print<'_>,
     ) -> Result<(), ServeError> {
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
-        tracing::info!(%address, data_dir = %config.data_dir.display(), partitions = self.cluster.partitions(), "ready");
+        match config.role {
+            Role::Node => {
+                let (data_dir, partitions) = (config.data_dir.display(), self.cluster.partitions());
+                tracing::info!(%address, %data_dir, partitions, "ready");
+            }
+            Role::Gateway => tracing::info!(%address, "ready as a gateway"),
+        }
         self.greet(address, print);
         let mut out = Ok(());
         let stop = async {
@@ -355,7 +391,7 @@ impl Node {
     /// What answers its clients.
     #[must_use]
     pub fn gateway(&self, config: &Config) -> Gateway {
-        let memory = self.commons.memory();
+        let memory = &self.memory;
         let runtime = Handle::current();
         let source = Source::new(
             Arc::clone(&self.partitions),
@@ -365,7 +401,7 @@ impl Node {
         );
         let admission = Arc::new(Admission {
             partitions: Arc::clone(&self.partitions),
-            commons: Arc::clone(&self.commons),
+            commons: self.commons.clone(),
             clock: Arc::clone(&self.clock),
             wait_max: config.write_timeout,
             series_max: config.series_per_bucket_max,
@@ -401,6 +437,7 @@ impl Node {
                 partitions: Arc::clone(&self.partitions),
                 router: Arc::clone(&self.router),
                 admission,
+                memory: Arc::clone(memory),
                 zone: config.zone.clone(),
             }),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
@@ -454,7 +491,7 @@ impl Node {
         let mut lines = vec![format!("listening on {url}")];
         if !self.cluster.catalog().read().is_set_up() {
             lines.push(String::new());
-            lines.push("This node is new. In another terminal:".to_owned());
+            lines.push("The cluster is new. In another terminal:".to_owned());
             lines.push(format!("  tidemark setup{host} --org acme --bucket metrics"));
         }
         lines.push(String::new());
@@ -507,16 +544,26 @@ impl Node {
     }
 }
 
-/// The memory of the node, divided.
-fn commons(config: &Config) -> Arc<Commons> {
+/// The memory to divide.
+fn memory_to_divide(config: &Config) -> usize {
     let chosen = machine::memory_to_divide(config.memory_bytes, |path| std::fs::read_to_string(path).ok());
     if let Some(warning) = chosen.warning {
         tracing::warn!("{warning}");
     }
-    let memory = Memory::new(chosen.bytes, config.memory_shares, config.in_flight_write_bytes_max);
     tracing::info!(bytes = chosen.bytes, shares = ?config.memory_shares, "memory to divide");
+    chosen.bytes
+}
+
+/// Keeps what the allocator holds back within bounds.
+fn watch_memory(memory: &Memory, be_frugal: BeFrugal, tasks: &mut JoinSet<()>) {
+    let divided = memory.accounts().map(|account| account.limit()).iter().sum();
+    tasks.spawn(frugality::watch(divided, be_frugal, |path| std::fs::read_to_string(path).ok()));
+}
+
+/// What the engines of the node have in common.
+fn commons(config: &Config, memory: &Arc<Memory>) -> Arc<Commons> {
     let soft = config.memtable_bytes_max.min(memory.memtables_soft());
-    Commons::new(memory, soft)
+    Commons::new(Arc::clone(memory), soft)
 }
 
 fn gateway_limits(config: &Config) -> gateway::Limits {

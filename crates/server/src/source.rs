@@ -2,24 +2,32 @@
 //!
 //! A series lives in one partition, so merging never has to merge rows. Before anything is read, the partitions are made
 //! as new as the query demands. Those without a replica on this node, or without one that is new enough, are read from
-//! others, one stream from each.
+//! others, one stream from each. Aggregates are computed where the data is, and what comes of each partition is merged
+//! here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cluster::{Blocks, Cluster, Reader, RemoteBlocks};
+use cluster::{Blocks, Cluster, PartitionSummary, Reader, RemoteBlocks, RemoteSummary};
 use memory::{Account, Allowance};
-use model::summary::of_blocks;
 use model::{
     Ends, GroupId, Groups, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest,
 };
 use query::source::{ScanError, ScanSource, ScanStream};
-use storage::{Engine, ReadError};
+use storage::{Engine, ReadError, Summarize};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::error::with_causes;
-use crate::parallel;
+use crate::parallel::{self, Part};
 use crate::partitions::Partitions;
+
+/// How often a query that waits for another node looks whether it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a summary is asked for again elsewhere because a node that had begun it is gone.
+const TRIES_MAX: usize = 3;
 
 /// Reads all partitions, as new as one query demands.
 #[derive(Debug, Clone)]
@@ -96,6 +104,103 @@ fn here<'a>(
     })
 }
 
+/// The summaries that engines can give, of those that have series.
+fn parts<'a>(
+    partitions: &[PartitionId],
+    engines: &'a [Arc<Engine>],
+    request: &'a SummaryRequest,
+) -> Result<Vec<(PartitionId, Summarize<'a>)>, ScanError> {
+    let parts = partitions
+        .iter()
+        .zip(engines)
+        .map(|(partition, engine)| Ok::<_, ReadError>((*partition, engine.summarize(request)?)));
+    let mut parts = parts.collect::<Result<Vec<_>, _>>().map_err(storage_error)?;
+    parts.retain(|(_, part)| part.series() > 0);
+    Ok(parts)
+}
+
+/// Summaries on their way from other nodes.
+struct Elsewhere<'a> {
+    source: &'a Source,
+    request: &'a SummaryRequest,
+    stop: &'a (dyn Fn() -> bool + Sync),
+    streams: Vec<RemoteSummary>,
+    /// How often they may still be asked for elsewhere.
+    tries_left: usize,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// Lets other nodes begin.
+    fn begin(
+        source: &'a Source,
+        request: &'a SummaryRequest,
+        partitions: Vec<PartitionId>,
+        stop: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Self, ScanError> {
+        let mut this = Self { source, request, stop, streams: Vec::new(), tries_left: TRIES_MAX };
+        if !partitions.is_empty() {
+            this.ask(partitions)?;
+        }
+        Ok(this)
+    }
+
+    fn ask(&mut self, partitions: Vec<PartitionId>) -> Result<(), ScanError> {
+        let Source { cluster, reading, runtime, .. } = self.source;
+        let asked = cluster.summarize_elsewhere(partitions, reading, self.request);
+        self.streams.extend(host::wait(runtime, unless(self.stop, asked))??);
+        Ok(())
+    }
+
+    /// Takes a partition's summary; those before it have been taken. Nobody has seen anything of it yet, so when its node
+    /// is gone in the middle, it is asked for elsewhere, with all that was to come from there.
+    fn take(&mut self, partition: PartitionId) -> Result<Part, ScanError> {
+        loop {
+            let next = self.streams.iter().position(|stream| stream.partition() == Some(partition));
+            let reason = || "no node was asked for it".to_owned();
+            let at = next.ok_or_else(|| ScanError::Unavailable { partition, reason: reason() })?;
+            match self.read(at)? {
+                Ok(part) => return Ok(part),
+                Err(reason) => {
+                    tracing::info!(%partition, reason, "a summary is asked for again, elsewhere");
+                    let rest = self.streams.swap_remove(at).into_rest();
+                    self.tries_left -= 1;
+                    self.ask(rest)?;
+                }
+            }
+        }
+    }
+
+    /// The summary of a stream's next partition; inside `Err` where it is worth asking elsewhere.
+    fn read(&mut self, at: usize) -> Result<Result<Part, String>, ScanError> {
+        let mut groups = Groups::new(self.request);
+        let mut held = Allowance::new(&self.source.memory);
+        loop {
+            let next = self.streams[at].next(self.request, &mut groups);
+            match host::wait(&self.source.runtime, unless(self.stop, next))? {
+                Ok(true) => return Ok(Ok((groups, held))),
+                Ok(false) => held.hold(groups.bytes())?,
+                Err(ScanError::Unavailable { reason, .. }) if self.tries_left > 0 => return Ok(Err(reason)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What another node answers, unless the query is to stop first.
+async fn unless<T>(
+    stop: &(dyn Fn() -> bool + Sync),
+    answer: impl Future<Output = Result<T, cluster::ReadError>>,
+) -> Result<Result<T, ScanError>, ScanError> {
+    let mut answer = pin!(answer);
+    loop {
+        match timeout(LOOK_EVERY, &mut answer).await {
+            Ok(answer) => return Ok(answer.map_err(remote_error)),
+            Err(_elapsed) if stop() => return Err(ScanError::Cancelled),
+            Err(_elapsed) => {}
+        }
+    }
+}
+
 /// What another node sends.
 struct Remote {
     blocks: RemoteBlocks,
@@ -114,6 +219,7 @@ impl Iterator for Remote {
 fn remote_error(error: cluster::ReadError) -> ScanError {
     match error {
         cluster::ReadError::Unavailable { partition, reason } => ScanError::Unavailable { partition, reason },
+        cluster::ReadError::TooLarge(refused) => ScanError::TooLarge(refused),
         failed @ cluster::ReadError::Failed(_) => ScanError::Storage(Box::new(failed)),
     }
 }
@@ -153,15 +259,23 @@ impl ScanSource for Source {
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Groups, ScanError> {
         let (partitions, engines) = self.engines()?;
-        let remote = self.elsewhere(&partitions, &request.scan, None)?;
-        let summaries = engines.iter().map(|engine| engine.summarize(request));
-        let mut parts = summaries.collect::<Result<Vec<_>, _>>().map_err(storage_error)?;
-        parts.retain(|summary| summary.series() > 0);
-        let mut groups = parallel::summarize(request, parts, &self.memory, stop)?;
-        if !remote.is_empty() {
-            let blocks = merged(&self.memory, remote.into_iter().map(Ok))?;
-            let blocks = blocks.map(|block| if stop() { Err(ScanError::Cancelled) } else { block });
-            groups.merge(of_blocks(request, blocks)?)?;
+        let elsewhere = self.cluster.without(&partitions);
+        // The others compute meanwhile.
+        let mut remote = Elsewhere::begin(self, request, elsewhere.clone(), stop)?;
+        let here = parallel::summarize(parts(&partitions, &engines, request)?, &self.memory, stop)?;
+        let mut here: BTreeMap<PartitionId, Part> = here.into_iter().collect();
+        let mut groups = Groups::new(request);
+        let mut held = Allowance::new(&self.memory);
+        // In order of the partitions, wherever they are, so that equal queries have equal answers to the last bit.
+        for partition in (0..self.cluster.partitions()).map(PartitionId) {
+            let (part, _held) = match here.remove(&partition) {
+                Some(part) => part,
+                None if elsewhere.binary_search(&partition).is_ok() => remote.take(partition)?,
+                // It has no series.
+                None => continue,
+            };
+            groups.merge(part)?;
+            held.hold(groups.bytes())?;
         }
         Ok(groups)
     }
@@ -200,6 +314,11 @@ impl LocalReader {
 fn for_peer(error: ScanError) -> cluster::ReadError {
     match error {
         ScanError::Unavailable { partition, reason } => cluster::ReadError::Unavailable { partition, reason },
+        ScanError::TooLarge(refused) => cluster::ReadError::TooLarge(refused),
+        // Later there may be room.
+        full @ ScanError::Memory(_) => {
+            cluster::ReadError::Unavailable { partition: PartitionId(0), reason: full.to_string() }
+        }
         other => cluster::ReadError::Failed(with_causes(&other)),
     }
 }
@@ -214,6 +333,23 @@ impl Reader for LocalReader {
         let engines = self.engines(partitions)?;
         let blocks = merged(&self.memory, here(&engines, request, ends)).map_err(for_peer)?;
         Ok(Box::new(blocks.map(|block| block.map_err(for_peer))))
+    }
+
+    fn summarize(
+        &self,
+        partitions: &[PartitionId],
+        request: &SummaryRequest,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<PartitionSummary>, cluster::ReadError> {
+        let engines = self.engines(partitions)?;
+        let parts = parts(partitions, &engines, request).map_err(for_peer)?;
+        let done = parallel::summarize(parts, &self.memory, stop).map_err(for_peer)?;
+        let summary = |(partition, (groups, held)): (PartitionId, Part)| PartitionSummary {
+            partition,
+            groups,
+            held: Box::new(held),
+        };
+        Ok(done.into_iter().map(summary).collect())
     }
 
     fn schema(

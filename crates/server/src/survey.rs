@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{ClusterNode, NodeState, Placement, State};
-use cluster::{Cluster, GroupStatus, HandOverError, MembershipError, Move, NodeReport};
+use catalog::{ClusterNode, NodeState, Placement, Replica, State};
+use cluster::{
+    Cluster, Compared, GatewayInfo, GroupStatus, HandOverError, MembershipError, Move, NodeReport,
+};
 use gateway::ports::{
-    BoxFuture, ClusterOrder, ClusterPort, ClusterSurvey, GroupSurvey, MoveSurvey, NodeSurvey, OrderError,
-    ReplicaSurvey, Unavailable,
+    BoxFuture, ClusterOrder, ClusterPort, ClusterSurvey, ComparedSurvey, GatewaySurvey, GroupSurvey,
+    MoveSurvey, NodeSurvey, OrderError, ReplicaSurvey, Unavailable,
 };
 use model::{GroupId, NodeId, ReplicaId};
 use tokio::time::timeout;
 
+use crate::metrics::name_of;
 use crate::ports::unavailable;
 
 /// How long an operator waits for news of the catalog before the node shows what it has.
@@ -31,7 +34,7 @@ impl ClusterPort for ClusterAdapter {
         Box::pin(async {
             let is_current = self.is_current().await;
             let reports = self.0.reports().await;
-            let survey = survey(&self.0.catalog().read(), self.0.node_id(), &reports);
+            let survey = survey(&self.0.catalog().read(), name_of(&self.0), &reports);
             Ok(ClusterSurvey { is_current, ..survey })
         })
     }
@@ -43,6 +46,9 @@ impl ClusterPort for ClusterAdapter {
                 ClusterOrder::MoveReplica { partition, from, to } => {
                     self.0.move_replica(partition, from, to).await
                 }
+                ClusterOrder::SetReplication { replicas } => self.0.set_replication(replicas).await,
+                ClusterOrder::RaiseLevel { to } => self.0.raise_level(to).await,
+                ClusterOrder::Compare => self.0.compare_replicas().await,
                 ClusterOrder::TransferLeader { group, to } => self.0.transfer_leader(group, to).await,
             };
             taken.map_err(order_error)
@@ -80,7 +86,7 @@ fn order_error(error: MembershipError) -> OrderError {
 }
 
 /// Puts together what was said.
-fn survey(state: &State, asked: NodeId, reports: &Reports) -> ClusterSurvey {
+fn survey(state: &State, asked: String, reports: &Reports) -> ClusterSurvey {
     let said = |node: NodeId, group: GroupId, replica: ReplicaId| {
         let groups = &reports.get(&node)?.as_ref().ok()?.groups;
         groups.iter().find(|status| status.group == group && status.replica == replica)
@@ -99,13 +105,68 @@ fn survey(state: &State, asked: NodeId, reports: &Reports) -> ClusterSurvey {
     ClusterSurvey {
         is_current: false,
         cluster: state.cluster().map(|cluster| format!("{:032x}", cluster.id)).unwrap_or_default(),
-        node: asked.to_string(),
+        node: asked,
         partitions: state.partitions().unwrap_or_default(),
         replication: state.cluster().map_or(0, |cluster| cluster.replication),
+        level: state.level().get(),
+        level_of_all: state.level_of_all().get(),
+        replicas_least: least_voters(state, &said),
         nodes,
-        moves: state.placements().filter_map(Move::of).map(|moving| self::moving(&moving, &groups)).collect(),
+        gateways: gateways(reports),
+        moves: {
+            let placed = state.placements().flat_map(Move::of).map(|moving| self::moving(&moving, &groups));
+            placed.chain(state.placements().flat_map(|placement| without_vote(placement, &said))).collect()
+        },
         groups: groups.into_iter().map(|(_, group)| group).collect(),
     }
+}
+
+/// The voters of the partition that has the fewest.
+fn least_voters<'a>(
+    state: &State,
+    said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
+) -> usize {
+    let partitions = state.placements().filter(|placement| placement.group != GroupId::Meta);
+    let voters = |placement: &Placement| placement.voters().count() - without_vote(placement, said).len();
+    partitions.map(voters).min().unwrap_or(0)
+}
+
+/// The replicas that are to have a vote, and of which the leader does not say yet that they have it: the group can lose
+/// no more members than it could without them.
+fn without_vote<'a>(
+    placement: &Placement,
+    said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
+) -> Vec<MoveSurvey> {
+    let statuses =
+        placement.replicas.iter().filter_map(|replica| said(replica.node, placement.group, replica.id));
+    let leader = statuses.filter(|status| status.leading && status.running).max_by_key(|status| status.term);
+    let Some(leader) = leader else { return Vec::new() };
+    let lacking = placement.voters().filter(|voter| !leader.voters.contains(&voter.id));
+    let survey = |voter: &Replica| MoveSurvey {
+        group: placement.group.to_string(),
+        to: Some(voter.node.to_string()),
+        stage: "voting",
+        ..MoveSurvey::default()
+    };
+    lacking.map(survey).collect()
+}
+
+/// The gateways, as the nodes say that they follow.
+fn gateways(reports: &Reports) -> Vec<GatewaySurvey> {
+    let seen = reports.iter().filter_map(|(node, report)| Some((node, report.as_ref().ok()?)));
+    let all = seen.flat_map(|(node, report)| report.gateways.iter().map(move |gateway| (node, gateway)));
+    // One that has just changed over may be seen by two.
+    let all: BTreeMap<u128, (&NodeId, &GatewayInfo)> =
+        all.map(|(node, gateway)| (gateway.id, (node, gateway))).collect();
+    let survey = |(node, gateway): (&NodeId, &GatewayInfo)| GatewaySurvey {
+        id: format!("{:032x}", gateway.id),
+        address: gateway.address.clone(),
+        zone: gateway.zone.clone(),
+        version: gateway.version.clone(),
+        level: gateway.level.get(),
+        node: node.to_string(),
+    };
+    all.into_values().map(survey).collect()
 }
 
 /// A replica on its way, and how far it is.
@@ -115,7 +176,7 @@ fn moving(moving: &Move, groups: &[(Vec<NodeId>, GroupSurvey)]) -> MoveSurvey {
         groups.iter().filter(|(_, group)| group.group == name).flat_map(|(_, group)| &group.replicas);
     let new = moving.to.and_then(|to| replicas.clone().find(|replica| replica.replica == to.id.0));
     MoveSurvey {
-        from: moving.from.node.to_string(),
+        from: moving.from.map(|from| from.node.to_string()),
         to: moving.to.map(|to| to.node.to_string()),
         stage: match new {
             None => "leaving",
@@ -143,12 +204,13 @@ fn group<'a>(
     let replicas = placement.replicas.iter().zip(&statuses).map(|(replica, status)| ReplicaSurvey {
         replica: replica.id.0,
         node: replica.node.to_string(),
-        is_voter: replica.is_voter,
+        is_voter: replica.is_voter(),
         is_up: status.is_some_and(|status| status.running),
         last: status.and_then(|status| status.last),
         applied: status.and_then(|status| status.applied),
         files_bytes: status.and_then(|status| Some(status.files?.0)),
         files_bytes_all: status.and_then(|status| Some(status.files?.1)),
+        compared: status.and_then(|status| status.compared.as_ref()).map(compared),
         lag: status.map(|status| committed.saturating_sub(status.applied.unwrap_or(0))),
     });
     GroupSurvey {
@@ -161,6 +223,16 @@ fn group<'a>(
         term: there().map(|status| status.term).max().unwrap_or(0),
         committed,
         replicas: replicas.collect(),
+    }
+}
+
+fn compared(compared: &Compared) -> ComparedSurvey {
+    let digest = compared.outcome.as_ref().ok();
+    ComparedSurvey {
+        index: compared.index,
+        digest: digest.map(|digest| format!("{:016x}", digest.sum)),
+        values: digest.map(|digest| digest.values),
+        reason: compared.outcome.as_ref().err().cloned(),
     }
 }
 
@@ -195,6 +267,7 @@ fn node(
         zone: node.info.zone.clone(),
         role: if is_data { "data" } else { "none" },
         version: node.info.version.clone(),
+        level: node.info.level.get(),
         state,
         reason,
         replicas: placed().count(),

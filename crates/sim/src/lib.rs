@@ -8,11 +8,16 @@
 //! what they see.
 
 pub mod chance;
+mod faults;
+mod hasty;
 mod invariants;
 pub mod node;
+mod operator;
 pub mod oracle;
 mod parts;
 pub mod run;
+mod shape;
+mod votes;
 mod workload;
 
 pub use parts::{BEGINNING, now};

@@ -18,8 +18,9 @@ struct Arguments {
     /// How long faults happen, in simulated seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// Break something, to show that it is found: `log` (acknowledged before it is on the disk) or `data` (what is in
-    /// files is forgotten by the log before they are on the disk).
+    /// Break something, to show that it is found: `log` (acknowledged before it is on the disk), `votes` (the same, of
+    /// votes only), `data` (what is in files is forgotten by the log before they are on the disk) or `quorum`
+    /// (acknowledged before a quorum has it).
     #[arg(long = "break")]
     broken: Option<Broken>,
     /// Print what happened, and what nodes say (`RUST_LOG`).
@@ -32,6 +33,8 @@ struct Arguments {
 enum Broken {
     Log,
     Data,
+    Quorum,
+    Votes,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         broken: arguments.broken.map(|broken| match broken {
             Broken::Log => sim::Break::Log,
             Broken::Data => sim::Break::Data,
+            Broken::Quorum => sim::Break::Quorum,
+            Broken::Votes => sim::Break::Votes,
         }),
     };
     let outcome = sim::run(&plan);

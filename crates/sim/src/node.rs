@@ -1,26 +1,40 @@
 //! A place where a node lives: its disk, which outlives it, and the door through which clients reach it while it runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
-use cluster::{Cluster, GroupStatus};
+use catalog::NodeState;
+use cluster::{Cluster, OpenError};
 use disk::SimVfs;
 use disk::vfs::sim::{Fault, PowerCut};
+use host::Network;
 use http::Request;
-use model::{GroupId, LogPosition, ReplicaId};
+use model::{Clock, GroupId};
 use parking_lot::Mutex;
+use proto::log::Vote;
 use server::config::Config;
-use server::{Environment, Node};
+use server::{Environment, Node, ServeError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::invariants::Said;
 use crate::parts::{SimClock, SimJobs, SimListener, SimNetwork, SimStore};
+use crate::run::Break;
+use crate::votes::{Votes, WatchedVfs};
+use crate::workload::rest;
 
 /// The peer port of every node.
 const PEER_PORT: u16 = 8088;
+/// Where gateways say that they serve.
+const HTTP_PORT: u16 = 8086;
 /// Requests that wait at the door.
 const WAITING_MAX: usize = 64;
+/// Pause between two looks whether somebody is to come.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a client is told.
 #[derive(Debug, Clone)]
@@ -34,12 +48,27 @@ pub struct Answer {
 /// A request, and where its answer goes.
 type Visit = (Request<Bytes>, oneshot::Sender<Answer>);
 
-/// The place of a node.
+/// What part a place has in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Nobody has come yet.
+    NotYet,
+    /// A node or a gateway is to live here.
+    There,
+    /// The node that lived here was let go.
+    Left,
+}
+
+/// The place of a node, or of a gateway.
 pub struct Place {
     name: String,
+    is_gateway: bool,
+    part: Mutex<Part>,
     zone: String,
     peers: Vec<String>,
     disk: Mutex<SimVfs>,
+    votes: Arc<Mutex<Votes>>,
+    broken: Option<Break>,
     door: Mutex<Option<mpsc::Sender<Visit>>>,
     cluster: Mutex<Weak<Cluster>>,
     /// Why the node that lived here has ended by itself.
@@ -53,14 +82,20 @@ impl fmt::Debug for Place {
 }
 
 impl Place {
-    /// A place with an empty disk; `peers` are the names of the nodes that found the cluster.
-    #[must_use]
-    pub fn new(name: &str, zone: &str, peers: &[String]) -> Arc<Self> {
+    /// A place with an empty disk; `founders` are the names of the nodes that found the cluster. Others come when they
+    /// are told to.
+    pub(crate) fn new(name: &str, zone: &str, founders: &[String], broken: Option<Break>) -> Arc<Self> {
+        let votes = Votes::new(broken == Some(Break::Votes));
+        let is_founder = founders.iter().any(|founder| founder == name);
         Arc::new(Self {
             name: name.to_owned(),
+            is_gateway: name.starts_with("gateway"),
+            part: Mutex::new(if is_founder { Part::There } else { Part::NotYet }),
             zone: zone.to_owned(),
-            peers: peers.iter().map(|peer| format!("{peer}:{PEER_PORT}")).collect(),
-            disk: Mutex::new(SimVfs::new()),
+            peers: founders.iter().map(|peer| format!("{peer}:{PEER_PORT}")).collect(),
+            disk: Mutex::new(empty_disk(broken)),
+            votes: Arc::new(Mutex::new(votes)),
+            broken,
             door: Mutex::new(None),
             cluster: Mutex::default(),
             ended: Mutex::new(None),
@@ -73,18 +108,50 @@ impl Place {
         &self.name
     }
 
-    /// What is on its disk after the node was killed, or lost power as `cut` says.
-    pub fn crash(&self, cut: PowerCut) {
+    /// Where other nodes reach the node that lives here.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{PEER_PORT}", self.name)
+    }
+
+    pub(crate) const fn is_gateway(&self) -> bool {
+        self.is_gateway
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        *self.part.lock()
+    }
+
+    /// Lets somebody come.
+    pub(crate) fn arrive(&self) {
+        *self.part.lock() = Part::There;
+    }
+
+    /// What is on its disk after the node was killed, or lost power as `cut` says: the disk is sound again, or as broken
+    /// as it was from the beginning. Answers the votes that it must have.
+    pub(crate) fn crash(&self, cut: PowerCut) -> BTreeMap<GroupId, Vote> {
         *self.door.lock() = None;
         *self.ended.lock() = None;
         let mut disk = self.disk.lock();
         let left = disk.crash(cut);
+        self.broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| left.inject(fault));
         *disk = left;
+        self.votes.lock().after_crash()
+    }
+
+    /// The disk is gone, and there is an empty one.
+    pub(crate) fn lose_volume(&self) {
+        *self.disk.lock() = empty_disk(self.broken);
+        self.votes.lock().forget();
     }
 
     /// Makes the disk fail, or lie.
     pub fn inject(&self, fault: Fault) {
         self.disk.lock().inject(fault);
+    }
+
+    /// Leaves so much room on the disk.
+    pub(crate) fn set_room(&self, bytes: u64) {
+        self.disk.lock().set_free_bytes(bytes);
     }
 
     /// Makes the disk sound again.
@@ -112,35 +179,53 @@ impl Place {
         self.door.lock().is_some()
     }
 
-    /// What the groups of the node that lives here say of themselves, and the last entry that each has applied.
-    #[must_use]
-    pub fn groups(&self) -> (Vec<GroupStatus>, Vec<(GroupId, ReplicaId, LogPosition)>) {
-        let cluster = self.cluster.lock().upgrade();
-        cluster.map(|cluster| (cluster.status(), cluster.applied())).unwrap_or_default()
+    /// What the groups of the node that lives here say of themselves.
+    pub(crate) fn groups(&self) -> Said {
+        let said = |cluster: Arc<Cluster>| Said {
+            groups: cluster.status(),
+            applied: cluster.applied(),
+            logs: cluster.logs(),
+        };
+        self.cluster().map(said).unwrap_or_default()
+    }
+
+    /// The cluster as the node that lives here sees it.
+    pub(crate) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.lock().upgrade()
     }
 
     /// Lives here until the end of the host. A node that ends by itself leaves the place empty.
     pub(crate) async fn live(self: Arc<Self>) -> turmoil::Result {
-        if let Err(reason) = self.serve().await {
-            *self.door.lock() = None;
-            *self.ended.lock() = Some(reason);
+        while self.part() == Part::NotYet {
+            rest(LOOK_EVERY).await;
+        }
+        let ended = self.serve().await;
+        *self.door.lock() = None;
+        match ended {
+            Ok(()) => {}
+            Err(End::Left) => *self.part.lock() = Part::Left,
+            Err(End::Failed(reason)) => *self.ended.lock() = Some(reason),
         }
         std::future::pending().await
     }
 
     fn config(&self) -> Result<Config, String> {
-        let flags = [
+        let of_node = [
             ("data-dir", "/data".to_owned()),
             ("peer-bind-address", format!("0.0.0.0:{PEER_PORT}")),
-            ("peer-advertise-address", format!("{}:{PEER_PORT}", self.name)),
+            ("peer-advertise-address", self.address()),
+            ("partitions", "2".to_owned()),
+            ("memtable-size", "64KiB".to_owned()),
+        ];
+        let of_both = [
             ("initial-peers", self.peers.join(",")),
             ("peer-plaintext", "true".to_owned()),
             ("zone", self.zone.clone()),
-            ("partitions", "2".to_owned()),
-            ("memtable-size", "64KiB".to_owned()),
+            ("role", if self.is_gateway { "gateway" } else { "node" }.to_owned()),
             ("memory-bytes", "256MiB".to_owned()),
         ];
-        let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let of_node = of_node.into_iter().filter(|_| !self.is_gateway);
+        let flags = of_node.chain(of_both).map(|(key, value)| (key.to_owned(), value)).collect();
         let none =
             |path: &std::path::Path| Err(std::io::Error::other(format!("{} is not read", path.display())));
         Config::resolve(flags, |_variable| None, none)
@@ -148,27 +233,43 @@ impl Place {
             .map_err(|error| error.to_string())
     }
 
-    async fn serve(&self) -> Result<(), String> {
-        let config = self.config()?;
+    async fn open(&self, config: &Config) -> Result<Node, ServeError> {
+        let progress = cluster::Progress::default();
+        let network = SimNetwork { is_hasty: self.broken == Some(Break::Quorum) };
+        if self.is_gateway {
+            let ways: (Arc<dyn Clock>, Arc<dyn Network>) = (Arc::new(SimClock), Arc::new(network));
+            let address = SocketAddr::from(([0, 0, 0, 0], HTTP_PORT));
+            return Node::open_gateway(config, address, ways, progress, |_frugal| {}).await;
+        }
         let listener = turmoil::net::TcpListener::bind(("0.0.0.0", PEER_PORT)).await;
         let environment = Environment {
-            vfs: Arc::new(self.disk.lock().clone()),
+            vfs: Arc::new(WatchedVfs { vfs: self.disk.lock().clone(), votes: Arc::clone(&self.votes) }),
             clock: Arc::new(SimClock),
             jobs: Arc::new(SimJobs(Handle::current())),
             open_store: SimStore::open,
-            network: Arc::new(SimNetwork),
-            peer_port: Some(Arc::new(SimListener(listener.map_err(|error| error.to_string())?))),
+            network: Arc::new(network),
+            peer_port: Some(Arc::new(SimListener(listener.map_err(ServeError::Runtime)?))),
         };
-        let progress = cluster::Progress::default();
-        let node = Node::open(&config, environment, progress, |_frugal| {}).await;
-        let node = node.map_err(|error| server::with_causes(&error))?;
+        Node::open(config, environment, progress, |_frugal| {}).await
+    }
+
+    async fn serve(&self) -> Result<(), End> {
+        let config = self.config().map_err(End::Failed)?;
+        let node = self.open(&config).await.map_err(|error| match &error {
+            ServeError::Cluster(OpenError::Out(_, NodeState::Decommissioned)) => End::Left,
+            _ => End::Failed(server::with_causes(&error)),
+        })?;
         *self.cluster.lock() = Arc::downgrade(node.cluster());
         let gateway = node.gateway(&config);
         let (door, mut visits) = mpsc::channel::<Visit>(WAITING_MAX);
         *self.door.lock() = Some(door);
         loop {
             let visit = tokio::select! {
-                reason = node.fatal().raised() => return Err(format!("it could not go on: {reason}")),
+                reason = node.fatal().raised() => return Err(End::Failed(format!("it could not go on: {reason}"))),
+                state = node.cluster().out() => return Err(match state {
+                    NodeState::Decommissioned => End::Left,
+                    _ => End::Failed("it was given up".to_owned()),
+                }),
                 visit = visits.recv() => visit,
             };
             let Some((request, answer)) = visit else { return Ok(()) };
@@ -176,6 +277,20 @@ impl Place {
             visit_gateway(gateway, request, answer);
         }
     }
+}
+
+/// How a node ends that nobody has ended.
+enum End {
+    /// It was let go.
+    Left,
+    Failed(String),
+}
+
+/// An empty disk, as broken as it is to be.
+fn empty_disk(broken: Option<Break>) -> SimVfs {
+    let disk = SimVfs::new();
+    broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| disk.inject(fault));
+    disk
 }
 
 /// Answers one request beside the others.

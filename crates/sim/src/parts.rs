@@ -19,6 +19,8 @@ use model::{Clock, Timestamp};
 use storage::{Job, JobClass, Jobs};
 use tokio::runtime::Handle;
 
+use crate::hasty;
+
 /// When simulations begin, from 1970 on: 2026-01-01T00:00:00Z.
 pub const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 /// The largest catalog.
@@ -113,9 +115,18 @@ impl Store for SimStore {
             }
             Ok(())
         })?;
-        atomic::replace_checked(&*self.vfs, &self.path, &bytes)
-            .map_err(|error| StoreError::Backend { doing: "sync", source: Box::new(error) })
+        atomic::replace_checked(&*self.vfs, &self.path, &bytes).map_err(|error| {
+            let is_full = is_full(&error);
+            let source = Box::new(error);
+            if is_full { StoreError::Full(source) } else { StoreError::Backend { doing: "sync", source } }
+        })
     }
+}
+
+/// Whether something failed for want of space.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::StorageFull) || error.source().is_some_and(is_full)
 }
 
 /// The records of a file whose checksum is right.
@@ -132,13 +143,17 @@ fn decode(bytes: &[u8]) -> Batch {
 
 /// The network of turmoil, for the host that asks.
 #[derive(Debug)]
-pub(crate) struct SimNetwork;
+pub(crate) struct SimNetwork {
+    /// Whether it answers for followers.
+    pub(crate) is_hasty: bool,
+}
 
 impl Network for SimNetwork {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Connection>> {
         Box::pin(async move {
             let stream = turmoil::net::TcpStream::connect((host, port)).await?;
-            Ok(Box::new(stream) as Connection)
+            let stream: Connection = Box::new(stream);
+            if self.is_hasty { hasty::relay(stream).await } else { Ok(stream) }
         })
     }
 }

@@ -5,8 +5,14 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Set in the process that has addresses which are always the same.
+/// Set in the process that has addresses which are always the same: as long that arguments and environment, which lie on
+/// the stack before all else, have always so many bytes.
 const AGAIN: &str = "TIDEMARK_SIM_AGAIN";
+const BEFORE_STACK_BYTES: usize = 16 << 10;
+/// Starts a program with addresses that are always the same.
+const SETARCH: &str = "/usr/bin/setarch";
+/// What is kept of the environment: what nodes are to say.
+const KEPT: &str = "RUST_LOG";
 
 /// Starts this program again with addresses that are always the same, where that is possible, and
 /// answers how that ended; `None` in the one that was started.
@@ -15,8 +21,13 @@ pub(crate) fn begin_again() -> Option<ExitCode> {
         return None;
     }
     let me = std::env::current_exe().ok()?;
-    let ended =
-        Command::new("setarch").arg("-R").arg(me).args(std::env::args_os().skip(1)).env(AGAIN, "1").status();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let kept = std::env::var_os(KEPT).unwrap_or_default();
+    // Each has a pointer and an end.
+    let bytes: usize = arguments.iter().chain([&kept]).map(|text| text.len() + 9).sum();
+    let mut again = Command::new(SETARCH);
+    again.arg("-R").arg(me).args(arguments).env_clear().env(KEPT, kept);
+    let ended = again.env(AGAIN, "x".repeat(BEFORE_STACK_BYTES.saturating_sub(bytes))).status();
     match ended.ok()?.code() {
         Some(code) => Some(ExitCode::from(u8::try_from(code).unwrap_or(1))),
         None => Some(ExitCode::FAILURE),

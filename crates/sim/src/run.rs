@@ -10,14 +10,16 @@ use parking_lot::Mutex;
 use turmoil::Sim;
 
 use crate::chance::Chance;
+use crate::faults::Fault;
 use crate::invariants::Invariants;
-use crate::node::Place;
+use crate::node::{Part, Place};
 use crate::oracle::Series;
 use crate::parts::set_now;
+use crate::shape::Shape;
 use crate::workload::{Desk, Journal, rest};
 
 /// Clients of a simulation.
-const CLIENTS: u64 = 3;
+pub(crate) const CLIENTS: u64 = 3;
 /// One step of time.
 const TICK: Duration = Duration::from_millis(1);
 /// Steps from one look at all nodes to the next.
@@ -51,14 +53,19 @@ pub enum Break {
     Log,
     /// The position up to which a partition needs no log is on the disk before its data are.
     Data,
+    /// A leader believes that followers have entries as soon as it has sent them.
+    Quorum,
+    /// Votes are acknowledged before they are on the disk, entries are not.
+    Votes,
 }
 
 impl Break {
-    fn faults(self) -> Vec<disk::vfs::sim::Fault> {
+    pub(crate) fn faults(self) -> Vec<disk::vfs::sim::Fault> {
         let lost = |path| disk::vfs::sim::Fault::nth(OpKind::SyncData, 1, Failure::Lost).on(path).forever();
         match self {
             Self::Log => vec![lost("/raft/")],
             Self::Data => vec![lost(".tsm")],
+            Self::Quorum | Self::Votes => Vec::new(),
         }
     }
 }
@@ -85,16 +92,20 @@ pub struct Outcome {
 /// Runs a simulation to its end. One for each process.
 #[must_use]
 pub fn run(plan: &Plan) -> Outcome {
-    let names: Vec<String> = (0..plan.nodes).map(|at| format!("node-{at}")).collect();
-    let place = |(at, name): (usize, &String)| Place::new(name, &format!("zone-{}", at % 3), &names);
+    let shape = Shape::new(plan.seed, plan.nodes, plan.faults);
+    let nodes = (0..shape.nodes()).map(|at| format!("node-{at}"));
+    let names: Vec<String> = nodes.chain((0..shape.gateways).map(|at| format!("gateway-{at}"))).collect();
+    let founders = &names[..shape.founders];
+    let place =
+        |(at, name): (usize, &String)| Place::new(name, &format!("zone-{}", at % 3), founders, plan.broken);
     let lines = plan.keeps_lines.then(Vec::new);
     let desk = Arc::new(Desk {
         places: names.iter().enumerate().map(place).collect(),
         series: (0..CLIENTS).map(|_| Mutex::new(Series::default())).collect(),
         journal: Mutex::new(Journal { lines, ..Journal::default() }),
     });
-    let mut world = World::new(plan, Arc::clone(&desk));
-    world.run(plan);
+    let mut world = World::new(plan, &shape, Arc::clone(&desk));
+    world.run(plan, &shape);
     let faults = world.faults;
     drop(world);
     let journal = std::mem::take(&mut *desk.journal.lock());
@@ -109,48 +120,37 @@ pub fn run(plan: &Plan) -> Outcome {
     }
 }
 
-/// What may be the matter with a node or a way between two, and until when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Down {
-        node: usize,
-    },
-    /// The disk fails once.
-    Disk {
-        node: usize,
-    },
-    Cut {
-        from: usize,
-        to: usize,
-    },
-    CutOneWay {
-        from: usize,
-        to: usize,
-    },
-    Alone {
-        node: usize,
-    },
-    Slow,
-}
-
 /// The simulated world.
-struct World<'a> {
-    sim: Sim<'a>,
-    desk: Arc<Desk>,
-    chance: Chance,
+pub(crate) struct World<'a> {
+    pub(crate) sim: Sim<'a>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) chance: Chance,
+    /// Places of nodes; those behind are of gateways.
+    pub(crate) nodes: usize,
     /// What is the matter now, and until when.
-    now: Vec<(Duration, Fault)>,
-    faults: u64,
+    pub(crate) now: Vec<(Duration, Fault)>,
+    pub(crate) faults: u64,
     done: Arc<Mutex<bool>>,
-    invariants: Invariants,
+    pub(crate) invariants: Invariants,
     /// Nodes whose disk has failed, or will.
-    disk_failed: BTreeSet<usize>,
+    pub(crate) disk_failed: BTreeSet<usize>,
     steps: u64,
     broken: Option<Break>,
+    /// The node that is to go down at its next term, that term, and until when.
+    pub(crate) ambush: Option<(usize, u64, Duration)>,
+    /// Who joins when, soonest last.
+    joins: Vec<(Duration, usize)>,
+    /// When a node is to lose its volume.
+    pub(crate) loses_volume: Option<Duration>,
+    /// The node that is to leave for good.
+    leaving: Option<usize>,
+    has_left: bool,
+    /// Which nodes have ended by themselves, and why.
+    ended: Vec<String>,
 }
 
 impl World<'_> {
-    fn new(plan: &Plan, desk: Arc<Desk>) -> Self {
+    fn new(plan: &Plan, shape: &Shape, desk: Arc<Desk>) -> Self {
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
             .tick_duration(TICK)
@@ -161,7 +161,6 @@ impl World<'_> {
             .enable_random_order()
             .build();
         for place in &desk.places {
-            plan.broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| place.inject(fault));
             let place = Arc::clone(place);
             sim.host(place.name().to_owned(), move || Arc::clone(&place).live());
         }
@@ -176,15 +175,26 @@ impl World<'_> {
             disk_failed: BTreeSet::new(),
             steps: 0,
             broken: plan.broken,
+            ambush: None,
+            nodes: shape.nodes(),
+            joins: Vec::new(),
+            loses_volume: None,
+            leaving: shape.leaves.map(|(leaving, _)| leaving),
+            has_left: false,
+            ended: Vec::new(),
         }
     }
 
-    fn run(&mut self, plan: &Plan) {
+    fn run(&mut self, plan: &Plan, shape: &Shape) {
         if !self.work("set-up", SET_UP_WITHIN, |desk| async move { desk.set_up().await }) {
             return;
         }
-        let until = self.sim.elapsed() + plan.faults;
-        let (seed, running) = (plan.seed, Arc::new(Mutex::new(CLIENTS)));
+        let from = self.sim.elapsed();
+        let until = from + plan.faults;
+        self.note(&format!("{shape:?}"));
+        self.begin(shape, from);
+        let (seed, running) =
+            (plan.seed, Arc::new(Mutex::new(CLIENTS + 1 + u64::from(shape.leaves.is_some()))));
         for client in 0..CLIENTS {
             let (desk, running) = (Arc::clone(&self.desk), Arc::clone(&running));
             self.sim.client(format!("client-{client}"), async move {
@@ -193,15 +203,25 @@ impl World<'_> {
                 Ok(())
             });
         }
-        let desk = Arc::clone(&self.desk);
+        let (desk, operating) = (Arc::clone(&self.desk), Arc::clone(&running));
         self.sim.client("operator", async move {
             desk.operator(seed, until).await;
+            *operating.lock() -= 1;
             Ok(())
         });
-        let mut next_fault = self.sim.elapsed();
+        if let Some((leaving, after)) = shape.leaves {
+            let (desk, letting_go) = (Arc::clone(&self.desk), Arc::clone(&running));
+            self.sim.client("leaving", async move {
+                rest(after).await;
+                desk.let_go(leaving, until).await;
+                *letting_go.lock() -= 1;
+                Ok(())
+            });
+        }
+        let mut next_fault = from;
         while *running.lock() > 0 {
             let now = self.sim.elapsed();
-            self.repair(now);
+            self.change(now);
             if now >= next_fault && now < until {
                 self.fault(now);
                 next_fault = now + Duration::from_millis(self.chance.between(200, 3000));
@@ -210,11 +230,33 @@ impl World<'_> {
                 return;
             }
         }
+        self.ambush = None;
+        self.change(until);
         self.repair(Duration::MAX);
         if self.broken.is_none() {
             self.desk.places.iter().for_each(|place| place.heal());
         }
-        self.work("recovery", WELL_WITHIN, |desk| async move { desk.is_well().await });
+        let leaving = self.leaving;
+        self.work("recovery", WELL_WITHIN, |desk| async move { desk.is_well(leaving).await });
+    }
+
+    /// Gateways begin, and it is settled when others join.
+    fn begin(&mut self, shape: &Shape, from: Duration) {
+        self.desk.places[self.nodes..].iter().for_each(|gateway| gateway.arrive());
+        self.joins = shape.joins.iter().map(|after| from + *after).zip(shape.founders..).collect();
+        self.joins.sort_unstable_by(|a, b| b.cmp(a));
+        self.loses_volume = shape.loses_volume.map(|after| from + after);
+    }
+
+    /// Lets nodes join and lose their volumes when it is time.
+    fn change(&mut self, now: Duration) {
+        while let Some((_, node)) = self.joins.pop_if(|(at, _)| *at <= now) {
+            self.note(&format!("{} joins", self.desk.places[node].name()));
+            self.desk.places[node].arrive();
+        }
+        if self.loses_volume.is_some_and(|at| at <= now) {
+            self.lose_volume(now);
+        }
     }
 
     /// Lets something be done, and says whether it was in time.
@@ -237,16 +279,29 @@ impl World<'_> {
                 return false;
             }
             if self.sim.elapsed() > until {
-                self.desk.journal.lock().is_wrong(format!("{name} took more than {within:?}"));
+                self.note_groups();
+                let ended = self.ended.last().map(|ended| format!(", and {ended}")).unwrap_or_default();
+                self.desk.journal.lock().is_wrong(format!("{name} took more than {within:?}{ended}"));
                 return false;
             }
         }
         true
     }
 
+    /// Notes what all groups say of themselves.
+    fn note_groups(&self) {
+        for place in &self.desk.places {
+            for group in place.groups().groups {
+                self.note(&format!("{} {:?}: {group:?}", place.name(), place.part()));
+            }
+        }
+    }
+
     /// Goes on by one step of time; whether everything still runs.
     fn step(&mut self) -> bool {
         set_now(self.sim.elapsed());
+        self.repair(self.sim.elapsed());
+        self.spring();
         let stepped = self.sim.step().map_err(|error| error.to_string());
         self.steps += 1;
         let looked = if self.steps.is_multiple_of(LOOK_EVERY) { self.look() } else { Ok(()) };
@@ -262,160 +317,29 @@ impl World<'_> {
     /// Looks at all nodes. One that has ended because its disk failed is started again, as its keeper would.
     fn look(&mut self) -> Result<(), String> {
         for (node, place) in self.desk.places.clone().iter().enumerate() {
-            let (groups, applied) = place.groups();
-            self.invariants.look(node, groups, applied)?;
+            self.invariants.look(node, place.groups())?;
+            if place.part() == Part::Left && !self.has_left {
+                if self.leaving != Some(node) {
+                    return Err(format!("{} has left", place.name()));
+                }
+                self.note(&format!("{} has left", place.name()));
+                self.has_left = true;
+                self.end(node, PowerCut::Kept);
+            }
             let Some(reason) = place.ended() else { continue };
             if self.broken.is_none() && !self.disk_failed.contains(&node) {
                 return Err(format!("{} has ended: {reason}", place.name()));
             }
-            self.note(&format!("{} has ended: {reason}", place.name()));
+            let ended = format!("{} has ended: {reason}", place.name());
+            self.note(&ended);
+            self.ended.push(ended);
             self.end(node, PowerCut::Kept);
             self.now.push((self.sim.elapsed() + AGAIN_AFTER, Fault::Down { node }));
         }
         Ok(())
     }
 
-    /// Ends a node's process, and leaves of its disk what the cut leaves.
-    fn end(&mut self, node: usize, cut: PowerCut) {
-        let place = Arc::clone(&self.desk.places[node]);
-        self.sim.crash(place.name());
-        place.crash(cut);
-        // It goes on with a sound disk, or one that is as broken as it was.
-        place.heal();
-        self.disk_failed.remove(&node);
-        self.broken.iter().flat_map(|broken| broken.faults()).for_each(|fault| place.inject(fault));
-        self.invariants.forget(node);
-    }
-
-    fn names(&self, node: usize) -> (String, Vec<String>) {
-        let name = |at: usize| self.desk.places[at].name().to_owned();
-        (name(node), (0..self.desk.places.len()).filter(|at| *at != node).map(name).collect())
-    }
-
-    /// Puts a fault in.
-    fn fault(&mut self, now: Duration) {
-        let nodes = self.desk.places.len() as u64;
-        let mut node = || usize::try_from(self.chance.below(nodes)).unwrap_or(0);
-        let (one, other) = (node(), node());
-        let until = now + Duration::from_millis(self.chance.between(50, 6000));
-        let fault = match self.chance.below(10) {
-            0..4 => Fault::Down { node: one },
-            4 => Fault::Disk { node: one },
-            5 => Fault::Alone { node: one },
-            6 => Fault::CutOneWay { from: one, to: other },
-            7 | 8 => Fault::Cut { from: one, to: other },
-            _ => Fault::Slow,
-        };
-        let is_on = |had: &Fault| match (had, &fault) {
-            (
-                Fault::Down { node: had } | Fault::Disk { node: had },
-                Fault::Down { node: new } | Fault::Disk { node: new },
-            ) => had == new,
-            (Fault::Down { .. } | Fault::Disk { .. }, _) | (_, Fault::Down { .. } | Fault::Disk { .. }) => {
-                false
-            }
-            // One fault of the network at a time: a repair mends all of a node's ways.
-            _ => true,
-        };
-        let is_with_itself =
-            matches!(fault, Fault::Cut { from, to } | Fault::CutOneWay { from, to } if from == to);
-        if is_with_itself || self.now.iter().any(|(_, had)| is_on(had)) {
-            return;
-        }
-        self.faults += 1;
-        match fault {
-            Fault::Down { node } => {
-                let seed = self.chance.number();
-                let cut = match self.chance.below(3) {
-                    0 => PowerCut::Kept,
-                    1 => PowerCut::Lost,
-                    _ => PowerCut::Torn { seed, block_bytes: 512 },
-                };
-                self.note(&format!("{fault:?} {cut:?} until {until:?}"));
-                self.end(node, cut);
-            }
-            Fault::Disk { node } => {
-                let kinds =
-                    [OpKind::SyncData, OpKind::Write, OpKind::Rename, OpKind::SyncDir, OpKind::Create];
-                let kind = *self.chance.one_of(&kinds).expect("there are some");
-                let nth = self.chance.between(1, 40);
-                self.note(&format!("{fault:?}: {kind:?} {nth} fails"));
-                self.disk_failed.insert(node);
-                self.desk.places[node].inject(disk::vfs::sim::Fault::nth(kind, nth, Failure::Io));
-            }
-            Fault::Cut { from, to } => self.sim.partition(self.names(from).0, self.names(to).0),
-            Fault::CutOneWay { from, to } => self.sim.partition_oneway(self.names(from).0, self.names(to).0),
-            Fault::Alone { node } => {
-                let (name, others) = self.names(node);
-                others.into_iter().for_each(|other| self.sim.partition(name.clone(), other));
-            }
-            Fault::Slow => self.sim.set_max_message_latency(Duration::from_millis(100)),
-        }
-        if !matches!(fault, Fault::Down { .. }) {
-            self.note(&format!("{fault:?} until {until:?}"));
-        }
-        self.now.push((until, fault));
-    }
-
-    /// Takes faults away whose time is over.
-    fn repair(&mut self, now: Duration) {
-        let over: Vec<Fault> =
-            self.now.extract_if(.., |(until, _)| *until <= now).map(|(_, fault)| fault).collect();
-        for fault in over {
-            self.note(&format!("no more {fault:?}"));
-            match fault {
-                Fault::Down { node } => {
-                    let name = self.names(node).0;
-                    self.sim.bounce(name);
-                }
-                Fault::Disk { .. } => {}
-                Fault::Cut { from, to } => self.sim.repair(self.names(from).0, self.names(to).0),
-                Fault::CutOneWay { from, to } => self.sim.repair_oneway(self.names(from).0, self.names(to).0),
-                Fault::Alone { node } => {
-                    let (name, others) = self.names(node);
-                    others.into_iter().for_each(|other| self.sim.repair(name.clone(), other));
-                }
-                Fault::Slow => self.sim.set_max_message_latency(Duration::from_millis(5)),
-            }
-        }
-    }
-
-    fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         self.desk.journal.lock().note(line);
-    }
-}
-
-impl Desk {
-    /// Returns when every node takes points and shows all that it should, also what it has itself.
-    async fn is_well(&self) {
-        self.undrain_all().await;
-        for place in &self.places {
-            let mut from = 1 << 20;
-            loop {
-                let next = self.write(place, 0, from, 1).await;
-                if next > from {
-                    break;
-                }
-                from = next;
-                rest(Duration::from_millis(100)).await;
-            }
-            for whose in 0..CLIENTS {
-                while self.read(place, whose, "linearizable").await.is_none() {
-                    rest(Duration::from_millis(100)).await;
-                }
-            }
-        }
-        for whose in 0..CLIENTS {
-            let mut shown = Vec::new();
-            for place in &self.places {
-                // Nothing is written any more: what a node has itself is soon what all have.
-                let mut last = self.read(place, whose, "linearizable").await;
-                while last.is_none() || shown.first().is_some_and(|first| last.as_ref() != Some(first)) {
-                    rest(Duration::from_millis(100)).await;
-                    last = self.read(place, whose, "bounded(1h)").await;
-                }
-                shown.extend(last);
-            }
-        }
     }
 }

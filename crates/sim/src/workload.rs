@@ -60,14 +60,14 @@ pub(crate) struct Desk {
     pub(crate) journal: Mutex<Journal>,
 }
 
-fn request(method: Method, path: &str, body: String) -> Request<Bytes> {
+pub(crate) fn request(method: Method, path: &str, body: String) -> Request<Bytes> {
     let request =
         Request::builder().method(method).uri(path).header("Authorization", format!("Token {TOKEN}"));
     request.body(Bytes::from(body)).expect("paths and tokens are of plain text")
 }
 
 impl Desk {
-    async fn ask(&self, place: &Place, request: Request<Bytes>) -> Option<Answer> {
+    pub(crate) async fn ask(&self, place: &Place, request: Request<Bytes>) -> Option<Answer> {
         let answer = timeout(PATIENCE, place.ask(request)).await.ok().flatten();
         if answer.is_none() {
             // Whoever has nothing to ask rests.
@@ -189,41 +189,6 @@ impl Desk {
         }
     }
 
-    /// Moves leads about, empties nodes and fills them again, until it is told to stop.
-    pub(crate) async fn operator(&self, seed: u64, until: Duration) {
-        let mut chance = Chance::new(seed, 2);
-        while now() < until {
-            rest(Duration::from_millis(chance.between(500, 4000))).await;
-            let place = Arc::clone(chance.one_of(&self.places).expect("there are nodes"));
-            let node = chance.between(1, self.places.len() as u64);
-            let (path, body) = match chance.below(4) {
-                0 => (format!("/api/v1/cluster/nodes/{node}/drain"), String::new()),
-                1 => (format!("/api/v1/cluster/nodes/{node}/undrain"), String::new()),
-                _ => {
-                    let group = chance.one_of(&["meta", "data-0", "data-1"]).copied().expect("one of three");
-                    let body = serde_json::json!({ "group": group, "node": node.to_string() });
-                    ("/api/v1/cluster/transfer-leader".to_owned(), body.to_string())
-                }
-            };
-            let answer = self.ask(&place, request(Method::POST, &path, body)).await;
-            self.journal.lock().note(&format!("{} {path}: {:?}", place.name(), said(answer.as_ref())));
-        }
-    }
-
-    /// Lets all nodes have their share again.
-    pub(crate) async fn undrain_all(&self) {
-        for node in 1..=self.places.len() {
-            let path = format!("/api/v1/cluster/nodes/{node}/undrain");
-            loop {
-                let answer = self.ask(&self.places[0], request(Method::POST, &path, String::new())).await;
-                if answer.is_some_and(|answer| answer.status == 204) {
-                    break;
-                }
-                rest(Duration::from_millis(100)).await;
-            }
-        }
-    }
-
     async fn delete(&self, place: &Place, client: u64, numbers: std::ops::Range<Number>) {
         let there = self.series(client).lock().deletes(numbers.clone());
         let time = |number: Number| {
@@ -253,7 +218,7 @@ impl Desk {
     }
 }
 
-fn said(answer: Option<&Answer>) -> Option<u16> {
+pub(crate) fn said(answer: Option<&Answer>) -> Option<u16> {
     answer.map(|answer| answer.status)
 }
 

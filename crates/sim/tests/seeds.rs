@@ -8,9 +8,13 @@ const SEEDS: u64 = 200;
 /// Simulated seconds with faults.
 const SECONDS: &str = "6";
 
+/// Lines of a seed that failed which are shown.
+const SHOWN: usize = 60;
+
+/// Runs a seed, and lets it say what happens: whoever looks at it again the same way sees the same.
 fn sim(seed: u64, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
-    command.args(["--seed", &seed.to_string(), "--seconds", SECONDS]).args(more);
+    command.args(["--seed", &seed.to_string(), "--seconds", SECONDS, "--verbose"]).args(more);
     command.output().expect("it runs")
 }
 
@@ -32,7 +36,9 @@ fn nothing_that_was_acknowledged_is_lost_whatever_a_seed_decides() {
             let output = sim(seed, &[]);
             let said = text(&output);
             if !output.status.success() {
-                failed.push(format!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+                let lines: Vec<&str> = said.lines().collect();
+                let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+                failed.push(format!("{last}\n{}", String::from_utf8_lossy(&output.stderr)));
             }
             faults += figure(&said, "faults");
             written += figure(&said, "written");
@@ -61,7 +67,7 @@ fn figure(said: &str, name: &str) -> u64 {
 #[test]
 fn a_seed_does_the_same_again() {
     for seed in [1, 3] {
-        let [one, other] = [(); 2].map(|()| text(&sim(seed, &["--verbose"])));
+        let [one, other] = [(); 2].map(|()| text(&sim(seed, &[])));
         assert!(one.lines().count() > 100, "{one}");
         assert_eq!(one, other);
     }
@@ -69,8 +75,9 @@ fn a_seed_does_the_same_again() {
 
 #[test]
 fn what_is_broken_is_found() {
-    for broken in ["log", "data"] {
+    // What is wrong with a vote shows only when power is cut in the moment after it.
+    for (broken, seeds) in [("log", 20), ("data", 20), ("quorum", 20), ("votes", 100)] {
         let is_found = |seed: u64| !sim(seed, &["--break", broken]).status.success();
-        assert!((0..20).any(is_found), "{broken}");
+        assert!((0..seeds).any(is_found), "{broken}");
     }
 }

@@ -25,6 +25,7 @@ mod apply;
 mod checkpoint;
 mod compaction;
 mod ends;
+mod everything;
 mod flush;
 mod indexing;
 mod lost;
@@ -40,8 +41,9 @@ mod summarize;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::check_checkpoint;
+pub use checkpoint::{check_checkpoint, durable_in};
 pub use ends::EndScan;
+pub use everything::Everything;
 pub(crate) use lost::LostFile;
 use recover::Leftovers;
 pub(crate) use recover::leftovers;

@@ -39,7 +39,8 @@ mod verify;
 pub use cache::CacheStats;
 pub use commons::Commons;
 pub use engine::{
-    EndScan, Engine, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError, check_checkpoint,
+    EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError,
+    check_checkpoint, durable_in,
 };
 pub use error::{Damage, FatalError, FlushError, OpenError, OtherVersion, ReadError};
 pub use inspect::{Extent, FileSummary, Inspection, PageSummary, SeriesSummary};

@@ -71,6 +71,13 @@ impl Cluster {
     /// Starts another node, which joins by way of those that the cluster was founded with, and waits until it is ready.
     /// Answers its place.
     pub fn join(&mut self, zone: &str) -> usize {
+        let at = self.add(zone);
+        self.start_some(&[at]);
+        at
+    }
+
+    /// Makes a place for another node, which is down and has nothing yet.
+    pub fn add(&mut self, zone: &str) -> usize {
         let at = self.options.len();
         let founder = &self.options[0];
         let own = ["--zone", zone].map(str::to_owned);
@@ -82,13 +89,27 @@ impl Cluster {
             ..NodeOptions::default()
         });
         self.nodes.push(None);
-        self.start_some(&[at]);
         at
+    }
+
+    /// Starts a gateway with more arguments, and waits until it is ready.
+    pub fn gateway(&self, args: &[&str]) -> Node {
+        let peers = self.peer_addresses().join(",");
+        let own = ["--initial-peers", &peers].into_iter().chain(args.iter().copied());
+        let args = own.map(str::to_owned).collect();
+        let mut gateway = Node::start(NodeOptions { is_gateway: true, args, ..NodeOptions::default() });
+        gateway.adopt_token(&self.token);
+        gateway
     }
 
     /// Starts the process of a node that is down, and does not wait for it.
     pub fn launch(&self, at: usize) -> Node {
         Node::launch(self.options[at].clone(), &free_addresses(1)[0])
+    }
+
+    /// Changes how a node is started from now on.
+    pub fn change(&mut self, at: usize, change: impl FnOnce(&mut NodeOptions)) {
+        change(&mut self.options[at]);
     }
 
     /// Starts the nodes that are down, side by side, and waits until all are ready.
@@ -142,6 +163,12 @@ impl Cluster {
     /// Gives a node back.
     pub fn put(&mut self, at: usize, node: Node) {
         self.nodes[at] = Some(node);
+    }
+
+    /// Counts the nodes whose processes have ended as down, and answers which.
+    pub fn bury(&mut self) -> Vec<usize> {
+        let ended = |place: &mut Option<Node>| place.take_if(|node| node.ended().is_some()).is_some();
+        self.nodes.iter_mut().enumerate().filter_map(|(at, place)| ended(place).then_some(at)).collect()
     }
 
     /// Kills a node (SIGKILL).

@@ -20,6 +20,10 @@ pub struct NodeOptions {
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Whether it is a gateway, which runs in an empty directory in the place of one for its data.
+    pub is_gateway: bool,
+    /// The program, where it is another build than the one under test.
+    pub binary: Option<PathBuf>,
     /// What the node sees as `/etc/hosts`. Only root can have it so; see [`may_change_hosts`].
     pub hosts: Option<PathBuf>,
 }
@@ -118,10 +122,17 @@ impl Node {
         temporary: Option<Arc<tempfile::TempDir>>,
     ) -> Self {
         let peer_address = options.peer_bind_address.as_deref().unwrap_or("127.0.0.1:0");
-        let mut child = program(tidemark_binary(), options.hosts.as_deref())
-            .arg("serve")
-            .args(["--http-bind-address", http_address, "--peer-bind-address", peer_address, "--data-dir"])
-            .arg(&data_dir)
+        let binary = options.binary.as_deref().unwrap_or_else(|| tidemark_binary());
+        let mut command = program(binary, options.hosts.as_deref());
+        command.args(["serve", "--http-bind-address", http_address]);
+        if options.is_gateway {
+            std::fs::create_dir_all(&data_dir).expect("a temporary directory");
+            command.args(["--role", "gateway"]).current_dir(&data_dir);
+            command.env("HOME", &data_dir).env("TMPDIR", &data_dir);
+        } else {
+            command.args(["--peer-bind-address", peer_address, "--data-dir"]).arg(&data_dir);
+        }
+        let mut child = command
             .args(&options.args)
             .envs(options.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())

@@ -9,6 +9,7 @@ mod checks;
 mod fields;
 mod nodes;
 mod orgs;
+mod recover;
 mod replicas;
 #[cfg(test)]
 mod tests;
@@ -57,11 +58,15 @@ fn changes(state: &State, command: &Command, limits: &Limits) -> Result<Vec<Chan
         Command::Bootstrap { cluster_id, replication, nodes, placements } => {
             nodes::bootstrap(state, *cluster_id, *replication, nodes, placements, limits)
         }
+        Command::Recover { cluster_id, next_node, next_replica, nodes, lost, placements } => {
+            let next = (*next_node, *next_replica);
+            recover::recover(state, *cluster_id, next, nodes, lost, placements, limits)
+        }
         Command::RegisterNode { node } => nodes::register(state, node, limits),
         Command::AddReplica { group, node, replaces } => replicas::add(state, *group, *node, *replaces),
-        Command::PromoteReplica { group, replica, replaces } => {
-            replicas::promote(state, *group, *replica, *replaces)
-        }
+        Command::ChangeVotes { group, gain, lose } => replicas::change_votes(state, *group, gain, lose),
+        Command::SetReplication { replicas } => nodes::set_replication(state, *replicas),
+        Command::RaiseLevel { to } => nodes::raise_level(state, *to),
         Command::RemoveReplica { group, replica } => replicas::remove(state, *group, *replica),
         Command::PreferLeader { group, replica } => replicas::prefer(state, *group, *replica),
         Command::SetNodeState { node, state: wanted } => nodes::set_state(state, *node, *wanted),

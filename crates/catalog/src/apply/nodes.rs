@@ -4,8 +4,9 @@ use model::{GroupId, NodeId, PartitionId, ReplicaId};
 
 use super::checks::{Checked, conflict, invalid, not_found, unprocessable};
 use crate::change::Change;
+use crate::level::Level;
 use crate::limits::Limits;
-use crate::resources::{Cluster, ClusterNode, NodeInfo, NodeState, Placement, Replica};
+use crate::resources::{Cluster, ClusterNode, NodeInfo, NodeState, Placement, Replica, Role};
 use crate::state::State;
 
 pub(super) fn bootstrap(
@@ -33,9 +34,11 @@ pub(super) fn bootstrap(
             return Err(invalid("two founding nodes are the same"));
         }
     }
-    let mut cluster = Cluster { id: cluster_id, partitions, replication, next_node: 1, next_replica: 1 };
+    let level = nodes.iter().map(|node| node.level).min().unwrap_or(Level::FIRST);
+    let mut cluster =
+        Cluster { id: cluster_id, partitions, replication, next_node: 1, next_replica: 1, level };
     let ids: Vec<NodeId> = nodes.iter().map(|_| next_node(&mut cluster)).collect();
-    let voter = |cluster: &mut Cluster, node| replica(cluster, node, true);
+    let voter = |cluster: &mut Cluster, node| replica(cluster, node, Role::Voter);
     let replicas = ids.iter().map(|id| voter(&mut cluster, *id)).collect();
     let placement = |group, replicas| Placement { group, replicas, generation: 0 };
     let mut groups = vec![placement(GroupId::Meta, replicas)];
@@ -66,6 +69,12 @@ pub(super) fn register(state: &State, info: &NodeInfo, limits: &Limits) -> Check
         return Err(conflict("the cluster has not been bootstrapped"));
     };
     check(info, limits)?;
+    if info.level < cluster.level {
+        return Err(conflict(format!(
+            "the node understands feature levels up to {}, and the cluster is at {}: a newer version is needed",
+            info.level, cluster.level
+        )));
+    }
     let taken = state.nodes().filter(|other| {
         other.info.address == info.address && other.info.uuid != info.uuid && !other.state.is_out()
     });
@@ -85,13 +94,56 @@ pub(super) fn register(state: &State, info: &NodeInfo, limits: &Limits) -> Check
             let meta = state.placement(GroupId::Meta).cloned();
             let mut meta =
                 meta.unwrap_or(Placement { group: GroupId::Meta, replicas: Vec::new(), generation: 0 });
-            meta.replicas.push(replica(&mut cluster, id, false));
+            meta.replicas.push(replica(&mut cluster, id, Role::Copy));
             changes.push(Change::PutCluster(cluster));
             changes.push(active(id, info));
             changes.push(Change::PutPlacement(meta));
         }
     }
     Ok(changes)
+}
+
+/// How many replicas each partition should have.
+pub(super) fn set_replication(state: &State, replicas: u8) -> Checked<Vec<Change>> {
+    let Some(cluster) = state.cluster() else {
+        return Err(conflict("the cluster has not been bootstrapped"));
+    };
+    if replicas.is_multiple_of(2) || replicas > Cluster::REPLICATION_MAX {
+        let most = Cluster::REPLICATION_MAX;
+        return Err(invalid(format!(
+            "a partition has an odd number of replicas, at most {most}, and not {replicas}: a majority of an even number \
+             may lose no more of them than of the odd number below it"
+        )));
+    }
+    if cluster.replication == replicas {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Change::PutCluster(Cluster { replication: replicas, ..cluster.clone() })])
+}
+
+/// What all nodes understand may be used.
+pub(super) fn raise_level(state: &State, to: Level) -> Checked<Vec<Change>> {
+    let Some(cluster) = state.cluster() else {
+        return Err(conflict("the cluster has not been bootstrapped"));
+    };
+    if to < cluster.level {
+        let now = cluster.level;
+        return Err(conflict(format!(
+            "the cluster is at feature level {now}, which is never lowered: there may be data of it already"
+        )));
+    }
+    let behind = state.nodes().filter(|node| !node.state.is_out() && node.info.level < to);
+    let behind: Vec<String> = behind.map(|node| format!("{} ({})", node.id, node.info.level)).collect();
+    if !behind.is_empty() {
+        return Err(conflict(format!(
+            "feature level {to} is not understood by all nodes: {}; they need a newer version first",
+            behind.join(", ")
+        )));
+    }
+    if to == cluster.level {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Change::PutCluster(Cluster { level: to, ..cluster.clone() })])
 }
 
 /// Whether a node is expected to be there. What is out stays out.
@@ -116,7 +168,7 @@ pub(super) fn set_state(state: &State, node: NodeId, wanted: NodeState) -> Check
     Ok(vec![Change::PutNode(ClusterNode { state: wanted, ..node.clone() })])
 }
 
-fn check(info: &NodeInfo, limits: &Limits) -> Checked {
+pub(super) fn check(info: &NodeInfo, limits: &Limits) -> Checked {
     let texts = [&info.address, &info.zone, &info.version];
     if info.address.is_empty() || texts.iter().any(|text| text.len() > limits.name_bytes) {
         return Err(invalid(format!(
@@ -137,8 +189,8 @@ fn next_node(cluster: &mut Cluster) -> NodeId {
     id
 }
 
-pub(super) fn replica(cluster: &mut Cluster, node: NodeId, is_voter: bool) -> Replica {
-    Replica { id: next_replica(cluster), node, is_voter, replaces: None }
+pub(super) fn replica(cluster: &mut Cluster, node: NodeId, role: Role) -> Replica {
+    Replica { id: next_replica(cluster), node, role }
 }
 
 fn next_replica(cluster: &mut Cluster) -> ReplicaId {

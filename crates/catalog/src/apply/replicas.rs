@@ -1,12 +1,13 @@
-//! Where the replicas of groups are, step by step: a new one without a vote, its vote instead of another's, the end of
-//! the other. Each step can be repeated, and says what is to be; the group's members follow it.
+//! Where the replicas of groups are, step by step: new ones without a vote, their votes instead of another's or beside
+//! those of others, the end of those that have lost theirs. Each step can be repeated, and says what is to be; the group's members follow it.
 
 use model::{GroupId, NodeId, ReplicaId};
 
 use super::checks::{Checked, conflict, invalid, not_found};
 use super::nodes;
 use crate::change::Change;
-use crate::resources::{NodeState, Placement, Replica};
+use crate::command::CatalogError;
+use crate::resources::{NodeState, Placement, Replica, Role};
 use crate::state::State;
 
 fn placement(state: &State, group: GroupId) -> Checked<&Placement> {
@@ -26,7 +27,13 @@ fn is_active(state: &State, node: NodeId) -> Checked {
     }
 }
 
-pub(super) fn add(state: &State, group: GroupId, node: NodeId, replaces: ReplicaId) -> Checked<Vec<Change>> {
+/// Another replica without a vote.
+pub(super) fn add(
+    state: &State,
+    group: GroupId,
+    node: NodeId,
+    replaces: Option<ReplicaId>,
+) -> Checked<Vec<Change>> {
     if group == GroupId::Meta {
         return Err(invalid("every node has a replica of the meta group already"));
     }
@@ -38,50 +45,81 @@ pub(super) fn add(state: &State, group: GroupId, node: NodeId, replaces: Replica
     if placement.on(node).is_some() {
         return Err(conflict(format!("group {group} has a replica on node {node} already")));
     }
-    if !member(placement, replaces)?.is_voter {
-        return Err(conflict(format!("replica {replaces} has no vote that another could get")));
+    if let Some(replaces) = replaces
+        && !member(placement, replaces)?.is_voter()
+    {
+        return Err(no_vote(replaces));
     }
-    if placement.joining().is_some() || placement.leaving().is_some() {
+    // Several that are to be more voters may be on their way beside one another.
+    let others = if replaces.is_some() { placement.joining().count() } else { 0 };
+    if placement.replacement().is_some() || placement.leaving().next().is_some() || others > 0 {
         return Err(conflict(format!("a replica of group {group} is on its way already")));
     }
+    let count = placement.voters().count() + placement.joining().count();
+    if replaces.is_none() && count >= usize::from(cluster.replication) {
+        return Err(conflict(format!(
+            "group {group} has, or will have, all {count} replicas that are wanted"
+        )));
+    }
     let mut cluster = cluster.clone();
-    let learner = nodes::replica(&mut cluster, node, false);
     let mut placement = placement.clone();
-    placement.replicas.push(Replica { replaces: Some(replaces), ..learner });
+    placement.replicas.push(nodes::replica(&mut cluster, node, Role::Joining { replaces }));
     Ok(vec![Change::PutCluster(cluster), Change::PutPlacement(placement)])
 }
 
-pub(super) fn promote(
+fn no_vote(replica: ReplicaId) -> CatalogError {
+    conflict(format!("replica {replica} has no vote that another could get"))
+}
+
+/// Gives votes and takes them, at once.
+pub(super) fn change_votes(
     state: &State,
     group: GroupId,
-    replica: ReplicaId,
-    replaces: Option<ReplicaId>,
+    gain: &[ReplicaId],
+    lose: &[ReplicaId],
 ) -> Checked<Vec<Change>> {
-    let mut placement = placement(state, group)?.clone();
-    let new = *member(&placement, replica)?;
-    if new.is_voter {
+    let before = placement(state, group)?;
+    let has_vote = |id: &ReplicaId| before.replica(*id).is_some_and(Replica::is_voter);
+    if gain.iter().all(has_vote) && !lose.iter().any(has_vote) {
         return Ok(Vec::new());
     }
-    is_active(state, new.node)?;
-    if group != GroupId::Meta && (replaces.is_none() || new.replaces != replaces) {
-        return Err(conflict(format!("replica {replica} is not there to replace that one")));
+    for (at, id) in gain.iter().enumerate() {
+        let new = member(before, *id)?;
+        is_active(state, new.node)?;
+        let is_expected = match new.role {
+            Role::Voter => false,
+            Role::Joining { replaces: Some(replaced) } => gain.len() == 1 && *lose == [replaced],
+            Role::Joining { replaces: None } => lose.is_empty(),
+            Role::Leaving | Role::Copy => true,
+        };
+        if !is_expected || gain[..at].contains(id) {
+            return Err(conflict(format!("replica {id} is not there to replace that one")));
+        }
     }
-    if let Some(replaces) = replaces
-        && !member(&placement, replaces)?.is_voter
-    {
-        return Err(conflict(format!("replica {replaces} has no vote that another could get")));
+    for (at, id) in lose.iter().enumerate() {
+        if !member(before, *id)?.is_voter() || lose[..at].contains(id) {
+            return Err(no_vote(*id));
+        }
     }
-    // The new voter gets the old one's place in the order too.
-    let at = |id| placement.replicas.iter().position(|other| other.id == id);
-    let (here, there) = (at(replica), replaces.and_then(at));
-    if let (Some(here), Some(there)) = (here, there) {
-        placement.replicas.swap(here, there);
+    let had = before.voters().count();
+    let count = (had + gain.len()).saturating_sub(lose.len());
+    if count == 0 || count != had && count.is_multiple_of(2) {
+        return Err(conflict(format!("group {group} would have {count} votes: there must be an odd number")));
     }
-    for other in &mut placement.replicas {
-        if other.id == replica {
-            *other = Replica { is_voter: true, replaces: None, ..*other };
-        } else if Some(other.id) == replaces {
-            *other = Replica { is_voter: false, replaces: None, ..*other };
+    let mut placement = before.clone();
+    // A new voter gets the old one's place in the order too.
+    let at = |id: &ReplicaId| before.replicas.iter().position(|other| other.id == *id);
+    for (new, old) in gain.iter().zip(lose) {
+        if let (Some(here), Some(there)) = (at(new), at(old)) {
+            placement.replicas.swap(here, there);
+        }
+    }
+    let without = if group == GroupId::Meta { Role::Copy } else { Role::Leaving };
+    for replica in &mut placement.replicas {
+        if gain.contains(&replica.id) {
+            replica.role = Role::Voter;
+        } else if lose.contains(&replica.id) {
+            replica.role = without;
         }
     }
     placement.generation += 1;
@@ -91,7 +129,7 @@ pub(super) fn promote(
 pub(super) fn remove(state: &State, group: GroupId, replica: ReplicaId) -> Checked<Vec<Change>> {
     let mut placement = placement(state, group)?.clone();
     let Some(old) = placement.replica(replica) else { return Ok(Vec::new()) };
-    if old.is_voter {
+    if old.is_voter() {
         return Err(conflict(format!("replica {replica} has a vote")));
     }
     let is_out = state.node(old.node).is_none_or(|node| node.state.is_out());
@@ -104,7 +142,7 @@ pub(super) fn remove(state: &State, group: GroupId, replica: ReplicaId) -> Check
 
 pub(super) fn prefer(state: &State, group: GroupId, replica: ReplicaId) -> Checked<Vec<Change>> {
     let placement = placement(state, group)?;
-    if !member(placement, replica)?.is_voter {
+    if !member(placement, replica)?.is_voter() {
         return Err(conflict(format!("replica {replica} has no vote")));
     }
     let mut preferred = placement.clone();

@@ -5,6 +5,7 @@ use model::{FieldType, GroupId, NodeId, PartitionId};
 
 use super::*;
 use crate::command::{ErrorCode, FieldOutcome};
+use crate::level::Level;
 use crate::resources::{Bucket, BucketKind, NodeInfo, NodeState, Status};
 use crate::samples::*;
 
@@ -91,7 +92,9 @@ fn founding_gives_every_replica_an_id_of_its_own() {
     done(&mut state, &command(vec![5, 6, 7], vec![vec![2, 0], vec![0, 1]]));
     let places: Vec<_> = state
         .placements()
-        .map(|p| (p.group, p.replicas.iter().map(|r| (r.id.0, r.node.get(), r.is_voter)).collect::<Vec<_>>()))
+        .map(|p| {
+            (p.group, p.replicas.iter().map(|r| (r.id.0, r.node.get(), r.is_voter())).collect::<Vec<_>>())
+        })
         .collect();
     let data = |p| GroupId::Data(PartitionId(p));
     assert_eq!(
@@ -122,7 +125,7 @@ fn a_node_is_added_once_described_anew_and_lost_with_its_volume() {
     assert_eq!((added.id.get(), added.state), (4, NodeState::Active));
     let meta = &state.placement(GroupId::Meta).unwrap().replicas;
     let learner = meta.last().unwrap();
-    assert_eq!((learner.id.0, learner.node, learner.is_voter), (next, added.id, false));
+    assert_eq!((learner.id.0, learner.node, learner.is_voter()), (next, added.id, false));
     let moved = NodeInfo { address: "elsewhere:1".to_owned(), ..node(9) };
     done(&mut state, &register(moved.clone()));
     assert_eq!(state.node(added.id).unwrap().info, moved);
@@ -137,6 +140,46 @@ fn a_node_is_added_once_described_anew_and_lost_with_its_volume() {
     let nameless = NodeInfo { address: String::new(), ..node(8) };
     let message = "a node has an address, and its texts are at most 1024 bytes";
     refused(&mut state, &register(nameless), ErrorCode::Invalid, message);
+}
+
+#[test]
+fn a_cluster_uses_what_all_its_nodes_understand_once_it_is_told_to() {
+    let mut state = State::default();
+    let raise = |to| Command::RaiseLevel { to };
+    let [first, second] = [1, 2].map(|number| Level::new(number).unwrap());
+    refused(&mut state, &raise(second), ErrorCode::Conflict, "the cluster has not been bootstrapped");
+    // One founder is newer than the others.
+    let Command::Bootstrap { cluster_id, replication, mut nodes, placements } = bootstrap() else {
+        unreachable!()
+    };
+    nodes[0].level = second;
+    done(&mut state, &Command::Bootstrap { cluster_id, replication, nodes, placements });
+    assert_eq!(state.level(), first);
+    let message = "feature level 2 is not understood by all nodes: 0000000000000002 (1), 0000000000000003 (1); they \
+                   need a newer version first";
+    refused(&mut state, &raise(second), ErrorCode::Conflict, message);
+    done(&mut state, &raise(first));
+    let older = state.node(NodeId::new(2).unwrap()).unwrap().info.clone();
+    let upgraded = NodeInfo { level: second, ..older.clone() };
+    done(&mut state, &Command::RegisterNode { node: upgraded });
+    let out = NodeId::new(3).unwrap();
+    let message = "feature level 2 is not understood by all nodes: 0000000000000003 (1); they need a newer version first";
+    refused(&mut state, &raise(second), ErrorCode::Conflict, message);
+    // What is out for good is asked no more.
+    done(&mut state, &Command::SetNodeState { node: out, state: NodeState::Lost });
+    done(&mut state, &raise(second));
+    done(&mut state, &raise(second));
+    assert_eq!(state.level(), second);
+    let message =
+        "the cluster is at feature level 2, which is never lowered: there may be data of it already";
+    refused(&mut state, &raise(first), ErrorCode::Conflict, message);
+    // Neither a new node of an older version takes part, nor a known one that went back to it.
+    let message =
+        "the node understands feature levels up to 1, and the cluster is at 2: a newer version is needed";
+    for older in [node(9), older] {
+        refused(&mut state, &Command::RegisterNode { node: older }, ErrorCode::Conflict, message);
+    }
+    done(&mut state, &Command::RegisterNode { node: NodeInfo { level: second, ..node(9) } });
 }
 
 #[test]

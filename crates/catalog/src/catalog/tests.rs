@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::encoding::DecodeError;
+use crate::resources::NodeInfo;
 use crate::samples::*;
 use crate::store::{EachRecord, MemoryStore};
 
@@ -128,6 +129,28 @@ fn records_that_contradict_one_another_are_refused() {
     store.commit(&batch).unwrap();
     let refused = Catalog::open(Box::new(store)).unwrap_err();
     assert_eq!(refused.to_string(), "the records of the catalog contradict one another");
+}
+
+#[test]
+fn a_process_that_does_not_understand_the_cluster_stops_before_it_does_harm() {
+    let [first, second] = [1, 2].map(|number| Level::new(number).unwrap());
+    let store = MemoryStore::new();
+    let open_up_to = |newest| Catalog::open_up_to(Box::new(store.clone()), newest);
+    let older = open_up_to(first).unwrap();
+    let Command::Bootstrap { cluster_id, replication, nodes, placements } = bootstrap() else {
+        unreachable!()
+    };
+    let nodes = nodes.into_iter().map(|node| NodeInfo { level: second, ..node }).collect();
+    let founded = Command::Bootstrap { cluster_id, replication, nodes, placements };
+    let is_refused = |error| matches!(error, StoreError::Level { cluster, newest } if (cluster, newest) == (second, first));
+    assert!(is_refused(older.apply(position(0), &founded).unwrap_err()));
+    assert!(older.read().cluster().is_none());
+    let newer = open(&MemoryStore::new());
+    newer.apply(position(0), &founded).unwrap();
+    assert!(is_refused(older.import(&newer.export(), Some(position(0)), Vec::new()).unwrap_err()));
+    assert!(older.read().cluster().is_none());
+    open_up_to(second).unwrap().apply(position(0), &founded).unwrap();
+    assert!(is_refused(open_up_to(first).unwrap_err()));
 }
 
 #[test]

@@ -27,17 +27,30 @@ fn kind(command: &Command) -> Kind {
             nodes: nodes.iter().map(Into::into).collect(),
             placements: placements.iter().map(|nodes| m::Places { nodes: nodes.clone() }).collect(),
         }),
+        Command::Recover { cluster_id, next_node, next_replica, nodes, lost, placements } => {
+            Kind::Recover(m::Recover {
+                cluster_id: cluster_id.to_be_bytes().to_vec(),
+                next_node: *next_node,
+                next_replica: *next_replica,
+                nodes: nodes.iter().map(Into::into).collect(),
+                lost: lost.iter().map(|node| node.get()).collect(),
+                placements: placements.iter().map(Into::into).collect(),
+            })
+        }
         Command::RegisterNode { node } => Kind::RegisterNode(node.into()),
         Command::AddReplica { group, node, replaces } => {
-            Kind::AddReplica(m::AddReplica { group: group.number(), node: node.get(), replaces: replaces.0 })
+            let replaces = replaces.map(|replaced| replaced.0);
+            Kind::AddReplica(m::AddReplica { group: group.number(), node: node.get(), replaces })
         }
-        Command::PromoteReplica { group, replica, replaces } => {
-            Kind::PromoteReplica(group_replica(*group, *replica, *replaces))
-        }
-        Command::RemoveReplica { group, replica } => {
-            Kind::RemoveReplica(group_replica(*group, *replica, None))
-        }
-        Command::PreferLeader { group, replica } => Kind::PreferLeader(group_replica(*group, *replica, None)),
+        Command::ChangeVotes { group, gain, lose } => Kind::ChangeVotes(m::ChangeVotes {
+            group: group.number(),
+            gain: gain.iter().map(|replica| replica.0).collect(),
+            lose: lose.iter().map(|replica| replica.0).collect(),
+        }),
+        Command::RemoveReplica { group, replica } => Kind::RemoveReplica(group_replica(*group, *replica)),
+        Command::PreferLeader { group, replica } => Kind::PreferLeader(group_replica(*group, *replica)),
+        Command::SetReplication { replicas } => Kind::SetReplication((*replicas).into()),
+        Command::RaiseLevel { to } => Kind::RaiseLevel(to.get().into()),
         Command::SetNodeState { node, state } => {
             Kind::SetNodeState(m::SetNodeState { node: node.get(), state: convert::node_state_code(*state) })
         }
@@ -101,12 +114,8 @@ fn kind(command: &Command) -> Kind {
     }
 }
 
-const fn group_replica(group: GroupId, replica: ReplicaId, replaces: Option<ReplicaId>) -> m::GroupReplica {
-    let replaces = match replaces {
-        Some(replaced) => Some(replaced.0),
-        None => None,
-    };
-    m::GroupReplica { group: group.number(), replica: replica.0, replaces }
+const fn group_replica(group: GroupId, replica: ReplicaId) -> m::GroupReplica {
+    m::GroupReplica { group: group.number(), replica: replica.0 }
 }
 
 fn field_spec(spec: &FieldSpec) -> m::FieldSpec {
@@ -125,17 +134,29 @@ fn command(kind: Kind) -> Result<Command, DecodeError> {
             nodes: all(b.nodes)?,
             placements: b.placements.into_iter().map(|places| places.nodes).collect(),
         },
+        Kind::Recover(r) => Command::Recover {
+            cluster_id: convert::uuid("cluster id", &r.cluster_id)?,
+            next_node: r.next_node,
+            next_replica: r.next_replica,
+            nodes: all(r.nodes)?,
+            lost: r.lost.into_iter().map(convert::node_id).collect::<Result<_, _>>()?,
+            placements: all(r.placements)?,
+        },
         Kind::RegisterNode(node) => Command::RegisterNode { node: node.try_into()? },
         Kind::AddReplica(a) => Command::AddReplica {
             group: convert::group_id(a.group)?,
             node: convert::node_id(a.node)?,
-            replaces: ReplicaId(a.replaces),
+            replaces: a.replaces.map(ReplicaId),
         },
-        Kind::PromoteReplica(p) => Command::PromoteReplica {
-            group: convert::group_id(p.group)?,
-            replica: ReplicaId(p.replica),
-            replaces: p.replaces.map(ReplicaId),
+        Kind::ChangeVotes(c) => Command::ChangeVotes {
+            group: convert::group_id(c.group)?,
+            gain: c.gain.into_iter().map(ReplicaId).collect(),
+            lose: c.lose.into_iter().map(ReplicaId).collect(),
         },
+        Kind::SetReplication(replicas) => {
+            Command::SetReplication { replicas: convert::replication(replicas)? }
+        }
+        Kind::RaiseLevel(to) => Command::RaiseLevel { to: convert::level(to)? },
         Kind::RemoveReplica(r) => {
             Command::RemoveReplica { group: convert::group_id(r.group)?, replica: ReplicaId(r.replica) }
         }

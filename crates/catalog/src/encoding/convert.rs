@@ -6,9 +6,10 @@ use model::{
 
 use super::DecodeError;
 use super::messages as m;
+use crate::level::Level;
 use crate::resources::{
     Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
-    Permission, Placement, Replica, ResourceType, Status, User,
+    Permission, Placement, Replica, ResourceType, Role, Status, User,
 };
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -262,6 +263,7 @@ impl From<&Cluster> for m::Cluster {
             replication: cluster.replication.into(),
             next_node: cluster.next_node,
             next_replica: cluster.next_replica,
+            level: cluster.level.get().into(),
         }
     }
 }
@@ -279,6 +281,7 @@ impl TryFrom<m::Cluster> for Cluster {
             replication: replication(cluster.replication)?,
             next_node: cluster.next_node,
             next_replica: cluster.next_replica,
+            level: level(cluster.level)?,
         })
     }
 }
@@ -290,6 +293,7 @@ impl From<&NodeInfo> for m::NodeInfo {
             address: info.address.clone(),
             zone: info.zone.clone(),
             version: info.version.clone(),
+            level: info.level.get().into(),
         }
     }
 }
@@ -297,9 +301,15 @@ impl From<&NodeInfo> for m::NodeInfo {
 impl TryFrom<m::NodeInfo> for NodeInfo {
     type Error = DecodeError;
     fn try_from(info: m::NodeInfo) -> Decoded<Self> {
-        let m::NodeInfo { uuid: bytes, address, zone, version } = info;
-        Ok(Self { uuid: uuid("node uuid", &bytes)?, address, zone, version })
+        let m::NodeInfo { uuid: bytes, address, zone, version, level: number } = info;
+        Ok(Self { uuid: uuid("node uuid", &bytes)?, address, zone, version, level: level(number)? })
     }
+}
+
+/// A level, of whatever version.
+pub(super) fn level(number: u32) -> Decoded<Level> {
+    let level = u16::try_from(number).ok().and_then(Level::new);
+    level.ok_or(DecodeError::Impossible("feature level"))
 }
 
 impl From<&ClusterNode> for m::ClusterNode {
@@ -345,8 +355,13 @@ impl From<&Placement> for m::Placement {
         let replica = |r: &Replica| m::Replica {
             id: r.id.0,
             node: r.node.get(),
-            is_voter: r.is_voter,
-            replaces: r.replaces.map(|replaced| replaced.0),
+            role: match r.role {
+                Role::Voter => 1,
+                Role::Joining { .. } => 2,
+                Role::Leaving => 3,
+                Role::Copy => 4,
+            },
+            replaces: r.replaces().map(|replaced| replaced.0),
         };
         Self {
             group: placement.group.number(),
@@ -360,12 +375,14 @@ impl TryFrom<m::Placement> for Placement {
     type Error = DecodeError;
     fn try_from(placement: m::Placement) -> Decoded<Self> {
         let replica = |r: m::Replica| {
-            Ok(Replica {
-                id: ReplicaId(r.id),
-                node: node_id(r.node)?,
-                is_voter: r.is_voter,
-                replaces: r.replaces.map(ReplicaId),
-            })
+            let role = match (r.role, r.replaces.map(ReplicaId)) {
+                (1, None) => Role::Voter,
+                (2, replaces) => Role::Joining { replaces },
+                (3, None) => Role::Leaving,
+                (4, None) => Role::Copy,
+                _ => return Err(DecodeError::Impossible("role of a replica")),
+            };
+            Ok(Replica { id: ReplicaId(r.id), node: node_id(r.node)?, role })
         };
         Ok(Self {
             group: group_id(placement.group)?,

@@ -123,6 +123,8 @@ pub(super) struct NodeInfo {
     pub(super) zone: String,
     #[prost(string, tag = "4")]
     pub(super) version: String,
+    #[prost(uint32, tag = "5")]
+    pub(super) level: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -149,6 +151,8 @@ pub(super) struct Cluster {
     pub(super) next_node: u64,
     #[prost(uint64, tag = "5")]
     pub(super) next_replica: u64,
+    #[prost(uint32, tag = "6")]
+    pub(super) level: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -168,8 +172,10 @@ pub(super) struct Replica {
     pub(super) id: u64,
     #[prost(fixed64, tag = "2")]
     pub(super) node: u64,
-    #[prost(bool, tag = "3")]
-    pub(super) is_voter: bool,
+    /// 1 voter, 2 joining, 3 leaving, 4 copy.
+    #[prost(uint32, tag = "3")]
+    pub(super) role: u32,
+    /// Of one that joins.
     #[prost(uint64, optional, tag = "4")]
     pub(super) replaces: Option<u64>,
 }
@@ -209,7 +215,10 @@ pub(super) struct Snapshot {
 /// A command of the log.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Command {
-    #[prost(oneof = "Kind", tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24")]
+    #[prost(
+        oneof = "Kind",
+        tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27"
+    )]
     pub(super) kind: Option<Kind>,
 }
 
@@ -256,13 +265,36 @@ pub(super) enum Kind {
     #[prost(message, tag = "20")]
     AddReplica(AddReplica),
     #[prost(message, tag = "21")]
-    PromoteReplica(GroupReplica),
+    ChangeVotes(ChangeVotes),
     #[prost(message, tag = "22")]
     RemoveReplica(GroupReplica),
     #[prost(message, tag = "23")]
     PreferLeader(GroupReplica),
     #[prost(message, tag = "24")]
     SetNodeState(SetNodeState),
+    #[prost(uint32, tag = "25")]
+    SetReplication(u32),
+    #[prost(uint32, tag = "27")]
+    RaiseLevel(u32),
+    #[prost(message, tag = "26")]
+    Recover(Recover),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Recover {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) cluster_id: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub(super) next_node: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) next_replica: u64,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) nodes: Vec<ClusterNode>,
+    #[prost(fixed64, repeated, tag = "5")]
+    pub(super) lost: Vec<u64>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) placements: Vec<Placement>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -272,8 +304,19 @@ pub(super) struct AddReplica {
     pub(super) group: u32,
     #[prost(fixed64, tag = "2")]
     pub(super) node: u64,
-    #[prost(uint64, tag = "3")]
-    pub(super) replaces: u64,
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) replaces: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ChangeVotes {
+    /// `GroupId::number`.
+    #[prost(uint32, tag = "1")]
+    pub(super) group: u32,
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) gain: Vec<u64>,
+    #[prost(uint64, repeated, tag = "3")]
+    pub(super) lose: Vec<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -283,9 +326,6 @@ pub(super) struct GroupReplica {
     pub(super) group: u32,
     #[prost(uint64, tag = "2")]
     pub(super) replica: u64,
-    /// With a promotion alone.
-    #[prost(uint64, optional, tag = "3")]
-    pub(super) replaces: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

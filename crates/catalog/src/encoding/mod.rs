@@ -22,7 +22,7 @@ pub(crate) use record::{
 pub(crate) use snapshot::{decode_snapshot, encode_snapshot};
 
 /// The format written by this version, and the only one it reads.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@
 //! log replays exactly what was lost. Only [`Store::sync`] makes batches durable.
 
 mod memory;
+mod nowhere;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 
@@ -13,10 +14,12 @@ use std::fmt;
 use model::LogPosition;
 
 pub use memory::MemoryStore;
+pub use nowhere::Nowhere;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
 
 use crate::encoding::DecodeError;
+use crate::level::Level;
 use crate::state::Inconsistent;
 
 /// One step of a batch.
@@ -83,6 +86,17 @@ pub enum StoreError {
     /// Each record is readable, but they contradict one another.
     #[error("the records of the catalog contradict one another")]
     Inconsistent(#[from] Inconsistent),
+    /// The cluster uses what this version does not understand.
+    #[error(
+        "the cluster is at feature level {cluster}, and this version understands levels up to {newest}: it needs the newer \
+         version that the cluster ran before"
+    )]
+    Level {
+        /// What the cluster is at.
+        cluster: Level,
+        /// What this process understands.
+        newest: Level,
+    },
     /// A log entry was applied twice or out of order.
     #[error("entry {} cannot be applied after entry {}", position.index, applied.index)]
     Misordered {

@@ -7,6 +7,7 @@
 //! on a missing log is a lost log, and never a reason to begin anew.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,14 +34,16 @@ use crate::peer::discovery::{self, Founders};
 use crate::peer::follow::{self, Out};
 use crate::peer::links::Links;
 use crate::peer::listener;
-use crate::peer::myself::{Myself, Says, VERSION};
+use crate::peer::myself::{ALONE, Myself, Says, VERSION};
 use crate::peer::reach::{self, Reach};
 use crate::peer::service::Service;
 use crate::peer::tls::Tls;
+use crate::peer::watch::Watchers;
 use crate::placement;
 use crate::raft::machine::Target;
 use crate::raft::types::Member;
 use crate::reads::Reader;
+use crate::recover::Note;
 use crate::replicas::Replicas;
 use crate::steward::Steward;
 use crate::tasks::TaskGroup;
@@ -100,6 +103,9 @@ impl Cluster {
         if let (Some(state), Some(place)) = (identity.out, identity.belongs) {
             return Err(OpenError::Out(place.node_id, state));
         }
+        if Note::read(vfs.as_ref(), &options.data_dir)?.is_some_and(|note| note.is_begun()) {
+            return Err(OpenError::RecoveryBegun);
+        }
         check_lane(vfs.as_ref(), &options, &identity)?;
         options.progress.set("reading the log");
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
@@ -108,12 +114,13 @@ impl Cluster {
         let advertised = options.peers.as_ref().and_then(|peers| peers.advertised.clone());
         let bound = options.peers.as_ref().and_then(|peers| peers.listener.local_addr().ok());
         let bound = bound.filter(|bound| !bound.ip().is_unspecified()).map(|bound| bound.to_string());
-        let says = Says { zone, peers_hash, advertised, bound };
+        let says = Says { zone, peers_hash, advertised, bound, level: catalog.newest() };
         let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, says);
         let network = options.peers.as_ref().map(|peers| Arc::clone(&peers.network));
         let links = Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp)), tls.clone()));
         let replicas = Arc::<Replicas>::default();
         let reach = Arc::<Reach>::default();
+        let watchers = Arc::<Watchers>::default();
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),
             links: Arc::clone(&links),
@@ -124,6 +131,8 @@ impl Cluster {
             reach: Arc::clone(&reach),
             log: lane.metrics(),
             hints: Default::default(),
+            mirror: None,
+            watchers: Arc::clone(&watchers),
             refresh: Default::default(),
         });
         let tasks = TaskGroup::new(fatal.clone());
@@ -139,6 +148,7 @@ impl Cluster {
                 myself: Arc::clone(&myself),
                 replicas: Arc::clone(&replicas),
                 courier: Arc::clone(&to_members),
+                watchers,
                 reader: Arc::clone(&reader),
             };
             if let Some(tls) = &tls {
@@ -179,6 +189,7 @@ impl Cluster {
         };
         given_up.disarm();
         let out = Out::default();
+        tasks.spawn("groups", Arc::clone(&replicas).look_after(fatal.clone()));
         for group in replicas.all() {
             tasks.spawn("purge", group.purge_flushed());
         }
@@ -199,9 +210,9 @@ impl Cluster {
         }
         Ok(Arc::new(Self {
             identity: myself.identity(),
-            node_id: node.id,
+            node_id: Some(node.id),
             partitions,
-            lane,
+            lane: Some(lane),
             replicas,
             courier,
             reader,
@@ -211,6 +222,7 @@ impl Cluster {
             listening,
             fatal,
             limits,
+            is_alone: opening.options.peers.is_none(),
         }))
     }
 }
@@ -260,9 +272,10 @@ impl Opening {
                 self.myself.belong(place)?;
                 Ok(Some(vec![NodeInfo {
                     uuid: identity.node_uuid,
-                    address: "alone".to_owned(),
+                    address: ALONE.to_owned(),
                     zone: self.options.zone.clone(),
                     version: VERSION.to_owned(),
+                    level: self.catalog.newest(),
                 }]))
             }
             (Some(peers), _) => {
@@ -315,12 +328,11 @@ impl Opening {
             return Err(OpenError::Partitions(partitions));
         }
         let zones: Vec<&str> = founders.iter().map(|node| node.zone.as_str()).collect();
-        let replication = u8::try_from(founders.len()).map_or(REPLICATION, |count| count.min(REPLICATION));
         let command = Command::Bootstrap {
             cluster_id: place.cluster_id,
-            replication,
+            replication: REPLICATION,
             nodes: founders.clone(),
-            placements: placement::spread(&zones, partitions, replication),
+            placements: placement::spread(&zones, partitions, REPLICATION),
         };
         let mut pace = interval(LOOK_EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -354,7 +366,14 @@ impl Opening {
             let state = self.catalog.read();
             let Some(cluster) = state.cluster() else { continue };
             if cluster.id != place.cluster_id {
-                return Err(OpenError::ForeignCatalog);
+                if self.replicas.get(GroupId::Meta).is_some_and(|meta| meta.is_alone()) {
+                    return Err(OpenError::ForeignCatalog);
+                }
+                // Others have a log in which the cluster was founded under another id, and recovered since.
+                self.progress(
+                    "waiting for the catalog: what is here is of before a recovery, or of another cluster",
+                );
+                continue;
             }
             match state.node_by_uuid(uuid) {
                 Some(node) if node.state.is_out() => {
@@ -444,19 +463,22 @@ fn identity(vfs: &dyn Vfs, data_dir: &Path) -> Result<Identity, OpenError> {
     Ok(identity)
 }
 
-/// A member has a log, and it is the configured back-end's. Asked before anything is written.
-fn check_lane(vfs: &dyn Vfs, options: &Options, identity: &Identity) -> Result<(), OpenError> {
-    let dir = log_dir(&options.data_dir);
-    let there = vfs.exists(&dir).map_err(OpenError::DataDir)?;
-    let names = if there { vfs.list(&dir).map_err(OpenError::DataDir)? } else { Vec::new() };
-    let found = if names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
+/// Which back-end a log is of; `None` when there is no log.
+pub(crate) fn found_lane(vfs: &dyn Vfs, dir: &Path) -> io::Result<Option<LaneKind>> {
+    let names = if vfs.exists(dir)? { vfs.list(dir)? } else { Vec::new() };
+    Ok(if names.iter().any(|name| name.extension().is_some_and(|end| end == "seg")) {
         Some(LaneKind::Segment)
     } else if names.iter().any(|name| name.as_os_str() == "CURRENT") {
         Some(LaneKind::RocksDb)
     } else {
         None
-    };
-    match found {
+    })
+}
+
+/// A member has a log, and it is the configured back-end's. Asked before anything is written.
+fn check_lane(vfs: &dyn Vfs, options: &Options, identity: &Identity) -> Result<(), OpenError> {
+    let dir = log_dir(&options.data_dir);
+    match found_lane(vfs, &dir).map_err(OpenError::DataDir)? {
         Some(found) if found != options.lane => {
             Err(OpenError::OtherLane { dir, found, wanted: options.lane })
         }

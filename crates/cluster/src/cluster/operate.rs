@@ -1,8 +1,9 @@
 //! What an operator can ask of the cluster: that nodes fill, empty or leave, that a replica or a lead moves; and how far
 //! that is. Each is an entry of the catalog, which leaders then carry out; asked twice it is done once.
 
-use catalog::{CatalogError, Command, NodeState, Placement, Replica, Response};
-use model::{GroupId, NodeId, PartitionId, ReplicaId};
+use catalog::{CatalogError, Command, ErrorCode, Level, NodeState, Placement, Replica, Response};
+use futures::future::join_all;
+use model::{GroupId, NodeId, PartitionId, PartitionOp, ReplicaId};
 
 use super::Cluster;
 use crate::error::{HandOverError, ProposeError};
@@ -29,26 +30,24 @@ pub enum MembershipError {
     },
 }
 
-/// A replica on its way.
+/// A replica on its way: one that goes, one that comes, or one in the place of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
     /// The group.
     pub group: GroupId,
-    /// The replica that goes.
-    pub from: Replica,
-    /// The one that gets its log, or its files, until it has its vote. From then on only the old one has to go.
+    /// The replica that goes; none where there are to be more.
+    pub from: Option<Replica>,
+    /// The one that gets the log, or the files, until it has its vote. From then on only the old one has to go.
     pub to: Option<Replica>,
 }
 
 impl Move {
     /// What is on its way in a group.
-    #[must_use]
-    pub fn of(placement: &Placement) -> Option<Self> {
+    pub fn of(placement: &Placement) -> impl Iterator<Item = Self> {
         let group = placement.group;
-        match placement.joining() {
-            Some(new) => Some(Self { group, from: *placement.replica(new.replaces?)?, to: Some(*new) }),
-            None => placement.leaving().map(|old| Self { group, from: *old, to: None }),
-        }
+        let old = move |new: &Replica| new.replaces().and_then(|old| placement.replica(old).copied());
+        let coming = placement.joining().map(move |new| Self { group, from: old(new), to: Some(*new) });
+        coming.chain(placement.leaving().map(move |old| Self { group, from: Some(*old), to: None }))
     }
 }
 
@@ -61,6 +60,46 @@ impl Cluster {
     /// See [`MembershipError`].
     pub async fn set_node_state(&self, node: NodeId, state: NodeState) -> Result<(), MembershipError> {
         self.command(Command::SetNodeState { node, state }).await
+    }
+
+    /// Says how many replicas each partition should have; they come and go by and by, as far as there are nodes.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; the number must be odd.
+    pub async fn set_replication(&self, replicas: u8) -> Result<(), MembershipError> {
+        self.command(Command::SetReplication { replicas }).await
+    }
+
+    /// Lets the cluster use what belongs to a feature level, or to the newest that all nodes understand. There is no way
+    /// back, also not to a version that does not understand it.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; all nodes must understand the level.
+    pub async fn raise_level(&self, to: Option<Level>) -> Result<(), MembershipError> {
+        self.read_barrier_meta().await?;
+        let to = to.unwrap_or_else(|| self.catalog().read().level_of_all());
+        self.command(Command::RaiseLevel { to }).await
+    }
+
+    /// Lets the replicas of each partition compute what they hold at the same entry of its log; they tell it with their
+    /// status by and by.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]; the cluster must be at [`Level::COMPARED_REPLICAS`].
+    pub async fn compare_replicas(&self) -> Result<(), MembershipError> {
+        self.read_barrier_meta().await?;
+        let (level, needed) = (self.catalog().read().level(), Level::COMPARED_REPLICAS);
+        if level < needed {
+            let message = format!(
+                "comparing replicas needs feature level {needed}, and the cluster is at {level}: finalize its upgrade first"
+            );
+            return Err(CatalogError { code: ErrorCode::Conflict, message }.into());
+        }
+        let partitions = (0..self.partitions()).map(PartitionId);
+        let ordered = partitions.map(|partition| self.propose(partition, PartitionOp::Compare));
+        let outcomes = join_all(ordered).await;
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))?;
+        Ok(())
     }
 
     /// Moves a partition's replica from one node to another. When that leaves the nodes with very different numbers of
@@ -77,7 +116,7 @@ impl Cluster {
         let group = GroupId::Data(partition);
         self.read_barrier_meta().await?;
         let replaces = self.replica_on(group, from)?;
-        self.command(Command::AddReplica { group, node: to, replaces }).await
+        self.command(Command::AddReplica { group, node: to, replaces: Some(replaces) }).await
     }
 
     /// Lets a group be led from a node, from now on. Returns when it leads, or why it does not yet.
@@ -94,7 +133,7 @@ impl Cluster {
     /// The replicas on their way, as far as the catalog here knows.
     #[must_use]
     pub fn moves(&self) -> Vec<Move> {
-        self.catalog().read().placements().filter_map(Move::of).collect()
+        self.catalog().read().placements().flat_map(Move::of).collect()
     }
 
     fn replica_on(&self, group: GroupId, node: NodeId) -> Result<ReplicaId, MembershipError> {

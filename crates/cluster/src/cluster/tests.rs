@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use catalog::{FieldSpec, MemoryStore};
 use disk::{RealVfs, Vfs as _};
-use model::{BucketId, FieldType, ReplicaId, SystemClock, Timestamp};
+use model::{BucketId, Digest, FieldType, ReplicaId, SystemClock, Timestamp};
 use parking_lot::Mutex;
 
 use super::*;
 use crate::error::OpenError;
-use crate::machine::{Durable, Machine, MachineError, Machines};
+use crate::machine::{Durable, Machine, MachineError, Machines, Sum};
 use crate::options::{LaneKind, Options, Timing};
 
 /// A machine that remembers what was applied, and makes it durable when told to.
@@ -81,6 +81,13 @@ impl Machine for Recorder {
         self.note(position);
         self.state.lock().membership = membership;
         Ok(())
+    }
+
+    /// As many values as entries of points were applied.
+    fn sum(&self) -> Sum {
+        let applied = self.applied.lock();
+        let values = applied.iter().filter(|(_, op)| *op != PartitionOp::Compare).count() as u64;
+        Box::new(move |_| Ok(Some(Digest { sum: values, values })))
     }
 
     fn checkpoint(&self) -> io::Result<(PathBuf, Durable)> {
@@ -295,7 +302,7 @@ async fn what_is_flushed_is_purged_and_the_log_shrinks() {
         for n in 0..400 {
             cluster.propose(PartitionId(n % 4), op(u64::from(n))).await.unwrap();
         }
-        let before = cluster.lane.bytes();
+        let before = cluster.lane.as_ref().unwrap().bytes();
         assert!(before > 32 << 10, "{before}");
         cluster.meta().unwrap().compact_to_applied();
         for partition in 0..4 {
@@ -304,7 +311,7 @@ async fn what_is_flushed_is_purged_and_the_log_shrinks() {
             let purged = || local(&cluster, partition).status().purged == Some(flushed.index);
             wait_for("the purge", purged).await;
         }
-        wait_for("the log to shrink", || cluster.lane.bytes() <= 48 << 10).await;
+        wait_for("the log to shrink", || cluster.lane.as_ref().unwrap().bytes() <= 48 << 10).await;
         // Votes and purge positions outlive the segments that they were first written to.
         cluster.shutdown().await;
         drop(cluster);
@@ -318,6 +325,18 @@ async fn what_is_flushed_is_purged_and_the_log_shrinks() {
 /// The catalog cannot be rebuilt from a purged log, so the bench keeps one over restarts.
 fn kept_catalog(bench: &Bench) -> Arc<Catalog> {
     Arc::clone(bench.catalog.lock().get_or_insert_with(empty_catalog))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_group_that_has_died_stops() {
+    let cluster = Bench::new(LaneKind::Segment).open(empty_catalog()).await.unwrap();
+    assert!(cluster.replicas.all().iter().all(|group| !group.has_failed()));
+    let dead = local(&cluster, 2);
+    // As after a panic: nobody has asked the group to end.
+    dead.raft().shutdown().await.unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(20), cluster.fatal().raised()).await;
+    assert_eq!(&*reason.expect("it is seen"), "the task of group data-2 has ended");
+    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

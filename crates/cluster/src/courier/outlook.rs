@@ -35,7 +35,7 @@ impl Courier {
     pub(super) fn voters(&self, group: GroupId) -> Vec<u128> {
         let state = self.catalog.read();
         let replicas = state.placement(group).into_iter().flat_map(|placement| &placement.replicas);
-        let voters = replicas.filter(|replica| replica.is_voter);
+        let voters = replicas.filter(|replica| replica.is_voter());
         voters.filter_map(|voter| Some(state.node(voter.node)?.info.uuid)).collect()
     }
 
@@ -89,7 +89,7 @@ impl Courier {
                     && !self.reach.is_short(node)
                     && (!better || reaches_more(node))
             };
-            replica.is_voter && node.is_some_and(is_good)
+            replica.is_voter() && node.is_some_and(is_good)
         };
         replicas.filter(can).map(|replica| replica.id).collect()
     }

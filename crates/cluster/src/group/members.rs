@@ -131,10 +131,19 @@ impl Group {
             Change::Voters(voters) => ChangeMembers::ReplaceAllVoters(ids(voters)),
             Change::Remove(members) => ChangeMembers::RemoveNodes(ids(members)),
         };
+        let point = |name| host::failpoint(name).map_err(|error| with_causes(&error));
+        point(match &change {
+            ChangeMembers::AddNodes(_) => "members-add",
+            ChangeMembers::RemoveNodes(_) => "members-remove",
+            _ => "members-voters",
+        })?;
         let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: seen.written };
         let changed = self.raft.change_membership_if(change, true, [unchanged]);
         match timeout(CHANGE_WITHIN, changed).await {
-            Ok(changed) => changed.map(drop).map_err(|error| with_causes(&error)),
+            Ok(changed) => {
+                changed.map_err(|error| with_causes(&error))?;
+                point("members-changed")
+            }
             Err(_elapsed) => Err("no quorum has taken it in time".to_owned()),
         }
     }

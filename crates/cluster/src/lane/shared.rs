@@ -164,6 +164,12 @@ impl Lane {
         Arc::clone(groups.entry(number).or_insert_with(new))
     }
 
+    /// The groups that have something in the log, or had.
+    pub(crate) fn groups(&self) -> Vec<GroupId> {
+        let logs = self.shared.logs();
+        logs.iter().filter_map(|log| GroupId::from_number(log.group())).collect()
+    }
+
     /// The largest envelope that the lane takes.
     pub(crate) const fn entry_bytes_max(&self) -> usize {
         self.entry_bytes_max

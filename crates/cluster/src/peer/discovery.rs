@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::NodeInfo;
+use catalog::{Level, NodeInfo};
 use futures::future::join_all;
 use model::{NodeId, ReplicaId};
 use proto::peer::{self, who_are_you_response::Stage};
@@ -33,7 +33,7 @@ use crate::identity::{Belongs, IdentityError, random_id};
 use crate::options::InitialPeers;
 use crate::progress::Progress;
 
-mod directory;
+pub(crate) mod directory;
 
 /// Pause between two rounds of questions.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -72,6 +72,7 @@ struct Answer {
     peers_hash: u64,
     zone: String,
     version: String,
+    level: Level,
     advertised: Option<String>,
     stage: Stands,
 }
@@ -173,6 +174,38 @@ pub(crate) async fn settle(
     }
 }
 
+/// An initial peer that is a member of a cluster.
+pub(crate) struct Found {
+    pub(crate) node: u128,
+    /// Where it is reached.
+    pub(crate) address: String,
+    pub(crate) cluster: u128,
+}
+
+/// The initial peers that are members of a cluster, at least one; else why there is none.
+pub(crate) async fn members(
+    directory: &mut Directory<'_>,
+    myself: &Myself,
+    links: &Links,
+) -> Result<Vec<Found>, String> {
+    let asked = directory.ask(myself, links).await?;
+    let member = |asked: &Asked| match asked.answer.as_ref().ok()? {
+        Answer { node, stage: Stands::Member(cluster), .. } => {
+            Some(Found { node: *node, address: asked.reached_at().to_owned(), cluster: *cluster })
+        }
+        _ => None,
+    };
+    let found: Vec<Found> = asked.iter().filter_map(member).collect();
+    if found.is_empty() {
+        let silent = asked.iter().find_map(|asked| Some((asked, asked.answer.as_ref().err()?)));
+        return Err(match silent {
+            Some((asked, reason)) => format!("node {}: {reason}", asked.address),
+            None => "no initial peer is a member of a cluster yet".to_owned(),
+        });
+    }
+    Ok(found)
+}
+
 /// The nodes that were asked, as founding members.
 fn founders(asked: &[Asked]) -> Founders {
     let info = |asked: &Asked| {
@@ -182,6 +215,7 @@ fn founders(asked: &[Asked]) -> Founders {
             address: asked.reached_at().to_owned(),
             zone: answer.zone.clone(),
             version: answer.version.clone(),
+            level: answer.level,
         })
     };
     asked.iter().filter_map(info).collect()
@@ -258,15 +292,21 @@ async fn who_are_you(myself: &Myself, client: Option<Client>) -> Result<Answer, 
     read_answer(answer.into_inner()).ok_or_else(|| "its answer makes no sense".to_owned())
 }
 
+/// A level that a process says it understands.
+pub(crate) fn read_level(number: u32) -> Option<Level> {
+    Level::new(u16::try_from(number).ok()?)
+}
+
 fn read_answer(answer: peer::WhoAreYouResponse) -> Option<Answer> {
-    let peer::WhoAreYouResponse { node, peers_hash, zone, version, advertised, stage } = answer;
+    let peer::WhoAreYouResponse { node, peers_hash, zone, version, advertised, level, stage } = answer;
+    let level = read_level(level)?;
     let stage = match stage? {
         Stage::Uninitialised(peer::Nothing {}) => Stands::Uninitialised,
         Stage::Adopted(cluster) => Stands::Adopted(read_id(&cluster)?),
         Stage::Member(cluster) => Stands::Member(read_id(&cluster)?),
     };
     let advertised = (!advertised.is_empty()).then_some(advertised);
-    Some(Answer { node: read_id(&node)?, peers_hash, zone, version, advertised, stage })
+    Some(Answer { node: read_id(&node)?, peers_hash, zone, version, level, advertised, stage })
 }
 
 /// Tells every other node that it is a founding member, and returns when all have noted it.
@@ -304,6 +344,7 @@ async fn join(myself: &Myself, asked: &[Asked], at: usize) -> Result<Belongs, St
         address: address.to_owned(),
         zone: myself.says.zone.clone(),
         version: VERSION.to_owned(),
+        level: myself.says.level.get().into(),
     };
     let mut client =
         asked[at].client.clone().ok_or_else(|| Status::unavailable("its address makes no sense"))?;

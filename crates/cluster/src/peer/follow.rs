@@ -11,7 +11,7 @@ use catalog::{NodeInfo, NodeState};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::myself::{Myself, VERSION};
+use super::myself::{ALONE, Myself, VERSION};
 use super::status;
 use crate::courier::Courier;
 use crate::raft::machine::with_causes;
@@ -53,17 +53,32 @@ impl Out {
     }
 }
 
+/// Finds the other nodes where they are now, for ever: what a gateway does.
+pub(crate) async fn addresses(courier: Arc<Courier>) {
+    let mut pace = interval(LOOK_EVERY);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let nodes: Vec<NodeInfo> = courier.catalog.read().nodes().map(|node| node.info.clone()).collect();
+        nodes.iter().for_each(|node| courier.links.moved(node.uuid, &node.address));
+    }
+}
+
 /// Follows the catalog for ever. `own` is what the catalog knew of this node at first.
 pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
     let mut pace = interval(LOOK_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // One that was alone until now was reached nowhere.
+    let before = (own.address != ALONE).then(|| own.address.clone());
+    let says = &courier.myself.says;
+    let address = says.advertised.clone().or(before).or_else(|| says.bound.clone());
     let now = NodeInfo {
-        address: courier.myself.says.advertised.clone().unwrap_or_else(|| own.address.clone()),
+        address: address.unwrap_or_else(|| own.address.clone()),
         zone: courier.myself.says.zone.clone(),
         version: VERSION.to_owned(),
+        level: courier.myself.says.level,
         uuid: own.uuid,
     };
-    let mut is_known = own == now;
     for looks in 0_usize.. {
         pace.tick().await;
         let all: Vec<(NodeInfo, NodeState)> =
@@ -77,21 +92,26 @@ pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
         }
         let there: Vec<&NodeInfo> =
             others.iter().filter(|(_, state)| !state.is_out()).map(|(node, _)| node).collect();
-        // At once, then one after the other.
-        if looks.is_multiple_of(LOOKS_PER_QUESTION)
-            && let Some(asked) = there.get(looks / LOOKS_PER_QUESTION % there.len().max(1))
-        {
+        // Each at once, then one after the other.
+        let asked = match looks.checked_sub(there.len()) {
+            None => there.get(looks),
+            Some(looks) if looks.is_multiple_of(LOOKS_PER_QUESTION) => {
+                there.get(looks / LOOKS_PER_QUESTION % there.len().max(1))
+            }
+            Some(_between) => None,
+        };
+        if let Some(asked) = asked {
             let link = courier.links.to(asked.uuid, &asked.address);
             let question = status::says_out(&link, courier.route_to(asked.uuid), ANSWER_WITHIN);
             if let Ok(Some(state)) = timeout(ANSWER_WITHIN, question).await {
                 out.say(&courier.myself, state);
             }
         }
-        if !is_known {
-            match courier.register(now.clone()).await {
-                Ok(_place) => is_known = true,
-                Err(reason) => tracing::info!(reason, "the catalog does not know what is new of this node"),
-            }
+        // What the catalog here knew at the start may have been of an earlier time, and true by chance.
+        if here.iter().any(|(known, _)| *known != now)
+            && let Err(reason) = courier.register(now.clone()).await
+        {
+            tracing::info!(reason, "the catalog does not know what is new of this node");
         }
     }
 }

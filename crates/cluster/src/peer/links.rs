@@ -28,6 +28,8 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// A silent connection is asked for life after the first, and given up after the second.
 pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(5);
+/// Streams of a connection that were given up, and on which something may still come.
+const RESETS_MAX: usize = 4096;
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -215,6 +217,9 @@ fn channel(address: &str, server_name: Option<&str>, ways: &Ways) -> Result<Chan
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_WITHIN)
         .keep_alive_while_idle(true)
+        // Whoever reads less than there is resets the stream. Peers are no strangers: what still comes on it is no attack.
+        .http2_max_concurrent_reset_streams(RESETS_MAX)
+        .http2_max_local_error_reset_streams(None)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let (ways, server_name) = (ways.clone(), server_name.map(ToOwned::to_owned));

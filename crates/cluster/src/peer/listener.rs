@@ -60,6 +60,7 @@ pub(crate) async fn serve(
     let mut http = http2::Builder::new(Spawn(tasks.clone()));
     http.timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_local_error_reset_streams(None)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(KEEP_ALIVE_EVERY)

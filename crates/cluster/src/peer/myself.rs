@@ -2,10 +2,10 @@
 //! says of itself to others.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use catalog::NodeState;
+use catalog::{Level, NodeState};
 use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
@@ -22,11 +22,19 @@ pub enum Room {
     Spent,
 }
 
-/// This node.
-pub(crate) struct Myself {
+/// Where a node keeps what it must not forget.
+struct Home {
     vfs: Arc<dyn Vfs>,
     data_dir: PathBuf,
+}
+
+/// This node.
+pub(crate) struct Myself {
+    /// A gateway has none.
+    home: Option<Home>,
     identity: RwLock<Identity>,
+    /// The cluster that a gateway serves.
+    serves: OnceLock<u128>,
     /// Held while the identity is written, so that what is in memory is never ahead of the disk.
     writing: Mutex<()>,
     /// What it says of itself.
@@ -36,7 +44,7 @@ pub(crate) struct Myself {
 }
 
 /// What a node is told to say of itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Says {
     /// Failure domain; empty when it has none.
     pub(crate) zone: String,
@@ -46,16 +54,41 @@ pub(crate) struct Says {
     pub(crate) advertised: Option<String>,
     /// Where it listens, where others can use that.
     pub(crate) bound: Option<String>,
+    /// The newest feature level that it understands.
+    pub(crate) level: Level,
 }
+
+/// The address of a node that others do not reach.
+pub(crate) const ALONE: &str = "alone";
 
 /// The version that this node says it runs.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Myself {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, data_dir: PathBuf, identity: Identity, says: Says) -> Arc<Self> {
+        Self::at(Some(Home { vfs, data_dir }), identity, says)
+    }
+
+    /// A gateway: who it is lasts as long as the process.
+    pub(crate) fn gateway(node_uuid: u128, says: Says) -> Arc<Self> {
+        let identity = Identity { node_uuid, belongs: None, member: false, out: None };
+        Self::at(None, identity, says)
+    }
+
+    fn at(home: Option<Home>, identity: Identity, says: Says) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
         let room = AtomicU8::new(Room::Plenty as u8);
-        Arc::new(Self { vfs, data_dir, identity, writing, says, room })
+        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, room })
+    }
+
+    /// The cluster that the node belongs to, or serves.
+    pub(crate) fn cluster(&self) -> Option<u128> {
+        self.identity().belongs.map(|place| place.cluster_id).or_else(|| self.serves.get().copied())
+    }
+
+    /// Serves a cluster from now on, and no other ever after. Answers which one that is.
+    pub(crate) fn serve(&self, cluster: u128) -> u128 {
+        *self.serves.get_or_init(|| cluster)
     }
 
     /// The identity.
@@ -63,9 +96,10 @@ impl Myself {
         *self.identity.read()
     }
 
-    /// The file system of the data directory; `None` when it does not say.
+    /// The file system of the data directory; `None` when it does not say, or there is none.
     pub(crate) fn space(&self) -> Option<Space> {
-        self.vfs.space(&self.data_dir).ok()
+        let Home { vfs, data_dir } = self.home.as_ref()?;
+        vfs.space(data_dir).ok()
     }
 
     /// How much room the disk was last seen to have.
@@ -103,7 +137,9 @@ impl Myself {
         let mut after = before;
         change(&mut after);
         if after != before {
-            after.write(self.vfs.as_ref(), &self.data_dir)?;
+            if let Some(Home { vfs, data_dir }) = &self.home {
+                after.write(vfs.as_ref(), data_dir)?;
+            }
             *self.identity.write() = after;
         }
         Ok(after)

@@ -151,17 +151,20 @@ impl Route {
     ) -> Result<(), Refusal> {
         let identity = myself.identity();
         let place = identity.belongs.ok_or(Refusal::NoCluster)?;
+        let sender = match state_of(self.from_node) {
+            Some(NodeState::Lost) => Err(Refusal::SenderLost),
+            Some(NodeState::Decommissioned) => Err(Refusal::SenderDecommissioned),
+            Some(NodeState::Active | NodeState::Draining) | None => Ok(()),
+        };
         if self.cluster != place.cluster_id {
+            // One that was given up when the cluster was recovered knows it by the id that it had before.
+            sender?;
             return Err(Refusal::OtherCluster);
         }
         if self.to_node != identity.node_uuid {
             return Err(Refusal::OtherNode);
         }
-        match state_of(self.from_node) {
-            Some(NodeState::Lost) => Err(Refusal::SenderLost),
-            Some(NodeState::Decommissioned) => Err(Refusal::SenderDecommissioned),
-            Some(NodeState::Active | NodeState::Draining) | None => Ok(()),
-        }
+        sender
     }
 
     /// The group that is meant, which a call about one group must name.

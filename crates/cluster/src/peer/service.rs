@@ -12,10 +12,11 @@ use proto::scan::Place;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::calls;
-use super::discovery::JOIN_WITHIN;
+use super::discovery::{JOIN_WITHIN, read_level};
 use super::myself::{Myself, VERSION};
 use super::route::{self, Refusal, Route, read_id};
 use super::status;
+use super::watch::{self, Watchers};
 use crate::barrier::Proof;
 use crate::courier::{Courier, HAND_OVER_WITHIN};
 use crate::entry::read_op;
@@ -26,6 +27,7 @@ use crate::raft::inbound;
 use crate::raft::machine::with_causes;
 use crate::reads::{self, Reader};
 use crate::replicas::Replicas;
+use crate::summaries;
 
 /// Groups that one barrier may ask about: all there can be.
 const GROUPS_MAX: usize = 1 + 4096;
@@ -37,6 +39,8 @@ pub(crate) struct Service {
     pub(crate) replicas: Arc<Replicas>,
     /// Set when the node has taken up its part in a cluster.
     pub(crate) courier: Arc<OnceLock<Arc<Courier>>>,
+    /// The gateways that follow the catalog through this node.
+    pub(crate) watchers: Arc<Watchers>,
     /// Set when the node reads for others.
     pub(crate) reader: Arc<OnceLock<Arc<dyn Reader>>>,
 }
@@ -127,6 +131,7 @@ impl Peer for Service {
             peers_hash: self.myself.says.peers_hash,
             zone: self.myself.says.zone.clone(),
             version: VERSION.to_owned(),
+            level: self.myself.says.level.get().into(),
             advertised: self.myself.says.advertised.clone().unwrap_or_default(),
             stage: Some(self.stage()),
         }))
@@ -157,8 +162,10 @@ impl Peer for Service {
         let courier = self.courier.get().filter(|courier| courier.is_founded());
         let courier = courier.ok_or(Refusal::NoCluster)?;
         let uuid = read_id(&asked.node).ok_or_else(|| Status::invalid_argument("a node without an id"))?;
-        let peer::JoinRequest { address, zone, version, node: _ } = asked;
-        let node = catalog::NodeInfo { uuid, address, zone, version };
+        let level = read_level(asked.level)
+            .ok_or_else(|| Status::invalid_argument("a node that understands no feature level"))?;
+        let peer::JoinRequest { address, zone, version, node: _, level: _ } = asked;
+        let node = catalog::NodeInfo { uuid, address, zone, version, level };
         let place = tokio::time::timeout(JOIN_WITHIN, courier.register(node)).await;
         let place = place.map_err(|_elapsed| Status::deadline_exceeded("the catalog is out of reach"))?;
         let place = place.map_err(Status::unavailable)?;
@@ -268,6 +275,18 @@ impl Peer for Service {
         Ok(Response::new(status::message(&courier.own_report())))
     }
 
+    type WatchCatalogStream = BoxStream<'static, Result<peer::CatalogPart, Status>>;
+
+    async fn watch_catalog(
+        &self,
+        request: Request<peer::WatchCatalogRequest>,
+    ) -> Answer<Self::WatchCatalogStream> {
+        self.admit(&request)?;
+        let courier = self.courier.get().filter(|courier| courier.is_founded()).ok_or(Refusal::NoCluster)?;
+        let meta = self.replicas.get(GroupId::Meta).ok_or(Refusal::NoReplica)?;
+        watch::watch(courier, meta, &self.watchers, request.into_inner()).map(Response::new)
+    }
+
     type ScanStream = BoxStream<'static, Result<peer::SeriesBlocks, Status>>;
 
     async fn scan(&self, request: Request<peer::ScanRequest>) -> Answer<Self::ScanStream> {
@@ -280,6 +299,15 @@ impl Peer for Service {
             Some((message, messages))
         });
         Ok(Response::new(messages.boxed()))
+    }
+
+    type SummarizeStream = BoxStream<'static, Result<peer::SummaryPart, Status>>;
+
+    async fn summarize(&self, request: Request<peer::SummaryRequest>) -> Answer<Self::SummarizeStream> {
+        self.admit(&request)?;
+        let (place, asked) = proto::summary::read_request(request.into_inner()).map_err(malformed)?;
+        let reader = self.ready_to_read(&place).await?;
+        Ok(Response::new(summaries::for_peer(reader, place.partitions, asked)))
     }
 
     async fn schema(&self, request: Request<peer::SchemaRequest>) -> Answer<peer::SchemaResponse> {

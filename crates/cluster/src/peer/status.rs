@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use catalog::NodeState;
 use disk::Space;
-use model::{GroupId, ReplicaId};
-use proto::peer::{self, hand_over_response::Outcome};
+use model::{Digest, GroupId, ReplicaId};
+use proto::peer::{self, compared::Outcome as Comparing, hand_over_response::Outcome};
 use tonic::{Request, Status};
 
 use super::calls::{is_certain, of};
 use super::links::{Class, Link, reason};
 use super::route::{Refusal, Route};
+use super::watch::GatewayInfo;
+use crate::comparison::Compared;
 use crate::error::HandOverError;
 use crate::group::GroupStatus;
 
@@ -21,6 +23,8 @@ pub struct NodeReport {
     pub groups: Vec<GroupStatus>,
     /// The file system of its data directory, where that is known.
     pub space: Option<Space>,
+    /// The gateways that follow the catalog through it.
+    pub gateways: Vec<GatewayInfo>,
 }
 
 /// Asks another node.
@@ -30,7 +34,7 @@ pub(crate) async fn node_status(link: &Link, route: Route, within: Duration) -> 
     request.set_timeout(within);
     let answer = async { Ok(link.client(Class::Request)?.node_status(request).await?.into_inner()) };
     let answer: Result<peer::NodeStatusResponse, Status> = answer.await;
-    read(&answer.map_err(|status| reason(&status))?).ok_or_else(|| "its answer makes no sense".to_owned())
+    read(answer.map_err(|status| reason(&status))?).ok_or_else(|| "its answer makes no sense".to_owned())
 }
 
 /// Whether another node says that this one is out of the cluster for good.
@@ -57,15 +61,34 @@ pub(crate) fn message(report: &NodeReport) -> peer::NodeStatusResponse {
         running: status.running,
         files_bytes: status.files.map(|(bytes, _)| bytes),
         files_bytes_all: status.files.map_or(0, |(_, all)| all),
+        voters: status.voters.iter().map(|voter| voter.0).collect(),
+        compared: status.compared.as_ref().map(compared),
     };
     peer::NodeStatusResponse {
         groups: report.groups.iter().map(group).collect(),
         disk_free: report.space.map_or(0, |space| space.free_bytes),
         disk_total: report.space.map_or(0, |space| space.total_bytes),
+        gateways: report.gateways.iter().map(GatewayInfo::message).collect(),
     }
 }
 
-fn read(message: &peer::NodeStatusResponse) -> Option<NodeReport> {
+fn compared(compared: &Compared) -> peer::Compared {
+    let outcome = match &compared.outcome {
+        Ok(Digest { sum, values }) => Comparing::Digest(peer::Digest { sum: *sum, values: *values }),
+        Err(reason) => Comparing::Failed(reason.clone()),
+    };
+    peer::Compared { index: compared.index, outcome: Some(outcome) }
+}
+
+fn read_compared(message: &peer::Compared) -> Option<Compared> {
+    let outcome = match message.outcome.as_ref()? {
+        Comparing::Digest(peer::Digest { sum, values }) => Ok(Digest { sum: *sum, values: *values }),
+        Comparing::Failed(reason) => Err(reason.clone()),
+    };
+    Some(Compared { index: message.index, outcome })
+}
+
+fn read(message: peer::NodeStatusResponse) -> Option<NodeReport> {
     let group = |status: &peer::GroupStatus| {
         let leader = (status.leader != 0).then_some(ReplicaId(status.leader));
         Some(GroupStatus {
@@ -81,12 +104,15 @@ fn read(message: &peer::NodeStatusResponse) -> Option<NodeReport> {
             in_flight_bytes: status.in_flight_bytes,
             running: status.running,
             files: status.files_bytes.map(|bytes| (bytes, status.files_bytes_all)),
+            voters: status.voters.iter().copied().map(ReplicaId).collect(),
+            compared: status.compared.as_ref().and_then(read_compared),
         })
     };
     let space = Space { free_bytes: message.disk_free, total_bytes: message.disk_total };
     Some(NodeReport {
         groups: message.groups.iter().map(group).collect::<Option<_>>()?,
         space: (space.total_bytes > 0).then_some(space),
+        gateways: message.gateways.into_iter().filter_map(GatewayInfo::read).collect(),
     })
 }
 

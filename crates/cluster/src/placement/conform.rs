@@ -21,8 +21,8 @@ pub(crate) enum Step {
     Voters(BTreeSet<ReplicaId>),
     /// These are members no more.
     Remove(BTreeSet<ReplicaId>),
-    /// The catalog may say that this replica has the vote of that one.
-    Promote(ReplicaId, ReplicaId),
+    /// The catalog may say that these have votes, and the one that is given does not any more.
+    Votes(Vec<ReplicaId>, Option<ReplicaId>),
     /// The catalog may forget this replica.
     Forget(ReplicaId),
     /// The lead goes to this voter, because it should have it.
@@ -50,7 +50,7 @@ pub(crate) fn next_step(placement: &Placement, members: &Members) -> Option<Step
         }
         return Some(Step::Voters(wanted.clone()));
     }
-    if let Some(leaving) = placement.leaving() {
+    if let Some(leaving) = placement.leaving().next() {
         return Some(Step::Forget(leaving.id));
     }
     let placed: BTreeSet<ReplicaId> = placement.replicas.iter().map(|replica| replica.id).collect();
@@ -58,20 +58,32 @@ pub(crate) fn next_step(placement: &Placement, members: &Members) -> Option<Step
     if !strangers.is_empty() {
         return Some(Step::Remove(strangers));
     }
-    if let Some(joining) = placement.joining().filter(|joining| members.fresh.contains(&joining.id))
-        && let Some(replaces) = joining.replaces
-    {
+    if let Some((gain, lose)) = votes(placement, members) {
         let mut after = voters;
-        after.remove(&replaces);
-        after.insert(joining.id);
+        after.extend(&gain);
+        after.retain(|voter| lose != Some(*voter));
         if members.is_quorum_fresh(&after) {
-            return Some(Step::Promote(joining.id, replaces));
+            return Some(Step::Votes(gain, lose));
         }
     }
     let first = placement.voters().next().map(|first| first.id);
     let is_data = placement.group != GroupId::Meta;
     let first = first.filter(|first| is_data && *first != members.leader && members.fresh.contains(first));
     first.map(Step::Prefer)
+}
+
+/// Who has caught up and may get a vote, and who loses it for that. Where there are to be more votes, as many get one as
+/// make their number odd.
+fn votes(placement: &Placement, members: &Members) -> Option<(Vec<ReplicaId>, Option<ReplicaId>)> {
+    if let Some((new, old)) = placement.replacement() {
+        return members.fresh.contains(&new.id).then(|| (vec![new.id], Some(old)));
+    }
+    let ready = placement.additional().map(|replica| replica.id).filter(|id| members.fresh.contains(id));
+    let mut ready: Vec<ReplicaId> = ready.collect();
+    if (placement.voters().count() + ready.len()).is_multiple_of(2) {
+        ready.pop();
+    }
+    (!ready.is_empty()).then_some((ready, None))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! A node that has been silent for too long counts as one that is gone, as long as those that are left are enough for all
 //! replicas, in as many zones. Its state stays as it is: when it comes back, it gets its share again.
 //!
-//! Nodes that are not to hold anything are emptied first, then zones are put right, then nodes hold as many replicas as
-//! one another, give or take one where zones allow. Last, partitions are led by as many from each node.
+//! Nodes that are not to hold anything are emptied first, then partitions get the voters that they lack, then zones are
+//! put right, then nodes hold as many replicas as one another, give or take one where zones allow. Last, partitions are
+//! led by as many from each node. Voters are taken away when fewer are asked for, not when nodes are missing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,8 +16,9 @@ use model::{GroupId, NodeId, ReplicaId};
 
 use crate::group::members::Members;
 
-/// Voters of the meta group, where there are as many nodes.
-const META_VOTERS: usize = 3;
+/// Voters of the meta group, where there are as many nodes; with fewer than the lesser number there is one.
+const META_VOTERS_MAX: usize = 5;
+const META_VOTERS_MIN: usize = 3;
 
 /// What the leader of the meta group sees of the others.
 pub(crate) struct Seen<'a> {
@@ -31,8 +33,13 @@ pub(crate) fn plan(state: &State, seen: &Seen<'_>, moves_per_node_max: usize) ->
     let nodes = Nodes::new(state, seen.silent);
     let mut commands = abandoned(&nodes);
     commands.extend(meta_votes(&nodes, seen.meta));
-    commands.extend(Moves::new(&nodes, moves_per_node_max).plan());
-    commands.extend(leads(&nodes));
+    let votes = [recalled(&nodes), surplus(&nodes, seen.meta)].concat();
+    // Where replicas should be, and who should lead, depends on who has votes then.
+    if votes.is_empty() {
+        commands.extend(Moves::new(&nodes, moves_per_node_max).plan());
+        commands.extend(leads(&nodes));
+    }
+    commands.extend(votes);
     commands
 }
 
@@ -41,17 +48,20 @@ struct Nodes<'a> {
     state: &'a State,
     /// Silent ones that count as gone.
     gone: BTreeSet<NodeId>,
+    /// Voters that each partition should have.
+    wanted: usize,
 }
 
 impl<'a> Nodes<'a> {
     fn new(state: &'a State, silent: &BTreeSet<NodeId>) -> Self {
-        let mut nodes = Self { state, gone: BTreeSet::new() };
+        let mut nodes = Self { state, gone: BTreeSet::new(), wanted: 0 };
         let before = nodes.zones();
         nodes.gone = silent.iter().copied().filter(|node| nodes.is_active(*node)).collect();
         let replication = usize::from(state.cluster().map_or(0, |cluster| cluster.replication));
         if nodes.active().count() < replication || nodes.zones() < before.min(replication) {
             nodes.gone.clear();
         }
+        nodes.wanted = state.cluster().map_or(0, |cluster| cluster.voters_wanted(nodes.active().count()));
         nodes
     }
 
@@ -79,21 +89,81 @@ fn data(state: &State) -> impl Iterator<Item = &Placement> {
     state.placements().filter(|placement| placement.group != GroupId::Meta)
 }
 
-/// Replicas that will never catch up, and copies of the catalog on nodes that are out.
+/// Replicas that will never catch up, or are not wanted any more, and copies of the catalog on nodes that are out.
 fn abandoned(nodes: &Nodes<'_>) -> Vec<Command> {
     let state = nodes.state;
     let is_out = |node| state.node(node).is_none_or(|node| node.state.is_out());
-    let joining = data(state).filter_map(|placement| Some((placement.group, placement.joining()?)));
-    let joining = joining.filter(|(_, replica)| !nodes.is_active(replica.node));
+    let joining = data(state).flat_map(|placement| {
+        let more = nodes.wanted.saturating_sub(placement.voters().count());
+        let wanted = placement.additional().filter(|replica| nodes.is_active(replica.node)).take(more);
+        let wanted: Vec<ReplicaId> = wanted.map(|replica| replica.id).collect();
+        let is_wanted = move |replica: &Replica| match replica.replaces() {
+            Some(_) => nodes.is_active(replica.node),
+            None => wanted.contains(&replica.id),
+        };
+        let unwanted = placement.joining().filter(move |replica| !is_wanted(replica));
+        unwanted.map(|replica| (placement.group, replica))
+    });
     let meta = state.placement(GroupId::Meta).into_iter().flat_map(|placement| &placement.replicas);
-    let copies = meta.filter(|replica| !replica.is_voter && is_out(replica.node));
+    let copies = meta.filter(|replica| !replica.is_voter() && is_out(replica.node));
     joining
         .chain(copies.map(|replica| (GroupId::Meta, replica)))
         .map(|(group, replica)| Command::RemoveReplica { group, replica: replica.id })
         .collect()
 }
 
-/// The votes of the meta group leave nodes that are not to hold anything, and there are three where there can be.
+/// Votes that go back to whoever has just lost them: those who have them are gone, and may not have had time to use them.
+fn recalled(nodes: &Nodes<'_>) -> Vec<Command> {
+    let recalled = data(nodes.state).filter_map(|placement| {
+        let there = placement.leaving().filter(|old| nodes.is_active(old.node));
+        let gone = placement.voters().filter(|voter| !nodes.is_active(voter.node));
+        let (gain, lose): (Vec<_>, Vec<_>) = there.zip(gone).map(|(old, voter)| (old.id, voter.id)).unzip();
+        (!gain.is_empty()).then_some(Command::ChangeVotes { group: placement.group, gain, lose })
+    });
+    recalled.collect()
+}
+
+/// Votes beyond those that were asked for: of nodes that are gone or silent, of zones that have others, of nodes with most.
+fn surplus(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
+    let state = nodes.state;
+    let zones = Zones(state);
+    let most = nodes.state.cluster().map_or(usize::MAX, |cluster| cluster.replication.into());
+    let answers = |node| {
+        let copy = state.replica_on(GroupId::Meta, node);
+        nodes.is_active(node) && copy.is_some_and(|copy| !meta.silent.contains(&copy))
+    };
+    let mut held: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for voter in data(state).flat_map(Placement::voters) {
+        *held.entry(voter.node).or_default() += 1;
+    }
+    let mut commands = Vec::new();
+    for placement in data(state).filter(|placement| placement.is_at_rest()) {
+        let mut left: Vec<&Replica> = placement.voters().collect();
+        let mut lose = Vec::new();
+        while left.len() > most {
+            let worst = |at: &usize| {
+                let node = left[*at].node;
+                let others: Vec<NodeId> =
+                    left.iter().map(|voter| voter.node).filter(|other| *other != node).collect();
+                (!answers(node), zones.is_crowded(node, &others), held.get(&node), node)
+            };
+            let Some(at) = (0..left.len()).max_by_key(worst) else { break };
+            let gone = left.remove(at);
+            if let Some(held) = held.get_mut(&gone.node) {
+                *held -= 1;
+            }
+            lose.push(gone.id);
+        }
+        let is_safe = left.iter().all(|voter| answers(voter.node));
+        if !lose.is_empty() && is_safe && !left.len().is_multiple_of(2) {
+            commands.push(Command::ChangeVotes { group: placement.group, gain: Vec::new(), lose });
+        }
+    }
+    commands
+}
+
+/// The votes of the meta group leave nodes that are not to hold anything, and there are five or three where there can
+/// be.
 fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
     let state = nodes.state;
     let Some(placement) = state.placement(GroupId::Meta) else { return Vec::new() };
@@ -103,35 +173,52 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
         return Vec::new();
     }
     let can_vote = |replica: &&Replica| {
-        !replica.is_voter && nodes.is_active(replica.node) && meta.fresh.contains(&replica.id)
+        !replica.is_voter() && nodes.is_active(replica.node) && meta.fresh.contains(&replica.id)
     };
     let mut candidates: Vec<&Replica> = placement.replicas.iter().filter(can_vote).collect();
     let zones = Zones(state);
-    if let Some(old) = voters.iter().find(|voter| !nodes.is_active(voter.node)) {
+    let mut idle = voters.iter().filter(|voter| !nodes.is_active(voter.node));
+    if let Some(old) = idle.next() {
         let others: Vec<NodeId> =
             voters.iter().filter(|voter| voter.id != old.id).map(|voter| voter.node).collect();
         let new = candidates.iter().min_by_key(|new| (zones.is_crowded(new.node, &others), new.node));
-        return new.map(|new| promote(new.id, Some(old.id))).into_iter().collect();
+        if let Some(new) = new {
+            return vec![votes(vec![new.id], vec![old.id])];
+        }
+        // Nobody is there for so many votes: two less are enough.
+        let worst = |voter: &&&Replica| {
+            let others = others.iter().copied().filter(|other| *other != voter.node).collect::<Vec<_>>();
+            let is_fresh = meta.fresh.contains(&voter.id);
+            (voter.id == meta.leader, is_fresh, !zones.is_crowded(voter.node, &others), Reverse(voter.node))
+        };
+        let another = voters.iter().filter(|voter| voter.id != old.id).min_by_key(worst);
+        let another = idle.next().or(another).filter(|_| voters.len() > META_VOTERS_MIN);
+        let Some(another) = another else { return Vec::new() };
+        let lose = vec![old.id, another.id];
+        let left = voters.iter().map(|voter| voter.id).filter(|id| !lose.contains(id)).collect();
+        return if meta.is_quorum_fresh(&left) { vec![votes(Vec::new(), lose)] } else { Vec::new() };
     }
-    let missing = META_VOTERS.saturating_sub(voters.len());
-    if missing == 0 || candidates.len() < missing {
-        return Vec::new();
+    let active = nodes.active().count();
+    let wanted = [META_VOTERS_MAX, META_VOTERS_MIN].into_iter().find(|wanted| *wanted <= active).unwrap_or(1);
+    let mut more = wanted.saturating_sub(voters.len()).min(candidates.len());
+    if (voters.len() + more).is_multiple_of(2) {
+        more = more.saturating_sub(1);
     }
     let mut held: Vec<NodeId> = voters.iter().map(|voter| voter.node).collect();
-    let mut commands = Vec::with_capacity(missing);
-    while commands.len() < missing {
+    let mut gain = Vec::with_capacity(more);
+    while gain.len() < more {
         let at = (0..candidates.len())
             .min_by_key(|at| (zones.is_crowded(candidates[*at].node, &held), candidates[*at].node));
         let Some(at) = at else { break };
         let new = candidates.remove(at);
         held.push(new.node);
-        commands.push(promote(new.id, None));
+        gain.push(new.id);
     }
-    commands
+    if gain.is_empty() { Vec::new() } else { vec![votes(gain, Vec::new())] }
 }
 
-const fn promote(replica: ReplicaId, replaces: Option<ReplicaId>) -> Command {
-    Command::PromoteReplica { group: GroupId::Meta, replica, replaces }
+const fn votes(gain: Vec<ReplicaId>, lose: Vec<ReplicaId>) -> Command {
+    Command::ChangeVotes { group: GroupId::Meta, gain, lose }
 }
 
 /// Failure domains. A node without a zone is one of its own.
@@ -159,6 +246,8 @@ struct Moves<'a> {
     nodes: BTreeMap<GroupId, Vec<NodeId>>,
     /// Partitions of which something is on its way.
     moving: BTreeSet<GroupId>,
+    /// Those of them that may not get more voters meanwhile.
+    exchanging: BTreeSet<GroupId>,
     held: BTreeMap<NodeId, usize>,
     incoming: BTreeMap<NodeId, usize>,
     outgoing: BTreeMap<NodeId, usize>,
@@ -175,29 +264,31 @@ impl<'a> Moves<'a> {
             at_most,
             nodes: BTreeMap::new(),
             moving: BTreeSet::new(),
+            exchanging: BTreeSet::new(),
             held: all.active().map(|node| (node, 0)).collect(),
             incoming: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             commands: Vec::new(),
         };
         for placement in data(state) {
-            let joining = placement.joining();
-            let replaced = joining.and_then(|joining| joining.replaces);
+            let replaced = placement.replacement().map(|(_, replaced)| replaced);
             let stay = placement.voters().filter(|voter| Some(voter.id) != replaced);
-            let nodes: Vec<NodeId> = stay.chain(joining).map(|replica| replica.node).collect();
+            let nodes: Vec<NodeId> = stay.chain(placement.joining()).map(|replica| replica.node).collect();
             for node in &nodes {
                 *moves.held.entry(*node).or_default() += 1;
             }
-            let leaving =
-                replaced.and_then(|replaced| placement.replica(replaced)).or_else(|| placement.leaving());
-            if let Some(joining) = joining {
+            for joining in placement.joining() {
                 *moves.incoming.entry(joining.node).or_default() += 1;
             }
-            if let Some(leaving) = leaving {
+            let replaced = replaced.and_then(|replaced| placement.replica(replaced));
+            for leaving in placement.leaving().chain(replaced) {
                 *moves.outgoing.entry(leaving.node).or_default() += 1;
             }
-            if joining.is_some() || leaving.is_some() {
+            if !placement.is_at_rest() {
                 moves.moving.insert(placement.group);
+            }
+            if replaced.is_some() || placement.leaving().next().is_some() {
+                moves.exchanging.insert(placement.group);
             }
             moves.nodes.insert(placement.group, nodes);
         }
@@ -209,9 +300,45 @@ impl<'a> Moves<'a> {
         let gone = in_state(NodeState::Lost).chain(self.all.gone.iter().copied());
         let from: Vec<NodeId> = gone.chain(in_state(NodeState::Draining)).collect();
         from.into_iter().for_each(|node| self.empty(node));
-        self.part_zones();
-        while self.even_out() {}
+        self.grow();
+        // What is even now would not be any more. And where each partition has one replica for want of nodes, every other
+        // node that has some is one more that must not be lost.
+        let replication = self.state.cluster().map_or(0, |cluster| cluster.replication);
+        let is_for_want_of_nodes = self.all.wanted == 1 && replication > 1;
+        if !is_for_want_of_nodes && self.nodes.values().all(|nodes| nodes.len() >= self.all.wanted) {
+            self.part_zones();
+            while self.even_out() {}
+        }
         self.commands
+    }
+
+    /// Partitions get the voters that they lack, those first that need the fewest.
+    fn grow(&mut self) {
+        let lacks = |(group, nodes): (&GroupId, &Vec<NodeId>)| {
+            let count = self.all.wanted.checked_sub(nodes.len()).filter(|count| *count > 0)?;
+            (!self.exchanging.contains(group)).then_some((count, *group))
+        };
+        let mut lacking: Vec<(usize, GroupId)> = self.nodes.iter().filter_map(lacks).collect();
+        lacking.sort_unstable();
+        for (count, group) in lacking {
+            for _ in 0..count {
+                let there = self.nodes.get(&group).cloned().unwrap_or_default();
+                let free = self.all.active().filter(|node| !there.contains(node));
+                let best =
+                    free.min_by_key(|node| (self.zones.is_crowded(*node, &there), self.held(*node), *node));
+                let Some(to) = best.filter(|to| self.may_come(*to)) else { break };
+                self.commands.push(Command::AddReplica { group, node: to, replaces: None });
+                self.moving.insert(group);
+                *self.incoming.entry(to).or_default() += 1;
+                *self.held.entry(to).or_default() += 1;
+                self.nodes.entry(group).or_default().push(to);
+            }
+        }
+    }
+
+    /// Whether another replica may be on its way to a node.
+    fn may_come(&self, to: NodeId) -> bool {
+        self.incoming.get(&to).copied().unwrap_or(0) < self.at_most
     }
 
     fn held(&self, node: NodeId) -> usize {
@@ -280,17 +407,15 @@ impl<'a> Moves<'a> {
 
     /// Moves a replica, unless too many are on their way; whether it does.
     fn move_one(&mut self, group: GroupId, from: NodeId, to: NodeId) -> bool {
-        let on_their_way = |count: Option<&usize>| count.copied().unwrap_or(0);
         // What is lost is not taken from where it was.
         let is_out = self.state.node(from).is_none_or(|node| node.state.is_out());
         let is_there = !is_out && !self.all.gone.contains(&from);
-        if on_their_way(self.incoming.get(&to)) >= self.at_most
-            || is_there && on_their_way(self.outgoing.get(&from)) >= self.at_most
-        {
+        let leaving = self.outgoing.get(&from).copied().unwrap_or(0);
+        if !self.may_come(to) || is_there && leaving >= self.at_most {
             return false;
         }
         let Some(replaces) = self.state.replica_on(group, from) else { return false };
-        self.commands.push(Command::AddReplica { group, node: to, replaces });
+        self.commands.push(Command::AddReplica { group, node: to, replaces: Some(replaces) });
         self.moving.insert(group);
         *self.incoming.entry(to).or_default() += 1;
         *self.outgoing.entry(from).or_default() += 1;
@@ -316,7 +441,7 @@ fn leads(nodes: &Nodes<'_>) -> Vec<Command> {
     let mut choices: BTreeMap<GroupId, (NodeId, Vec<&Replica>)> = BTreeMap::new();
     let mut homeless = Vec::new();
     for placement in data(state) {
-        let replaced = placement.joining().and_then(|joining| joining.replaces);
+        let replaced = placement.replacement().map(|(_, replaced)| replaced);
         let can = |voter: &&Replica| nodes.is_active(voter.node) && Some(voter.id) != replaced;
         let can: Vec<&Replica> = placement.voters().filter(can).collect();
         match placement.voters().next() {

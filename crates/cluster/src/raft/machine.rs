@@ -9,7 +9,7 @@ use std::sync::Arc;
 use catalog::{Catalog, StoreError};
 use disk::Vfs;
 use futures::{Stream, TryStreamExt as _};
-use model::{LogPosition, ReplicaId};
+use model::{LogPosition, PartitionOp, ReplicaId};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use prost::Message as _;
@@ -18,6 +18,7 @@ use proto::log;
 use super::types::{
     self, Applied, Files, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types,
 };
+use crate::comparison::Comparison;
 use crate::entry::Proposal;
 use crate::fatal::Fatal;
 use crate::lane::{FULL_RETRY, GroupLog};
@@ -29,8 +30,8 @@ const APPLY_INLINE_BYTES: usize = 16 << 10;
 /// What the log is applied to.
 #[derive(Clone)]
 pub(crate) enum Target {
-    /// A partition's replica.
-    Partition(Arc<dyn Machine>),
+    /// A partition's replica, and how it is compared with others.
+    Partition(Arc<dyn Machine>, Arc<Comparison>),
     /// The catalog.
     Catalog(Arc<Catalog>),
 }
@@ -38,7 +39,7 @@ pub(crate) enum Target {
 impl Target {
     fn durable(&self) -> io::Result<Durable> {
         match self {
-            Self::Partition(machine) => machine.durable(),
+            Self::Partition(machine, _) => machine.durable(),
             Self::Catalog(catalog) => {
                 let (position, membership) = catalog.applied();
                 Ok(Durable { position, membership })
@@ -48,13 +49,18 @@ impl Target {
 
     fn apply(&self, position: LogPosition, proposal: &Proposal) -> io::Result<Applied> {
         match self {
-            Self::Partition(machine) => {
+            Self::Partition(machine, comparison) => {
                 let op = proposal.take_partition_op().map_err(invalid)?;
+                let compares = matches!(op, PartitionOp::Compare);
                 machine.apply(position, op).map_err(io::Error::other)?;
+                if compares {
+                    comparison.start(position.index, machine.sum());
+                }
                 Ok(Applied::Done)
             }
             Self::Catalog(catalog) => {
                 let command = proposal.take_command().map_err(invalid)?;
+                host::failpoint("catalog-apply")?;
                 catalog.apply(position, &command).map(Applied::Catalog).map_err(io::Error::other)
             }
         }
@@ -62,14 +68,14 @@ impl Target {
 
     fn apply_blank(&self, position: LogPosition) -> io::Result<()> {
         match self {
-            Self::Partition(machine) => machine.apply_blank(position).map_err(io::Error::other),
+            Self::Partition(machine, _) => machine.apply_blank(position).map_err(io::Error::other),
             Self::Catalog(catalog) => catalog.apply_blank(position).map_err(io::Error::other),
         }
     }
 
     fn apply_membership(&self, position: LogPosition, membership: Vec<u8>) -> io::Result<()> {
         match self {
-            Self::Partition(machine) => {
+            Self::Partition(machine, _) => {
                 machine.apply_membership(position, membership).map_err(io::Error::other)
             }
             Self::Catalog(catalog) => {
@@ -169,8 +175,10 @@ impl StateMachine {
                     again.tick().await;
                 }
             }
-            (Target::Partition(machine), SnapshotData::Files(files)) => {
+            (Target::Partition(machine, _), SnapshotData::Files(files)) => {
+                host::failpoint("snapshot-install")?;
                 blocking(|| machine.install(&files.dir))?;
+                host::failpoint("snapshot-installed")?;
             }
             _ => return Err(io::Error::other("a snapshot of another kind of group")),
         }
@@ -267,7 +275,7 @@ impl RaftStateMachine<Types> for StateMachine {
     /// The snapshot to be sent: of a partition, a copy of what is durable now.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         match (&self.target, &self.snapshot) {
-            (Target::Partition(machine), Some(noted)) => match blocking(|| machine.checkpoint()) {
+            (Target::Partition(machine, _), Some(noted)) => match blocking(|| machine.checkpoint()) {
                 Ok((dir, durable)) => {
                     let files = Arc::new(Files { dir, vfs: Arc::clone(&self.vfs) });
                     Ok(Some(Snapshot { meta: meta_of(&durable)?, snapshot: SnapshotData::Files(files) }))
@@ -298,7 +306,7 @@ impl StateMachine {
     /// Takes a snapshot of this moment; called between entries, so that all of it is of one position.
     fn take_snapshot(&self) -> io::Result<Snapshot> {
         let (durable, data) = match &self.target {
-            Target::Partition(machine) => (machine.durable()?, SnapshotData::Noted),
+            Target::Partition(machine, _) => (machine.durable()?, SnapshotData::Noted),
             Target::Catalog(catalog) => {
                 // The log will be purged up to here: where nothing can be made durable, up to where it was purged before.
                 if !is_synced(catalog)? {

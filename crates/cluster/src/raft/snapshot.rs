@@ -21,7 +21,7 @@ use files::Incoming;
 /// Bytes of one chunk.
 const CHUNK_BYTES: usize = 1 << 20;
 /// The largest catalog that is taken from another node.
-const CATALOG_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const CATALOG_BYTES_MAX: u64 = 4 << 30;
 
 /// The messages of a snapshot, without what the receiver holds of its files already.
 pub(super) async fn parts(
@@ -46,6 +46,7 @@ pub(super) async fn parts(
             Ok(stream::iter(std::iter::once(head).chain(chunks).map(part)).boxed())
         }
         SnapshotData::Files(files) => {
+            host::failpoint("snapshot-send").map_err(|error| Status::internal(error.to_string()))?;
             let of = Arc::clone(&files);
             let found = blocking(move || files::list(&*of.vfs, &of.dir)).await?;
             let bytes = found.iter().map(|(_, bytes)| bytes).sum();
@@ -100,10 +101,12 @@ pub(super) async fn receive(
     let parts = std::pin::pin!(parts);
     let snapshot = match target {
         Target::Catalog(_) => SnapshotData::Catalog(receive_bytes(head.bytes, parts).await?),
-        Target::Partition(machine) => {
+        Target::Partition(machine, _) => {
             let receiving = incoming.begin(vfs, head.bytes, || machine.incoming());
             let receiving = receiving.map_err(|error| Status::internal(error.to_string()))?;
             let files = files::receive(receiving, parts).await?;
+            let point = host::failpoint("snapshot-received");
+            point.map_err(|error| Status::internal(error.to_string()))?;
             let (machine, checked) = (Arc::clone(machine), Arc::clone(&files));
             let reached = blocking(move || machine.check(&checked.dir)).await?;
             if reached != head.last.map(LogPosition::from) {

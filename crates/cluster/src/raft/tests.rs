@@ -170,7 +170,8 @@ mod three {
 
         async fn join(&self, id: u64, members: &Members) -> Raft<Types, StateMachine> {
             let log = self.lane.log(GROUP);
-            let target = Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>);
+            let target =
+                Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>, Arc::default());
             let machine =
                 StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs)).unwrap();
             let wire = Wire { members: Arc::clone(members), target: id };

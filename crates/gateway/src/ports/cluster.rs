@@ -1,6 +1,6 @@
 //! The nodes and groups of the cluster: as the node that is asked sees them, and as all of them say.
 
-use catalog::{CatalogError, NodeState};
+use catalog::{CatalogError, Level, NodeState};
 use model::{GroupId, NodeId, PartitionId};
 use serde::Serialize;
 
@@ -33,6 +33,18 @@ pub enum ClusterOrder {
         /// Where it is to be.
         to: NodeId,
     },
+    /// Each partition is to have so many replicas.
+    SetReplication {
+        /// An odd number.
+        replicas: u8,
+    },
+    /// The cluster may use what belongs to a feature level.
+    RaiseLevel {
+        /// The level; without one, the newest that all nodes understand.
+        to: Option<Level>,
+    },
+    /// The replicas of each partition are to compute what they hold at the same entry.
+    Compare,
     /// A group is to be led from a node.
     TransferLeader {
         /// The group.
@@ -65,14 +77,22 @@ pub struct ClusterSurvey {
     pub is_current: bool,
     /// The cluster's id, hexadecimal.
     pub cluster: String,
-    /// The node that was asked.
+    /// The node that was asked; `gateway` where it was none.
     pub node: String,
     /// Number of partitions.
     pub partitions: u16,
-    /// Replicas of each partition.
+    /// Replicas that each partition is to have, where there are as many nodes.
     pub replication: u8,
+    /// The feature level that the cluster is at.
+    pub level: u16,
+    /// The newest that all nodes understand.
+    pub level_of_all: u16,
+    /// Replicas with a vote that the partition has which has the fewest.
+    pub replicas_least: usize,
     /// All nodes, by id.
     pub nodes: Vec<NodeSurvey>,
+    /// The gateways that follow the catalog through a node, by id.
+    pub gateways: Vec<GatewaySurvey>,
     /// All groups, the meta group first.
     pub groups: Vec<GroupSurvey>,
     /// The replicas on their way.
@@ -85,12 +105,12 @@ pub struct ClusterSurvey {
 pub struct MoveSurvey {
     /// The group.
     pub group: String,
-    /// The node that it leaves.
-    pub from: String,
+    /// The node that it leaves; none where a partition gets one more.
+    pub from: Option<String>,
     /// The node that it goes to, until the new replica has its vote.
     pub to: Option<String>,
-    /// `waiting` (the node has not opened it), `catching up` (it gets the log or the files) or `leaving` (the old one
-    /// goes).
+    /// `waiting` (the node has not opened it), `catching up` (it gets the log or the files), `voting` (the group has not
+    /// given it its vote yet) or `leaving` (the old one goes).
     pub stage: &'static str,
     /// Entries that the new one lacks.
     pub lag: Option<u64>,
@@ -98,6 +118,24 @@ pub struct MoveSurvey {
     pub files_bytes: Option<u64>,
     /// Bytes of all of them.
     pub files_bytes_all: Option<u64>,
+}
+
+/// A process without data that serves clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewaySurvey {
+    /// Drawn when the process started, hexadecimal.
+    pub id: String,
+    /// Where it serves HTTP, as it was told to.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: String,
+    /// The version it runs.
+    pub version: String,
+    /// The newest feature level that it understands.
+    pub level: u16,
+    /// The node that it follows.
+    pub node: String,
 }
 
 /// A node, as it says.
@@ -116,6 +154,8 @@ pub struct NodeSurvey {
     pub role: &'static str,
     /// The version it runs.
     pub version: String,
+    /// The newest feature level that it understands.
+    pub level: u16,
     /// `up`, `away` (it does not answer), `draining`, `decommissioned`, or `lost` (its volume is gone).
     pub state: &'static str,
     /// Why it does not answer.
@@ -180,6 +220,22 @@ pub struct ReplicaSurvey {
     pub files_bytes: Option<u64>,
     /// Bytes of all of them.
     pub files_bytes_all: Option<u64>,
+    /// What it held when it was last compared with the others.
+    pub compared: Option<ComparedSurvey>,
+}
+
+/// What a replica held at an entry of its partition's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComparedSurvey {
+    /// The entry's index.
+    pub index: u64,
+    /// A sum over all values, hexadecimal: the same for all replicas at the same entry.
+    pub digest: Option<String>,
+    /// How many values there are.
+    pub values: Option<u64>,
+    /// Why it cannot be told.
+    pub reason: Option<String>,
 }
 
 /// The cluster, as one node sees it.

@@ -30,6 +30,7 @@ async fn only_an_operator_sees_and_orders() {
     let orders = [
         ("/api/v1/cluster/transfer-leader", transfer),
         ("/api/v1/cluster/move", r#"{"partition":0,"from":"1","to":"3"}"#),
+        ("/api/v1/cluster/replication", r#"{"replicas":3}"#),
         ("/api/v1/cluster/nodes/1/drain", ""),
         ("/api/v1/cluster/nodes/1/undrain", ""),
         ("/api/v1/cluster/nodes/1/decommission", ""),
@@ -50,7 +51,7 @@ async fn only_an_operator_sees_and_orders() {
         let answer = send(Some(&server.token)).await;
         assert!(answer.status.is_success(), "{route}: {}", answer.text());
     }
-    assert_eq!(server.status.orders.lock().len(), 6);
+    assert_eq!(server.status.orders.lock().len(), 7);
 }
 
 #[tokio::test]
@@ -143,6 +144,12 @@ async fn nodes_and_replicas_go_where_the_operator_says() {
         r#"{"partition":5,"from":"1"}"#,
         r#"{"from":"1","to":"3"}"#,
     ] {
+        assert_eq!(send(wrong).await.status, 400, "{wrong}");
+    }
+    let send = |body: &'static str| server.post("/api/v1/cluster/replication", body);
+    assert_eq!(send(r#"{"replicas":5}"#).await.pair(), (204, ""));
+    ordered.push(ClusterOrder::SetReplication { replicas: 5 });
+    for wrong in [r#"{"replicas":-1}"#, r#"{"replicas":"3"}"#, r#"{"replicas":256}"#, "{}", ""] {
         assert_eq!(send(wrong).await.status, 400, "{wrong}");
     }
     let message = "node 2 still holds 3 replicas: drain it first";

@@ -220,12 +220,16 @@ impl ClusterPort for TestStatus {
     }
 
     fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>> {
-        let (ClusterOrder::SetNodeState { node: to, .. }
-        | ClusterOrder::MoveReplica { to, .. }
-        | ClusterOrder::TransferLeader { to, .. }) = order;
+        let node = match order {
+            ClusterOrder::SetNodeState { node, .. } => Some(node),
+            ClusterOrder::MoveReplica { to, .. } | ClusterOrder::TransferLeader { to, .. } => Some(to),
+            ClusterOrder::SetReplication { .. } | ClusterOrder::RaiseLevel { .. } | ClusterOrder::Compare => {
+                None
+            }
+        };
         Box::pin(async move {
-            if to.get() > 3 {
-                return Err(OrderError::NotFound(format!("there is no node {to}")));
+            if let Some(node) = node.filter(|node| node.get() > 3) {
+                return Err(OrderError::NotFound(format!("there is no node {node}")));
             }
             if let Some(reason) = self.missing.lock().clone() {
                 return Err(Unavailable::TryLater(reason).into());
@@ -271,7 +275,7 @@ fn cluster_survey() -> ClusterSurvey {
         nodes: vec![node(1, "up"), node(2, "away")],
         moves: vec![MoveSurvey {
             group: "data-0".to_owned(),
-            from: format!("{:016x}", 2),
+            from: Some(format!("{:016x}", 2)),
             to: Some(format!("{:016x}", 3)),
             stage: "catching up",
             lag: Some(7),

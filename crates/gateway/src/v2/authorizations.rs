@@ -73,7 +73,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
     let org = lookup::org_if_named(&call.app, &call.params).await?.map(|o| o.id);
     let user_id = call.params.get("userID");
     let user_name = call.params.get("user");
-    let list: Vec<Value> = call.app.look(|state| {
+    let list = |state: &catalog::State| -> Vec<Value> {
         state
             .authorizations()
             .filter(|a| org.is_none_or(|o| a.org == o))
@@ -82,7 +82,8 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             .filter(|a| may(&call, Action::Read, a))
             .map(|a| shape::authorization(state, a, None))
             .collect()
-    });
+    };
+    let list = call.app.find_all(list).await?;
     let body = json!({ "links": { "self": "/api/v2/authorizations" }, "authorizations": list });
     Ok(error::json(StatusCode::OK, &body))
 }
@@ -131,7 +132,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
     };
     let id = authorization.id;
     call.app.change(Command::CreateAuthorization { authorization }).await?;
-    answer(&call, id, Some(&token), StatusCode::CREATED)
+    answer(&call, id, Some(&token), StatusCode::CREATED).await
 }
 
 pub(crate) async fn get(
@@ -141,7 +142,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
     let id = existing(&call, &id, Action::Read).await?;
-    answer(&call, id, None, StatusCode::OK)
+    answer(&call, id, None, StatusCode::OK).await
 }
 
 pub(crate) async fn update(
@@ -155,7 +156,7 @@ pub(crate) async fn update(
     let status = body.status()?;
     let at = call.now();
     call.app.change(Command::UpdateAuthorization { id, status, description: body.description, at }).await?;
-    answer(&call, id, None, StatusCode::OK)
+    answer(&call, id, None, StatusCode::OK).await
 }
 
 pub(crate) async fn delete(
@@ -177,7 +178,7 @@ async fn existing(call: &Call, id: &str, action: Action) -> Result<Authorization
     Ok(id)
 }
 
-fn answer(
+async fn answer(
     call: &Call,
     id: AuthorizationId,
     token: Option<&str>,
@@ -185,6 +186,6 @@ fn answer(
 ) -> Result<Response, ApiError> {
     let shape =
         |state: &catalog::State| state.authorization(id).map(|a| shape::authorization(state, a, token));
-    let body = call.app.look(shape).ok_or_else(|| ApiError::not_found("authorization not found"))?;
+    let body = call.app.find(shape).await?.ok_or_else(|| ApiError::not_found("authorization not found"))?;
     Ok(error::json(status, &body))
 }

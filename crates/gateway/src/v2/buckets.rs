@@ -68,7 +68,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
     let org = lookup::org_if_named(&call.app, &call.params).await?.map(|o| o.id);
     let id = call.params.get("id").map(lookup::id::<BucketId>).transpose()?;
     let name = call.params.get("name");
-    let mut buckets: Vec<Bucket> = call.app.look(|state| {
+    let buckets = |state: &catalog::State| -> Vec<Bucket> {
         state
             .buckets()
             .filter(|b| org.is_none_or(|o| b.org == o))
@@ -77,7 +77,8 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             .filter(|b| may(&call, Action::Read, b))
             .cloned()
             .collect()
-    });
+    };
+    let mut buckets = call.app.find_all(buckets).await?;
     buckets.sort_unstable_by_key(|b| b.id);
     let shown: Vec<Value> = page.cut(&buckets, |b| b.id.get()).map(shape::bucket).collect();
     let links = page.links("/api/v2/buckets", &call.params, shown.len());
@@ -118,7 +119,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
     };
     let id = bucket.id;
     call.app.change(Command::CreateBucket { bucket }).await?;
-    answer(&call, id, StatusCode::CREATED)
+    answer(&call, id, StatusCode::CREATED).await
 }
 
 pub(crate) async fn get(
@@ -149,7 +150,7 @@ pub(crate) async fn update(
         at: call.now(),
     };
     call.app.change(command).await?;
-    answer(&call, id, StatusCode::OK)
+    answer(&call, id, StatusCode::OK).await
 }
 
 pub(crate) async fn delete(
@@ -171,7 +172,7 @@ async fn existing(call: &Call, id: &str, action: Action) -> Result<Bucket, ApiEr
     Ok(bucket)
 }
 
-fn answer(call: &Call, id: BucketId, status: StatusCode) -> Result<Response, ApiError> {
-    let bucket = call.app.look(|state| state.bucket(id).map(shape::bucket));
+async fn answer(call: &Call, id: BucketId, status: StatusCode) -> Result<Response, ApiError> {
+    let bucket = call.app.find(|state| state.bucket(id).map(shape::bucket)).await?;
     bucket.map(|body| error::json(status, &body)).ok_or_else(|| ApiError::not_found("bucket not found"))
 }

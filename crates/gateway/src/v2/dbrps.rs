@@ -33,7 +33,7 @@ pub(crate) fn by_name(bucket: &str) -> (&str, &str) {
 pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
     let org = lookup::org_of(&call.app, &call.params).await?.id;
-    let all: Vec<Value> = call.app.look(|state| {
+    let all = |state: &catalog::State| -> Vec<Value> {
         let may = |resource, id| call.who.grants.allow(Action::Read, resource, Some(id), Some(org));
         let explicit: Vec<&Dbrp> = state.dbrps(org).collect();
         let mut all: Vec<Value> = explicit
@@ -51,7 +51,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             all.push(shape::virtual_dbrp(bucket, database, policy, default));
         }
         all
-    });
+    };
     let wanted = |value: &Value| {
         [("id", "id"), ("bucketID", "bucketID"), ("db", "database"), ("rp", "retention_policy")]
             .iter()
@@ -60,7 +60,8 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             && (call.params.get("virtual").is_none()
                 || value["virtual"].as_bool().unwrap_or(false) == call.params.flag("virtual"))
     };
-    let content: Vec<Value> = all.into_iter().filter(wanted).collect();
+    let content = |state: &catalog::State| all(state).into_iter().filter(wanted).collect();
+    let content: Vec<Value> = call.app.find_all(content).await?;
     Ok(error::json(StatusCode::OK, &json!({ "content": content })))
 }
 
@@ -83,7 +84,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
         bucket,
     };
     call.app.change(Command::CreateDbrp { dbrp }).await?;
-    let made = call.app.look(|state| state.dbrp(id).map(shape::dbrp));
+    let made = call.app.find(|state| state.dbrp(id).map(shape::dbrp)).await?;
     let made = made.ok_or_else(|| ApiError::not_found("unable to find DBRP"))?;
     Ok(error::json(StatusCode::CREATED, &made))
 }

@@ -28,18 +28,21 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
         Some(org) => {
             return Err(ApiError::not_found(format!("organization name \"{}\" not found", org.name)));
         }
-        None => call.app.look(|state| {
-            let user = call.params.get("userID").and_then(|text| text.parse().ok());
-            let owner = user.map(|id| state.user(id).map(|u| u.owner_of.clone()).unwrap_or_default());
-            let mut seen: Vec<Org> = state
-                .orgs()
-                .filter(|o| call.who.grants.see_org(o.id))
-                .filter(|o| owner.as_ref().is_none_or(|orgs| orgs.contains(&o.id)))
-                .cloned()
-                .collect();
-            seen.sort_unstable_by_key(|o| o.id);
-            seen
-        }),
+        None => {
+            let look = |state: &catalog::State| {
+                let user = call.params.get("userID").and_then(|text| text.parse().ok());
+                let owner = user.map(|id| state.user(id).map(|u| u.owner_of.clone()).unwrap_or_default());
+                let mut seen: Vec<Org> = state
+                    .orgs()
+                    .filter(|o| call.who.grants.see_org(o.id))
+                    .filter(|o| owner.as_ref().is_none_or(|orgs| orgs.contains(&o.id)))
+                    .cloned()
+                    .collect();
+                seen.sort_unstable_by_key(|o| o.id);
+                seen
+            };
+            call.app.find_all(look).await?
+        }
     };
     let orgs: Vec<Value> = page.cut(&orgs, |o| o.id.get()).map(shape::org).collect();
     Ok(error::json(StatusCode::OK, &json!({ "links": { "self": "/api/v2/orgs" }, "orgs": orgs })))
@@ -56,7 +59,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
     let org = Org { id, name, description, created_at: now, updated_at: now };
     let buckets = setup::system_buckets(id, now);
     call.app.change(Command::CreateOrg { org, buckets, owner: call.who.user }).await?;
-    answer(&call, id, StatusCode::CREATED)
+    answer(&call, id, StatusCode::CREATED).await
 }
 
 pub(crate) async fn get(
@@ -69,7 +72,7 @@ pub(crate) async fn get(
     if !call.who.grants.see_org(id) {
         call.who.grants.require(Action::Read, ResourceType::Orgs, Some(id.get()), None)?;
     }
-    answer(&call, id, StatusCode::OK)
+    answer(&call, id, StatusCode::OK).await
 }
 
 pub(crate) async fn update(
@@ -82,7 +85,7 @@ pub(crate) async fn update(
     call.who.grants.require(Action::Write, ResourceType::Orgs, Some(id.get()), Some(id))?;
     let Body { name, description } = call.json().await?;
     call.app.change(Command::UpdateOrg { id, name, description, at: call.now() }).await?;
-    answer(&call, id, StatusCode::OK)
+    answer(&call, id, StatusCode::OK).await
 }
 
 pub(crate) async fn delete(
@@ -103,7 +106,7 @@ async fn existing(call: &Call, id: &str) -> Result<OrgId, ApiError> {
     found.ok_or_else(|| ApiError::not_found("organization not found"))
 }
 
-fn answer(call: &Call, id: OrgId, status: StatusCode) -> Result<Response, ApiError> {
-    let org = call.app.look(|state| state.org(id).map(shape::org));
+async fn answer(call: &Call, id: OrgId, status: StatusCode) -> Result<Response, ApiError> {
+    let org = call.app.find(|state| state.org(id).map(shape::org)).await?;
     org.map(|body| error::json(status, &body)).ok_or_else(|| ApiError::not_found("organization not found"))
 }

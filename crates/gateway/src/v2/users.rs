@@ -29,7 +29,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
     let call = Call::open(app, request).await?;
     let page = Page::of(&call.params)?;
     let (name, id) = (call.params.get("name"), call.params.get("id"));
-    let mut users: Vec<User> = call.app.look(|state| {
+    let users = |state: &catalog::State| -> Vec<User> {
         state
             .users()
             .filter(|u| name.is_none_or(|n| u.name == n))
@@ -37,7 +37,8 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             .filter(|u| call.who.grants.allow(Action::Read, ResourceType::Users, Some(u.id.get()), None))
             .cloned()
             .collect()
-    });
+    };
+    let mut users = call.app.find_all(users).await?;
     users.sort_unstable_by_key(|u| u.id);
     let users: Vec<Value> = page.cut(&users, |u| u.id.get()).map(shape::user).collect();
     Ok(error::json(StatusCode::OK, &json!({ "links": { "self": "/api/v2/users" }, "users": users })))
@@ -57,7 +58,7 @@ pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<R
     let id = random::id(UserId::new);
     let user = User { id, name, password_hash: None, status, owner_of: Vec::new(), created_at: call.now() };
     call.app.change(Command::CreateUser { user }).await?;
-    answer(&call, id, StatusCode::CREATED)
+    answer(&call, id, StatusCode::CREATED).await
 }
 
 pub(crate) async fn get(
@@ -67,7 +68,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
     let id = existing(&call, &id, Action::Read).await?;
-    answer(&call, id, StatusCode::OK)
+    answer(&call, id, StatusCode::OK).await
 }
 
 pub(crate) async fn delete(
@@ -94,7 +95,7 @@ pub(crate) async fn set_password(
 pub(crate) async fn me(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
     let id = call.who.user.ok_or_else(ApiError::unauthorized)?;
-    answer(&call, id, StatusCode::OK)
+    answer(&call, id, StatusCode::OK).await
 }
 
 pub(crate) async fn set_my_password(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
@@ -118,7 +119,7 @@ async fn existing(call: &Call, id: &str, action: Action) -> Result<UserId, ApiEr
     found.ok_or_else(|| ApiError::not_found("user not found"))
 }
 
-fn answer(call: &Call, id: UserId, status: StatusCode) -> Result<Response, ApiError> {
-    let user = call.app.look(|state| state.user(id).map(shape::user));
+async fn answer(call: &Call, id: UserId, status: StatusCode) -> Result<Response, ApiError> {
+    let user = call.app.find(|state| state.user(id).map(shape::user)).await?;
     user.map(|body| error::json(status, &body)).ok_or_else(|| ApiError::not_found("user not found"))
 }

@@ -383,6 +383,10 @@ impl Cells {
             }
             return;
         }
+        if self.starts.last() < other.starts.first() {
+            self.append(other);
+            return;
+        }
         let mine = std::mem::replace(self, Self::new(self.field_type));
         let (mut i, mut j) = (0, 0);
         while i < mine.len() || j < other.len() {
@@ -409,6 +413,22 @@ impl Cells {
         }
     }
 
+    /// Appends cells that all come later.
+    fn append(&mut self, other: Self) {
+        self.starts.extend(other.starts);
+        self.counts.extend(other.counts);
+        match (&mut self.sums, other.sums) {
+            (Sums::Float(a), Sums::Float(b)) => a.extend(b),
+            (Sums::Integer(a), Sums::Integer(b)) => a.extend(b),
+            (Sums::Unsigned(a), Sums::Unsigned(b)) => a.extend(b),
+            _ => {}
+        }
+        self.min.extend(other.min);
+        self.max.extend(other.max);
+        self.first.extend(other.first);
+        self.last.extend(other.last);
+    }
+
     /// Appends a cell of another.
     fn copy(&mut self, other: &Self, i: usize) {
         self.starts.push(other.starts[i]);
@@ -432,11 +452,12 @@ impl Cells {
 
     /// Adds a cell of another series to one of ours.
     fn combine(&mut self, wanted: Wanted, i: usize, other: &Self, j: usize) {
-        self.counts[i] += other.counts[j];
+        // What is stored never overflows; what another node says might.
+        self.counts[i] = self.counts[i].saturating_add(other.counts[j]);
         match (&mut self.sums, &other.sums) {
             (Sums::Float(a), Sums::Float(b)) => a[i] += b[j],
-            (Sums::Integer(a), Sums::Integer(b)) => a[i] += b[j],
-            (Sums::Unsigned(a), Sums::Unsigned(b)) => a[i] += b[j],
+            (Sums::Integer(a), Sums::Integer(b)) => a[i] = a[i].wrapping_add(b[j]),
+            (Sums::Unsigned(a), Sums::Unsigned(b)) => a[i] = a[i].wrapping_add(b[j]),
             _ => {}
         }
         let earlier = |a: &Point, b: &Point| wanted.times && a.time < b.time;

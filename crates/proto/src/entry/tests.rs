@@ -34,7 +34,17 @@ fn catalog_commands_survive_and_are_no_partition_operations() {
 fn a_later_format_is_refused() {
     let later =
         log::Entry { format: ENTRY_FORMAT + 1, body: Some(Body::Blank(log::Blank {})), ..Default::default() };
-    assert!(matches!(decode(later.encode_to_vec().into()), Err(EntryError::Format(2))));
+    assert!(matches!(decode(later.encode_to_vec().into()), Err(EntryError::Format(3))));
+}
+
+#[test]
+fn what_a_first_version_understands_is_in_its_format() {
+    let format =
+        |op: &PartitionOp| log::Entry::decode(encode_op(op, Timestamp(1))).expect("an envelope").format;
+    assert_eq!(format(&PartitionOp::DropBucket { bucket: BucketId::new(1).unwrap() }), 1);
+    assert_eq!(format(&PartitionOp::Compare), 2);
+    let compare = encode_op(&PartitionOp::Compare, Timestamp(1));
+    assert_eq!(decode_op(compare).unwrap(), PartitionOp::Compare);
 }
 
 #[test]

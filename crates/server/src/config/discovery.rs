@@ -4,10 +4,12 @@
 //! needs no more than a headless service: the founding nodes are the first ordinals of the StatefulSet, each reached at
 //! `<pod>.<service>`, so it is a list that every pod writes for itself in the same way.
 
+use std::net::IpAddr;
+
 use cluster::InitialPeers;
 
-use super::Config;
 use super::address::Peer;
+use super::{Config, Role};
 
 /// How other nodes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +45,23 @@ impl Config {
         self.discovery_strategy != DiscoveryStrategy::Static || !self.initial_peers.is_empty()
     }
 
-    /// The nodes that found the cluster, where this is not a node alone.
+    /// Whether all peers that a gateway dials are on this machine.
+    pub(super) fn peers_are_near(&self) -> bool {
+        let is_near = |peer: &Peer| {
+            peer.host == "localhost" || peer.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        self.discovery_strategy == DiscoveryStrategy::Static && self.initial_peers.iter().all(is_near)
+    }
+
+    /// The nodes that found the cluster, where this is not a node alone; for a gateway, where nodes of it are found.
     #[must_use]
     pub fn founding_peers(&self) -> Option<InitialPeers> {
         let expect = self.bootstrap_expect.unwrap_or(0);
+        if self.role == Role::Gateway && self.discovery_strategy != DiscoveryStrategy::Static {
+            // A gateway's pod is in no StatefulSet, and which nodes have founded the cluster does not matter.
+            let Peer { host, port } = self.discovery_service()?;
+            return Some(InitialPeers::Name { host, port, expect });
+        }
         Some(match self.discovery_strategy {
             DiscoveryStrategy::Static if self.initial_peers.is_empty() => return None,
             DiscoveryStrategy::Static => {
@@ -90,11 +105,14 @@ impl Config {
             DiscoveryStrategy::Dns | DiscoveryStrategy::Kubernetes if !self.initial_peers.is_empty() => {
                 Some((KEY, "static beside initial-peers"))
             }
-            _ if !expects => Some(("bootstrap-expect", "1, 3 or 5: the nodes that found the cluster")),
+            _ if !expects && self.role == Role::Node => {
+                Some(("bootstrap-expect", "1, 3 or 5: the nodes that found the cluster"))
+            }
             _ if self.discovery_peer().is_none() => Some((
                 "discovery-name",
                 "a name that stands for all nodes, such as tidemark-peers or tidemark-peers:8088",
             )),
+            _ if self.role == Role::Gateway => None,
             DiscoveryStrategy::Dns if self.peer_advertise_address.is_none() => Some((
                 "peer-advertise-address",
                 "where others reach this node, by a name that stays: discovery-strategy is dns",
@@ -122,10 +140,17 @@ impl Config {
 
     /// Where a pod is reached: by the name that the headless service gives it.
     fn pod_address(&self, pod: &str) -> Option<String> {
-        let Peer { host: service, port } = self.discovery_peer()?;
-        let is_whole = service.contains('.') || self.pod_namespace.is_empty();
-        let service = if is_whole { service } else { format!("{service}.{}.svc", self.pod_namespace) };
+        let Peer { host: service, port } = self.discovery_service()?;
         Some(format!("{pod}.{service}:{port}"))
+    }
+
+    /// The name as it is looked up: with `kubernetes` in the pod's namespace.
+    fn discovery_service(&self) -> Option<Peer> {
+        let Peer { host, port } = self.discovery_peer()?;
+        let is_whole = host.contains('.') || self.pod_namespace.is_empty();
+        let is_service = self.discovery_strategy == DiscoveryStrategy::Kubernetes;
+        let host = if is_whole || !is_service { host } else { format!("{host}.{}.svc", self.pod_namespace) };
+        Some(Peer { host, port })
     }
 }
 

@@ -24,6 +24,7 @@ mod units;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use catalog::Level;
 use memory::Shares;
 
 pub use address::{BindAddress, Peer};
@@ -41,7 +42,9 @@ pub use settings::{Setting, settings};
 pub struct Config {
     /// The file that was read.
     pub config_file: Option<PathBuf>,
-    /// Directory of everything the node stores.
+    /// What the process is.
+    pub role: Role,
+    /// Directory of everything the node stores; of no meaning for a gateway.
     pub data_dir: PathBuf,
     /// Address of the HTTP API.
     pub http_bind_address: BindAddress,
@@ -75,6 +78,10 @@ pub struct Config {
     pub replace_silent_after: Duration,
     /// Failure domain of the node; empty when it has none.
     pub zone: String,
+    /// How soon a leader is missed.
+    pub timing: Distances,
+    /// The newest feature level that the node understands.
+    pub feature_level: Level,
     /// Number of partitions, a power of two; see [`Config::partitions_or_default`].
     pub partitions: Option<u16>,
     /// Store of the replicated log.
@@ -142,6 +149,24 @@ pub struct Config {
     /// What to set up at the first start.
     pub init: Option<Init>,
     given: init::Given,
+}
+
+/// What the process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It has data, and a part in the cluster.
+    Node,
+    /// It serves clients of a cluster, and has neither.
+    Gateway,
+}
+
+/// How far the nodes of a cluster are from one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distances {
+    /// A few milliseconds.
+    Near,
+    /// Round trips up to 300 ms.
+    Wan,
 }
 
 /// Store of the replicated log.

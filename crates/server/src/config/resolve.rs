@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use catalog::Level;
 use memory::Shares;
 
 use super::address::BindAddress;
@@ -13,7 +14,7 @@ use super::influxd::{self, Meaning, Opt, Taken};
 use super::init::Given;
 use super::origin::Origin;
 use super::settings::{Setting, setting, settings};
-use super::{Config, DiscoveryStrategy, LogFormat, LogLane, file, influxd_file, suggest};
+use super::{Config, DiscoveryStrategy, Distances, LogFormat, LogLane, Role, file, influxd_file, suggest};
 use crate::machine::MEMORY_BYTES_MIN;
 
 /// The least that a limit on the bodies of requests may be: enough for those that change it back.
@@ -128,6 +129,7 @@ impl Config {
         let nowhere = BindAddress::parse(":0").expect("a port alone is an address");
         Self {
             config_file: None,
+            role: Role::Node,
             data_dir: PathBuf::new(),
             http_bind_address: nowhere.clone(),
             peer_bind_address: nowhere,
@@ -145,6 +147,8 @@ impl Config {
             move_bytes_per_second: 0,
             replace_silent_after: Duration::ZERO,
             zone: String::new(),
+            timing: Distances::Near,
+            feature_level: Level::NEWEST,
             partitions: None,
             log_lane: LogLane::Segment,
             disk_faults: String::new(),
@@ -189,8 +193,32 @@ impl Resolved {
         let c = &self.config;
         let has_tls = c.peer_tls_cert.is_some() || c.peer_tls_key.is_some() || c.peer_tls_ca.is_some();
         let has = |file: &Option<PathBuf>| file.is_some() || !has_tls;
-        let is_secret = !c.has_peers() || c.peer_bind_address.is_loopback() || c.peer_plaintext || has_tls;
-        let ordered: [(&'static str, bool, &'static str); 13] = [
+        let is_gateway = c.role == Role::Gateway;
+        let is_near = if is_gateway { c.peers_are_near() } else { c.peer_bind_address.is_loopback() };
+        let is_secret = !c.has_peers() || is_near || c.peer_plaintext || has_tls;
+        let is_set = |key| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
+        let ordered: [(&'static str, bool, &'static str); 18] = [
+            ("data-dir", !(is_gateway && is_set("data-dir")), "nothing: a gateway stores nothing"),
+            (
+                "peer-advertise-address",
+                !(is_gateway && c.peer_advertise_address.is_some()),
+                "nothing: nobody calls a gateway",
+            ),
+            (
+                "max-series-per-bucket",
+                !(is_gateway && c.series_per_bucket_max.is_some()),
+                "nothing: a gateway does not know how many series there are",
+            ),
+            (
+                "initial-peers",
+                !is_gateway || c.has_peers(),
+                "nodes of the cluster that the gateway serves, or discovery-strategy dns or kubernetes",
+            ),
+            (
+                if c.discovery_name.is_empty() { "initial-peers" } else { "discovery-name" },
+                !is_gateway || is_secret,
+                "loopback addresses, or peer-tls-cert, or peer-plaintext",
+            ),
             ("peer-tls-cert", has(&c.peer_tls_cert), "a file: it goes with peer-tls-key and peer-tls-ca"),
             ("peer-tls-key", has(&c.peer_tls_key), "a file: it goes with peer-tls-cert and peer-tls-ca"),
             ("peer-tls-ca", has(&c.peer_tls_ca), "a file: it goes with peer-tls-cert and peer-tls-key"),
@@ -203,13 +231,13 @@ impl Resolved {
             ("max-string-field-size", c.string_field_bytes_max <= c.line_bytes_max, "at most max-line-size"),
             (
                 "peer-bind-address",
-                !collide(&c.http_bind_address, &c.peer_bind_address),
+                is_gateway || !collide(&c.http_bind_address, &c.peer_bind_address),
                 "another port than http-bind-address",
             ),
             ("peer-bind-address", is_secret, "a loopback address, or peer-tls-cert, or peer-plaintext"),
             (
                 "initial-peers",
-                matches!(c.initial_peers.len(), 0 | 1 | 3 | 5),
+                is_gateway || matches!(c.initial_peers.len(), 0 | 1 | 3 | 5),
                 "1, 3 or 5 peers, or none for one node alone",
             ),
         ];

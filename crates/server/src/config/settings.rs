@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use catalog::Level;
 use memory::Shares;
 
 use super::address::{BindAddress, Peer};
 use super::error::Expected;
-use super::{Config, DiscoveryStrategy, LogFormat, LogLane, init, units};
+use super::{Config, DiscoveryStrategy, Distances, LogFormat, LogLane, Role, init, units};
 
 /// One setting.
 #[derive(Clone, Copy)]
@@ -135,13 +136,23 @@ static SETTINGS: &[Setting] = &[
         c.config_file = path(t);
         Ok(())
     }, "TOML file with settings; keys are the names on this page").group(NODE),
+    row("role", "TIDEMARK_ROLE", "ROLE", "node", |c, t| {
+        c.role = match t {
+            "node" => Role::Node,
+            "gateway" => Role::Gateway,
+            _ => return Err(Expected("node or gateway")),
+        };
+        Ok(())
+    }, "What the process is: a `node` has data and a part in the cluster; a `gateway` serves clients of a cluster and stores \
+     nothing, so that any number may come and go")
+    .group(NODE),
     row("data-dir", "TIDEMARK_DATA_DIR", "DIR", "./tidemark-data", |c, t| {
         if t.is_empty() {
             return Err(Expected("a directory"));
         }
         c.data_dir = PathBuf::from(t);
         Ok(())
-    }, "Directory of everything the node stores").group(NODE).or(&[same("DATA_DIR")]),
+    }, "Directory of everything the node stores; not to be set for a gateway").group(NODE).or(&[same("DATA_DIR")]),
     row("http-bind-address", "TIDEMARK_HTTP_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8086", |c, t| {
         BindAddress::parse(t).map(|a| c.http_bind_address = a)
     }, "Address of the HTTP API; `:8086` listens on every interface").group(NODE).or(&[port("HTTP_PORT")]),
@@ -170,7 +181,7 @@ static SETTINGS: &[Setting] = &[
     row("initial-peers", "TIDEMARK_INITIAL_PEERS", "LIST", "", |c, t| {
         Peer::parse_list(t).map(|peers| c.initial_peers = peers)
     }, "Peer addresses of the 1, 3 or 5 nodes that found the cluster, the same list on each, separated by commas; empty for \
-     one node alone")
+     one node alone; for a gateway those of any nodes of its cluster")
     .group(NODE),
     row("discovery-strategy", "TIDEMARK_DISCOVERY_STRATEGY", "STRATEGY", "static", |c, t| {
         c.discovery_strategy = match t {
@@ -217,6 +228,23 @@ static SETTINGS: &[Setting] = &[
         t.clone_into(&mut c.zone);
         Ok(())
     }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE),
+    row("timing", "TIDEMARK_TIMING", "PROFILE", "near", |c, t| {
+        c.timing = match t {
+            "near" => Distances::Near,
+            "wan" => Distances::Wan,
+            _ => return Err(Expected("near or wan")),
+        };
+        Ok(())
+    }, "How soon a leader is missed: `near` for nodes within a few milliseconds of one another (others lead after about a \
+     second), `wan` for round trips up to 300 ms (after about three). The same on all nodes")
+    .group(NODE),
+    row("feature-level", "TIDEMARK_FEATURE_LEVEL", "NUMBER", "", |c, t| {
+        let level = if t.is_empty() { Some(Level::NEWEST) } else { t.parse().ok().and_then(Level::new) };
+        let level = level.filter(|level| *level <= Level::NEWEST);
+        level.map(|level| c.feature_level = level).ok_or(Expected("a feature level that this version understands"))
+    }, "The newest feature level that the node uses, instead of its version's: it behaves as an older version, and does not \
+     start in a cluster that is at a higher one. To try an upgrade")
+    .group(NODE),
     row("move-bytes-per-second", "TIDEMARK_MOVE_BYTES_PER_SECOND", "SIZE", "64MiB", |c, t| {
         units::size(t).map(|b| c.move_bytes_per_second = b)
     }, "Most bytes of files that this node sends to others in a second, for replicas that move or were away for long; `0` \

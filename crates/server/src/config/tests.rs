@@ -274,6 +274,44 @@ fn peers_are_found_by_a_list_a_name_or_the_pods_of_a_stateful_set() {
         .refused("--bootstrap-expect: `bootstrap-expect` is `2`, expected 1, 3 or 5");
 }
 
+#[test]
+fn a_gateway_names_its_cluster_and_nothing_that_it_would_keep() {
+    let gateway = || World::default().flag("role", "gateway");
+    let near = || gateway().flag("initial-peers", "localhost:1,127.0.0.2:2");
+    let config = near().resolved().config;
+    assert_eq!(config.role, Role::Gateway);
+    let list = InitialPeers::List(vec!["localhost:1".to_owned(), "127.0.0.2:2".to_owned()]);
+    assert_eq!((config.founding_peers(), config.advertised()), (Some(list), None));
+    World::default().flag("role", "proxy").refused("--role: `role` is `proxy`, expected node or gateway");
+    gateway().refused(
+        "default: `initial-peers` is empty, expected nodes of the cluster that the gateway serves, or discovery-strategy \
+         dns or kubernetes",
+    );
+    near()
+        .env("TIDEMARK_DATA_DIR", "d")
+        .refused("TIDEMARK_DATA_DIR: `data-dir` is `d`, expected nothing: a gateway stores nothing");
+    near().flag("peer-advertise-address", "a:1").refused(
+        "--peer-advertise-address: `peer-advertise-address` is `a:1`, expected nothing: nobody calls a gateway",
+    );
+    near().flag("max-series-per-bucket", "9").refused(
+        "--max-series-per-bucket: `max-series-per-bucket` is `9`, expected nothing: a gateway does not know how many \
+         series there are",
+    );
+    // It dials, so what counts is where the others are.
+    gateway().flag("initial-peers", "a:1").refused(
+        "--initial-peers: `initial-peers` is `a:1`, expected loopback addresses, or peer-tls-cert, or peer-plaintext",
+    );
+    gateway().flag("initial-peers", "a:1").flag("peer-plaintext", "true").resolved();
+    // It founds nothing, and its pod is in no StatefulSet.
+    let named = |strategy: &str| {
+        let world = gateway().flag("discovery-strategy", strategy).flag("discovery-name", "nodes:7");
+        let world = world.flag("peer-plaintext", "true").env("POD_NAMESPACE", "db");
+        world.resolved().config.founding_peers()
+    };
+    let name = |host: &str| Some(InitialPeers::Name { host: host.to_owned(), port: 7, expect: 0 });
+    assert_eq!((named("dns"), named("kubernetes")), (name("nodes"), name("nodes.db.svc")));
+}
+
 fn docker() -> World {
     World::default()
         .env("DOCKER_INFLUXDB_INIT_MODE", "setup")

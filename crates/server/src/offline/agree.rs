@@ -33,6 +33,8 @@ pub(super) struct Replica {
 pub(super) struct Parts<'a> {
     pub(super) data_dir: &'a Path,
     pub(super) identity: Option<Identity>,
+    /// The clusters before and after a recovery that was carried out here.
+    pub(super) recovered: Option<(u128, u128)>,
     pub(super) log: Option<BTreeMap<GroupId, GroupLook>>,
     pub(super) catalog: Option<&'a Catalog>,
     pub(super) replicas: &'a [Replica],
@@ -71,8 +73,10 @@ impl Parts<'_> {
         let (Some(identity), Some(catalog)) = (&self.identity, self.catalog) else { return };
         let state = catalog.read();
         let Some(cluster) = state.cluster() else { return };
-        let place = identity.belongs.filter(|place| place.cluster_id == cluster.id);
-        let Some(place) = place else {
+        // After a recovery the log has what makes the catalog say so, when the node runs.
+        let is_to_say_so = |to| self.recovered == Some((cluster.id, to));
+        let is_same = |to| to == cluster.id || is_to_say_so(to);
+        let Some(place) = identity.belongs.filter(|place| is_same(place.cluster_id)) else {
             found(&format!("{}: node.json and the catalog are of two clusters", self.data_dir.display()));
             return;
         };

@@ -31,14 +31,16 @@ impl Node {
         fs::create_dir_all(data_dir).unwrap();
         let store = RocksStore::open(&data_dir.join("catalog")).unwrap();
         let catalog = Arc::new(Catalog::open(Box::new(store)).unwrap());
-        let partitions = Partitions::new(Ground {
-            dir: data_dir.join("partitions"),
+        let dir = data_dir.join("partitions");
+        let partitions = Partitions::new(Arc::clone(&vfs), dir.clone());
+        let ground = Ground {
+            dir,
             vfs: Arc::clone(&vfs),
             clock: Arc::clone(&clock),
             jobs: Arc::new(StepJobs::new()),
             commons: Commons::unlimited(),
             options: storage::Options::STANDARD,
-        });
+        };
         let options = Options {
             data_dir: data_dir.to_owned(),
             partitions: PARTITIONS,
@@ -49,7 +51,7 @@ impl Node {
             limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
             progress: cluster::Progress::default(),
         };
-        let machines = partitions.machines();
+        let machines = partitions.machines(ground);
         let cluster = Cluster::open(options, vfs, clock, machines, catalog, Fatal::default()).await.unwrap();
         partitions.tell(&cluster);
         Self { cluster, partitions }

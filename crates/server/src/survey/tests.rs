@@ -18,6 +18,7 @@ fn info(n: u64) -> NodeInfo {
         address: format!("host-{n}:8088"),
         zone: format!("zone-{n}"),
         version: "1".to_owned(),
+        level: catalog::Level::FIRST,
     }
 }
 
@@ -48,12 +49,14 @@ fn status(group: GroupId, replica: u64, leader: u64, term: u64, committed: u64, 
         purged: None,
         in_flight_bytes: 0,
         files: None,
+        compared: None,
+        voters: if group == GroupId::Meta { 1..=3 } else { 4..=6 }.map(ReplicaId).collect(),
         running: true,
     }
 }
 
 fn report(groups: Vec<GroupStatus>) -> Result<NodeReport, String> {
-    Ok(NodeReport { groups, space: Some(Space { free_bytes: 30, total_bytes: 100 }) })
+    Ok(NodeReport { groups, space: Some(Space { free_bytes: 30, total_bytes: 100 }), gateways: Vec::new() })
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn one_picture_comes_of_what_several_say() {
         (id(3), Err("no answer in time".to_owned())),
     ]
     .into();
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     assert_eq!((seen.partitions, seen.replication, seen.node.as_str()), (1, 3, "0000000000000001"));
     let [meta, data] = &seen.groups[..] else { panic!("{seen:?}") };
     assert_eq!((meta.group.as_str(), meta.partition, meta.term, meta.committed), ("meta", None, 2, 9));
@@ -91,7 +94,7 @@ fn a_member_that_is_not_the_catalogs_does_not_count() {
     let catalog = catalog();
     let groups = vec![status(GroupId::Meta, 1, 1, 2, 9, 9), status(DATA, 77, 77, 9, 70, 70)];
     let reports: Reports = [(id(1), report(groups))].into();
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     assert_eq!((seen.groups[1].leader.as_deref(), seen.groups[1].committed), (None, 0));
     assert!(seen.groups[1].replicas.iter().all(|replica| !replica.is_up));
     assert_eq!((seen.nodes[1].state, seen.nodes[1].reason.as_deref()), ("away", Some("not asked yet")));
@@ -109,7 +112,7 @@ fn what_is_on_its_way_is_shown_with_how_far_it_is() {
     done(Command::RegisterNode { node: info(4) });
     done(Command::SetNodeState { node: id(3), state: NodeState::Draining });
     let (old, replica) = (ReplicaId(6), ReplicaId(8));
-    done(Command::AddReplica { group: DATA, node: id(4), replaces: old });
+    done(Command::AddReplica { group: DATA, node: id(4), replaces: Some(old) });
     let mut reports: Reports = [
         (id(1), report(vec![status(DATA, 4, 4, 5, 40, 40)])),
         (id(3), report(vec![status(DATA, 6, 4, 5, 40, 40)])),
@@ -119,12 +122,12 @@ fn what_is_on_its_way_is_shown_with_how_far_it_is() {
     let node = |id: u64| format!("{id:016x}");
     let moving = |to: Option<u64>, stage| MoveSurvey {
         group: "data-0".to_owned(),
-        from: node(3),
+        from: Some(node(3)),
         to: to.map(node),
         stage,
         ..MoveSurvey::default()
     };
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     assert_eq!(seen.moves, [moving(Some(4), "waiting")]);
     let third = &seen.nodes[2];
     assert_eq!((third.state, third.reason.as_deref(), third.replicas, third.holds), ("draining", None, 2, 2));
@@ -136,7 +139,7 @@ fn what_is_on_its_way_is_shown_with_how_far_it_is() {
 
     let coming = GroupStatus { files: Some((3, 9)), ..status(DATA, 8, 4, 5, 40, 10) };
     reports.insert(id(4), report(vec![coming]));
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     let far = MoveSurvey {
         lag: Some(30),
         files_bytes: Some(3),
@@ -144,14 +147,19 @@ fn what_is_on_its_way_is_shown_with_how_far_it_is() {
         ..moving(Some(4), "catching up")
     };
     assert_eq!(seen.moves, [far]);
-    done(Command::PromoteReplica { group: DATA, replica, replaces: Some(old) });
-    let seen = survey(&catalog.read(), id(1), &reports);
-    assert_eq!(seen.moves, [moving(None, "leaving")]);
+    done(Command::ChangeVotes { group: DATA, gain: vec![replica], lose: vec![old] });
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
+    let voting = MoveSurvey { from: None, ..moving(Some(4), "voting") };
+    assert_eq!((&seen.moves[..], seen.replicas_least), (&[moving(None, "leaving"), voting][..], 2));
+    let voters = vec![ReplicaId(4), ReplicaId(5), replica];
+    reports.insert(id(1), report(vec![GroupStatus { voters, ..status(DATA, 4, 4, 5, 40, 40) }]));
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
+    assert_eq!((&seen.moves[..], seen.replicas_least), (&[moving(None, "leaving")][..], 3));
     done(Command::RemoveReplica { group: DATA, replica: old });
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     assert_eq!((seen.moves.len(), seen.nodes[2].holds), (0, 1), "its vote in the meta group is left");
     // One that is out is not asked, and has no reason.
     done(Command::SetNodeState { node: id(2), state: NodeState::Lost });
-    let seen = survey(&catalog.read(), id(1), &reports);
+    let seen = survey(&catalog.read(), id(1).to_string(), &reports);
     assert_eq!((seen.nodes[1].state, seen.nodes[1].reason.as_deref()), ("lost", None));
 }

@@ -33,6 +33,7 @@ impl Inner {
                 state.drop_shards(position.index, *bucket, *ending_by)
             }
             PartitionOp::DropBucket { bucket } => state.drop_bucket(position.index, *bucket),
+            PartitionOp::Compare => false,
         };
         self.settle(&state);
         wants_flush

@@ -43,6 +43,19 @@ impl Engine {
     }
 }
 
+/// Up to where everything is in files in the directory of an engine that is not open, with the membership of then; `None`
+/// before the first flush, and where there is no engine yet. Only the manifest is read.
+///
+/// # Errors
+/// The manifest cannot be read.
+pub fn durable_in(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(LogPosition, Vec<u8>)>, OpenError> {
+    match manifest::look(vfs, dir) {
+        Ok((live, _, _)) => Ok(live.durable.map(|durable| (durable.position, durable.membership))),
+        Err(OpenError::ManifestMissing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Checks every byte of a checkpoint that came from elsewhere, and answers its position.
 ///
 /// # Errors

@@ -230,9 +230,7 @@ impl Engine {
     /// Reads rows as they are at this moment, whatever is applied, flushed, merged or dropped while the caller
     /// reads. Blocks have at most 8,192 rows.
     pub fn scan(&self, request: &ScanRequest) -> Result<Scan, ReadError> {
-        let reading = self.reading(request)?;
-        let packs = reading.packs();
-        Ok(Scan { reading, packs, has_failed: false, current: None })
+        Ok(Scan::new(self.reading(request)?))
     }
 
     /// What the engine has of a request at this moment; an error when it has lost some of it.
@@ -251,7 +249,7 @@ impl Engine {
         let commons = &self.inner.commons;
         let timing = (Arc::clone(commons.pace()), Arc::clone(&self.inner.clock));
         let reads = Reads::of_query(commons.cache(), Some(timing));
-        Ok(Reading { range: request.range, predicate, fields, snapshot, reads })
+        Ok(Reading::new(request.range, predicate, fields, snapshot, reads))
     }
 }
 
@@ -271,6 +269,11 @@ impl Iterator for Scan {
 }
 
 impl Scan {
+    pub(super) fn new(reading: Reading) -> Self {
+        let packs = reading.packs();
+        Self { reading, packs, has_failed: false, current: None }
+    }
+
     fn next_block(&mut self) -> Result<Option<SeriesBlock>, ReadError> {
         loop {
             if let Some(series) = &mut self.current {
@@ -301,6 +304,16 @@ impl Scan {
 }
 
 impl Reading {
+    pub(super) const fn new(
+        range: TimeRange,
+        predicate: Predicate,
+        fields: FieldSelection,
+        snapshot: Snapshot,
+        reads: Arc<Reads>,
+    ) -> Self {
+        Self { range, predicate, fields, snapshot, reads }
+    }
+
     /// What its reader keeps while it goes from series to series.
     pub(super) fn packs(&self) -> Packs {
         Packs::new(Arc::clone(&self.reads))

@@ -26,16 +26,16 @@ fn four_nodes() -> State {
 
 fn shape(state: &State) -> Vec<(u64, u64, bool, Option<u64>)> {
     let replicas = &state.placement(GROUP).unwrap().replicas;
-    let shape = |r: &Replica| (r.id.0, r.node.get(), r.is_voter, r.replaces.map(|replaced| replaced.0));
+    let shape = |r: &Replica| (r.id.0, r.node.get(), r.is_voter(), r.replaces().map(|replaced| replaced.0));
     replicas.iter().map(shape).collect()
 }
 
 fn add(node: u64, replaces: u64) -> Command {
-    Command::AddReplica { group: GROUP, node: node_id(node), replaces: ReplicaId(replaces) }
+    Command::AddReplica { group: GROUP, node: node_id(node), replaces: Some(ReplicaId(replaces)) }
 }
 
 fn promote(replica: u64, replaces: u64) -> Command {
-    Command::PromoteReplica { group: GROUP, replica: ReplicaId(replica), replaces: Some(ReplicaId(replaces)) }
+    Command::ChangeVotes { group: GROUP, gain: vec![ReplicaId(replica)], lose: vec![ReplicaId(replaces)] }
 }
 
 fn remove(replica: u64) -> Command {
@@ -66,7 +66,7 @@ fn a_replica_takes_the_place_of_another_and_ids_are_new_each_time() {
         let promoted = [(next, 4, true, None), (11, 2, true, None), (10, 1, false, None)];
         assert_eq!(shape(&state), promoted);
         assert_eq!(state.placement(GROUP).unwrap().generation, 1);
-        assert_eq!(state.placement(GROUP).unwrap().leaving().unwrap().id.0, 10);
+        assert_eq!(state.placement(GROUP).unwrap().leaving().next().unwrap().id.0, 10);
     }
     let message = "a replica of group data-3 is on its way already";
     refused(&mut state, &add(3, 11), ErrorCode::Conflict, message);
@@ -127,15 +127,15 @@ fn the_meta_group_gives_votes_to_nodes_that_have_joined() {
     let mut state = four_nodes();
     let meta = GroupId::Meta;
     let learner = state.replica_on(meta, node_id(4)).unwrap();
-    let command = Command::AddReplica { group: meta, node: node_id(4), replaces: ReplicaId(1) };
+    let command = Command::AddReplica { group: meta, node: node_id(4), replaces: Some(ReplicaId(1)) };
     let message = "every node has a replica of the meta group already";
     refused(&mut state, &command, ErrorCode::Invalid, message);
-    let command = Command::PromoteReplica { group: meta, replica: learner, replaces: Some(ReplicaId(1)) };
+    let command = Command::ChangeVotes { group: meta, gain: vec![learner], lose: vec![ReplicaId(1)] };
     done(&mut state, &command);
     let placement = state.placement(meta).unwrap();
     let voters: Vec<_> = placement.voters().map(|voter| voter.id.0).collect();
     assert_eq!(voters, [learner.0, 2, 3]);
-    assert!(placement.leaving().is_none());
+    assert!(placement.leaving().next().is_none());
     // A node that is there keeps its copy of the catalog.
     let command = Command::RemoveReplica { group: meta, replica: ReplicaId(1) };
     refused(&mut state, &command, ErrorCode::Conflict, "node 0000000000000001 needs the catalog");
@@ -154,6 +154,73 @@ fn the_voter_that_should_lead_comes_first() {
     }
     refused(&mut state, &prefer(7), ErrorCode::NotFound, "group data-3 has no replica 7");
     done(&mut state, &add(4, 10));
-    let new = state.placement(GROUP).unwrap().joining().unwrap().id.0;
+    let new = state.placement(GROUP).unwrap().joining().next().unwrap().id.0;
     refused(&mut state, &prefer(new), ErrorCode::Conflict, &format!("replica {new} has no vote"));
+}
+
+#[test]
+fn one_voter_becomes_three_at_once_and_three_one_again() {
+    let mut state = State::default();
+    let nodes = (0..1).map(node).collect();
+    let placements = vec![vec![0]; 16];
+    done(&mut state, &Command::Bootstrap { cluster_id: 1, replication: 3, nodes, placements });
+    (1..5).for_each(|n| done(&mut state, &Command::RegisterNode { node: node(n) }));
+    let first = state.placement(GROUP).unwrap().replicas[0].id.0;
+    let (a, b) = (state.cluster().unwrap().next_replica, state.cluster().unwrap().next_replica + 1);
+    let more = |node| Command::AddReplica { group: GROUP, node: node_id(node), replaces: None };
+    let votes = |gain: &[u64], lose: &[u64]| {
+        let ids = |ids: &[u64]| ids.iter().copied().map(ReplicaId).collect();
+        Command::ChangeVotes { group: GROUP, gain: ids(gain), lose: ids(lose) }
+    };
+    done(&mut state, &more(2));
+    let message = "group data-3 would have 2 votes: there must be an odd number";
+    refused(&mut state, &votes(&[a], &[]), ErrorCode::Conflict, message);
+    done(&mut state, &more(3));
+    let message = "group data-3 has, or will have, all 3 replicas that are wanted";
+    refused(&mut state, &more(4), ErrorCode::Conflict, message);
+    let message = "a replica of group data-3 is on its way already";
+    refused(&mut state, &add(4, first), ErrorCode::Conflict, message);
+    let message = format!("replica {a} is not there to replace that one");
+    refused(&mut state, &votes(&[a, a], &[]), ErrorCode::Conflict, &message);
+    refused(&mut state, &votes(&[a], &[first]), ErrorCode::Conflict, &message);
+    for _ in 0..2 {
+        done(&mut state, &votes(&[a, b], &[]));
+        let grown = [(first, 1, true, None), (a, 2, true, None), (b, 3, true, None)];
+        assert_eq!(shape(&state), grown);
+        assert_eq!(state.placement(GROUP).unwrap().generation, 1);
+    }
+    // What is lost is said of voters, and never of all, nor of an even number.
+    let message = "group data-3 would have 2 votes: there must be an odd number";
+    refused(&mut state, &votes(&[], &[a]), ErrorCode::Conflict, message);
+    let message = "group data-3 would have 0 votes: there must be an odd number";
+    refused(&mut state, &votes(&[], &[first, a, b]), ErrorCode::Conflict, message);
+    let message = format!("replica {a} has no vote that another could get");
+    refused(&mut state, &votes(&[], &[a, a]), ErrorCode::Conflict, &message);
+    for _ in 0..2 {
+        done(&mut state, &votes(&[], &[first, b]));
+        assert_eq!(state.placement(GROUP).unwrap().leaving().count(), 2);
+    }
+    // The one that was to stay goes before the others have: one of them gets its vote back.
+    done(&mut state, &set(2, NodeState::Lost));
+    done(&mut state, &votes(&[first], &[a]));
+    assert_eq!(shape(&state), [(a, 2, false, None), (first, 1, true, None), (b, 3, false, None)]);
+    done(&mut state, &remove(a));
+    done(&mut state, &remove(b));
+    assert_eq!(shape(&state), [(first, 1, true, None)]);
+}
+
+#[test]
+fn the_number_of_replicas_that_are_wanted_is_odd() {
+    let mut state = four_nodes();
+    for replicas in [0, 2, 4, 8, 9] {
+        let message = format!(
+            "a partition has an odd number of replicas, at most 7, and not {replicas}: a majority of an even number may \
+             lose no more of them than of the odd number below it"
+        );
+        refused(&mut state, &Command::SetReplication { replicas }, ErrorCode::Invalid, &message);
+    }
+    done(&mut state, &Command::SetReplication { replicas: 5 });
+    let cluster = state.cluster().unwrap();
+    let wanted: Vec<usize> = (0..8).map(|nodes| cluster.voters_wanted(nodes)).collect();
+    assert_eq!(wanted, [0, 1, 1, 3, 3, 5, 5, 5]);
 }

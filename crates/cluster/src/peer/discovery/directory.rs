@@ -15,13 +15,13 @@ use crate::peer::myself::Myself;
 const ADDRESSES_MAX: usize = 256;
 
 /// The initial peers, and connections to them. Connections to addresses that a name no longer stands for are given up.
-pub(super) struct Directory<'a> {
+pub(crate) struct Directory<'a> {
     peers: &'a InitialPeers,
     clients: HashMap<String, Option<Client>>,
 }
 
 impl<'a> Directory<'a> {
-    pub(super) fn new(peers: &'a InitialPeers) -> Self {
+    pub(crate) fn new(peers: &'a InitialPeers) -> Self {
         Self { peers, clients: HashMap::new() }
     }
 

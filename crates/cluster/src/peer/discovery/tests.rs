@@ -14,7 +14,7 @@ fn named(expect: usize) -> InitialPeers {
 
 fn answer(node: u128, stage: Stands) -> Result<Answer, String> {
     let (zone, version) = (String::new(), String::new());
-    Ok(Answer { node, peers_hash: HASH, zone, version, advertised: None, stage })
+    Ok(Answer { node, peers_hash: HASH, zone, version, level: Level::FIRST, advertised: None, stage })
 }
 
 fn silent() -> Result<Answer, String> {

@@ -18,7 +18,14 @@ fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
     let dir = tempfile::tempdir().unwrap();
     let identity = Identity { node_uuid: 2, belongs, member: false, out: None };
     let path = dir.path().to_owned();
-    let myself = Myself::new(Arc::new(RealVfs), path, identity, Says::default());
+    let says = Says {
+        zone: String::new(),
+        peers_hash: 0,
+        advertised: None,
+        bound: None,
+        level: catalog::Level::NEWEST,
+    };
+    let myself = Myself::new(Arc::new(RealVfs), path, identity, says);
     (dir, myself)
 }
 

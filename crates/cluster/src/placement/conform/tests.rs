@@ -1,13 +1,18 @@
 //! A group follows its placement step by step, and never to voters of which a majority could not go on.
 
-use catalog::Replica;
+use catalog::{Replica, Role};
 use model::{NodeId, PartitionId};
 
 use super::*;
 
 fn replica(id: u64, is_voter: bool, replaces: Option<u64>) -> Replica {
     let node = NodeId::new(id).unwrap();
-    Replica { id: ReplicaId(id), node, is_voter, replaces: replaces.map(ReplicaId) }
+    let role = match replaces {
+        Some(replaced) => Role::Joining { replaces: Some(ReplicaId(replaced)) },
+        None if is_voter => Role::Voter,
+        None => Role::Leaving,
+    };
+    Replica { id: ReplicaId(id), node, role }
 }
 
 fn placed(replicas: Vec<Replica>) -> Placement {
@@ -31,7 +36,7 @@ fn a_move_is_a_learner_a_vote_an_end_and_nothing_after_it() {
     let members = Members::of(1, &[1, 2, 3], &[4], &[1, 2, 3]);
     assert_eq!(next_step(&joining, &members), None);
     let members = Members::of(1, &[1, 2, 3], &[4], &[1, 2, 3, 4]);
-    assert_eq!(next_step(&joining, &members), Some(Step::Promote(ReplicaId(4), ReplicaId(1))));
+    assert_eq!(next_step(&joining, &members), Some(Step::Votes(vec![ReplicaId(4)], Some(ReplicaId(1)))));
     // The one that goes leads: another takes the lead before the votes change.
     let promoted = placed([voters(&[4, 2, 3]), vec![replica(1, false, None)]].concat());
     assert_eq!(next_step(&promoted, &members), Some(Step::HandOver(ReplicaId(2))));
@@ -55,6 +60,33 @@ fn a_move_is_a_learner_a_vote_an_end_and_nothing_after_it() {
 }
 
 #[test]
+fn one_voter_becomes_three_when_both_others_have_caught_up_and_never_two() {
+    let joins = |id| Replica { role: Role::Joining { replaces: None }, ..replica(id, false, None) };
+    let growing = placed([voters(&[1]), vec![joins(2), joins(3)]].concat());
+    let members = Members::of(1, &[1], &[2], &[1, 2]);
+    assert_eq!(next_step(&growing, &members), Some(Step::Add(ReplicaId(3))));
+    let members = Members::of(1, &[1], &[2, 3], &[1, 2]);
+    assert_eq!(next_step(&growing, &members), None);
+    let members = Members::of(1, &[1], &[2, 3], &[1, 2, 3]);
+    let both = Step::Votes(vec![ReplicaId(2), ReplicaId(3)], None);
+    assert_eq!(next_step(&growing, &members), Some(both.clone()));
+    let grown = placed(voters(&[1, 2, 3]));
+    assert_eq!(next_step(&grown, &members), Some(Step::Voters(ids(&[1, 2, 3]))));
+    // Of four that are to be five in all, two may go ahead of the others.
+    let growing = placed([voters(&[1]), vec![joins(2), joins(3), joins(4), joins(5)]].concat());
+    let members = Members::of(1, &[1], &[2, 3, 4, 5], &[1, 2, 3, 4]);
+    assert_eq!(next_step(&growing, &members), Some(both));
+    // Three become one: the leader gives the lead away when it is not to be the one.
+    let shrunk = placed([voters(&[3]), vec![replica(1, false, None), replica(2, false, None)]].concat());
+    let members = Members::of(1, &[1, 2, 3], &[], &[1, 2, 3]);
+    assert_eq!(next_step(&shrunk, &members), Some(Step::HandOver(ReplicaId(3))));
+    let members = Members::of(3, &[1, 2, 3], &[], &[1, 2, 3]);
+    assert_eq!(next_step(&shrunk, &members), Some(Step::Voters(ids(&[3]))));
+    let members = Members::of(3, &[1, 2, 3], &[], &[1, 2]);
+    assert_eq!(next_step(&shrunk, &members), None, "it would not go on alone");
+}
+
+#[test]
 fn votes_never_go_where_a_majority_could_not_go_on() {
     // 2 and 3 are silent: 1, which goes, and 4 would leave 4 alone.
     let joining = placed([voters(&[1, 2, 3]), vec![replica(4, false, Some(1))]].concat());
@@ -66,7 +98,7 @@ fn votes_never_go_where_a_majority_could_not_go_on() {
     assert_eq!(next_step(&promoted, &members), None);
     // The lost one goes while the other two and the new one are there.
     let members = Members::of(2, &[1, 2, 3], &[4], &[2, 3, 4]);
-    assert_eq!(next_step(&joining, &members), Some(Step::Promote(ReplicaId(4), ReplicaId(1))));
+    assert_eq!(next_step(&joining, &members), Some(Step::Votes(vec![ReplicaId(4)], Some(ReplicaId(1)))));
 }
 
 #[test]

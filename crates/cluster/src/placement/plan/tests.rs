@@ -15,6 +15,7 @@ fn node(number: u128, zone: &str) -> NodeInfo {
         address: format!("n-{number}:1"),
         zone: zone.to_owned(),
         version: "1".to_owned(),
+        level: catalog::Level::FIRST,
     }
 }
 
@@ -34,6 +35,17 @@ fn founded(zones: &[&str], partitions: u16) -> State {
     state
 }
 
+/// The number of voters of each partition, where it is the same of all.
+fn voters(state: &State) -> usize {
+    let counts: BTreeSet<usize> = data(state).map(|placement| placement.voters().count()).collect();
+    assert_eq!(counts.len(), 1, "{counts:?}");
+    counts.into_iter().next().unwrap()
+}
+
+fn meta_voters(state: &State) -> BTreeSet<u64> {
+    state.placement(GroupId::Meta).unwrap().voters().map(|voter| voter.node.get()).collect()
+}
+
 fn join(state: &mut State, number: u128, zone: &str) {
     done(state, &Command::RegisterNode { node: node(number, zone) });
 }
@@ -46,7 +58,7 @@ fn set(state: &mut State, node: u64, wanted: NodeState) {
 fn meta(state: &State) -> Members {
     let placement = state.placement(GroupId::Meta).unwrap();
     let ids = |is_voter| {
-        let some = placement.replicas.iter().filter(move |replica| replica.is_voter == is_voter);
+        let some = placement.replicas.iter().filter(move |replica| replica.is_voter() == is_voter);
         some.map(|replica| replica.id.0).collect::<Vec<_>>()
     };
     let all: Vec<u64> = placement.replicas.iter().map(|replica| replica.id.0).collect();
@@ -72,8 +84,7 @@ fn settle_without(state: &mut State, silent: &[u64]) -> usize {
     let mut moved = 0;
     for _ in 0..500 {
         let commands = planned(state, silent);
-        let is_over =
-            commands.is_empty() && data(state).all(|p| p.joining().or_else(|| p.leaving()).is_none());
+        let is_over = commands.is_empty() && data(state).all(Placement::is_at_rest);
         if is_over {
             return moved;
         }
@@ -81,30 +92,44 @@ fn settle_without(state: &mut State, silent: &[u64]) -> usize {
             done(state, command);
             moved += usize::from(matches!(command, Command::AddReplica { .. }));
         }
-        for command in planned(state, silent) {
+        let changes_votes = |command: &Command| matches!(command, Command::ChangeVotes { group, .. } if *group != GroupId::Meta);
+        let again = if commands.iter().any(changes_votes) { Vec::new() } else { planned(state, silent) };
+        for command in again {
             let is_move = matches!(command, Command::AddReplica { .. } | Command::PreferLeader { .. });
             assert!(!is_move, "asked for twice, or more than a plan ago: {command:?}");
         }
-        let ways: Vec<_> =
-            data(state).filter_map(|p| Some((p.group, *p.joining()?, p.replicas.clone()))).collect();
+        let ways: Vec<Placement> = data(state).filter(|p| !p.is_at_rest()).cloned().collect();
         for node in state.nodes() {
-            let to = ways.iter().filter(|(_, joining, _)| joining.node == node.id).count();
+            let to =
+                ways.iter().flat_map(Placement::joining).filter(|joining| joining.node == node.id).count();
             assert!(to <= MOVES, "{to} on their way to {}", node.id);
-            let from = ways.iter().filter(|(_, joining, replicas)| {
-                replicas.iter().any(|r| Some(r.id) == joining.replaces && r.node == node.id)
-            });
+            let replaced = |p: &Placement| p.replica(p.replacement()?.1).copied();
+            let from = ways.iter().filter_map(replaced).filter(|replaced| replaced.node == node.id);
             let is_there = !node.state.is_out() && !silent.contains(&node.id.get());
             assert!(!is_there || from.count() <= MOVES);
         }
         // Some arrive.
-        for (group, joining, _) in ways.iter().take(3) {
-            let (replica, replaces) = (joining.id, joining.replaces);
-            done(state, &Command::PromoteReplica { group: *group, replica, replaces });
-            done(state, &Command::RemoveReplica { group: *group, replica: replaces.unwrap() });
-            assert_eq!(state.placement(*group).unwrap().voters().count(), 3);
-        }
+        ways.iter().take(3).for_each(|placement| arrive(state, placement));
     }
     panic!("it never comes to rest");
+}
+
+/// What a group's leader does when those that join have caught up.
+fn arrive(state: &mut State, placement: &Placement) {
+    let (group, before) = (placement.group, placement.voters().count());
+    let lose: Vec<ReplicaId> = placement.replacement().map(|(_, old)| old).into_iter().collect();
+    let gain: Vec<ReplicaId> = match placement.replacement() {
+        Some((new, _)) => vec![new.id],
+        None => placement.additional().take(2).map(|new| new.id).collect(),
+    };
+    if gain.len() + lose.len() == 2 {
+        done(state, &Command::ChangeVotes { group, gain, lose: lose.clone() });
+    }
+    for old in placement.leaving().map(|old| old.id).chain(lose) {
+        done(state, &Command::RemoveReplica { group, replica: old });
+    }
+    let after = state.placement(group).unwrap().voters().count();
+    assert!(after >= before && !after.is_multiple_of(2), "{before} voters, then {after}");
 }
 
 fn counts(state: &State) -> BTreeMap<u64, (usize, usize)> {
@@ -201,9 +226,9 @@ fn a_replica_on_its_way_to_a_node_that_goes_is_given_up() {
     join(&mut state, 4, "");
     let group = GroupId::Data(PartitionId(5));
     let replaces = state.replica_on(group, id(1)).unwrap();
-    done(&mut state, &Command::AddReplica { group, node: id(4), replaces });
+    done(&mut state, &Command::AddReplica { group, node: id(4), replaces: Some(replaces) });
     set(&mut state, 4, NodeState::Lost);
-    let joining = state.placement(group).unwrap().joining().unwrap().id;
+    let joining = state.placement(group).unwrap().joining().next().unwrap().id;
     let commands = planned(&state, &[]);
     assert!(commands.contains(&Command::RemoveReplica { group, replica: joining }), "{commands:?}");
     settle(&mut state);
@@ -261,7 +286,11 @@ fn whatever_happens_to_nodes_it_comes_to_rest_where_it_should() {
         if zones[0].is_empty() {
             assert!(most - led.min().unwrap() <= 1, "seed {seed}: {counts:?}");
         }
-        assert_eq!(state.placement(GroupId::Meta).unwrap().voters().count(), 3, "seed {seed}");
+        let there = of_active.len();
+        let wanted = if there >= 5 { 5 } else { 3 };
+        assert!([3, 5].contains(&meta_voters(&state).len()), "seed {seed}");
+        assert!(meta_voters(&state).len() >= wanted, "seed {seed}");
+        assert_eq!(voters(&state), 3, "seed {seed}");
     }
 }
 
@@ -272,21 +301,144 @@ fn what_a_silent_node_has_is_made_anew_and_it_gets_its_share_when_it_comes_back(
     join(&mut state, 5, "b");
     join(&mut state, 6, "c");
     settle(&mut state);
-    let votes = |state: &State| {
-        let meta = state.placement(GroupId::Meta).unwrap();
-        meta.voters().map(|voter| voter.node.get()).collect::<BTreeSet<_>>()
-    };
     let held = counts(&state)[&3].0;
-    assert!(held > 0 && votes(&state).contains(&3));
+    assert!(held > 0 && meta_voters(&state).contains(&3));
     assert_eq!(settle_without(&mut state, &[3]), held);
     assert_eq!(counts(&state)[&3], (0, 0));
-    assert!(!votes(&state).contains(&3), "its vote goes to one that answers");
-    assert_eq!(votes(&state).len(), 3);
+    assert!(!meta_voters(&state).contains(&3), "its vote goes to one that answers");
+    assert_eq!(meta_voters(&state).len(), 5);
     zones_are_apart(&state);
     assert_eq!(state.node(id(3)).unwrap().state, NodeState::Active);
     assert!(settle(&mut state) > 0);
     assert!(counts(&state)[&3].0 > 0, "{:?}", counts(&state));
     zones_are_apart(&state);
+}
+
+#[test]
+fn a_node_alone_gets_others_beside_it_when_they_come() {
+    let mut state = founded(&["a"], 16);
+    assert_eq!((planned(&state, &[]), voters(&state)), (Vec::new(), 1));
+    // Of two nodes both must be there for a majority, and each for its part: the second gets nothing yet.
+    join(&mut state, 2, "b");
+    settle(&mut state);
+    assert_eq!((voters(&state), meta_voters(&state).len()), (1, 1));
+    assert_eq!(counts(&state), BTreeMap::from([(1, (16, 16)), (2, (0, 0))]));
+    join(&mut state, 3, "c");
+    settle(&mut state);
+    assert_eq!((voters(&state), meta_voters(&state).len()), (3, 3));
+    zones_are_apart(&state);
+    let led: Vec<_> = counts(&state).values().map(|(held, led)| (*held, (5..=6).contains(led))).collect();
+    assert_eq!(led, [(16, true); 3]);
+    // More nodes: a share of it, and no more voters.
+    join(&mut state, 4, "a");
+    join(&mut state, 5, "b");
+    settle(&mut state);
+    assert_eq!((voters(&state), meta_voters(&state).len()), (3, 5));
+    zones_are_apart(&state);
+}
+
+#[test]
+fn two_nodes_that_come_at_once_are_not_moved_to_first() {
+    let mut state = founded(&["", "", ""], 8);
+    done(&mut state, &Command::SetReplication { replicas: 1 });
+    settle(&mut state);
+    assert_eq!(voters(&state), 1);
+    let mut state = founded(&[""], 16);
+    join(&mut state, 2, "");
+    join(&mut state, 3, "");
+    assert_eq!(settle(&mut state), 32, "each partition is sent to two nodes, and moved nowhere");
+}
+
+#[test]
+fn as_many_replicas_as_are_asked_for_and_as_there_are_nodes() {
+    let mut state = founded(&["a", "b", "c"], 8);
+    for number in 4..8 {
+        join(&mut state, number, ["a", "b", "c"][usize::try_from(number % 3).unwrap()]);
+    }
+    settle(&mut state);
+    for (replicas, there) in [(5, 5), (7, 7), (3, 3), (1, 1), (5, 5), (3, 3)] {
+        done(&mut state, &Command::SetReplication { replicas });
+        settle(&mut state);
+        assert_eq!(voters(&state), there);
+        if there == 3 {
+            zones_are_apart(&state);
+        }
+        let held = counts(&state).into_values().map(|(held, _)| held).collect::<Vec<_>>();
+        assert!(held.iter().max().unwrap() - held.iter().min().unwrap() <= 3, "{held:?}");
+    }
+    done(&mut state, &Command::SetReplication { replicas: 7 });
+    settle(&mut state);
+    // What is missing is no reason to have less.
+    set(&mut state, 7, NodeState::Draining);
+    settle(&mut state);
+    assert_eq!(voters(&state), 7);
+    done(&mut state, &Command::SetReplication { replicas: 5 });
+    settle(&mut state);
+    assert_eq!((voters(&state), counts(&state)[&7]), (5, (0, 0)), "the one that drains lost its votes");
+}
+
+#[test]
+fn replicas_that_are_not_wanted_any_more_are_given_up_on_their_way() {
+    let mut state = founded(&[""], 4);
+    join(&mut state, 2, "");
+    join(&mut state, 3, "");
+    planned(&state, &[]).iter().for_each(|command| done(&mut state, command));
+    let on_their_way = data(&state).flat_map(Placement::additional).count();
+    assert_eq!(on_their_way, 2 * MOVES);
+    set(&mut state, 3, NodeState::Draining);
+    let given_up = planned(&state, &[]);
+    let given_up = given_up.iter().filter(|command| matches!(command, Command::RemoveReplica { .. })).count();
+    assert_eq!(given_up, 2 * MOVES, "the other alone would be a second voter");
+    settle(&mut state);
+    assert_eq!(voters(&state), 1);
+    set(&mut state, 3, NodeState::Active);
+    settle(&mut state);
+    assert_eq!(voters(&state), 3);
+}
+
+#[test]
+fn votes_are_taken_from_nodes_that_are_silent_and_never_left_to_them_alone() {
+    let mut state = founded(&["", "", ""], 4);
+    done(&mut state, &Command::SetReplication { replicas: 1 });
+    let mut members = meta(&state);
+    let silent = BTreeSet::new();
+    members.silent.insert(state.replica_on(GroupId::Meta, id(2)).unwrap());
+    for command in plan(&state, &Seen { meta: &members, silent: &silent }, MOVES) {
+        done(&mut state, &command);
+    }
+    assert_eq!(voters(&state), 1);
+    assert!(data(&state).flat_map(Placement::voters).all(|voter| voter.node != id(2)));
+    // The one that has the vote is lost before the group has followed: another gets it back.
+    let group = GroupId::Data(PartitionId(0));
+    let only = state.placement(group).unwrap().voters().next().unwrap().node;
+    set(&mut state, only.get(), NodeState::Lost);
+    planned(&state, &[]).iter().for_each(|command| done(&mut state, command));
+    let now: Vec<NodeId> = state.placement(group).unwrap().voters().map(|voter| voter.node).collect();
+    assert!(now.len() == 1 && now[0] != only, "{now:?}");
+    // Nobody is left who answers: nothing is taken.
+    let mut state = founded(&["", "", ""], 4);
+    done(&mut state, &Command::SetReplication { replicas: 1 });
+    let mut members = meta(&state);
+    members.silent.extend(state.placement(GroupId::Meta).unwrap().replicas.iter().map(|replica| replica.id));
+    assert_eq!(plan(&state, &Seen { meta: &members, silent: &silent }, MOVES), []);
+}
+
+#[test]
+fn votes_in_the_meta_group_are_five_or_three_and_follow_the_nodes() {
+    let mut state = founded(&["", "", "", "", ""], 4);
+    assert_eq!(meta_voters(&state).len(), 5);
+    set(&mut state, 2, NodeState::Draining);
+    settle(&mut state);
+    assert_eq!(meta_voters(&state).len(), 3, "four nodes have no fifth vote to give");
+    assert!(!meta_voters(&state).contains(&2));
+    set(&mut state, 2, NodeState::Decommissioned);
+    set(&mut state, 3, NodeState::Draining);
+    settle(&mut state);
+    assert_eq!(meta_voters(&state), [1, 4, 5].into());
+    join(&mut state, 6, "");
+    join(&mut state, 7, "");
+    settle(&mut state);
+    assert_eq!(meta_voters(&state).len(), 5);
 }
 
 #[test]

@@ -141,6 +141,8 @@ impl Filled {
             Err(error) => {
                 assert!(matches!(error, ReadError::Lost { .. }), "{error:?}");
                 assert_eq!(newest.unwrap_err().to_string(), error.to_string());
+                let whole = engine.everything().digest(|| true);
+                assert!(matches!(whole, Err(ReadError::Lost { .. })), "{whole:?}");
                 false
             }
         }

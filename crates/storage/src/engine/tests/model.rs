@@ -201,6 +201,23 @@ impl Run {
         }
     }
 
+    /// A replica that applied the same log, and neither flushed nor merged, holds the same.
+    fn check_replica(&self) {
+        let other = World::new();
+        let replica = other.open();
+        for (index, op) in (0..).zip(&self.log) {
+            replica.apply(position(index), op).unwrap();
+        }
+        let digests = [self.engine(), &replica].map(|engine| {
+            let everything = engine.everything();
+            assert_eq!(everything.position(), engine.applied());
+            everything.digest(|| true).unwrap().unwrap()
+        });
+        assert_eq!(digests[0], digests[1]);
+        assert_eq!(digests[0].values, self.oracle.values() as u64);
+        assert!(replica.everything().digest(|| false).unwrap().is_none_or(|digest| digest.values == 0));
+    }
+
     /// Series with values are known. Those without are known at most as long as a merge has not left them out.
     fn check_schema(&self, id: u64) {
         let (range, predicate) = (TimeRange::ALL, Predicate::TRUE);
@@ -308,6 +325,9 @@ fn run(seed: u64, size: Size, steps: usize) {
             if step % 4 == 0 {
                 run.check();
             }
+            if step % 128 == 127 {
+                run.check_replica();
+            }
         }));
         assert!(outcome.is_ok(), "failed at seed {seed}, step {step}");
     }
@@ -331,6 +351,7 @@ fn run(seed: u64, size: Size, steps: usize) {
     run.world.jobs.run_all();
     assert_eq!(run.engine().stats().tombstones, 0, "seed {seed}");
     run.check();
+    run.check_replica();
     let stats = run.engine().stats();
     let live = stats.files + stats.index_segments;
     let mut listed = files_on_disk(&run.world);

@@ -72,6 +72,7 @@ impl Oracle {
             PartitionOp::DropBucket { bucket } => {
                 self.buckets.remove(bucket);
             }
+            PartitionOp::Compare => {}
         }
     }
 
@@ -103,6 +104,11 @@ impl Oracle {
             .collect();
         ranges.sort_by_key(|r| r.start);
         ranges
+    }
+
+    /// How many values there are.
+    pub(super) fn values(&self) -> usize {
+        self.buckets.values().flatten().map(|shard| shard.rows.len()).sum()
     }
 
     /// What a scan should return, by looking at every value.
