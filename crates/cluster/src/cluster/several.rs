@@ -106,6 +106,7 @@ impl Place {
             },
         };
         let (clock, catalog) = (Arc::new(SystemClock::new()), Arc::clone(&self.catalog.lock()));
+        self.machines.restart();
         let machines = Arc::clone(&self.machines);
         Cluster::open(options, Arc::new(RealVfs), clock, machines, catalog, Fatal::default()).await
     }
@@ -117,8 +118,7 @@ impl Place {
     }
 
     fn ops(&self, partition: u16) -> Vec<PartitionOp> {
-        let machine = self.machines.of(partition);
-        machine.applied.lock().iter().map(|(_, op)| op.clone()).collect()
+        self.machines.ops(partition)
     }
 }
 

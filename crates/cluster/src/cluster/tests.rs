@@ -147,6 +147,18 @@ impl Desk {
         Arc::clone(&self.0.lock()[&PartitionId(partition)].1)
     }
 
+    /// What was applied to the machine of a partition, which nobody removes meanwhile.
+    pub(crate) fn ops(&self, partition: u16) -> Vec<PartitionOp> {
+        ops(&self.0.lock()[&PartitionId(partition)].1)
+    }
+
+    /// The process ends: what is durable is left, and nobody uses it any more.
+    pub(crate) fn restart(&self) {
+        for (_, machine) in self.0.lock().values_mut() {
+            *machine = Arc::new(machine.restarted());
+        }
+    }
+
     /// The partitions that have a machine.
     pub(crate) fn partitions(&self) -> Vec<u16> {
         self.0.lock().keys().map(|partition| partition.0).collect()
