@@ -270,7 +270,7 @@ pub(super) fn plan(
         if placement.group == GroupId::Meta {
             continue;
         }
-        let candidate = survey.choose(placement);
+        let candidate = survey.choose(placement.group);
         groups.push(survey.fate(placement.group, candidate.as_ref()));
         chosen.push((placement, candidate));
     }
@@ -306,21 +306,30 @@ impl<'a> Survey<'a> {
         self.reports.iter().filter_map(of)
     }
 
-    /// The member of a partition that has most, of those that are placed, or may have been since.
-    fn choose(&self, placement: &PlacementText) -> Option<Candidate<'a>> {
-        let is_placed = |report: &SurvivorReport, member: &GroupText| {
+    /// Those that count: of a partition those that are placed, or may have been since. One that was removed may have files
+    /// still, and may lack what the group has acknowledged without it.
+    fn placed(&self, group: GroupId) -> impl Iterator<Item = (&'a SurvivorReport, &'a GroupText)> {
+        let placement = self.catalog.placements.iter().find(|placement| placement.group == group);
+        let next = self.catalog.next_replica;
+        self.members(group).filter(move |(report, member)| {
             let there = |replica: &ReplicaText| replica.id == member.replica && replica.node == report.node;
-            placement.replicas.iter().any(there) || member.replica >= self.catalog.next_replica
-        };
-        let placed = self.members(placement.group).filter(|(report, member)| is_placed(report, member));
-        let candidates =
-            placed.filter_map(|(report, member)| Some(Candidate { report, member, end: member.end()? }));
+            group == GroupId::Meta
+                || member.replica >= next
+                || placement.is_some_and(|placement| placement.replicas.iter().any(there))
+        })
+    }
+
+    /// The member of a partition that has most.
+    fn choose(&self, group: GroupId) -> Option<Candidate<'a>> {
+        let candidates = self
+            .placed(group)
+            .filter_map(|(report, member)| Some(Candidate { report, member, end: member.end()? }));
         candidates.max_by_key(|candidate| (candidate.end, std::cmp::Reverse(candidate.report.node)))
     }
 
     /// What is lost of a group when this member is chosen.
     fn fate(&self, group: GroupId, chosen: Option<&Candidate<'_>>) -> GroupFate {
-        let left: BTreeSet<u64> = self.members(group).map(|(_, member)| member.replica).collect();
+        let left: BTreeSet<u64> = self.placed(group).map(|(_, member)| member.replica).collect();
         // As the chosen member knows it, else as the catalog does.
         let known = chosen.and_then(|chosen| chosen.member.membership.as_ref());
         let placed = || {

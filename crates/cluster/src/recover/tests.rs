@@ -221,6 +221,28 @@ fn what_was_removed_is_not_taken_up_again_and_what_came_since_is() {
 }
 
 #[test]
+fn what_was_removed_does_not_count_for_a_majority() {
+    // A voter has been replaced by one on the fourth node: those that are lost may have acknowledged without the other.
+    let mut state = founded(3, 1);
+    let apply = |state: &mut State, command| assert_eq!(catalog::apply(state, &command), Response::Done);
+    apply(&mut state, Command::RegisterNode { node: info(4) });
+    let before = report_of(&state, 3);
+    let old = state.placement(data(0)).unwrap().on(id(3)).unwrap().id;
+    apply(&mut state, Command::AddReplica { group: data(0), node: id(4), replaces: Some(old) });
+    let new = state.placement(data(0)).unwrap().on(id(4)).unwrap().id;
+    apply(&mut state, Command::ChangeVotes { group: data(0), gain: vec![new], lose: vec![old] });
+    apply(&mut state, Command::RemoveReplica { group: data(0), replica: old });
+    // The first knows nothing of it yet, and the third has its files still.
+    let mut first = report_of(&state, 1);
+    *member(&mut first, data(0)) = report_of(&founded(3, 1), 1).groups[1].clone();
+    let third = SurvivorReport { catalog: Some(catalog_of(&state)), ..before };
+    let prospect = plan(&[first, third], NEW, false).unwrap();
+    assert!(matches!(prospect.groups[0].fate, Fate::Whole { .. }), "{:?}", prospect.groups);
+    assert_eq!((prospect.groups[1].voters, chosen(&prospect.plan.unwrap(), data(0)).0), ((1, 3), 1));
+    assert!(matches!(prospect.groups[1].fate, Fate::MayLack { .. }));
+}
+
+#[test]
 fn while_voters_change_a_majority_of_both_sets_is_needed() {
     let state = founded(3, 2);
     let mut reports = [report_of(&state, 1), report_of(&state, 2)];
