@@ -6,7 +6,8 @@
 //!
 //! Nodes that are not to hold anything are emptied first, then partitions get the voters that they lack, then zones are
 //! put right, then nodes hold as many replicas as one another, give or take one where zones allow. Last, partitions are
-//! led by as many from each node. Voters are taken away when fewer are asked for, not when nodes are missing.
+//! led by as many from each node. Voters are taken away when fewer are asked for, or when nodes are drained and too few
+//! are left for all, not when nodes are missing.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +20,9 @@ use crate::group::members::Members;
 /// Voters of the meta group, where there are as many nodes; with fewer than the lesser number there is one.
 const META_VOTERS_MAX: usize = 5;
 const META_VOTERS_MIN: usize = 3;
+
+/// Votes of a partition below which draining takes none away.
+const VOTERS_LEAST: usize = 3;
 
 /// What the leader of the meta group sees of the others.
 pub(crate) struct Seen<'a> {
@@ -56,13 +60,24 @@ impl<'a> Nodes<'a> {
     fn new(state: &'a State, silent: &BTreeSet<NodeId>) -> Self {
         let mut nodes = Self { state, gone: BTreeSet::new(), wanted: 0 };
         let before = nodes.zones();
+        let wanted =
+            |nodes: &Self| state.cluster().map_or(0, |cluster| cluster.voters_wanted(nodes.active().count()));
+        let needed = wanted(&nodes);
         nodes.gone = silent.iter().copied().filter(|node| nodes.is_active(*node)).collect();
-        let replication = usize::from(state.cluster().map_or(0, |cluster| cluster.replication));
-        if nodes.active().count() < replication || nodes.zones() < before.min(replication) {
+        if nodes.active().count() < needed || nodes.zones() < before.min(needed) {
             nodes.gone.clear();
         }
-        nodes.wanted = state.cluster().map_or(0, |cluster| cluster.voters_wanted(nodes.active().count()));
+        nodes.wanted = wanted(&nodes);
         nodes
+    }
+
+    /// Votes that a partition may have: as many as are asked for, and fewer where nodes are drained and nothing else could
+    /// be done with what they hold, but never for that fewer than tolerate the loss of one.
+    fn votes_max(&self) -> usize {
+        let not_drained = self.state.nodes().filter(|node| node.state == NodeState::Active).count();
+        self.state.cluster().map_or(usize::MAX, |cluster| {
+            cluster.voters_wanted(not_drained).max(VOTERS_LEAST).min(cluster.replication.into())
+        })
     }
 
     /// Whether a node may hold something.
@@ -127,7 +142,7 @@ fn recalled(nodes: &Nodes<'_>) -> Vec<Command> {
 fn surplus(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
     let state = nodes.state;
     let zones = Zones(state);
-    let most = nodes.state.cluster().map_or(usize::MAX, |cluster| cluster.replication.into());
+    let most = nodes.votes_max();
     let answers = |node| {
         let copy = state.replica_on(GroupId::Meta, node);
         nodes.is_active(node) && copy.is_some_and(|copy| !meta.silent.contains(&copy))

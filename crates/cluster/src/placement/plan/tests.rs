@@ -221,6 +221,42 @@ fn draining_empties_a_node_and_where_nothing_can_go_it_waits() {
 }
 
 #[test]
+fn with_as_many_nodes_as_replicas_draining_leaves_fewer_replicas_and_never_two() {
+    let mut state = founded(&["", "", "", "", ""], 8);
+    done(&mut state, &Command::SetReplication { replicas: 5 });
+    settle(&mut state);
+    let voters = |state: &State| data(state).map(|p| p.voters().count()).collect::<BTreeSet<_>>();
+    assert_eq!(voters(&state), [5].into());
+    // One that is only silent costs nobody a vote.
+    settle_without(&mut state, &[1]);
+    assert_eq!((voters(&state), counts(&state)[&1].0), ([5].into(), 8));
+    for drained in [1, 2] {
+        set(&mut state, drained, NodeState::Draining);
+        settle(&mut state);
+        assert_eq!((voters(&state), counts(&state)[&drained]), ([3].into(), (0, 0)));
+        set(&mut state, drained, NodeState::Decommissioned);
+    }
+    set(&mut state, 3, NodeState::Draining);
+    settle(&mut state);
+    assert_eq!((voters(&state), counts(&state)[&3].0), ([3].into(), 8), "there are two others");
+    set(&mut state, 3, NodeState::Active);
+    join(&mut state, 6, "");
+    join(&mut state, 7, "");
+    settle(&mut state);
+    assert_eq!(voters(&state), [5].into());
+}
+
+#[test]
+fn a_silent_node_is_done_without_where_fewer_replicas_are_wanted_than_asked_for() {
+    let mut state = founded(&["", "", "", ""], 8);
+    done(&mut state, &Command::SetReplication { replicas: 5 });
+    settle(&mut state);
+    settle_without(&mut state, &[1]);
+    assert_eq!(counts(&state)[&1].0, 0);
+    assert!(data(&state).all(|p| p.voters().count() == 3));
+}
+
+#[test]
 fn a_replica_on_its_way_to_a_node_that_goes_is_given_up() {
     let mut state = founded(&["", "", ""], 16);
     join(&mut state, 4, "");
