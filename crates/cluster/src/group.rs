@@ -92,7 +92,8 @@ pub struct GroupStatus {
     pub in_flight_bytes: u64,
     /// Bytes of files that have come, and bytes of all of them, while files come.
     pub files: Option<(u64, u64)>,
-    /// The members that have a vote, as far as is known here; none in the midst of a change.
+    /// The members that have a vote, as far as is known here; in the midst of a change, those that have one before
+    /// and after it.
     pub voters: Vec<ReplicaId>,
     /// What this member held when it was last compared with the others.
     pub compared: Option<Compared>,
@@ -564,6 +565,12 @@ impl Group {
         let metrics = watch.borrow_watched();
         let index = |id: &Option<types::LogId>| id.as_ref().map(|id| id.index);
         let free = self.in_flight.available_permits() as u64;
+        let members = metrics.membership_config.membership();
+        // Looked at after what is applied: who has applied the order to compare has told something of it.
+        let compared = match &self.target {
+            Target::Partition(_, comparison) => comparison.told(),
+            Target::Catalog(_) => None,
+        };
         GroupStatus {
             group: self.id,
             replica: self.replica,
@@ -576,14 +583,12 @@ impl Group {
             purged: index(&metrics.purged),
             in_flight_bytes: u64::from(self.limits.in_flight_bytes_max).saturating_sub(free),
             files: self.incoming.progress(),
-            voters: match &metrics.membership_config.membership().get_joint_config()[..] {
-                [voters] => voters.iter().copied().map(ReplicaId).collect(),
-                _ => Vec::new(),
-            },
-            compared: match &self.target {
-                Target::Partition(_, comparison) => comparison.told(),
-                Target::Catalog(_) => None,
-            },
+            voters: members
+                .voter_ids()
+                .filter(|id| members.get_joint_config().iter().all(|voters| voters.contains(id)))
+                .map(ReplicaId)
+                .collect(),
+            compared,
             running: metrics.running_state.is_ok(),
         }
     }
@@ -737,6 +742,9 @@ impl Group {
         if let Some(member) = metrics.membership_config.membership().get_node(&next.0) {
             if self.reach.is_short(member.node) {
                 return Err(format!("the disk of member {next} is nearly full"));
+            }
+            if self.reach.is_slow(member.node) {
+                return Err(format!("the disk of member {next} is slow"));
             }
             let nodes: Vec<u128> = metrics.membership_config.nodes().map(|(_, member)| member.node).collect();
             let (here, there) =

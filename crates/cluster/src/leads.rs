@@ -1,8 +1,9 @@
 //! What a node does about the groups that it leads and should not: it gives them to voters that can do better.
 //!
-//! What must always hold: a node whose disk is nearly full stands for election only where nobody else gets elected, whose
-//! logs may lack what its own has, and keeps a lead only as long as nobody else can take it. A lead goes only to who
-//! reaches more of the voters than this node, or as many when this one has no room, so that none goes to and fro.
+//! What must always hold: a node whose disk is nearly full or slow stands for election only where nobody else gets
+//! elected, whose logs may lack what its own has, and keeps a lead only as long as nobody else can take it, whose disk is
+//! neither. A lead goes only to who reaches more of the voters than this node, or as many when this one should not lead,
+//! so that none goes to and fro.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 /// How long another must have reached more than this node. Not all notice at once that a node is gone, or back.
 const BETTER_FOR: Duration = Duration::from_secs(1);
-/// How long a group has had no leader when a node that is nearly full stands after all.
+/// How long a group has had no leader when a node that should not lead stands after all.
 const ORPHANED_FOR: Duration = Duration::from_secs(3);
 /// Before a lead is offered again that was not taken: until then others elect a leader by themselves.
 const OFFER_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -34,13 +35,21 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
     let mut offered: BTreeMap<GroupId, Instant> = BTreeMap::new();
     let mut better: BTreeMap<GroupId, Instant> = BTreeMap::new();
     let mut orphaned: BTreeMap<GroupId, Instant> = BTreeMap::new();
-    let mut was_short = false;
+    let (mut was_short, mut was_slow) = (false, false);
     loop {
         pace.tick().await;
         let is_short = courier.is_short();
         if std::mem::replace(&mut was_short, is_short) != is_short {
             tracing::warn!(is_short, "whether the disk is nearly full: a node of which it is leads nothing");
         }
+        let is_slow = courier.is_slow();
+        if std::mem::replace(&mut was_slow, is_slow) != is_slow {
+            tracing::warn!(
+                is_slow,
+                "whether the log's disk is slow: a node of which it is gives its leads away"
+            );
+        }
+        let should_not = is_short || is_slow;
         offered.retain(|_, at| at.elapsed() < OFFER_AGAIN_AFTER);
         let mut given = Vec::new();
         for group in courier.replicas.all() {
@@ -49,16 +58,16 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
                 orphaned.remove(&id);
             }
             let since = *orphaned.entry(id).or_insert_with(Instant::now);
-            group.may_stand(!is_short || since.elapsed() >= ORPHANED_FOR);
+            group.may_stand(!should_not || since.elapsed() >= ORPHANED_FOR);
             if !group.leads() || offered.contains_key(&id) {
                 better.remove(&id);
                 continue;
             }
             // Whom this node does not reach, and another does, learns nothing of the group until that one leads.
-            let to = courier.successors(id, !is_short);
+            let to = courier.successors(id, !should_not);
             if to.is_empty() {
                 better.remove(&id);
-            } else if is_short || better.entry(id).or_insert_with(Instant::now).elapsed() >= BETTER_FOR {
+            } else if should_not || better.entry(id).or_insert_with(Instant::now).elapsed() >= BETTER_FOR {
                 offered.insert(id, Instant::now());
                 given.push(give(group, to));
             }

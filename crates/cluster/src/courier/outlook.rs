@@ -1,9 +1,9 @@
-//! What this node can expect of groups, from what beacons say and how full disks are: whom it reaches, whether a majority is
+//! What this node can expect of groups, from what beacons say and how disks are: whom it reaches, whether a majority is
 //! among them, and who could lead instead.
 
 use std::collections::HashSet;
 
-use catalog::{NodeState, Replica};
+use catalog::Replica;
 use hashbrown::HashMap;
 use model::{GroupId, ReplicaId};
 
@@ -13,17 +13,22 @@ use crate::peer::myself::Room;
 use crate::peer::reach::Way;
 
 impl Courier {
-    /// The other nodes that are not lost, and where they are.
+    /// The other nodes that are in the cluster, those that are being emptied too, and where they are.
     pub(crate) fn other_nodes(&self) -> HashMap<u128, String> {
         let own = self.myself.identity().node_uuid;
         let state = self.catalog.read();
-        let others = state.nodes().filter(|node| node.state == NodeState::Active && node.info.uuid != own);
+        let others = state.nodes().filter(|node| !node.state.is_out() && node.info.uuid != own);
         others.map(|node| (node.info.uuid, node.info.address.clone())).collect()
     }
 
     /// Whether this node should lead nothing, because its disk is nearly full.
     pub(crate) fn is_short(&self) -> bool {
         self.myself.room() > Room::Plenty || self.is_stuck()
+    }
+
+    /// Whether this node should lead nothing, because its log's disk is slow: whoever waits for a leader waits for it.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.log.is_slow(self.clock.monotonic())
     }
 
     /// Whether what comes to this node's log waits for room: its groups do and learn nothing meanwhile.
@@ -72,7 +77,7 @@ impl Courier {
         })
     }
 
-    /// The voters of a group on other nodes that are reached and have room; where `better`, those of them that reach more
+    /// The voters of a group on other nodes that are reached, have room, and are not slow; where `better`, those of them that reach more
     /// of the voters than this node does.
     pub(crate) fn successors(&self, group: GroupId, better: bool) -> Vec<ReplicaId> {
         let own = self.myself.identity().node_uuid;
@@ -87,6 +92,7 @@ impl Courier {
                 node != own
                     && self.reach.way(node) == Way::Direct
                     && !self.reach.is_short(node)
+                    && !self.reach.is_slow(node)
                     && (!better || reaches_more(node))
             };
             replica.is_voter() && node.is_some_and(is_good)

@@ -75,7 +75,8 @@ impl Flusher {
     /// Writes works durably and calls back.
     fn flush(&mut self, mut works: Vec<Work>) -> Result<(), LaneError> {
         let batch = self.batch(&mut works);
-        let started = self.clock.monotonic();
+        let began = self.clock.monotonic();
+        self.shared.metrics.begins(began);
         let locations = match self.write(&batch.records) {
             Ok(locations) => locations,
             Err(error) => {
@@ -83,8 +84,7 @@ impl Flusher {
                 return Err(error);
             }
         };
-        let took = self.clock.monotonic().saturating_sub(started);
-        self.shared.metrics.synced(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.shared.metrics.synced(began, self.clock.monotonic());
         self.note(&works, &batch, &locations);
         let is_purge =
             |body: &_| matches!(body, RecordBody::Purge(_) | RecordBody::State(_) | RecordBody::Reset(_));

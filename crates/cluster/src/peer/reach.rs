@@ -1,6 +1,6 @@
 //! Who reaches whom. Each node asks each other a few times a second whether it is there, and hears with the answer whom
-//! that one reaches and whether it has room on its disk. So a node knows soon that another is silent, over which third
-//! it may still reach it, and that it reaches nobody any more.
+//! that one reaches whether it has room on its disk, and whether that is slow. So a node knows soon that another is
+//! silent, over which third it may still reach it, and that it reaches nobody any more.
 //!
 //! What must always hold: a node counts as reached only when an answer came back; where packets go one way only, neither
 //! reaches the other.
@@ -38,6 +38,8 @@ pub(crate) struct Beacon {
     pub(crate) silent: HashSet<u128>,
     /// Whether its disk is nearly full.
     pub(crate) is_short: bool,
+    /// Whether its disk is slow.
+    pub(crate) is_slow: bool,
 }
 
 /// How a node is reached.
@@ -86,6 +88,12 @@ impl Reach {
     pub(crate) fn is_short(&self, node: u128) -> bool {
         let known = self.0.lock();
         known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_short)
+    }
+
+    /// Whether a node has said that its disk is slow.
+    pub(crate) fn is_slow(&self, node: u128) -> bool {
+        let known = self.0.lock();
+        known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_slow)
     }
 
     /// How many of these nodes are silent.
@@ -137,7 +145,7 @@ impl Reach {
     }
 
     /// The answer to a beacon.
-    pub(crate) fn answer(&self, is_short: bool) -> peer::BeaconResponse {
+    pub(crate) fn answer(&self, is_short: bool, is_slow: bool) -> peer::BeaconResponse {
         let known = self.0.lock();
         let heard = known.iter().filter(|(_, known)| known.has_answered && known.answers());
         let silent = known.iter().filter(|(_, known)| !known.answers());
@@ -145,6 +153,7 @@ impl Reach {
             reaches: heard.map(|(node, _)| route::id(*node)).collect(),
             silent: silent.map(|(node, _)| route::id(*node)).collect(),
             is_short,
+            is_slow,
         }
     }
 
@@ -210,10 +219,10 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>) {
 async fn call(link: &Link, route: Route) -> Result<Beacon, Status> {
     let mut request = Request::new(peer::BeaconRequest {});
     route.attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short } =
+    let peer::BeaconResponse { reaches, silent, is_short, is_slow } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
-    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short })
+    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_slow })
 }
 
 #[cfg(test)]

@@ -263,7 +263,7 @@ impl Peer for Service {
     async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
         self.admit(&request)?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
-        Ok(Response::new(courier.reach.answer(courier.is_short())))
+        Ok(Response::new(courier.reach.answer(courier.is_short(), courier.is_slow())))
     }
 
     async fn node_status(
