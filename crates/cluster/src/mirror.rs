@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use catalog::{Catalog, NodeState};
+use futures::FutureExt as _;
 use model::{Consistency, GroupId, LogPosition, Reading};
 use parking_lot::Mutex;
 use proto::log;
@@ -295,12 +296,16 @@ impl Follower {
         if found.is_empty() {
             return Err("the initial peers belong to another cluster now".to_owned());
         }
+        // One of them may have come back at another address than the copy knows.
+        found.iter().for_each(|member| courier.links.moved(member.node, &member.address));
         Ok(found.into_iter().map(|member| (member.node, member.address)).collect())
     }
 
     /// Follows a node as long as that goes well; answers whether it has begun to, and why it ended.
     async fn follow(&self, node: u128, address: &str) -> (bool, Broken) {
         let mut has_begun = false;
+        // What was said of the one before says nothing of this one.
+        let _of_the_last = self.mirror.elsewhere.notified().now_or_never();
         let ended = async {
             let stream = timeout(BEGIN_WITHIN, self.open(node, address)).await;
             let stream = stream.map_err(|_late| Broken::Silent)??;

@@ -164,7 +164,7 @@ impl Cluster {
         ask_all(courier, self.without(here), reading, |link, node, place| async move {
             let mut call = Request::new(wire::request(&place, request, ends).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
-            let stream = link.client(Class::Request)?.scan(call).await?.into_inner();
+            let stream = link.client(Class::Query)?.scan(call).await?.into_inner();
             let partition = place.partitions.first().copied().unwrap_or(PartitionId(0));
             let courier = Arc::clone(courier);
             Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false, node, courier })
@@ -186,7 +186,7 @@ impl Cluster {
         ask_all(courier, self.without(here), reading, |link, node, place| async move {
             let mut call = Request::new(wire::schema_request(&place, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
-            Ok(link.client(Class::Request)?.schema(call).await?.into_inner().names)
+            Ok(link.client(Class::Query)?.schema(call).await?.into_inner().names)
         })
         .await
     }

@@ -1,9 +1,10 @@
 //! Summaries of partitions that are read elsewhere, computed on the nodes that have them: one stream from each node, on
 //! which its partitions come in ascending order, each for itself.
 //!
-//! What must always hold: whoever asks takes the partitions in ascending order over all streams, so nobody waits for who
-//! waits for him; a node that has computed holds no thread while it waits to send, and no more than its own limits of
-//! memory allow; it stops when nobody listens any more.
+//! What must always hold: whoever asks takes the partitions in ascending order over all streams, and streams that wait
+//! take nothing of a connection that the one which is read needs (see [`Class::Query`]), so nobody waits for who waits for
+//! him; a node that has computed holds no thread while it waits to send, and no more than its own limits of memory allow;
+//! it stops when nobody listens any more.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -52,6 +53,8 @@ pub struct RemoteSummary {
     /// Those that are still to come, ascending.
     partitions: VecDeque<PartitionId>,
     node: u128,
+    /// Whether nothing more comes, for another reason than that the node says so.
+    is_broken: bool,
     courier: Arc<Courier>,
 }
 
@@ -66,6 +69,13 @@ impl RemoteSummary {
     #[must_use]
     pub fn partition(&self) -> Option<PartitionId> {
         self.partitions.front().copied()
+    }
+
+    /// Whether it has ended because the node is gone, so that another one may answer. One that is there and refuses would
+    /// refuse again.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// The partitions of which not everything has come.
@@ -83,10 +93,23 @@ impl RemoteSummary {
         let Some(partition) = self.partition() else { return Ok(true) };
         let unavailable = |reason: &str| ReadError::Unavailable { partition, reason: reason.to_owned() };
         let message = self.courier.reach.while_reached(self.node, Way::Direct, self.stream.message());
-        let message = timeout(BLOCKS_WITHIN, message).await.map_err(|_late| unavailable("it is silent"))?;
-        let message = message.ok_or_else(|| unavailable("the node is silent"))?;
-        let message = message.map_err(|status| error(partition, &status))?;
-        let part = message.ok_or_else(|| unavailable("the node has ended its answer early"))?.part;
+        let message = match timeout(BLOCKS_WITHIN, message).await.ok().flatten() {
+            Some(Ok(Some(message))) => message,
+            // A status that the node has sent comes from nothing else.
+            Some(Err(status)) => {
+                self.is_broken = std::error::Error::source(&status).is_some();
+                return Err(error(partition, &status));
+            }
+            Some(Ok(None)) => {
+                self.is_broken = true;
+                return Err(unavailable("the node has ended its answer early"));
+            }
+            None => {
+                self.is_broken = true;
+                return Err(unavailable("the node is silent"));
+            }
+        };
+        let part = message.part;
         let malformed = |what: &str| ReadError::Failed(format!("a summary from another node: {what}"));
         let groups = match part.ok_or_else(|| malformed("an empty message"))? {
             Part::Beat(peer::Nothing {}) => return Ok(false),
@@ -126,9 +149,9 @@ impl Cluster {
         ask_all(courier, partitions, reading, |link, node, place| async move {
             let mut call = Request::new(summary::request(&place, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
-            let stream = link.client(Class::Request)?.summarize(call).await?.into_inner();
+            let stream = link.client(Class::Query)?.summarize(call).await?.into_inner();
             let (partitions, courier) = (place.partitions.into(), Arc::clone(courier));
-            Ok(RemoteSummary { stream, partitions, node, courier })
+            Ok(RemoteSummary { stream, partitions, node, is_broken: false, courier })
         })
         .await
     }

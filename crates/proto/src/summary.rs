@@ -14,7 +14,7 @@ use crate::scan::{self, Place, ScanError};
 
 /// Cells of one field in one piece.
 const PIECE_CELLS: usize = 8 << 10;
-/// A message grows to about this before the next begins.
+/// Bytes of texts of one field in one piece, but for the first cell, and what a message grows to before the next begins.
 const MESSAGE_BYTES: usize = 1 << 20;
 /// More values than any cell has.
 const COUNT_MAX: u64 = 1 << 48;
@@ -91,9 +91,13 @@ pub fn messages(
         let key = bytes::Bytes::copy_from_slice(group.key.as_bytes());
         let windows = windows.clone();
         let pieces = group.fields.into_iter().flat_map(move |field| {
-            let (field, windows) = (Arc::new(field), windows.clone());
-            let (rows, from) = (field.cells.len(), (0..field.cells.len()).step_by(PIECE_CELLS));
-            from.map(move |from| write_cells(&field, from, rows.min(from + PIECE_CELLS), &windows, wanted))
+            let (windows, mut from) = (windows.clone(), 0);
+            std::iter::from_fn(move || {
+                let to = piece_end(&field.cells, from);
+                let cells = (to > from).then(|| write_cells(&field, from, to, &windows, wanted));
+                from = to;
+                cells
+            })
         });
         pieces.map(move |cells| peer::Group { key: key.clone(), cells: Some(cells) })
     });
@@ -118,6 +122,22 @@ pub fn messages(
         rows = (!message.is_last).then_some(0);
         Some(message)
     })
+}
+
+/// Where the piece ends that begins with this cell: after at least one, if there is one.
+fn piece_end(cells: &Cells, from: usize) -> usize {
+    let text = |points: &[Point], at: usize| match points.get(at).map(|point| &point.value) {
+        Some(FieldValue::String(text)) => text.len(),
+        _ => 0,
+    };
+    let to = cells.len().min(from + PIECE_CELLS);
+    let mut bytes = 0;
+    let fits = |at: &usize| {
+        let is_begun = bytes > 0;
+        bytes += text(&cells.first, *at) + text(&cells.last, *at);
+        !is_begun || bytes <= MESSAGE_BYTES
+    };
+    from + (from..to).take_while(fits).count()
 }
 
 fn write_cells(

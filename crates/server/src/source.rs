@@ -179,7 +179,11 @@ impl<'a> Elsewhere<'a> {
             match host::wait(&self.source.runtime, unless(self.stop, next))? {
                 Ok(true) => return Ok(Ok((groups, held))),
                 Ok(false) => held.hold(groups.bytes())?,
-                Err(ScanError::Unavailable { reason, .. }) if self.tries_left > 0 => return Ok(Err(reason)),
+                Err(ScanError::Unavailable { reason, .. })
+                    if self.tries_left > 0 && self.streams[at].is_broken() =>
+                {
+                    return Ok(Err(reason));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -25,6 +25,10 @@ pub(crate) const UNANSWERED_BYTES_MAX: usize = 32 << 20;
 /// HTTP/2 windows: what may be under way before the receiver has read it.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// The same of answers to queries. Whoever asks may read one stream after the other, so those that wait must not use up
+/// what the connection has for the one that is read: it has room for 256 of them.
+const QUERY_STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const QUERY_CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
 /// A silent connection is asked for life after the first, and given up after the second.
 pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(5);
@@ -46,9 +50,21 @@ pub(crate) enum Class {
     Request,
     /// Beacons, which say whether the node is there.
     Beacon,
+    /// What queries read of other nodes.
+    Query,
 }
 
-const CLASSES: usize = 5;
+const CLASSES: usize = 6;
+
+impl Class {
+    /// The windows of a stream and of a connection.
+    const fn windows(self) -> (u32, u32) {
+        match self {
+            Self::Query => (QUERY_STREAM_WINDOW_BYTES, QUERY_CONNECTION_WINDOW_BYTES),
+            _ => (STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES),
+        }
+    }
+}
 
 /// A client over one connection.
 pub(crate) type Client = PeerClient<Channel>;
@@ -103,7 +119,7 @@ impl Links {
     /// A client to an address of which nobody knows yet who is there; its certificate is for `server_name`, or for the
     /// address.
     pub(crate) fn dial(&self, address: &str, server_name: Option<&str>) -> Result<Client, Status> {
-        Ok(client(channel(address, server_name, &self.ways)?))
+        Ok(client(channel(address, server_name, Class::Request, &self.ways)?))
     }
 
     /// The connections to a node, which is at `address` unless it is known to be elsewhere.
@@ -197,7 +213,7 @@ impl Link {
         let slot = &mut channels[class as usize];
         let channel = match slot {
             Some(channel) => channel.clone(),
-            None => slot.insert(channel(address, None, &self.ways)?).clone(),
+            None => slot.insert(channel(address, None, class, &self.ways)?).clone(),
         };
         Ok(client(channel))
     }
@@ -209,7 +225,8 @@ fn client(channel: Channel) -> Client {
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-fn channel(address: &str, server_name: Option<&str>, ways: &Ways) -> Result<Channel, Status> {
+fn channel(address: &str, server_name: Option<&str>, class: Class, ways: &Ways) -> Result<Channel, Status> {
+    let (stream_window, connection_window) = class.windows();
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Status::invalid_argument(format!("{address} is no address: {error}")))?;
     let endpoint = endpoint
@@ -220,8 +237,8 @@ fn channel(address: &str, server_name: Option<&str>, ways: &Ways) -> Result<Chan
         // Whoever reads less than there is resets the stream. Peers are no strangers: what still comes on it is no attack.
         .http2_max_concurrent_reset_streams(RESETS_MAX)
         .http2_max_local_error_reset_streams(None)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        .initial_stream_window_size(stream_window)
+        .initial_connection_window_size(connection_window);
     let (ways, server_name) = (ways.clone(), server_name.map(ToOwned::to_owned));
     Ok(endpoint.connect_with_connector_lazy(service_fn(move |uri| {
         let (ways, server_name) = (ways.clone(), server_name.clone());

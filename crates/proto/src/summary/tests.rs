@@ -65,6 +65,25 @@ fn arrived(request: &SummaryRequest, sent: Groups) -> (usize, u64, Vec<GroupSumm
 }
 
 #[test]
+fn long_texts_are_sent_in_messages_that_are_taken() {
+    const WINDOWS: i64 = 8192;
+    let request = asked(1, Grouping::Series);
+    let texts = || (0..WINDOWS).map(|n| format!("{n:04096}"));
+    let block = || SeriesBlock {
+        key: SeriesKey::new("m", &[("host", "a")]).unwrap(),
+        times: (0..WINDOWS).collect(),
+        fields: vec![("s".into(), Column { values: Values::String(texts().collect()), valid: None })],
+    };
+    let sent = || of_blocks::<TooLarge>(&request, std::iter::once(Ok(block()))).unwrap();
+    for message in messages(PartitionId(3), sent(), &request) {
+        let bytes = prost::Message::encoded_len(&message);
+        assert!(bytes < 3 << 20, "{bytes}");
+    }
+    let (_, rows, seen) = arrived(&request, sent());
+    assert_eq!((rows, seen), (8192, sent().finish()));
+}
+
+#[test]
 fn groups_arrive_as_they_were_sent() {
     for every in [0, 1, 10] {
         for grouping in [Grouping::Series, Grouping::Tags(vec![]), Grouping::Tags(vec!["host".into()])] {
