@@ -57,7 +57,7 @@ pub(crate) enum PartitionVerb {
     Moves(Arguments),
     /// Let the replicas of each partition compute what they hold at the same entry of its log, and print whether it is
     /// the same. Fails where it is not.
-    Compare(Arguments),
+    Compare(CompareArguments),
     /// Move the replica of a partition from one node to another. Others may move the other way, so that nodes hold as
     /// many as one another.
     Move(MoveArguments),
@@ -80,6 +80,15 @@ pub(crate) struct Arguments {
     output: Option<Format>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Arguments of `tidemark partition compare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArguments {
+    /// The partitions; all, when none is named.
+    partitions: Vec<u16>,
+    #[command(flatten)]
+    common: Arguments,
 }
 
 /// Arguments of `tidemark cluster status`.
@@ -216,9 +225,13 @@ const fn is_passing(error: &CliError) -> bool {
     matches!(error, CliError::Unreachable { .. } | CliError::Refused { status: 503, .. })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a person looks on, in real time")]
 fn pause() {
-    std::thread::sleep(LOOK_EVERY);
+    wait(LOOK_EVERY);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a person looks on, in real time")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
 }
 
 pub(crate) fn node(verb: NodeVerb) -> Result<(), CliError> {

@@ -18,6 +18,7 @@ use catalog::{Catalog, Placement};
 use model::{GroupId, NodeId, PartitionId, ReplicaId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::comparison::Comparison;
 use crate::error::OpenError;
 use crate::group::{Group, Surroundings};
 use crate::machine::Machines;
@@ -57,7 +58,9 @@ pub(crate) async fn open(
         .map_err(|source| OpenError::Machine { group, source: io::Error::other(source) })?;
     let durable = machine.durable().map_err(|source| OpenError::Machine { group, source })?;
     point("replica-machine-open")?;
-    let opened = Group::open(around, group, replica, Target::Partition(machine, Arc::default())).await?;
+    let comparison = Comparison::after(around.lane.log(group).index().last().map(|last| last.index));
+    let target = Target::Partition(machine, Arc::new(comparison));
+    let opened = Group::open(around, group, replica, target).await?;
     // A crash may have come between a flush and the purge that it allows.
     durable.position.into_iter().for_each(|position| opened.flushed(position));
     Ok(opened)

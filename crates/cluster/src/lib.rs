@@ -40,7 +40,7 @@ mod tasks;
 mod throttle;
 
 pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
-pub use comparison::Compared;
+pub use comparison::{Compared, Outcome};
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;

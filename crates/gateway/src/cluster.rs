@@ -11,7 +11,8 @@
 //!                 move                  {"partition": 3, "from": "0000000000000001", "to": "0000000000000004"}
 //!                 replication           {"replicas": 3}: what each partition is to have
 //!                 finalize              {} or {"level": 2}: what belongs to a feature level may be used
-//!                 compare               the replicas of each partition compute what they hold at the same entry
+//!                 compare               {"partition": 3}: its replicas compute what they hold at one entry of its log;
+//!                                       answered 200 with {"partition": 3, "index": 17}
 //!                 nodes/{id}/drain      what it has goes elsewhere
 //!                            undrain    it gets its share again
 //!                            decommission   it holds nothing, and leaves for good
@@ -55,6 +56,13 @@ struct Move {
 #[serde(deny_unknown_fields)]
 struct Replication {
     replicas: u8,
+}
+
+/// Of which partition the replicas are compared.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compare {
+    partition: u16,
 }
 
 /// What the cluster may use from now on.
@@ -171,9 +179,12 @@ pub(crate) async fn finalize(State(app): State<App>, request: Request) -> Result
     order(&call, ClusterOrder::RaiseLevel { to: level.map(named).transpose()? }).await
 }
 
-/// `POST /api/v1/cluster/compare`
+/// `POST /api/v1/cluster/compare`: 200 with the entry at which they do.
 pub(crate) async fn compare(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    order(&operator(app, request).await?, ClusterOrder::Compare).await
+    let mut call = operator(app, request).await?;
+    let Compare { partition } = call.json().await?;
+    let index = call.app.ports.cluster.compare(PartitionId(partition)).await?;
+    Ok(error::json(StatusCode::OK, &json!({ "partition": partition, "index": index })))
 }
 
 /// `POST /api/v1/cluster/nodes/{id}/...`: what is expected of a node.

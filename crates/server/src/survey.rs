@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use catalog::{ClusterNode, NodeState, Placement, Replica, State};
 use cluster::{
-    Cluster, Compared, GatewayInfo, GroupStatus, HandOverError, MembershipError, Move, NodeReport,
+    Cluster, Compared, GatewayInfo, GroupStatus, HandOverError, MembershipError, Move, NodeReport, Outcome,
 };
 use gateway::ports::{
     BoxFuture, ClusterOrder, ClusterPort, ClusterSurvey, ComparedSurvey, GatewaySurvey, GroupSurvey,
     MoveSurvey, NodeSurvey, OrderError, ReplicaSurvey, Unavailable,
 };
-use model::{GroupId, NodeId, ReplicaId};
+use model::{GroupId, NodeId, PartitionId, ReplicaId};
 use tokio::time::timeout;
 
 use crate::metrics::name_of;
@@ -48,11 +48,14 @@ impl ClusterPort for ClusterAdapter {
                 }
                 ClusterOrder::SetReplication { replicas } => self.0.set_replication(replicas).await,
                 ClusterOrder::RaiseLevel { to } => self.0.raise_level(to).await,
-                ClusterOrder::Compare => self.0.compare_replicas().await,
                 ClusterOrder::TransferLeader { group, to } => self.0.transfer_leader(group, to).await,
             };
             taken.map_err(order_error)
         })
+    }
+
+    fn compare(&self, partition: PartitionId) -> BoxFuture<'_, Result<u64, OrderError>> {
+        Box::pin(async move { self.0.compare_replicas(partition).await.map_err(order_error) })
     }
 }
 
@@ -121,14 +124,24 @@ fn survey(state: &State, asked: String, reports: &Reports) -> ClusterSurvey {
     }
 }
 
-/// The voters of the partition that has the fewest.
+/// The voters of the partition that has the fewest, as the leaders of all say.
 fn least_voters<'a>(
     state: &State,
     said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
-) -> usize {
+) -> Option<usize> {
     let partitions = state.placements().filter(|placement| placement.group != GroupId::Meta);
-    let voters = |placement: &Placement| placement.voters().count() - without_vote(placement, said).len();
-    partitions.map(voters).min().unwrap_or(0)
+    let voters = partitions.map(|placement| Some(leader(placement, said)?.voters.len()));
+    voters.collect::<Option<Vec<usize>>>()?.into_iter().min()
+}
+
+/// What the leader of a group says: whoever says that it leads, in the newest term.
+fn leader<'a>(
+    placement: &Placement,
+    said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
+) -> Option<&'a GroupStatus> {
+    let statuses =
+        placement.replicas.iter().filter_map(|replica| said(replica.node, placement.group, replica.id));
+    statuses.filter(|status| status.leading && status.running).max_by_key(|status| status.term)
 }
 
 /// The replicas that are to have a vote, and of which the leader does not say yet that they have it: the group can lose
@@ -137,10 +150,7 @@ fn without_vote<'a>(
     placement: &Placement,
     said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
 ) -> Vec<MoveSurvey> {
-    let statuses =
-        placement.replicas.iter().filter_map(|replica| said(replica.node, placement.group, replica.id));
-    let leader = statuses.filter(|status| status.leading && status.running).max_by_key(|status| status.term);
-    let Some(leader) = leader else { return Vec::new() };
+    let Some(leader) = leader(placement, said) else { return Vec::new() };
     let lacking = placement.voters().filter(|voter| !leader.voters.contains(&voter.id));
     let survey = |voter: &Replica| MoveSurvey {
         group: placement.group.to_string(),
@@ -190,7 +200,7 @@ fn moving(moving: &Move, groups: &[(Vec<NodeId>, GroupSurvey)]) -> MoveSurvey {
     }
 }
 
-/// A group; whoever says that it leads in the newest term does.
+/// A group.
 fn group<'a>(
     placement: &Placement,
     said: &impl Fn(NodeId, GroupId, ReplicaId) -> Option<&'a GroupStatus>,
@@ -198,7 +208,7 @@ fn group<'a>(
     let statuses: Vec<Option<&GroupStatus>> =
         placement.replicas.iter().map(|replica| said(replica.node, placement.group, replica.id)).collect();
     let there = || statuses.iter().flatten();
-    let leader = there().filter(|status| status.leading && status.running).max_by_key(|status| status.term);
+    let leader = leader(placement, said);
     let leader = leader.and_then(|leader| placement.replicas.iter().find(|r| r.id == leader.replica));
     let committed = there().filter_map(|status| status.committed).max().unwrap_or(0);
     let replicas = placement.replicas.iter().zip(&statuses).map(|(replica, status)| ReplicaSurvey {
@@ -227,12 +237,18 @@ fn group<'a>(
 }
 
 fn compared(compared: &Compared) -> ComparedSurvey {
-    let digest = compared.outcome.as_ref().ok();
-    ComparedSurvey {
-        index: compared.index,
-        digest: digest.map(|digest| format!("{:016x}", digest.sum)),
-        values: digest.map(|digest| digest.values),
-        reason: compared.outcome.as_ref().err().cloned(),
+    let index = compared.index;
+    match &compared.outcome {
+        Outcome::Computing => ComparedSurvey { index, is_computing: true, ..ComparedSurvey::default() },
+        Outcome::Held(digest) => ComparedSurvey {
+            index,
+            digest: Some(format!("{:016x}", digest.sum)),
+            values: Some(digest.values),
+            ..ComparedSurvey::default()
+        },
+        Outcome::Failed(reason) => {
+            ComparedSurvey { index, reason: Some(reason.clone()), ..ComparedSurvey::default() }
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! that is. Each is an entry of the catalog, which leaders then carry out; asked twice it is done once.
 
 use catalog::{CatalogError, Command, ErrorCode, Level, NodeState, Placement, Replica, Response};
-use futures::future::join_all;
 use model::{GroupId, NodeId, PartitionId, PartitionOp, ReplicaId};
 
 use super::Cluster;
@@ -81,12 +80,12 @@ impl Cluster {
         self.command(Command::RaiseLevel { to }).await
     }
 
-    /// Lets the replicas of each partition compute what they hold at the same entry of its log; they tell it with their
-    /// status by and by.
+    /// Lets the replicas of a partition compute what they hold at an entry of its log, of which the index is answered; they
+    /// tell it with their status by and by.
     ///
     /// # Errors
     /// See [`MembershipError`]; the cluster must be at [`Level::COMPARED_REPLICAS`].
-    pub async fn compare_replicas(&self) -> Result<(), MembershipError> {
+    pub async fn compare_replicas(&self, partition: PartitionId) -> Result<u64, MembershipError> {
         self.read_barrier_meta().await?;
         let (level, needed) = (self.catalog().read().level(), Level::COMPARED_REPLICAS);
         if level < needed {
@@ -95,11 +94,10 @@ impl Cluster {
             );
             return Err(CatalogError { code: ErrorCode::Conflict, message }.into());
         }
-        let partitions = (0..self.partitions()).map(PartitionId);
-        let ordered = partitions.map(|partition| self.propose(partition, PartitionOp::Compare));
-        let outcomes = join_all(ordered).await;
-        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))?;
-        Ok(())
+        if partition.0 >= self.partitions() {
+            return Err(HandOverError::NoSuchGroup(GroupId::Data(partition)).into());
+        }
+        Ok(self.propose(partition, PartitionOp::Compare).await?)
     }
 
     /// Moves a partition's replica from one node to another. When that leaves the nodes with very different numbers of

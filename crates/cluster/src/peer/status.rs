@@ -12,7 +12,7 @@ use super::calls::{is_certain, of};
 use super::links::{Class, Link, reason};
 use super::route::{Refusal, Route};
 use super::watch::GatewayInfo;
-use crate::comparison::Compared;
+use crate::comparison::{self, Compared};
 use crate::error::HandOverError;
 use crate::group::GroupStatus;
 
@@ -74,16 +74,22 @@ pub(crate) fn message(report: &NodeReport) -> peer::NodeStatusResponse {
 
 fn compared(compared: &Compared) -> peer::Compared {
     let outcome = match &compared.outcome {
-        Ok(Digest { sum, values }) => Comparing::Digest(peer::Digest { sum: *sum, values: *values }),
-        Err(reason) => Comparing::Failed(reason.clone()),
+        comparison::Outcome::Computing => Comparing::Computing(peer::Nothing {}),
+        comparison::Outcome::Held(Digest { sum, values }) => {
+            Comparing::Digest(peer::Digest { sum: *sum, values: *values })
+        }
+        comparison::Outcome::Failed(reason) => Comparing::Failed(reason.clone()),
     };
     peer::Compared { index: compared.index, outcome: Some(outcome) }
 }
 
 fn read_compared(message: &peer::Compared) -> Option<Compared> {
     let outcome = match message.outcome.as_ref()? {
-        Comparing::Digest(peer::Digest { sum, values }) => Ok(Digest { sum: *sum, values: *values }),
-        Comparing::Failed(reason) => Err(reason.clone()),
+        Comparing::Computing(peer::Nothing {}) => comparison::Outcome::Computing,
+        Comparing::Digest(peer::Digest { sum, values }) => {
+            comparison::Outcome::Held(Digest { sum: *sum, values: *values })
+        }
+        Comparing::Failed(reason) => comparison::Outcome::Failed(reason.clone()),
     };
     Some(Compared { index: message.index, outcome })
 }

@@ -54,7 +54,7 @@ impl Target {
                 let compares = matches!(op, PartitionOp::Compare);
                 machine.apply(position, op).map_err(io::Error::other)?;
                 if compares {
-                    comparison.start(position.index, machine.sum());
+                    comparison.start(position.index, || machine.sum());
                 }
                 Ok(Applied::Done)
             }

@@ -12,6 +12,9 @@ pub trait ClusterPort: Send + Sync + 'static {
     fn survey(&self) -> BoxFuture<'_, Result<ClusterSurvey, Unavailable>>;
     /// Gives an order. It is recorded when this returns, and carried out by and by; a lead has moved.
     fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>>;
+    /// Lets the replicas of a partition compute what they hold at an entry of its log, of which the index is answered. They
+    /// tell it in surveys, by and by.
+    fn compare(&self, partition: PartitionId) -> BoxFuture<'_, Result<u64, OrderError>>;
 }
 
 /// What an operator orders.
@@ -43,8 +46,6 @@ pub enum ClusterOrder {
         /// The level; without one, the newest that all nodes understand.
         to: Option<Level>,
     },
-    /// The replicas of each partition are to compute what they hold at the same entry.
-    Compare,
     /// A group is to be led from a node.
     TransferLeader {
         /// The group.
@@ -87,8 +88,8 @@ pub struct ClusterSurvey {
     pub level: u16,
     /// The newest that all nodes understand.
     pub level_of_all: u16,
-    /// Replicas with a vote that the partition has which has the fewest.
-    pub replicas_least: usize,
+    /// Replicas with a vote that the partition has which has the fewest; `None` while the leader of any does not say.
+    pub replicas_least: Option<usize>,
     /// All nodes, by id.
     pub nodes: Vec<NodeSurvey>,
     /// The gateways that follow the catalog through a node, by id.
@@ -230,6 +231,8 @@ pub struct ReplicaSurvey {
 pub struct ComparedSurvey {
     /// The entry's index.
     pub index: u64,
+    /// Whether nothing can be told yet.
+    pub is_computing: bool,
     /// A sum over all values, hexadecimal: the same for all replicas at the same entry.
     pub digest: Option<String>,
     /// How many values there are.

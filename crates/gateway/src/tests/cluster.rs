@@ -31,6 +31,7 @@ async fn only_an_operator_sees_and_orders() {
         ("/api/v1/cluster/transfer-leader", transfer),
         ("/api/v1/cluster/move", r#"{"partition":0,"from":"1","to":"3"}"#),
         ("/api/v1/cluster/replication", r#"{"replicas":3}"#),
+        ("/api/v1/cluster/compare", r#"{"partition":0}"#),
         ("/api/v1/cluster/nodes/1/drain", ""),
         ("/api/v1/cluster/nodes/1/undrain", ""),
         ("/api/v1/cluster/nodes/1/decommission", ""),
@@ -158,4 +159,16 @@ async fn nodes_and_replicas_go_where_the_operator_says() {
     let refused = server.post("/api/v1/cluster/nodes/2/decommission", "").await;
     refused.is_v2(422, "conflict", message);
     assert_eq!(*server.status.orders.lock(), ordered);
+}
+
+#[tokio::test]
+async fn replicas_of_one_partition_are_compared_at_an_entry() {
+    let server = Server::new().await;
+    let send = |body: &'static str| server.post("/api/v1/cluster/compare", body);
+    let answer = send(r#"{"partition":3}"#).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "partition": 3, "index": 20 })));
+    send(r#"{"partition":4}"#).await.is_v2(404, "not found", "there is no partition 4");
+    for wrong in ["", "{}", r#"{"partition":-1}"#, r#"{"partition":65536}"#, r#"{"partition":3,"more":1}"#] {
+        assert_eq!(send(wrong).await.status, 400, "{wrong}");
+    }
 }

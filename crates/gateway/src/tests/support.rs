@@ -10,7 +10,7 @@ use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response a
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Commits, Deletion, LogPosition, ReplicaId, Timestamp};
+use model::{Batch, Clock, Commits, Deletion, LogPosition, PartitionId, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -223,9 +223,7 @@ impl ClusterPort for TestStatus {
         let node = match order {
             ClusterOrder::SetNodeState { node, .. } => Some(node),
             ClusterOrder::MoveReplica { to, .. } | ClusterOrder::TransferLeader { to, .. } => Some(to),
-            ClusterOrder::SetReplication { .. } | ClusterOrder::RaiseLevel { .. } | ClusterOrder::Compare => {
-                None
-            }
+            ClusterOrder::SetReplication { .. } | ClusterOrder::RaiseLevel { .. } => None,
         };
         Box::pin(async move {
             if let Some(node) = node.filter(|node| node.get() > 3) {
@@ -239,6 +237,18 @@ impl ClusterPort for TestStatus {
             }
             self.orders.lock().push(order);
             Ok(())
+        })
+    }
+
+    fn compare(&self, partition: PartitionId) -> BoxFuture<'_, Result<u64, OrderError>> {
+        Box::pin(async move {
+            match self.refusal.lock().clone() {
+                Some(refusal) => Err(refusal.into()),
+                None if partition.0 > 3 => {
+                    Err(OrderError::NotFound(format!("there is no partition {partition}")))
+                }
+                None => Ok(u64::from(partition.0) + 17),
+            }
         })
     }
 }

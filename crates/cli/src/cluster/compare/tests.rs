@@ -1,34 +1,54 @@
-use serde_json::json;
-
 use super::*;
 
-fn partition(replicas: &Value) -> Value {
-    json!({ "partition": 3, "committed": 9, "replicas": replicas })
+fn replica(node: &str, applied: u64, compared: &Value) -> Value {
+    json!({ "node": node, "isUp": true, "applied": applied, "compared": compared })
 }
 
-fn replica(node: &str, index: u64, digest: &str) -> Value {
-    let compared = json!({ "index": index, "digest": digest, "values": 5, "reason": null });
-    json!({ "node": node, "isUp": true, "compared": compared })
+fn held(node: &str, index: u64, digest: &str) -> Value {
+    let compared =
+        json!({ "index": index, "isComputing": false, "digest": digest, "values": 5, "reason": null });
+    replica(node, index, &compared)
 }
 
 #[test]
-fn replicas_are_judged_once_all_that_are_there_have_told() {
-    let before = json!([partition(&json!([]))]);
-    let judged = |replicas: Value| judge(&partition(&replicas), &before).outcome;
-    let (a, b) = (replica("1", 12, "aa"), replica("2", 12, "aa"));
-    assert_eq!(judged(json!([a, b])), "equal");
-    assert_eq!(judged(json!([a, replica("2", 12, "ab")])), "different");
-    // One that is away is not waited for.
-    assert_eq!(judged(json!([a, { "node": "2", "isUp": false, "compared": null }])), "equal");
-    assert_eq!(judged(json!([{ "node": "2", "isUp": false }])), "away");
-    // What is told of another entry, or of one before the order, is no answer.
-    assert_eq!(judged(json!([a, replica("2", 11, "aa")])), "computing");
-    assert_eq!(judged(json!([replica("1", 9, "aa"), replica("2", 9, "aa")])), "computing");
-    assert_eq!(judged(json!([a, { "node": "2", "isUp": true, "compared": null }])), "computing");
-    let lost = json!({ "index": 12, "digest": null, "values": null, "reason": "a file is lost" });
-    let lost = json!({ "node": "2", "isUp": true, "compared": lost });
-    assert_eq!(judged(json!([a, lost])), "unreadable");
-    let verdict = judge(&partition(&json!([a, lost])), &before);
-    assert_eq!(verdict.digests, "1=aa 2=a file is lost");
-    assert_eq!((verdict.index, verdict.values), (json!(12), json!(5)));
+fn only_replicas_that_all_hold_the_same_are_equal() {
+    let judged = |replicas: &[Value]| judge(replicas, 12).outcome;
+    let (a, b, c) = (held("1", 12, "aa"), held("2", 12, "aa"), held("3", 12, "aa"));
+    assert_eq!(judged(&[a.clone(), b.clone(), c]), Verdict::Equal);
+    assert_eq!(judged(std::slice::from_ref(&a)), Verdict::Alone);
+    let other = held("3", 12, "ab");
+    assert_eq!(judged(&[a.clone(), b.clone(), other.clone()]), Verdict::Different);
+    // One that is away has told nothing, whatever was told of it before.
+    let away = json!({ "node": "3", "isUp": false, "applied": null, "compared": null });
+    assert_eq!(judged(&[a.clone(), b.clone(), away.clone()]), Verdict::Partial);
+    assert_eq!(judged(&[a.clone(), other, away.clone()]), Verdict::Different);
+    assert_eq!(judged(&[a.clone(), away.clone()]), Verdict::Unknown);
+    assert_eq!(judged(std::slice::from_ref(&away)), Verdict::Unknown);
+    assert_eq!(judged(&[]), Verdict::Unknown);
+    // What is told of another entry is no answer.
+    for of_another in [held("3", 11, "aa"), held("3", 13, "aa"), replica("3", 12, &Value::Null)] {
+        assert_eq!(judged(&[a.clone(), b.clone(), of_another]), Verdict::Partial);
+    }
+    let lost = json!({ "index": 12, "isComputing": false, "digest": null, "values": null, "reason": "a file is lost" });
+    let said = [replica("2", 12, &lost), a, away];
+    let Judged { outcome, values, digests } = judge(&said, 12);
+    assert_eq!((outcome, values), (Verdict::Unreadable, json!(5)));
+    assert_eq!(digests, "2=a file is lost 1=aa 3=away");
+}
+
+#[test]
+fn who_has_not_come_to_the_entry_or_computes_is_waited_for_and_nobody_else() {
+    let computing =
+        json!({ "index": 12, "isComputing": true, "digest": null, "values": null, "reason": null });
+    let told = |replica: &Value| match Told::of(replica, 12) {
+        Told::Behind | Told::Computing => true,
+        Told::Away | Told::Missed | Told::Failed(_) | Told::Held(_) => false,
+    };
+    assert!(told(&replica("1", 12, &computing)));
+    assert!(told(&replica("1", 11, &Value::Null)));
+    assert!(told(&held("1", 11, "aa")));
+    assert!(!told(&held("1", 12, "aa")));
+    assert!(!told(&held("1", 13, "aa")));
+    assert!(!told(&replica("1", 12, &Value::Null)));
+    assert!(!told(&json!({ "node": "1", "isUp": false })));
 }

@@ -3,6 +3,7 @@
 use model::PartitionId;
 
 use super::*;
+use crate::comparison::Outcome;
 
 fn status(group: GroupId, leader: Option<u64>) -> GroupStatus {
     GroupStatus {
@@ -21,9 +22,9 @@ fn status(group: GroupId, leader: Option<u64>) -> GroupStatus {
         compared: leader.map(|leader| Compared {
             index: 10,
             outcome: if leader == 7 {
-                Ok(Digest { sum: 4, values: 2 })
+                Outcome::Held(Digest { sum: 4, values: 2 })
             } else {
-                Err("a file is lost".to_owned())
+                Outcome::Failed("a file is lost".to_owned())
             },
         }),
         running: true,
