@@ -13,7 +13,7 @@ use bytes::Bytes;
 use disk::Vfs;
 use futures::FutureExt as _;
 use futures::future::join_all;
-use model::{GroupId, LogPosition, ReplicaId};
+use model::{Clock, GroupId, LogPosition, ReplicaId};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ClientWriteResult;
@@ -56,6 +56,7 @@ const PROPOSAL_OVERHEAD_BYTES: usize = 256;
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) fatal: Fatal,
     pub(crate) timing: Timing,
@@ -136,6 +137,7 @@ pub(crate) struct Group {
     log: Arc<LaneMetrics>,
     myself: Arc<Myself>,
     reach: Arc<Reach>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The way to a proposal's outcome.
@@ -215,6 +217,7 @@ impl Group {
             log: around.lane.metrics(),
             myself: Arc::clone(&around.myself),
             reach: Arc::clone(&around.reach),
+            clock: Arc::clone(&around.clock),
         }))
     }
 
@@ -743,7 +746,7 @@ impl Group {
             if self.reach.is_short(member.node) {
                 return Err(format!("the disk of member {next} is nearly full"));
             }
-            if self.reach.is_slow(member.node) {
+            if self.reach.is_slow(member.node, self.log.slowness(self.clock.monotonic())) {
                 return Err(format!("the disk of member {next} is slow"));
             }
             let nodes: Vec<u128> = metrics.membership_config.nodes().map(|(_, member)| member.node).collect();

@@ -1,9 +1,9 @@
 //! What a node does about the groups that it leads and should not: it gives them to voters that can do better.
 //!
-//! What must always hold: a node whose disk is nearly full or slow stands for election only where nobody else gets
-//! elected, whose logs may lack what its own has, and keeps a lead only as long as nobody else can take it, whose disk is
-//! neither. A lead goes only to who reaches more of the voters than this node, or as many when this one should not lead,
-//! so that none goes to and fro.
+//! What must always hold: a node whose disk is nearly full, or slower than others', stands for election only where nobody
+//! else gets elected, whose logs may lack what its own has, and keeps a lead only as long as nobody else can take it, whose
+//! disk is neither. A lead goes only to who reaches more of the voters than this node, or as many when this one should not
+//! lead, so that none goes to and fro.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,14 +42,14 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
         if std::mem::replace(&mut was_short, is_short) != is_short {
             tracing::warn!(is_short, "whether the disk is nearly full: a node of which it is leads nothing");
         }
-        let is_slow = courier.is_slow();
-        if std::mem::replace(&mut was_slow, is_slow) != is_slow {
+        let slowness = courier.slowness();
+        if std::mem::replace(&mut was_slow, slowness.is_some()) != slowness.is_some() {
+            let ms = slowness.map(|slowness| slowness.as_millis());
             tracing::warn!(
-                is_slow,
-                "whether the log's disk is slow: a node of which it is gives its leads away"
+                ms,
+                "whether the log's disk is slow: a node of which it is leads nothing that others can"
             );
         }
-        let should_not = is_short || is_slow;
         offered.retain(|_, at| at.elapsed() < OFFER_AGAIN_AFTER);
         let mut given = Vec::new();
         for group in courier.replicas.all() {
@@ -58,16 +58,20 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
                 orphaned.remove(&id);
             }
             let since = *orphaned.entry(id).or_insert_with(Instant::now);
-            group.may_stand(!should_not || since.elapsed() >= ORPHANED_FOR);
+            let is_best = slowness.is_none() || courier.successors(id, false).is_empty();
+            group.may_stand(!is_short && is_best || since.elapsed() >= ORPHANED_FOR);
             if !group.leads() || offered.contains_key(&id) {
                 better.remove(&id);
                 continue;
             }
             // Whom this node does not reach, and another does, learns nothing of the group until that one leads.
-            let to = courier.successors(id, !should_not);
+            let to = courier.successors(id, !is_short && is_best);
             if to.is_empty() {
                 better.remove(&id);
-            } else if should_not || better.entry(id).or_insert_with(Instant::now).elapsed() >= BETTER_FOR {
+            } else if is_short
+                || !is_best
+                || better.entry(id).or_insert_with(Instant::now).elapsed() >= BETTER_FOR
+            {
                 offered.insert(id, Instant::now());
                 given.push(give(group, to));
             }

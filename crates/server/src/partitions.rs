@@ -219,7 +219,9 @@ impl Partitions {
         }
         let stalled =
             self.engines().into_iter().find_map(|(partition, engine)| Some((partition, engine.stalled()?)));
-        stalled.map(|(partition, error)| format!("partition {partition} waits for room: {error}"))
+        stalled.map(|(partition, error)| {
+            format!("the disk is full: partition {partition} waits for room: {error}")
+        })
     }
 
     /// Lets go of the engines; each closes when its last user has gone.

@@ -160,6 +160,7 @@ impl Cluster {
         let limits = options.limits;
         let around = Surroundings {
             vfs,
+            clock: Arc::clone(&clock),
             lane: Arc::clone(&lane),
             fatal: fatal.clone(),
             timing: options.timing,

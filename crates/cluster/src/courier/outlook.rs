@@ -2,6 +2,7 @@
 //! among them, and who could lead instead.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use catalog::Replica;
 use hashbrown::HashMap;
@@ -26,9 +27,9 @@ impl Courier {
         self.myself.room() > Room::Plenty || self.is_stuck()
     }
 
-    /// Whether this node should lead nothing, because its log's disk is slow: whoever waits for a leader waits for it.
-    pub(crate) fn is_slow(&self) -> bool {
-        self.log.is_slow(self.clock.monotonic())
+    /// How slow this node's log is, where it is: whoever waits for a leader waits for it.
+    pub(crate) fn slowness(&self) -> Option<Duration> {
+        self.log.slowness(self.clock.monotonic())
     }
 
     /// Whether what comes to this node's log waits for room: its groups do and learn nothing meanwhile.
@@ -77,10 +78,12 @@ impl Courier {
         })
     }
 
-    /// The voters of a group on other nodes that are reached, have room, and are not slow; where `better`, those of them that reach more
-    /// of the voters than this node does.
+    /// The voters of a group on other nodes that are reached and have room, and whose disks are not slow, or much faster
+    /// than this node's where that is slow itself; where `better`, those of them that reach more of the voters than this
+    /// node does.
     pub(crate) fn successors(&self, group: GroupId, better: bool) -> Vec<ReplicaId> {
         let own = self.myself.identity().node_uuid;
+        let slowness = self.slowness();
         let voters = self.voters(group);
         let reaches_more =
             |node: u128| self.reach.silent_as_seen_by(node, &voters) < self.reach.silent(&voters);
@@ -92,7 +95,7 @@ impl Courier {
                 node != own
                     && self.reach.way(node) == Way::Direct
                     && !self.reach.is_short(node)
-                    && !self.reach.is_slow(node)
+                    && !self.reach.is_slow(node, slowness)
                     && (!better || reaches_more(node))
             };
             replica.is_voter() && node.is_some_and(is_good)

@@ -1,17 +1,17 @@
 //! Counters of a lane, and whether its disk is so slow that others should lead.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::LogLane;
 
-/// A write and sync that takes so long is slow. Where that is the pace of one disk, clients wait for it as long as its node
-/// leads; where all are as slow, nobody is better.
+/// A disk whose writes and syncs take so long is slow: clients wait for it as long as its node leads.
 const SLOW: Duration = Duration::from_millis(100);
-/// So many slow ones, one after the other, make a slow disk.
-const SLOW_IN_A_ROW: u32 = 3;
+/// It takes as long as the fastest of so many in a row.
+const IN_A_ROW: usize = 3;
 /// One that has not ended for so long is enough.
 const STUCK: Duration = Duration::from_secs(1);
 /// How long a disk counts as slow after it was.
@@ -43,19 +43,18 @@ pub struct LaneMetrics {
     pace: Pace,
 }
 
-/// How fast the disk is; moments are nanoseconds of monotonic time, and 1.
+/// How fast the disk is, in times of a monotonic clock.
 #[derive(Debug, Default)]
-struct Pace {
-    /// When the write that is under way began; 0 when none is.
-    began: AtomicU64,
-    /// Slow ones since the last that was not.
-    slow: AtomicU32,
-    /// Until when the disk counts as slow.
-    slow_until: AtomicU64,
-}
+struct Pace(Mutex<Writes>);
 
-fn moment(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+#[derive(Debug, Default)]
+struct Writes {
+    /// When the one that is under way began.
+    began: Option<Duration>,
+    /// How long the last ones took, the newest first.
+    took: [Duration; IN_A_ROW],
+    /// How long they took when they were slow, and until when that counts.
+    slow: Option<(Duration, Duration)>,
 }
 
 impl LaneMetrics {
@@ -65,28 +64,34 @@ impl LaneMetrics {
         self.active_segment.store(lane.segments().1, Ordering::Relaxed);
     }
 
-    /// Whether the disk is slow, as its last writes were or the one that is under way is.
+    /// How long writes of the disk take, where they are slow, as the last ones were or the one that is under way is.
     #[must_use]
-    pub fn is_slow(&self, now: Duration) -> bool {
-        let began = self.pace.began.load(Ordering::Relaxed);
-        let is_stuck = began > 0 && moment(now.saturating_sub(STUCK)) > began;
-        is_stuck || moment(now) < self.pace.slow_until.load(Ordering::Relaxed)
+    pub fn slowness(&self, now: Duration) -> Option<Duration> {
+        let writes = self.pace.0.lock();
+        let stuck = writes.began.map(|began| now.saturating_sub(began)).filter(|time| *time >= STUCK);
+        let slow = writes.slow.filter(|(_, until)| now < *until).map(|(took, _)| took);
+        stuck.max(slow)
     }
 
     /// Notes that a write begins.
     pub(super) fn begins(&self, now: Duration) {
-        self.pace.began.store(moment(now), Ordering::Relaxed);
+        self.pace.0.lock().began = Some(now);
     }
 
     /// Notes that a write has ended, and is synced.
     pub(super) fn synced(&self, began: Duration, now: Duration) {
         let took = now.saturating_sub(began);
-        let row = if took < SLOW { 0 } else { self.pace.slow.load(Ordering::Relaxed).saturating_add(1) };
-        self.pace.slow.store(row, Ordering::Relaxed);
-        if row >= SLOW_IN_A_ROW || took >= STUCK {
-            self.pace.slow_until.store(moment(now + SLOW_FOR), Ordering::Relaxed);
+        {
+            let mut writes = self.pace.0.lock();
+            writes.began = None;
+            writes.took.rotate_right(1);
+            writes.took[0] = took;
+            let fastest = writes.took.into_iter().min().unwrap_or_default();
+            let pace = if took >= STUCK { took } else { fastest };
+            if pace >= SLOW && writes.slow.is_none_or(|(slow, until)| pace >= slow || now >= until) {
+                writes.slow = Some((pace, now + SLOW_FOR));
+            }
         }
-        self.pace.began.store(0, Ordering::Relaxed);
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_ns.fetch_add(took_ns, Ordering::Relaxed);
@@ -106,22 +111,24 @@ mod tests {
             metrics.begins(at(began));
             metrics.synced(at(began), at(began + took));
         };
-        for n in 0..10 {
+        for n in 0..9 {
             write(n * 300, if n % 3 == 2 { 20 } else { 200 });
         }
-        assert!(!metrics.is_slow(at(3_000)), "now and then one takes longer");
-        for n in 0..3 {
-            assert!(!metrics.is_slow(at(4_000 + n * 200)));
-            write(4_000 + n * 200, 100);
+        assert_eq!(metrics.slowness(at(3_000)), None, "now and then one takes longer");
+        for took in [150, 300, 200] {
+            assert_eq!(metrics.slowness(at(4_000)), None);
+            write(4_000, took);
         }
-        assert!(metrics.is_slow(at(4_500)) && metrics.is_slow(at(14_000)));
+        assert_eq!(metrics.slowness(at(4_500)), Some(at(150)));
         write(5_000, 5);
-        assert!(metrics.is_slow(at(5_010)), "one that is fast says little");
-        assert!(!metrics.is_slow(at(14_600)));
+        assert_eq!(metrics.slowness(at(14_100)), Some(at(150)), "one that is fast says little");
+        assert_eq!(metrics.slowness(at(14_300)), None);
         metrics.begins(at(20_000));
-        assert!(!metrics.is_slow(at(20_900)) && metrics.is_slow(at(21_100)));
+        assert_eq!(metrics.slowness(at(20_900)), None);
+        assert_eq!(metrics.slowness(at(21_100)), Some(at(1_100)));
         metrics.synced(at(20_000), at(22_000));
-        assert!(metrics.is_slow(at(31_900)) && !metrics.is_slow(at(32_100)));
-        assert_eq!(metrics.syncs.load(Ordering::Relaxed), 15);
+        assert_eq!(metrics.slowness(at(31_900)), Some(at(2_000)));
+        assert_eq!(metrics.slowness(at(32_100)), None);
+        assert_eq!(metrics.syncs.load(Ordering::Relaxed), 14);
     }
 }

@@ -1,5 +1,5 @@
 //! Who reaches whom. Each node asks each other a few times a second whether it is there, and hears with the answer whom
-//! that one reaches whether it has room on its disk, and whether that is slow. So a node knows soon that another is
+//! that one reaches whether it has room on its disk, and how slow that is. So a node knows soon that another is
 //! silent, over which third it may still reach it, and that it reaches nobody any more.
 //!
 //! What must always hold: a node counts as reached only when an answer came back; where packets go one way only, neither
@@ -26,6 +26,8 @@ use crate::tasks::TaskGroup;
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// A node that has not answered for so long is silent. An election is over by then.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// A disk that takes so many times less is much faster.
+const MUCH_FASTER: u32 = 4;
 /// How often somebody who waits for a node looks whether it has become silent.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -38,8 +40,8 @@ pub(crate) struct Beacon {
     pub(crate) silent: HashSet<u128>,
     /// Whether its disk is nearly full.
     pub(crate) is_short: bool,
-    /// Whether its disk is slow.
-    pub(crate) is_slow: bool,
+    /// How long writes to its log take, where they are slow.
+    pub(crate) slowness: Option<Duration>,
 }
 
 /// How a node is reached.
@@ -90,10 +92,13 @@ impl Reach {
         known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_short)
     }
 
-    /// Whether a node has said that its disk is slow.
-    pub(crate) fn is_slow(&self, node: u128) -> bool {
+    /// Whether a node has said that its disk is slow, and it is not much faster than one that is so slow. Disks that are
+    /// about as slow are one, or as busy: leads would go to and fro.
+    pub(crate) fn is_slow(&self, node: u128, than: Option<Duration>) -> bool {
         let known = self.0.lock();
-        known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_slow)
+        let slowness =
+            known.get(&node).filter(|known| known.answers()).and_then(|known| known.beacon.slowness);
+        slowness.is_some_and(|slowness| than.is_none_or(|than| slowness * MUCH_FASTER > than))
     }
 
     /// How many of these nodes are silent.
@@ -145,7 +150,7 @@ impl Reach {
     }
 
     /// The answer to a beacon.
-    pub(crate) fn answer(&self, is_short: bool, is_slow: bool) -> peer::BeaconResponse {
+    pub(crate) fn answer(&self, is_short: bool, slowness: Option<Duration>) -> peer::BeaconResponse {
         let known = self.0.lock();
         let heard = known.iter().filter(|(_, known)| known.has_answered && known.answers());
         let silent = known.iter().filter(|(_, known)| !known.answers());
@@ -153,7 +158,7 @@ impl Reach {
             reaches: heard.map(|(node, _)| route::id(*node)).collect(),
             silent: silent.map(|(node, _)| route::id(*node)).collect(),
             is_short,
-            is_slow,
+            slow_ms: slowness.map_or(0, |slowness| u32::try_from(slowness.as_millis()).unwrap_or(u32::MAX)),
         }
     }
 
@@ -219,10 +224,11 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>) {
 async fn call(link: &Link, route: Route) -> Result<Beacon, Status> {
     let mut request = Request::new(peer::BeaconRequest {});
     route.attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short, is_slow } =
+    let peer::BeaconResponse { reaches, silent, is_short, slow_ms } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
+    let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
-    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_slow })
+    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, slowness })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::{BoxStream, unfold};
-use model::GroupId;
+use model::{GroupId, ReplicaId};
 use proto::peer::peer_server::Peer;
 use proto::peer::{self, who_are_you_response::Stage};
 use proto::scan::Place;
@@ -221,7 +221,7 @@ impl Peer for Service {
                 let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
                 let group = GroupId::from_number(member.group);
                 let group = group.ok_or_else(|| Status::invalid_argument("no such group"))?;
-                let replica = model::ReplicaId(member.replica);
+                let replica = ReplicaId(member.replica);
                 match route::member(&self.replicas, group, replica) {
                     Ok(local) => self.propose_here(&local, entries).await,
                     Err(_not_here) => courier.hand_on(group, replica, entries).await,
@@ -242,7 +242,7 @@ impl Peer for Service {
             let id = GroupId::from_number(asked.group);
             let id = id.ok_or_else(|| Status::invalid_argument("no such group"))?;
             let not_here = ProposeError::NotLeader { group: id, leader: None };
-            let group = route::member(&self.replicas, id, model::ReplicaId(asked.replica));
+            let group = route::member(&self.replicas, id, ReplicaId(asked.replica));
             let index = match group {
                 Ok(group) => group.read_index(proof).await,
                 Err(_refusal) => Err(not_here),
@@ -255,7 +255,7 @@ impl Peer for Service {
 
     async fn hand_over(&self, request: Request<peer::HandOverRequest>) -> Answer<peer::HandOverResponse> {
         let group = self.group(&request)?;
-        let to = model::ReplicaId(request.into_inner().replica);
+        let to = ReplicaId(request.into_inner().replica);
         let result = group.hand_over_to(to, HAND_OVER_WITHIN).await;
         Ok(Response::new(status::hand_over_response(result)))
     }
@@ -263,7 +263,7 @@ impl Peer for Service {
     async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
         self.admit(&request)?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
-        Ok(Response::new(courier.reach.answer(courier.is_short(), courier.is_slow())))
+        Ok(Response::new(courier.reach.answer(courier.is_short(), courier.slowness())))
     }
 
     async fn node_status(

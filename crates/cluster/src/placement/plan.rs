@@ -200,6 +200,13 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
         if let Some(new) = new {
             return vec![votes(vec![new.id], vec![old.id])];
         }
+        let left = |lose: &[ReplicaId]| {
+            voters.iter().map(|voter| voter.id).filter(|id| !lose.contains(id)).collect()
+        };
+        if voters.len().is_multiple_of(2) {
+            let is_safe = meta.is_quorum_fresh(&left(&[old.id]));
+            return if is_safe { vec![votes(Vec::new(), vec![old.id])] } else { Vec::new() };
+        }
         // Nobody is there for so many votes: two less are enough.
         let worst = |voter: &&&Replica| {
             let others = others.iter().copied().filter(|other| *other != voter.node).collect::<Vec<_>>();
@@ -210,8 +217,7 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
         let another = idle.next().or(another).filter(|_| voters.len() > META_VOTERS_MIN);
         let Some(another) = another else { return Vec::new() };
         let lose = vec![old.id, another.id];
-        let left = voters.iter().map(|voter| voter.id).filter(|id| !lose.contains(id)).collect();
-        return if meta.is_quorum_fresh(&left) { vec![votes(Vec::new(), lose)] } else { Vec::new() };
+        return if meta.is_quorum_fresh(&left(&lose)) { vec![votes(Vec::new(), lose)] } else { Vec::new() };
     }
     let active = nodes.active().count();
     let wanted = [META_VOTERS_MAX, META_VOTERS_MIN].into_iter().find(|wanted| *wanted <= active).unwrap_or(1);
@@ -229,7 +235,14 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
         held.push(new.node);
         gain.push(new.id);
     }
-    if gain.is_empty() { Vec::new() } else { vec![votes(gain, Vec::new())] }
+    if !gain.is_empty() {
+        return vec![votes(gain, Vec::new())];
+    }
+    // As it was founded: one less can lose as many.
+    let is_even = voters.len().is_multiple_of(2);
+    let worst = |voter: &&&Replica| (meta.fresh.contains(&voter.id), Reverse(voter.node));
+    let surplus = voters.iter().filter(|voter| voter.id != meta.leader).min_by_key(worst);
+    surplus.filter(|_| is_even).map(|voter| votes(Vec::new(), vec![voter.id])).into_iter().collect()
 }
 
 const fn votes(gain: Vec<ReplicaId>, lose: Vec<ReplicaId>) -> Command {

@@ -5,9 +5,11 @@ fn time_passes(reach: &Reach) {
     reach.0.lock().values_mut().for_each(|known| known.heard -= SILENT_AFTER);
 }
 
+const SLOW: Duration = Duration::from_millis(150);
+
 fn known(reach: &Reach, node: u128, reaches: &[u128], is_short: bool) {
     let (reaches, silent) = (reaches.iter().copied().collect(), HashSet::from([9]));
-    reach.asked(node, Some(Beacon { reaches, silent, is_short, is_slow: !is_short }));
+    reach.asked(node, Some(Beacon { reaches, silent, is_short, slowness: (!is_short).then_some(SLOW) }));
 }
 
 #[test]
@@ -16,18 +18,20 @@ fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
     assert_eq!(reach.way(2), Way::Direct, "nobody has asked yet");
     assert_eq!(reach.ask(&HashSet::from([2, 3])).len(), 2);
     assert_eq!(reach.ask(&HashSet::from([2, 3])), [], "one question at a time");
-    assert!(reach.answer(false, false).reaches.is_empty(), "nobody has answered yet");
+    assert!(reach.answer(false, None).reaches.is_empty(), "nobody has answered yet");
     known(&reach, 2, &[3], false);
     known(&reach, 3, &[2], true);
-    assert_eq!(reach.answer(false, false).reaches.len(), 2);
+    assert_eq!(reach.answer(false, None).reaches.len(), 2);
     assert_eq!((reach.is_short(2), reach.is_short(3)), (false, true));
-    assert_eq!((reach.is_slow(2), reach.is_slow(3)), (true, false));
+    assert_eq!([2, 3].map(|node| reach.is_slow(node, None)), [true, false]);
+    // Nobody gives a lead to one that is about as slow.
+    assert!(reach.is_slow(2, Some(SLOW * 3)) && !reach.is_slow(2, Some(SLOW * 4)));
     time_passes(&reach);
     known(&reach, 3, &[2], true);
     assert_eq!((reach.way(2), reach.way(3)), (Way::Over(3), Way::Direct));
     let (reaches, silent) = (vec![route::id(3)], vec![route::id(2)]);
-    let said = peer::BeaconResponse { reaches, silent, is_short: true, is_slow: false };
-    assert_eq!(reach.answer(true, false), said);
+    let said = peer::BeaconResponse { reaches, silent, is_short: true, slow_ms: 150 };
+    assert_eq!(reach.answer(true, Some(SLOW)), said);
     assert_eq!((reach.silent(&[1, 2, 3]), reach.silent_as_seen_by(3, &[1, 2, 3])), (1, 0));
     assert_eq!((reach.silent_as_seen_by(3, &[1, 9]), reach.silent_as_seen_by(2, &[9])), (1, 0));
     // The third does not reach it any more either.
