@@ -13,6 +13,7 @@ use bytes::Bytes;
 use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
 use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading, ReplicaId};
+use proto::log::Vote;
 
 use crate::barrier::Proof;
 use crate::courier::Courier;
@@ -281,6 +282,12 @@ impl Cluster {
     pub fn applied(&self) -> Vec<(GroupId, ReplicaId, LogPosition)> {
         let applied = |group: &Arc<Group>| Some((group.id(), group.replica(), group.applied()?));
         self.replicas.all().iter().filter_map(applied).collect()
+    }
+
+    /// The vote of each member here.
+    pub fn votes(&self) -> Vec<(GroupId, ReplicaId, Vote)> {
+        let vote = |group: &Arc<Group>| (group.id(), group.replica(), group.vote());
+        self.replicas.all().iter().map(vote).collect()
     }
 
     /// What the log of each member here holds: the last entry of each leader, and before them the last one that was

@@ -202,6 +202,9 @@ pub enum OpenError {
     /// The node was out of the cluster when it last heard of it.
     #[error("node {0} is {name}: it is out of the cluster for good, and its data directory is of no more use; an empty one joins as a new node", name = .1.name())]
     Out(NodeId, NodeState),
+    /// The node was added to the cluster, and out of it before it had heard that it was added.
+    #[error("this node is {name}, since before it had joined: it is out of the cluster for good, and its data directory is of no more use; an empty one joins as a new node", name = .0.name())]
+    OutBefore(NodeState),
     /// The node joined a cluster whose catalog does not know it.
     #[error("the cluster does not know this node")]
     Unknown,

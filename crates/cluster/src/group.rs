@@ -19,13 +19,14 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::raft::ClientWriteResult;
 use openraft::raft::linearizable_read::Linearizer;
 use openraft::{LinearizerOption, Raft, RaftMetrics};
+use proto::log;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::barrier::Proof;
 use crate::comparison::Compared;
-use crate::entry::{LogEntry, Op, Proposal};
+use crate::entry::{LogEntry, Op, Payload, Proposal};
 use crate::error::{HandOverError, OpenError, ProposeError};
 use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
@@ -244,6 +245,25 @@ impl Group {
     /// Founds the group with these voters. Only one of them may do that, and only once.
     pub(crate) async fn found(&self, members: BTreeMap<u64, Member>) -> Result<(), OpenError> {
         self.raft.initialize(members).await.map_err(|error| self.open_error(&error))
+    }
+
+    /// Whether this member has voted in any term.
+    pub(crate) fn has_voted(&self) -> bool {
+        self.lane.log(self.id).vote().is_some_and(|vote| vote.term > 0)
+    }
+
+    /// Writes the entry that founds the group with these voters, when the log is empty and the group's task has ended.
+    pub(crate) async fn write_founding(&self, members: BTreeMap<u64, Member>) -> Result<(), OpenError> {
+        let log = self.lane.log(self.id);
+        if !self.ended.is_cancelled() || log.last_index().is_some() {
+            let reason = "it has a log already".to_owned();
+            return Err(OpenError::Group { group: self.id, reason });
+        }
+        let voters = types::first_membership(members).map_err(|error| self.open_error(&error))?;
+        let position = LogPosition { index: 0, term: 0, leader: self.replica };
+        let entry = LogEntry { position, payload: Payload::Membership(voters) };
+        let written = self.lane.append_durably(&log, vec![entry]).await;
+        written.map_err(|error| self.open_error(&error))
     }
 
     /// What peers talk to.
@@ -599,6 +619,11 @@ impl Group {
     /// The last entry that was applied here.
     pub(crate) fn applied(&self) -> Option<LogPosition> {
         self.raft.metrics().borrow_watched().last_applied.as_ref().map(types::position)
+    }
+
+    /// This member's vote.
+    pub(crate) fn vote(&self) -> log::Vote {
+        types::stored_vote(&self.raft.metrics().borrow_watched().vote)
     }
 
     /// The last entry of each leader in the log, and before them the last one that was purged.

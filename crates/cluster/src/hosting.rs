@@ -5,9 +5,15 @@
 //! says so durably before its files go, so that it is never opened again as one that has forgotten what it voted for.
 //! The next replica of the partition is opened when nothing of it is left.
 //!
-//! The first voter of a new partition founds its group. When that node is gone before it has, any other voter may, as long
-//! as no vote was ever given to another replica and its own log is new: all found the group with the same voters, a
-//! majority of which must have logs before anything is committed, and no log is ever lost while its replica is not.
+//! The first voter of a new partition founds its group. When that node is gone before it has, any other voter may whose log
+//! is empty: all found the group with the same voters, those of a placement that was never changed. That makes nothing
+//! possible that was not:
+//! - Founding writes one entry, which says who the voters are, at index 0 and of term 0. Votes stay as they are, also that of
+//!   a voter who has voted before it had a log, so no term gets a second leader.
+//! - Whatever is committed has an entry of its leader's term, 1 or later, on a majority. A voter whose log is empty is not
+//!   of that majority, since what it had taken it would still have; with the entry of term 0 it stands behind each that is,
+//!   and none of them elects it. What it has written goes when it hears from a leader that was elected.
+//! - No log is ever empty again that was not, while its replica is there: a lost one is refused when it is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -29,7 +35,8 @@ use crate::tasks::TaskGroup;
 
 /// Pause between two looks at the catalog.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long a group may be without members before its second voter founds it; the third waits for twice as long.
+/// How long a group may be without members before its second voter founds it; the third waits for twice as long, and who
+/// has voted for so long more: it has heard of one that has a log.
 const FOUND_AFTER: Duration = Duration::from_secs(3);
 
 /// Opens a partition's replica, when nothing is left of those before it: the log is its own, durably, before their files
@@ -110,10 +117,13 @@ impl Host {
                 self.carry_out(task, &mut memory).await;
             }
             for (group, members) in self.orphans(&mut memory.orphans) {
-                match group.found(members).await {
-                    Ok(()) => tracing::warn!(group = %group.id(), "founded, because its first voter has not"),
-                    // It has voted for one that has; or the group was founded at this moment.
-                    Err(error) => tracing::info!(group = %group.id(), %error, "not founded here"),
+                let (id, replica) = (group.id(), group.replica());
+                match self.found(group, members).await {
+                    Ok(()) => {
+                        tracing::warn!(group = %id, %replica, "founded, because its first voter has not")
+                    }
+                    // It was founded at this moment, or the log takes nothing.
+                    Err(error) => tracing::info!(group = %id, %replica, %error, "not founded here"),
                 }
             }
         }
@@ -132,7 +142,8 @@ impl Host {
                 continue;
             };
             let waited = since.entry(placement.group).or_insert_with(Instant::now).elapsed();
-            if waited < FOUND_AFTER.saturating_mul(u32::try_from(at).unwrap_or(u32::MAX)) {
+            let turns = at.saturating_add(usize::from(group.has_voted()));
+            if waited < FOUND_AFTER.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)) {
                 continue;
             }
             // Tried again after as long.
@@ -145,6 +156,25 @@ impl Host {
             orphans.extend(members.collect::<Option<_>>().map(|members| (group, members)));
         }
         orphans
+    }
+
+    /// Founds a group with these voters. openraft does not where the member here has voted: then the entry is written while
+    /// nobody else uses the log.
+    async fn found(&self, group: Arc<Group>, members: BTreeMap<u64, Member>) -> Result<(), OpenError> {
+        if !group.has_voted() {
+            return group.found(members).await;
+        }
+        // Peers do not find it meanwhile.
+        self.replicas.remove(&group);
+        group.shutdown().await;
+        let written = group.write_founding(members).await;
+        // Whether that was done or not. If it cannot be opened it is opened like one that was just placed here.
+        let (id, replica, target) = (group.id(), group.replica(), group.target().clone());
+        drop(group);
+        let opened = Group::open(&self.around, id, replica, target).await?;
+        self.replicas.add(&opened);
+        self.tasks.spawn("purge", opened.purge_flushed());
+        written
     }
 
     fn tasks(&self, memory: &Memory) -> Vec<Task> {

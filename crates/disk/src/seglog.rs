@@ -75,6 +75,7 @@ mod sectors;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -87,6 +88,7 @@ use parking_lot::RwLock;
 pub use error::{Damage, LogError, OpenError, Proof, RecordError};
 pub use reader::LogReader;
 pub use verify::verify;
+pub use written::records_in;
 
 use crate::vfs::{File, Vfs};
 use format::{

@@ -534,7 +534,7 @@ impl Node {
     }
 
     /// Stops in order, after an orderly end or not. After an orderly end the memtables go to files, so that the next start has nothing to replay.
-    pub async fn stop(mut self, orderly: bool) {
+    async fn stop(mut self, orderly: bool) {
         self.tasks.shutdown().await;
         if orderly {
             self.flush_all().await;

@@ -164,7 +164,7 @@ impl World<'_> {
             Fault::Disk { node } => {
                 let kinds =
                     [OpKind::SyncData, OpKind::Write, OpKind::Rename, OpKind::SyncDir, OpKind::Create];
-                let kind = *self.chance.one_of(&kinds).expect("there are some");
+                let kind = *self.chance.pick(&kinds);
                 let nth = self.chance.between(1, 40);
                 self.note(&format!("{fault:?}: {kind:?} {nth} fails"));
                 self.disk_failed.insert(node);
@@ -196,7 +196,13 @@ impl World<'_> {
             match fault {
                 Fault::Down { node } if self.desk.places[node].part() == Part::Left => {}
                 Fault::Down { node } => self.sim.bounce(self.names(node).0),
-                Fault::Ambush { .. } | Fault::Disk { .. } => {}
+                Fault::Ambush { .. } => {}
+                // Nobody may end because of what has not happened.
+                Fault::Disk { node } => {
+                    if self.desk.places[node].heal() {
+                        self.disk_failed.remove(&node);
+                    }
+                }
                 Fault::Full { node } => self.desk.places[node].set_room(ROOM),
                 Fault::Cut { from, to } => self.sim.repair(self.names(from).0, self.names(to).0),
                 Fault::CutOneWay { from, to } => self.sim.repair_oneway(self.names(from).0, self.names(to).0),

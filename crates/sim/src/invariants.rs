@@ -7,6 +7,8 @@ use cluster::GroupStatus;
 use model::{GroupId, LogPosition, ReplicaId};
 use proto::log::Vote;
 
+use crate::votes::{Taken, order};
+
 /// What the groups of a node say of themselves at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
@@ -15,6 +17,7 @@ pub(crate) struct Said {
     pub(crate) applied: Vec<(GroupId, ReplicaId, LogPosition)>,
     /// The last entry of each leader in their logs, and before them the last one that was purged.
     pub(crate) logs: Vec<(GroupId, ReplicaId, Vec<LogPosition>)>,
+    pub(crate) votes: Vec<(GroupId, ReplicaId, Vote)>,
 }
 
 /// What was seen so far.
@@ -26,13 +29,13 @@ pub(crate) struct Invariants {
     last: BTreeMap<(usize, GroupId), GroupStatus>,
     /// Their logs, as they were last.
     logs: BTreeMap<(usize, GroupId), Vec<LogPosition>>,
-    /// What the disks of nodes that have ended hold of votes.
-    votes: BTreeMap<(usize, GroupId), Vote>,
+    /// The last votes of members, and those that the disks of nodes that have ended hold.
+    votes: BTreeMap<(usize, GroupId), Taken>,
 }
 
 impl Invariants {
     /// A node has ended, and what it says next may be older; but not its votes, as far as its disk had taken them.
-    pub(crate) fn forget(&mut self, node: usize, votes: BTreeMap<GroupId, Vote>) {
+    pub(crate) fn forget(&mut self, node: usize, votes: BTreeMap<GroupId, Taken>) {
         self.last.retain(|(of, _), _| *of != node);
         self.logs.retain(|(of, _), _| *of != node);
         self.votes.retain(|(of, _), _| *of != node);
@@ -51,6 +54,9 @@ impl Invariants {
                     "replica {replica} of group {group} has applied {position:?}, another {first:?}"
                 ));
             }
+        }
+        for (group, replica, vote) in said.votes {
+            self.look_at_vote(node, group, replica, vote)?;
         }
         for now in said.groups {
             self.look_at_group(node, now)?;
@@ -71,13 +77,8 @@ impl Invariants {
             return wrong("lacks what it knows to be committed");
         }
         // Nothing is known before it has said its first word.
-        if term > 0
-            && let Some(vote) = self.votes.remove(&(node, group))
-            && vote.term > term
-        {
-            return wrong(&format!("has forgotten {vote:?}, which was on its disk"));
-        }
-        if let Some(before) = self.last.get(&(node, group)).filter(|before| before.replica == replica) {
+        let before = self.last.get(&(node, group)).filter(|before| before.replica == replica && term > 0);
+        if let Some(before) = before {
             let is_back =
                 term < before.term || now.committed < before.committed || now.applied < before.applied;
             if is_back {
@@ -86,6 +87,33 @@ impl Invariants {
         }
         self.last.insert((node, group), now);
         Ok(())
+    }
+
+    /// A vote never goes back, also not when its node is started again.
+    fn look_at_vote(
+        &mut self,
+        node: usize,
+        group: GroupId,
+        replica: ReplicaId,
+        vote: Vote,
+    ) -> Result<(), String> {
+        // Nothing is known before it has said its first word.
+        if vote.term == 0 {
+            return Ok(());
+        }
+        // Who led stands anew after a start, with what was its lead as a vote for itself.
+        let weight = |vote: &Vote| {
+            let (term, to, is_committed) = order(vote);
+            (term, to, is_committed && to != replica.0)
+        };
+        let taken = Taken { replica, vote: Some(vote) };
+        let before = self.votes.insert((node, group), taken).filter(|before| before.replica == replica);
+        match before.and_then(|before| before.vote).filter(|before| weight(before) > weight(&vote)) {
+            Some(before) => {
+                Err(format!("replica {replica} of group {group} has forgotten {before:?}: it has {vote:?}"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Two logs that have the same entry at an index are the same up to there; and a leader has all that is committed.
@@ -97,6 +125,16 @@ impl Invariants {
         log: Vec<LogPosition>,
     ) -> Result<(), String> {
         let key = (node, group);
+        let newest =
+            self.applied.range((group, 0)..=(group, u64::MAX)).next_back().map(|(_, newest)| *newest);
+        let status = self.last.get(&key).filter(|status| status.leading && status.replica == replica);
+        // One of a term may have led it before another did: what orders leaders is the term, and then their ids.
+        if let Some(newest) = newest
+            && status.is_some_and(|status| (status.term, replica) >= (newest.term, newest.leader))
+            && !has(&log, newest)
+        {
+            return Err(format!("replica {replica} leads group {group} without {newest:?}: {log:?}"));
+        }
         if self.logs.get(&key) == Some(&log) {
             return Ok(());
         }
@@ -107,19 +145,22 @@ impl Invariants {
                 ));
             }
         }
-        let newest =
-            self.applied.range((group, 0)..=(group, u64::MAX)).next_back().map(|(_, newest)| *newest);
-        let status = self.last.get(&key).filter(|status| status.leading && status.replica == replica);
-        // One of a term may have led it before another did: what orders leaders is the term, and then their ids.
-        if let Some(newest) = newest
-            && status.is_some_and(|status| (status.term, replica) >= (newest.term, newest.leader))
-            && log.last().is_none_or(|last| last.index < newest.index)
-        {
-            return Err(format!("replica {replica} leads group {group} without {newest:?}: {log:?}"));
-        }
         self.logs.insert(key, log);
         Ok(())
     }
+}
+
+/// The term and leader of the entry that a log has at an index, or has purged there last.
+fn at(log: &[LogPosition], index: u64) -> Option<(u64, ReplicaId)> {
+    log.first().filter(|first| first.index <= index)?;
+    let run = log.get(log.partition_point(|end| end.index < index))?;
+    Some((run.term, run.leader))
+}
+
+/// Whether a log has an entry, or has purged it.
+fn has(log: &[LogPosition], entry: LogPosition) -> bool {
+    log.first().is_some_and(|first| first.index > entry.index)
+        || at(log, entry.index) == Some((entry.term, entry.leader))
 }
 
 /// The last index at which two logs differ, if it lies before one at which they do not.
@@ -131,10 +172,6 @@ fn differ_before_an_equal(one: &[LogPosition], other: &[LogPosition]) -> Option<
     changes.retain(|index| (first..=last).contains(index));
     changes.sort_unstable_by(|a, b| b.cmp(a));
     changes.dedup();
-    let at = |log: &[LogPosition], index: u64| {
-        let run = log.get(log.partition_point(|end| end.index < index))?;
-        Some((run.term, run.leader))
-    };
     let mut are_equal = false;
     for index in changes {
         let equal = at(one, index) == at(other, index);
@@ -145,3 +182,6 @@ fn differ_before_an_equal(one: &[LogPosition], other: &[LogPosition]) -> Option<
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

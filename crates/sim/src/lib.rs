@@ -7,7 +7,8 @@
 //! nodes are killed, lose power and are cut off from one another; an [oracle](oracle) holds what they were told against
 //! what they see.
 
-pub mod chance;
+mod agreement;
+mod chance;
 mod faults;
 mod hasty;
 mod invariants;

@@ -13,9 +13,8 @@ use disk::SimVfs;
 use disk::vfs::sim::{Fault, PowerCut};
 use host::Network;
 use http::Request;
-use model::{Clock, GroupId};
+use model::{Clock, GroupId, PartitionId, PartitionOp};
 use parking_lot::Mutex;
-use proto::log::Vote;
 use server::config::Config;
 use server::{Environment, Node, ServeError};
 use tokio::runtime::Handle;
@@ -24,13 +23,17 @@ use tokio::sync::{mpsc, oneshot};
 use crate::invariants::Said;
 use crate::parts::{SimClock, SimJobs, SimListener, SimNetwork, SimStore};
 use crate::run::Break;
-use crate::votes::{Votes, WatchedVfs};
+use crate::votes::{Taken, Votes, WatchedVfs};
 use crate::workload::rest;
 
 /// The peer port of every node.
 const PEER_PORT: u16 = 8088;
 /// Where gateways say that they serve.
 const HTTP_PORT: u16 = 8086;
+/// The header of commit tokens.
+pub(crate) const TOKEN: &str = "x-commit-token";
+/// Partitions of the cluster.
+pub(crate) const PARTITIONS: u16 = 2;
 /// Requests that wait at the door.
 const WAITING_MAX: usize = 64;
 /// Pause between two looks whether somebody is to come.
@@ -43,10 +46,16 @@ pub struct Answer {
     pub status: u16,
     /// The whole body.
     pub body: String,
+    /// What stands for a write.
+    pub token: Option<String>,
 }
 
-/// A request, and where its answer goes.
-type Visit = (Request<Bytes>, oneshot::Sender<Answer>);
+/// What a node is asked, and where the answer goes.
+enum Visit {
+    Request(Request<Bytes>, oneshot::Sender<Answer>),
+    /// To let the replicas of a partition say what they hold, at an entry whose index is answered.
+    Compare(PartitionId, oneshot::Sender<Result<u64, String>>),
+}
 
 /// What part a place has in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +137,7 @@ impl Place {
 
     /// What is on its disk after the node was killed, or lost power as `cut` says: the disk is sound again, or as broken
     /// as it was from the beginning. Answers the votes that it must have.
-    pub(crate) fn crash(&self, cut: PowerCut) -> BTreeMap<GroupId, Vote> {
+    pub(crate) fn crash(&self, cut: PowerCut) -> BTreeMap<GroupId, Taken> {
         *self.door.lock() = None;
         *self.ended.lock() = None;
         let mut disk = self.disk.lock();
@@ -154,9 +163,20 @@ impl Place {
         self.disk.lock().set_free_bytes(bytes);
     }
 
-    /// Makes the disk sound again.
-    pub fn heal(&self) {
-        self.disk.lock().heal();
+    /// Makes the disk sound again, or as broken as it was from the beginning; whether what was put in had not happened yet.
+    pub(crate) fn heal(&self) -> bool {
+        let disk = self.disk.lock();
+        let always: Vec<Fault> = self.broken.iter().flat_map(|broken| broken.faults()).collect();
+        let has_not_happened = disk.faults() > always.len();
+        disk.heal();
+        always.into_iter().for_each(|fault| disk.inject(fault));
+        has_not_happened
+    }
+
+    /// How many votes its disks have taken; or how one went back.
+    pub(crate) fn votes_seen(&self) -> Result<u64, String> {
+        let votes = self.votes.lock();
+        votes.went_back().map_or_else(|| Ok(votes.seen()), |how| Err(format!("{}: {how}", self.name)))
     }
 
     /// Why the node that lived here has ended, when nobody told it to.
@@ -167,9 +187,18 @@ impl Place {
 
     /// Asks the node something. `None` when nobody knows what became of it.
     pub async fn ask(&self, request: Request<Bytes>) -> Option<Answer> {
+        self.visit(|answer| Visit::Request(request, answer)).await
+    }
+
+    /// Lets the replicas of a partition say what they hold, and answers at which entry, or why they will not. `None` as above.
+    pub(crate) async fn compare(&self, partition: PartitionId) -> Option<Result<u64, String>> {
+        self.visit(|answer| Visit::Compare(partition, answer)).await
+    }
+
+    async fn visit<T>(&self, visit: impl FnOnce(oneshot::Sender<T>) -> Visit) -> Option<T> {
         let door = self.door.lock().clone()?;
         let (answer, answered) = oneshot::channel();
-        door.send((request, answer)).await.ok()?;
+        door.send(visit(answer)).await.ok()?;
         answered.await.ok()
     }
 
@@ -185,6 +214,7 @@ impl Place {
             groups: cluster.status(),
             applied: cluster.applied(),
             logs: cluster.logs(),
+            votes: cluster.votes(),
         };
         self.cluster().map(said).unwrap_or_default()
     }
@@ -214,7 +244,7 @@ impl Place {
             ("data-dir", "/data".to_owned()),
             ("peer-bind-address", format!("0.0.0.0:{PEER_PORT}")),
             ("peer-advertise-address", self.address()),
-            ("partitions", "2".to_owned()),
+            ("partitions", PARTITIONS.to_string()),
             ("memtable-size", "64KiB".to_owned()),
         ];
         let of_both = [
@@ -256,7 +286,10 @@ impl Place {
     async fn serve(&self) -> Result<(), End> {
         let config = self.config().map_err(End::Failed)?;
         let node = self.open(&config).await.map_err(|error| match &error {
-            ServeError::Cluster(OpenError::Out(_, NodeState::Decommissioned)) => End::Left,
+            ServeError::Cluster(
+                OpenError::Out(_, NodeState::Decommissioned)
+                | OpenError::OutBefore(NodeState::Decommissioned),
+            ) => End::Left,
             _ => End::Failed(server::with_causes(&error)),
         })?;
         *self.cluster.lock() = Arc::downgrade(node.cluster());
@@ -272,9 +305,13 @@ impl Place {
                 }),
                 visit = visits.recv() => visit,
             };
-            let Some((request, answer)) = visit else { return Ok(()) };
-            let gateway = gateway.clone();
-            visit_gateway(gateway, request, answer);
+            match visit {
+                None => return Ok(()),
+                Some(Visit::Request(request, answer)) => visit_gateway(gateway.clone(), request, answer),
+                Some(Visit::Compare(partition, answer)) => {
+                    compare(Arc::clone(node.cluster()), partition, answer)
+                }
+            }
         }
     }
 }
@@ -299,7 +336,17 @@ fn visit_gateway(gateway: gateway::Gateway, request: Request<Bytes>, answer: one
     tokio::spawn(async move {
         let (parts, body) = gateway.answer(request).await;
         let body = String::from_utf8_lossy(&body).into_owned();
+        let token = parts.headers.get(TOKEN).and_then(|token| token.to_str().ok()).map(str::to_owned);
         // The client may have given up.
-        drop(answer.send(Answer { status: parts.status.as_u16(), body }));
+        drop(answer.send(Answer { status: parts.status.as_u16(), body, token }));
+    });
+}
+
+/// Proposes a comparison.
+#[expect(clippy::disallowed_methods, reason = "the host of the simulation owns it and ends it")]
+fn compare(cluster: Arc<Cluster>, partition: PartitionId, answer: oneshot::Sender<Result<u64, String>>) {
+    tokio::spawn(async move {
+        let proposed = cluster.propose(partition, PartitionOp::Compare).await;
+        drop(answer.send(proposed.map_err(|error| error.to_string())));
     });
 }

@@ -1,4 +1,7 @@
 //! Who operates the cluster: moves leads, empties nodes and fills them again, lets one go; and says when all is well.
+//!
+//! What was ordered and not answered may be carried out at any time later. So whoever wants all to be well orders it again
+//! for as long as it is not.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,24 +10,27 @@ use std::time::Duration;
 use catalog::{NodeState, Placement, State};
 use cluster::Cluster;
 use http::Method;
-use model::{GroupId, NodeId};
+use model::{Consistency, GroupId, NodeId};
+use tokio::time::timeout;
 
-use crate::chance::Chance;
-use crate::node::{Part, Place};
+use crate::chance::chance;
+use crate::node::{PARTITIONS, Part, Place};
 use crate::parts::now;
 use crate::run::CLIENTS;
 use crate::workload::{Desk, request, rest, said};
 
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long nodes may take to be where they should, before that is ordered again.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Desk {
     /// Moves leads about, empties nodes and fills them again, until it is told to stop.
     pub(crate) async fn operator(&self, seed: u64, until: Duration) {
-        let mut chance = Chance::new(seed, 2);
+        let mut chance = chance(seed, 2);
         while now() < until {
             rest(Duration::from_millis(chance.between(500, 4000))).await;
-            let place = Arc::clone(chance.one_of(&self.places).expect("there are nodes"));
+            let place = Arc::clone(chance.pick(&self.places));
             let node = chance.between(1, self.places.len() as u64);
             let (path, body) = match chance.below(5) {
                 0 => (format!("/api/v1/cluster/nodes/{node}/drain"), String::new()),
@@ -35,7 +41,7 @@ impl Desk {
                     ("/api/v1/cluster/replication".to_owned(), body.to_string())
                 }
                 _ => {
-                    let group = chance.one_of(&["meta", "data-0", "data-1"]).copied().expect("one of three");
+                    let group = *chance.pick(&["meta", "data-0", "data-1"]);
                     let body = serde_json::json!({ "group": group, "node": node.to_string() });
                     ("/api/v1/cluster/transfer-leader".to_owned(), body.to_string())
                 }
@@ -72,7 +78,7 @@ impl Desk {
     }
 
     /// The places of those that are there.
-    fn there(&self) -> impl Iterator<Item = &Arc<Place>> {
+    pub(crate) fn there(&self) -> impl Iterator<Item = &Arc<Place>> {
         self.places.iter().filter(|place| place.part() == Part::There)
     }
 
@@ -124,37 +130,35 @@ impl Desk {
                 rest(PAUSE).await;
             }
             for whose in 0..CLIENTS {
-                while self.read(place, whose, "linearizable").await.is_none() {
+                while self.read(place, whose, Consistency::Linearizable, false).await.is_none() {
                     rest(PAUSE).await;
                 }
             }
         }
-        let mut told = String::new();
-        while let Err(why) = self.is_settled() {
-            if told != why {
-                self.journal.lock().note(&format!("not settled: {why}"));
-                told = why;
-            }
-            rest(PAUSE).await;
+        while timeout(SETTLED_WITHIN, self.until(|| self.is_settled())).await.is_err() {
+            self.undrain_all().await;
+            self.three_replicas().await;
         }
+        let mut values = 0;
         for whose in 0..CLIENTS {
             let mut shown = Vec::new();
             for place in self.there() {
                 // Nothing is written any more: what a node has itself is soon what all have.
-                let mut last = self.read(place, whose, "linearizable").await;
+                let mut last = self.read(place, whose, Consistency::Linearizable, false).await;
                 while last.is_none() || shown.first().is_some_and(|first| last.as_ref() != Some(first)) {
                     rest(PAUSE).await;
-                    last = self.read(place, whose, "bounded(1h)").await;
+                    last = self.read(place, whose, Consistency::Any, false).await;
                 }
                 shown.extend(last);
             }
+            values += shown.first().map_or(0, Vec::len) as u64;
         }
+        self.agree(PARTITIONS, values).await;
     }
 
     /// Whether all nodes know all that are there and no others, and each group has the members that it should have.
     fn is_settled(&self) -> Result<(), String> {
-        let clusters: Vec<(&str, Arc<Cluster>)> =
-            self.there().filter_map(|place| Some((place.name(), place.cluster()?))).collect();
+        let clusters = self.clusters();
         if clusters.len() < self.there().count() {
             return Err("not all are open".to_owned());
         }

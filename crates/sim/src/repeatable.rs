@@ -2,8 +2,10 @@
 //! simulation, and addresses in memory, which some hash tables take for random, are always the same.
 
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use disk::vfs::sim::Random;
+use parking_lot::Mutex;
 
 /// Set in the process that has addresses which are always the same: as long that arguments and environment, which lie on
 /// the stack before all else, have always so many bytes.
@@ -34,19 +36,12 @@ pub(crate) fn begin_again() -> Option<ExitCode> {
     }
 }
 
-/// The state of the generator of "random" numbers.
-static RANDOM: AtomicU64 = AtomicU64::new(0);
+/// Where the "random" numbers of the process come from.
+static RANDOM: Mutex<Random> = Mutex::new(Random::new(0));
 
 /// Takes all random numbers of the process from a seed.
 pub(crate) fn seed(seed: u64) {
-    RANDOM.store(seed, Ordering::Relaxed);
-}
-
-fn next() -> u64 {
-    let mut z = RANDOM.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    *RANDOM.lock() = Random::new(seed);
 }
 
 /// What the standard library and all crates call for random numbers, in the place of the C library's.
@@ -59,7 +54,7 @@ unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, _flags: u32) -> i
     // SAFETY: the caller has room for so many bytes, as getrandom(2) wants it.
     let bytes = unsafe { std::slice::from_raw_parts_mut(buffer, length) };
     for chunk in bytes.chunks_mut(8) {
-        let random = next().to_le_bytes();
+        let random = RANDOM.lock().number().to_le_bytes();
         chunk.copy_from_slice(&random[..chunk.len()]);
     }
     isize::try_from(length).unwrap_or(isize::MAX)

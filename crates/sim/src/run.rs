@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disk::vfs::sim::{Failure, OpKind, PowerCut};
+use disk::vfs::sim::{Failure, OpKind, PowerCut, Random};
 use parking_lot::Mutex;
 use turmoil::Sim;
 
-use crate::chance::Chance;
+use crate::chance::chance;
 use crate::faults::Fault;
 use crate::invariants::Invariants;
 use crate::node::{Part, Place};
@@ -124,7 +124,7 @@ pub fn run(plan: &Plan) -> Outcome {
 pub(crate) struct World<'a> {
     pub(crate) sim: Sim<'a>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) chance: Chance,
+    pub(crate) chance: Random,
     /// Places of nodes; those behind are of gateways.
     pub(crate) nodes: usize,
     /// What is the matter now, and until when.
@@ -167,7 +167,7 @@ impl World<'_> {
         Self {
             sim,
             desk,
-            chance: Chance::new(plan.seed, 1),
+            chance: chance(plan.seed, 1),
             now: Vec::new(),
             faults: 0,
             done: Arc::default(),
@@ -233,11 +233,10 @@ impl World<'_> {
         self.ambush = None;
         self.change(until);
         self.repair(Duration::MAX);
-        if self.broken.is_none() {
-            self.desk.places.iter().for_each(|place| place.heal());
-        }
         let leaving = self.leaving;
-        self.work("recovery", WELL_WITHIN, |desk| async move { desk.is_well(leaving).await });
+        if self.work("recovery", WELL_WITHIN, |desk| async move { desk.is_well(leaving).await }) {
+            self.has_seen_votes();
+        }
     }
 
     /// Gateways begin, and it is settled when others join.
@@ -288,6 +287,14 @@ impl World<'_> {
         true
     }
 
+    /// Whoever has seen no vote has judged none.
+    fn has_seen_votes(&self) {
+        let seen = self.desk.places.iter().map(|place| place.votes_seen().unwrap_or(0));
+        if seen.sum::<u64>() == 0 {
+            self.desk.journal.lock().is_wrong("no vote was ever seen on a disk".to_owned());
+        }
+    }
+
     /// Notes what all groups say of themselves.
     fn note_groups(&self) {
         for place in &self.desk.places {
@@ -318,6 +325,7 @@ impl World<'_> {
     fn look(&mut self) -> Result<(), String> {
         for (node, place) in self.desk.places.clone().iter().enumerate() {
             self.invariants.look(node, place.groups())?;
+            place.votes_seen()?;
             if place.part() == Part::Left && !self.has_left {
                 if self.leaving != Some(node) {
                     return Err(format!("{} has left", place.name()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::chance::Chance;
+use crate::chance::chance;
 
 /// Nodes that a cluster must keep.
 const NODES_MIN: usize = 3;
@@ -22,7 +22,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(seed: u64, founders: usize, faults: Duration) -> Self {
-        let mut chance = Chance::new(seed, 3);
+        let mut chance = chance(seed, 3);
         let faults = u64::try_from(faults.as_millis()).unwrap_or(u64::MAX);
         let mut within = |part: u64| Duration::from_millis(chance.below(faults / part));
         let moments = [within(2), within(2), within(2), within(1)];

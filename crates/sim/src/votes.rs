@@ -1,7 +1,7 @@
 //! The disk as a witness: it sees which votes of a node it has taken for good, and may be made to lie about them.
 //!
-//! What the log writes is read as it is written (see `disk::seglog` for the format). A vote is taken for good when the
-//! sync after its write has succeeded: the product may tell others of it from then on.
+//! What the log writes is read as it is written. A vote is taken for good when the sync after its write has succeeded: the
+//! product may tell others of it from then on. A run in which no disk has ever taken a vote has shown nothing of votes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use disk::seglog::records_in;
 use disk::vfs::{File, SimVfs, Space, Vfs};
-use model::GroupId;
+use model::{GroupId, ReplicaId};
 use parking_lot::Mutex;
 use prost::Message as _;
 use proto::log::record::Body;
@@ -18,22 +19,38 @@ use proto::log::{Record, Vote};
 
 /// The directory of the log.
 const LOG: &str = "/raft/";
-/// The first bytes of a batch of records.
-const BATCH: &[u8] = b"TMBH\x01";
-const BATCH_HEADER_BYTES: usize = 48;
-const SECTOR_BYTES: usize = 512;
-/// Begins each sector of a batch but its first.
-const MARK_BYTES: usize = 4;
-/// Length and checksum of a record.
-const RECORD_HEADER_BYTES: usize = 8;
+
+/// What the disk has taken for good of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Whose log it is.
+    pub(crate) replica: ReplicaId,
+    pub(crate) vote: Option<Vote>,
+}
+
+/// What orders votes: the term, then who is to lead, then whether a quorum has said so.
+pub(crate) const fn order(vote: &Vote) -> (u64, u64, bool) {
+    (vote.term, vote.replica, vote.committed)
+}
+
+/// What was written of a group and is not synced.
+#[derive(Debug, Clone, Copy)]
+enum Written {
+    Vote(Vote),
+    /// The log is another replica's from here on.
+    Reset(ReplicaId),
+}
 
 /// The votes of a node's groups.
 #[derive(Debug, Default)]
 pub(crate) struct Votes {
-    /// Those that the disk has taken for good.
-    taken: BTreeMap<GroupId, Vote>,
-    /// Written and not synced, with the file.
-    written: Vec<(PathBuf, GroupId, Option<Vote>)>,
+    taken: BTreeMap<GroupId, Taken>,
+    /// How many it has taken so far.
+    seen: u64,
+    /// With the file.
+    written: Vec<(PathBuf, GroupId, Written)>,
+    /// A vote that was taken after one that comes later.
+    back: Option<String>,
     /// Whether a sync that has nothing but votes to make durable does nothing.
     are_lost: bool,
     /// The file that holds votes which are not to be made durable, and no entry.
@@ -45,8 +62,8 @@ impl Votes {
         Self { are_lost, ..Self::default() }
     }
 
-    /// The votes that the disk has taken for good, after the node has ended.
-    pub(crate) fn after_crash(&mut self) -> BTreeMap<GroupId, Vote> {
+    /// What the disk has taken for good, after the node has ended.
+    pub(crate) fn after_crash(&mut self) -> BTreeMap<GroupId, Taken> {
         self.written.clear();
         self.only_votes = None;
         self.taken.clone()
@@ -54,20 +71,31 @@ impl Votes {
 
     /// The disk is another one.
     pub(crate) fn forget(&mut self) {
-        *self = Self::new(self.are_lost);
+        *self = Self { seen: self.seen, ..Self::new(self.are_lost) };
+    }
+
+    /// How many votes the disk has taken so far.
+    pub(crate) const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// How a vote went back on the disk, if one did.
+    pub(crate) fn went_back(&self) -> Option<&str> {
+        self.back.as_deref()
     }
 
     fn wrote(&mut self, path: &Path, bytes: &[u8], offset: u64) {
         let mut has_votes = false;
         let mut has_others = false;
-        for Record { group, body } in records(bytes, offset) {
+        let records = records_in(bytes, offset);
+        for Record { group, body } in records.iter().filter_map(|record| Record::decode(&**record).ok()) {
             let Some(group) = GroupId::from_number(group) else { continue };
-            let vote = match body {
+            let written = match body {
                 Some(Body::Vote(vote)) => {
                     has_votes = true;
-                    Some(vote)
+                    Written::Vote(vote)
                 }
-                Some(Body::Reset(_)) => None,
+                Some(Body::Reset(replica)) => Written::Reset(ReplicaId(replica)),
                 // It does not matter when this is durable.
                 Some(Body::Committed(_)) => continue,
                 _ => {
@@ -75,7 +103,7 @@ impl Votes {
                     continue;
                 }
             };
-            self.written.push((path.to_owned(), group, vote));
+            self.written.push((path.to_owned(), group, written));
         }
         if self.are_lost && has_votes {
             self.only_votes = (!has_others).then(|| path.to_owned());
@@ -88,44 +116,27 @@ impl Votes {
     }
 
     fn synced(&mut self, path: &Path) {
-        for (_, group, vote) in self.written.extract_if(.., |(of, ..)| of == path) {
-            match vote {
-                Some(vote) => self.taken.insert(group, vote),
-                None => self.taken.remove(&group),
+        // A node that opens its log writes again what it has written before.
+        let before = self.taken.clone();
+        for (_, group, written) in self.written.extract_if(.., |(of, ..)| of == path) {
+            let taken = self.taken.entry(group).or_insert(Taken { replica: ReplicaId(0), vote: None });
+            match written {
+                Written::Vote(vote) => {
+                    taken.vote = Some(vote);
+                    self.seen += 1;
+                }
+                Written::Reset(replica) => *taken = Taken { replica, vote: None },
+            }
+        }
+        for (group, now) in &self.taken {
+            let Some(before) = before.get(group).filter(|before| before.replica == now.replica) else {
+                continue;
             };
+            if before.vote.as_ref().map(order) > now.vote.as_ref().map(order) {
+                self.back = Some(format!("group {group}: {now:?} is on the disk after {before:?}"));
+            }
         }
     }
-}
-
-/// The records of a batch that is written at a place of a segment; none when it is no batch.
-fn records(bytes: &[u8], offset: u64) -> Vec<Record> {
-    let mut records = Vec::new();
-    let Some(header) = bytes.get(..BATCH_HEADER_BYTES).filter(|header| header.starts_with(BATCH)) else {
-        return records;
-    };
-    let number = |at: usize| {
-        let field = header.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(u32::from_le_bytes(field)).ok()
-    };
-    let (Some(body), Some(count)) = (number(20), number(24)) else { return records };
-    let mut run = Vec::with_capacity(body);
-    let mut rest = &bytes[BATCH_HEADER_BYTES..];
-    let mut at = usize::try_from(offset).unwrap_or(0) + BATCH_HEADER_BYTES;
-    while !rest.is_empty() {
-        let (part, behind) = rest.split_at(rest.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
-        run.extend_from_slice(&part[if at.is_multiple_of(SECTOR_BYTES) { MARK_BYTES } else { 0 }..]);
-        (at, rest) = (at + part.len(), behind);
-    }
-    let mut rest = run.as_slice();
-    for _ in 0..count {
-        let Some((length, _)) = rest.split_first_chunk() else { break };
-        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        let Some((_, payload)) = rest.split_at_checked(RECORD_HEADER_BYTES) else { break };
-        let Some((payload, behind)) = payload.split_at_checked(length) else { break };
-        records.extend(Record::decode(payload));
-        rest = behind;
-    }
-    records
 }
 
 /// A disk whose log is watched.

@@ -1,24 +1,40 @@
-//! Clients: each writes a series of its own, reads those of all, and deletes some of its own points, through any node.
+//! Clients: each writes a series of its own, reads those of all, as new as it likes, and deletes some of its own points,
+//! through any node.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use disk::vfs::sim::Random;
 use http::{Method, Request};
+use model::Consistency;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::chance::Chance;
-use crate::node::{Answer, Place};
-use crate::oracle::{Number, Series, value};
+use crate::chance::chance;
+use crate::node::{self, Answer, Place};
+use crate::oracle::{Number, Series, Wrong, value};
 use crate::parts::now;
 
 /// The token of all clients.
 const TOKEN: &str = "a-token-that-all-clients-of-a-simulation-have";
 /// How long a client waits for an answer before it does something else.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// What the errors of queries say that may be answered later.
+const LATER: [&str; 6] = [
+    "is out of reach",
+    "is unavailable",
+    "is behind",
+    "is overloaded",
+    "is led elsewhere",
+    "this node is behind",
+];
+/// The longest bound of a read, in milliseconds.
+const BOUND_MS_MAX: u64 = 5000;
+/// Series of the database that hold a client's points by turns, so that all partitions have some.
+const PARTS: u64 = 4;
 /// When points lie, in seconds: long before the simulation begins.
 const POINTS_FROM_S: u64 = 1_700_000_000;
 
@@ -95,15 +111,16 @@ impl Desk {
 
     /// What one client does until it is told to stop.
     pub(crate) async fn client(&self, client: u64, seed: u64, until: Duration) {
-        let mut chance = Chance::new(seed, 1000 + client);
+        let mut chance = chance(seed, 1000 + client);
         let mut next: Number = 0;
         while now() < until {
-            let place = Arc::clone(chance.one_of(&self.places).expect("there are nodes"));
+            let place = Arc::clone(chance.pick(&self.places));
             match chance.below(100) {
                 0..70 => next = self.write(&place, client, next, chance.between(1, 20)).await,
                 70..96 => {
                     let whose = chance.below(self.series.len() as u64);
-                    self.read(&place, whose, "leader").await;
+                    let consistency = consistency(&mut chance);
+                    self.read(&place, whose, consistency, chance.one_in(2)).await;
                 }
                 _ => {
                     // Of what was written: a delete without an answer may come later, and take what was written since.
@@ -127,40 +144,62 @@ impl Desk {
         let numbers = from..from + count;
         let mut lines = String::new();
         for number in numbers.clone() {
-            let (value, time) = (value(client, number), POINTS_FROM_S + number);
-            writeln!(lines, "m,c=c{client} v={value}i {time}").expect("a string takes all");
+            let (value, time, part) = (value(client, number), POINTS_FROM_S + number, number % PARTS);
+            writeln!(lines, "m,c=c{client},p=p{part} v={value}i {time}").expect("a string takes all");
         }
-        self.series(client).lock().sends(numbers.clone());
+        self.series(client).lock().sends(numbers.clone(), now());
         let path = "/api/v2/write?org=acme&bucket=metrics&precision=s";
-        let answer = self.ask(place, request(Method::POST, path, lines)).await;
+        let answer = self.ask(place, self.after(client, request(Method::POST, path, lines))).await;
         let mut journal = self.journal.lock();
         journal.note(&format!("{} c{client} writes {numbers:?}: {:?}", place.name(), said(answer.as_ref())));
         match answer {
-            Some(Answer { status: 204, .. }) => {
+            Some(Answer { status: 204, token: Some(token), .. }) => {
                 journal.written += count;
                 drop(journal);
-                self.series(client).lock().is_there(numbers.clone());
+                self.series(client).lock().is_written(numbers.clone(), token, now());
                 numbers.end
             }
             Some(Answer { status: 429 | 503, .. }) | None => from,
-            Some(Answer { status, body }) => {
-                journal.is_wrong(format!("{}: a write was refused with {status}: {body}", place.name()));
+            Some(Answer { status, body, token }) => {
+                let name = place.name();
+                journal.is_wrong(format!("{name}: a write was answered with {status}, {token:?}: {body}"));
                 numbers.end
             }
         }
     }
 
-    /// Reads a series, and answers what was shown.
+    /// A request that comes after all that a client was told.
+    fn after(&self, client: u64, mut request: Request<Bytes>) -> Request<Bytes> {
+        if let Some(token) = self.series(client).lock().token() {
+            request.headers_mut().insert(node::TOKEN, token.parse().expect("a plain word"));
+        }
+        request
+    }
+
+    /// Reads a series, with the token of its owner or without, and answers what was shown.
     pub(crate) async fn read(
         &self,
         place: &Place,
         whose: u64,
-        consistency: &str,
+        consistency: Consistency,
+        has_token: bool,
     ) -> Option<Vec<(Number, u64)>> {
-        let expected = self.series(whose).lock().expected();
         let path = format!("/query?db=metrics&epoch=s&q=SELECT%20v%20FROM%20m%20WHERE%20c%3D'c{whose}'");
         let mut asked = request(Method::GET, &path, String::new());
-        asked.headers_mut().insert("X-Tidemark-Consistency", consistency.parse().expect("a plain word"));
+        let level = consistency.to_string();
+        asked.headers_mut().insert("X-Tidemark-Consistency", level.parse().expect("a plain word"));
+        let as_of = match consistency {
+            Consistency::Leader | Consistency::Linearizable => Some(now()),
+            Consistency::Bounded(age) => now().checked_sub(age),
+            Consistency::Any => None,
+        };
+        let expected = if has_token {
+            asked = self.after(whose, asked);
+            self.series(whose).lock().expected_with_token(as_of)
+        } else {
+            self.series(whose).lock().expected(as_of)
+        };
+        let level = if has_token { format!("{level} with token") } else { level };
         let answer = self.ask(place, asked).await;
         let mut journal = self.journal.lock();
         let shown = answer.as_ref().map(points);
@@ -168,7 +207,8 @@ impl Desk {
             Some(Ok(Some(points))) => format!("{} points", points.len()),
             other => format!("{other:?}"),
         };
-        journal.note(&format!("{} c{whose} is read: {:?}, {found}", place.name(), said(answer.as_ref())));
+        let status = said(answer.as_ref());
+        journal.note(&format!("{} c{whose} is read ({level}): {status:?}, {found}", place.name()));
         match shown {
             None | Some(Ok(None)) => None,
             Some(Err(what)) => {
@@ -177,12 +217,9 @@ impl Desk {
             }
             Some(Ok(Some(points))) => {
                 journal.reads += 1;
-                let checked = self.series(whose).lock().check(&expected, &points, whose);
-                // Who asks for what may be old is told only that.
-                if let Err(what) = checked
-                    && !consistency.starts_with("bounded")
-                {
-                    journal.is_wrong(format!("{}: a {consistency} read of c{whose}: {what}", place.name()));
+                let checked = self.series(whose).lock().check(&expected, &points, whose, now());
+                if let Err(Wrong::Never(what) | Wrong::Old(what)) = checked {
+                    journal.is_wrong(format!("{}: a read of c{whose} ({level}): {what}", place.name()));
                 }
                 Some(points)
             }
@@ -190,7 +227,7 @@ impl Desk {
     }
 
     async fn delete(&self, place: &Place, client: u64, numbers: std::ops::Range<Number>) {
-        let there = self.series(client).lock().deletes(numbers.clone());
+        let there = self.series(client).lock().deletes(numbers.clone(), now());
         let time = |number: Number| {
             let seconds = i64::try_from(POINTS_FROM_S + number).expect("few points");
             model::Timestamp(seconds * 1_000_000_000).to_rfc3339()
@@ -201,18 +238,19 @@ impl Desk {
             "predicate": format!("_measurement=\"m\" AND c=\"c{client}\""),
         });
         let path = "/api/v2/delete?org=acme&bucket=metrics";
-        let answer = self.ask(place, request(Method::POST, path, body.to_string())).await;
+        let answer = self.ask(place, self.after(client, request(Method::POST, path, body.to_string()))).await;
         let mut journal = self.journal.lock();
         journal.note(&format!("{} c{client} deletes {numbers:?}: {:?}", place.name(), said(answer.as_ref())));
         match answer {
-            Some(Answer { status: 204, .. }) => {
+            Some(Answer { status: 204, token: Some(token), .. }) => {
                 journal.deletes += 1;
                 drop(journal);
-                self.series(client).lock().is_gone(&there);
+                self.series(client).lock().is_gone(&there, token, now());
             }
             Some(Answer { status: 429 | 503, .. }) | None => {}
-            Some(Answer { status, body }) => {
-                journal.is_wrong(format!("{}: a delete was refused with {status}: {body}", place.name()));
+            Some(Answer { status, body, token }) => {
+                let name = place.name();
+                journal.is_wrong(format!("{name}: a delete was answered with {status}, {token:?}: {body}"));
             }
         }
     }
@@ -222,7 +260,17 @@ pub(crate) fn said(answer: Option<&Answer>) -> Option<u16> {
     answer.map(|answer| answer.status)
 }
 
-/// The points of an answer; none when it says that it cannot say.
+/// How new a read is to be.
+fn consistency(chance: &mut Random) -> Consistency {
+    match chance.below(10) {
+        0..4 => Consistency::Leader,
+        4..6 => Consistency::Linearizable,
+        6..8 => Consistency::Bounded(Duration::from_millis(chance.between(1, BOUND_MS_MAX))),
+        _ => Consistency::Any,
+    }
+}
+
+/// The points of an answer; none when it says that it cannot say now.
 fn points(answer: &Answer) -> Result<Option<Vec<(Number, u64)>>, String> {
     let wrong = || format!("a read was answered with {}: {}", answer.status, answer.body);
     if matches!(answer.status, 429 | 503) {
@@ -230,10 +278,10 @@ fn points(answer: &Answer) -> Result<Option<Vec<(Number, u64)>>, String> {
     }
     let body: Value = serde_json::from_str(&answer.body).map_err(|_error| wrong())?;
     let result = &body["results"][0];
-    if result["error"].is_string() {
+    if result["error"].as_str().is_some_and(|error| LATER.iter().any(|later| error.contains(later))) {
         return Ok(None);
     }
-    if answer.status != 200 {
+    if answer.status != 200 || !result["error"].is_null() {
         return Err(wrong());
     }
     let rows = result["series"][0]["values"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use disk::vfs::sim::Random;
 use model::{StringColumn, Values};
 use storage::codec::{Decoder, Effort, Encoded, encode};
 
@@ -16,29 +17,14 @@ const ROWS: usize = 8192;
 const PAGE_ROWS: usize = 1024;
 const COLUMNS: u64 = 16;
 
-/// splitmix64, and a normal distribution by the sum of twelve.
-struct Random(u64);
+/// A normal distribution, by the sum of twelve.
+fn normal(random: &mut Random) -> f64 {
+    (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
-
-    fn below(&mut self, n: u64) -> i64 {
-        (self.next() % n).cast_signed()
-    }
+/// A number below `end`, with a sign.
+fn below(random: &mut Random, end: u64) -> i64 {
+    random.below(end).cast_signed()
 }
 
 /// A walk of normal steps between 0 and 100, as TSBS makes its gauges.
@@ -46,7 +32,7 @@ fn walk(random: &mut Random, step: f64) -> Vec<f64> {
     let mut at = random.unit() * 100.0;
     (0..ROWS)
         .map(|_| {
-            at = (at + random.normal() * step).clamp(0.0, 100.0);
+            at = (at + normal(random) * step).clamp(0.0, 100.0);
             at
         })
         .collect()
@@ -56,7 +42,7 @@ fn counter(random: &mut Random, mut step: impl FnMut(&mut Random) -> i64) -> Vec
     let mut at = 0;
     (0..ROWS)
         .map(|_| {
-            at = if random.below(5000) == 0 { 0 } else { at + step(random) };
+            at = if below(random, 5000) == 0 { 0 } else { at + step(random) };
             at
         })
         .collect()
@@ -77,7 +63,7 @@ fn times(random: &mut Random, mut jitter: impl FnMut(&mut Random) -> i64) -> Val
 #[expect(clippy::cast_possible_truncation, reason = "walks stay between 0 and 100")]
 fn data_sets(random: &mut Random) -> Vec<(&'static str, Values)> {
     let integers: Vec<i64> = walk(random, 1.0).iter().map(|v| *v as i64).collect();
-    let bytes = counter(random, |r| r.below(1 << 15));
+    let bytes = counter(random, |r| below(r, 1 << 15));
     let decimal = |v: f64| (v * 100.0).round() / 100.0;
     let states = ["running", "sleeping", "stopped", "zombie"];
     let mut gaps = 0;
@@ -89,36 +75,38 @@ fn data_sets(random: &mut Random) -> Vec<(&'static str, Values)> {
         ("counter of bytes as float", Values::Float(bytes.iter().map(|v| *v as f64).collect())),
         (
             "counter, small",
-            Values::Unsigned(counter(random, |r| r.below(10)).iter().map(|v| v.cast_unsigned()).collect()),
+            Values::Unsigned(counter(random, |r| below(r, 10)).iter().map(|v| v.cast_unsigned()).collect()),
         ),
         ("walk of full precision", Values::Float(walk(random, 1.0))),
         ("uniform doubles", Values::Float((0..ROWS).map(|_| random.unit()).collect())),
-        ("random words", Values::Unsigned((0..ROWS).map(|_| random.next()).collect())),
+        ("random words", Values::Unsigned((0..ROWS).map(|_| random.number()).collect())),
         ("constant float", Values::Float(vec![0.1; ROWS])),
         ("times, regular", times(random, |_| 0)),
         (
             "times, 1 % gaps",
             times(random, |r| {
-                gaps += if r.below(100) == 0 { 10_000_000_000 } else { 0 };
+                gaps += if below(r, 100) == 0 { 10_000_000_000 } else { 0 };
                 gaps
             }),
         ),
-        ("times, ms jitter", times(random, |r| r.below(100) * 1_000_000)),
-        ("times, ns jitter", times(random, |r| r.below(10_000_000))),
+        ("times, ms jitter", times(random, |r| below(r, 100) * 1_000_000)),
+        ("times, ns jitter", times(random, |r| below(r, 10_000_000))),
         (
             "booleans, 1 % changes",
             Values::Boolean(
-                counter(random, |r| i64::from(r.below(100) == 0)).iter().map(|v| v % 2 == 0).collect(),
+                counter(random, |r| i64::from(below(r, 100) == 0)).iter().map(|v| v % 2 == 0).collect(),
             ),
         ),
-        ("booleans, random", Values::Boolean((0..ROWS).map(|_| random.next() & 1 == 0).collect())),
+        ("booleans, random", Values::Boolean((0..ROWS).map(|_| random.number() & 1 == 0).collect())),
         (
             "states",
             Values::String(
                 (0..ROWS)
                     .map(|_| {
                         *states
-                            .get(usize::from(random.next() & 1 == 0) + usize::from(random.next() & 1 == 0))
+                            .get(
+                                usize::from(random.number() & 1 == 0) + usize::from(random.number() & 1 == 0),
+                            )
                             .unwrap_or(&"none")
                     })
                     .collect(),
@@ -126,14 +114,14 @@ fn data_sets(random: &mut Random) -> Vec<(&'static str, Values)> {
         ),
         (
             "random ids",
-            Values::String((0..ROWS).map(|_| format!("{:016x}", random.next())).collect::<StringColumn>()),
+            Values::String((0..ROWS).map(|_| format!("{:016x}", random.number())).collect::<StringColumn>()),
         ),
         (
             "log lines",
             Values::String(
                 (0..ROWS)
                     .map(|_| {
-                        format!("level=info status=200 path=/api/v2/write took={}us", random.below(9000))
+                        format!("level=info status=200 path=/api/v2/write took={}us", below(random, 9000))
                     })
                     .collect::<StringColumn>(),
             ),
@@ -161,7 +149,7 @@ fn part(values: &Values, range: Range<usize>) -> Values {
 }
 
 fn codecs(c: &mut Criterion) {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let columns: Vec<_> = (0..COLUMNS).map(|_| data_sets(&mut random)).collect();
     for (place, (name, _)) in columns[0].iter().enumerate() {
         let columns: Vec<&Values> = columns.iter().map(|set| &set[place].1).collect();

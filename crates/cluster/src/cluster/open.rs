@@ -12,12 +12,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use catalog::{Catalog, ClusterNode, Command, NodeInfo, Placement, Response};
+use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Placement, Response};
 use disk::Vfs;
 use futures::future::join_all;
 use model::{Clock, GroupId, PartitionId, ReplicaId};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Cluster, close_lane, log_dir};
 use crate::courier::Courier;
@@ -30,6 +30,7 @@ use crate::lane::{Lane, LaneOptions};
 use crate::leads;
 use crate::machine::Machines;
 use crate::options::{LaneKind, Options};
+use crate::peer::discovery::directory::Directory;
 use crate::peer::discovery::{self, Founders};
 use crate::peer::follow::{self, Out};
 use crate::peer::links::Links;
@@ -37,6 +38,7 @@ use crate::peer::listener;
 use crate::peer::myself::{ALONE, Myself, Says, VERSION};
 use crate::peer::reach::{self, Reach};
 use crate::peer::service::Service;
+use crate::peer::status;
 use crate::peer::tls::Tls;
 use crate::peer::watch::Watchers;
 use crate::placement;
@@ -57,6 +59,9 @@ const READY_WITHIN: Duration = Duration::from_secs(300);
 const REPLICATION: u8 = 3;
 /// Pause between two looks at a catalog that does not know the cluster yet.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Pause before the initial peers are asked whether this node is out, and how long each may take to answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A partition that the catalog has placed on this node.
 struct Placed {
@@ -251,7 +256,14 @@ impl Opening {
             self.bootstrap(place, founders).await?;
         }
         self.progress("waiting for the catalog to know this node");
-        let node = self.wait_for_catalog(place).await?;
+        let node = tokio::select! {
+            biased;
+            node = self.wait_for_catalog(place) => node?,
+            state = self.said_out() => {
+                self.myself.leave(state)?;
+                return Err(OpenError::Out(place.node_id, state));
+            }
+        };
         self.progress("opening partitions, and applying what their log has");
         self.open_data_groups(&node).await?;
         self.myself.become_member()?;
@@ -281,7 +293,7 @@ impl Opening {
             }
             (Some(peers), _) => {
                 let progress = &self.options.progress;
-                Ok(discovery::settle(&self.myself, &self.around.links, &peers.initial, progress).await?)
+                discovery::settle(&self.myself, &self.around.links, &peers.initial, progress).await
             }
         }
     }
@@ -385,6 +397,28 @@ impl Opening {
                 // A founder is in the first command, so whoever is not will never be.
                 None if place.node_id.get() < cluster.next_node => return Err(OpenError::Unknown),
                 None => {}
+            }
+        }
+    }
+
+    /// Returns when an initial peer says that this node is out. Whoever is let go before it has the catalog is no member of
+    /// the group any more by which it would hear of it.
+    async fn said_out(&self) -> NodeState {
+        let Some(peers) = &self.options.peers else { return std::future::pending().await };
+        let mut directory = Directory::new(&peers.initial);
+        let mut pace = interval(ASK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Most know the catalog before.
+        pace.reset();
+        loop {
+            pace.tick().await;
+            let members = discovery::members(&mut directory, &self.myself, &self.around.links).await;
+            for member in members.unwrap_or_default() {
+                let link = self.around.links.to(member.node, &member.address);
+                let question = status::says_out(&link, self.courier.route_to(member.node), ANSWER_WITHIN);
+                if let Ok(Some(state)) = timeout(ANSWER_WITHIN, question).await {
+                    return state;
+                }
             }
         }
     }

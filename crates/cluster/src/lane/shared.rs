@@ -252,6 +252,18 @@ impl Lane {
         Ok(())
     }
 
+    /// Appends entries and waits until they are durable.
+    pub(crate) async fn append_durably(
+        &self,
+        log: &Arc<GroupLog>,
+        entries: Vec<LogEntry>,
+    ) -> Result<(), AppendError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // As below.
+        self.append(log, entries, Box::new(move |result| drop(tell.send(result)))).await?;
+        Ok(told.await.map_err(|_dropped| LaneError::Stopped)??)
+    }
+
     /// Makes a group's log that of a replica: what one before it has left is forgotten, durably. `false` when the
     /// replica is gone for good, so that it must never take part in anything again.
     pub(crate) async fn claim(&self, log: &Arc<GroupLog>, replica: ReplicaId) -> Result<bool, LaneError> {

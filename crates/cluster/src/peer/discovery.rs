@@ -28,8 +28,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::directory::Directory;
 use super::links::{Client, Links, reason};
 use super::myself::{Myself, Says, VERSION};
-use super::route::{id, read_id};
-use crate::identity::{Belongs, IdentityError, random_id};
+use super::route::{Refusal, id, read_id};
+use crate::error::OpenError;
+use crate::identity::{Belongs, random_id};
 use crate::options::InitialPeers;
 use crate::progress::Progress;
 
@@ -119,13 +120,14 @@ pub(crate) fn hash_of(peers: &InitialPeers) -> u64 {
 }
 
 /// Waits until this node belongs to a cluster, and for the founder until all others know; a founder is answered who
-/// they are, as long as the founding is not over. Ends only so, or when the identity cannot be written.
+/// they are, as long as the founding is not over. Ends only so, or when the identity cannot be written, or the cluster
+/// that is joined says that this node is out of it.
 pub(crate) async fn settle(
     myself: &Arc<Myself>,
     links: &Links,
     peers: &InitialPeers,
     progress: &Progress,
-) -> Result<Option<Founders>, IdentityError> {
+) -> Result<Option<Founders>, OpenError> {
     progress.set("asking the other nodes who they are");
     let mut directory = Directory::new(peers);
     let mut rounds = interval(ASK_EVERY);
@@ -149,9 +151,10 @@ pub(crate) async fn settle(
                         tracing::info!(node = %place.node_id, "joined the cluster");
                         return Ok(None);
                     }
-                    Err(status) => {
-                        format!("{} did not add this node: {}", asked[at].address, status.message())
-                    }
+                    Err(status) => match Refusal::out_of(&status) {
+                        Some(state) => return Err(OpenError::OutBefore(state)),
+                        None => format!("{} did not add this node: {}", asked[at].address, status.message()),
+                    },
                 },
                 Step::Found => {
                     let cluster_id = match own {

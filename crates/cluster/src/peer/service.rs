@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use catalog::NodeState;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::{BoxStream, unfold};
@@ -168,7 +169,11 @@ impl Peer for Service {
         let node = catalog::NodeInfo { uuid, address, zone, version, level };
         let place = tokio::time::timeout(JOIN_WITHIN, courier.register(node)).await;
         let place = place.map_err(|_elapsed| Status::deadline_exceeded("the catalog is out of reach"))?;
-        let place = place.map_err(Status::unavailable)?;
+        let place = place.map_err(|reason| match courier.state_of(uuid) {
+            Some(NodeState::Lost) => Refusal::SenderLost.into(),
+            Some(NodeState::Decommissioned) => Refusal::SenderDecommissioned.into(),
+            _ => Status::unavailable(reason),
+        })?;
         Ok(Response::new(peer::JoinResponse {
             cluster: route::id(place.cluster_id),
             node_id: place.node_id.get(),

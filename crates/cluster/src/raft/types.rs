@@ -133,6 +133,14 @@ pub(crate) fn stored_vote(vote: &Vote) -> log::Vote {
     log::Vote { term: leader.term, replica: leader.node_id, committed: vote.is_committed() }
 }
 
+/// The membership of a new group.
+pub(crate) fn first_membership(
+    voters: BTreeMap<u64, Member>,
+) -> Result<log::Membership, openraft::errors::MembershipError<u64>> {
+    let ids: BTreeSet<u64> = voters.keys().copied().collect();
+    Membership::new(vec![ids], voters).map(|membership| stored_membership(&membership))
+}
+
 pub(crate) fn stored_membership(membership: &Membership) -> log::Membership {
     let voter_sets = membership
         .get_joint_config()

@@ -172,9 +172,17 @@ impl BatchHeader {
         if !bytes.starts_with(&BATCH_MAGIC) {
             return Err(Damage::NoBatch);
         }
-        let (fields, checksum) = checked(bytes).ok_or(Damage::BatchHeader)?;
+        let (header, checksum) = Self::read(bytes).ok_or(Damage::BatchHeader)?;
+        if header.position == position { Ok((header, checksum)) } else { Err(Damage::Displaced) }
+    }
+
+    /// The header in these bytes, wherever it belongs, and its checksum.
+    pub(super) fn read(bytes: &[u8]) -> Option<(Self, u32)> {
+        let (fields, checksum) = checked(bytes)?;
         let decode = |fields: &mut Fields<'_>| {
-            fields.take::<4>()?;
+            if fields.take() != Some(BATCH_MAGIC) {
+                return None;
+            }
             let kind = match fields.u8()? {
                 1 => BatchKind::Records,
                 2 => BatchKind::Mark,
@@ -187,8 +195,7 @@ impl BatchHeader {
             let synced = Position { segment: fields.u64()?, offset: synced_offset };
             Some(Self { kind, position, body, records, synced, previous: fields.u32()? })
         };
-        let header = decode(&mut Fields(fields)).ok_or(Damage::BatchHeader)?;
-        if header.position == position { Ok((header, checksum)) } else { Err(Damage::Displaced) }
+        decode(&mut Fields(fields)).map(|header| (header, checksum))
     }
 }
 

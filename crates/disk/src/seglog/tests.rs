@@ -520,3 +520,18 @@ fn a_small_disk_gets_small_segments() {
     log.sync().unwrap();
     assert_eq!(open_long(&vfs.crash(PowerCut::Lost)).unwrap().1.records, written as u64 + 1);
 }
+
+#[test]
+fn what_is_written_is_read_as_batches() {
+    let (vfs, mut log) = new_log();
+    let records: Vec<Vec<u8>> = (0..3).map(|number| record(number, 700)).collect();
+    log.append(&[&records[0], &records[1]]).unwrap();
+    log.append(&[&records[2]]).unwrap();
+    let (_, bytes) = files(&vfs, Path::new(DIR)).remove(0);
+    let header = SEGMENT_HEADER_BYTES as usize;
+    assert_eq!(records_in(&bytes[header..], header as u64), records);
+    // Half of the second batch is none, and what belongs elsewhere is none either.
+    assert_eq!(records_in(&bytes[header..2000], header as u64), records[..2]);
+    assert!(records_in(&bytes[header..], 512).is_empty());
+    assert!(records_in(&bytes, 0).is_empty());
+}

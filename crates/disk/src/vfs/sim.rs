@@ -10,6 +10,7 @@
 
 mod content;
 mod fault;
+mod random;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 pub use fault::{Failure, Fault, Op, OpKind};
+pub use random::Random;
 
 use super::{File, Space, Vfs, sync_failed_before};
 use fault::{Faults, eio, enospc};
@@ -167,12 +169,12 @@ impl SimVfs {
             PowerCut::Lost => self.crash_with(512, &mut |_| false),
             PowerCut::Kept => self.crash_with(512, &mut |_| true),
             PowerCut::Torn { seed, block_bytes } => {
-                let mut random = Random(seed);
+                let mut random = Random::new(seed);
                 let biases = [1, 4, 7].map(|eighths| eighths * (u64::MAX / 8));
-                let mut bias = || biases[usize::try_from(random.next() % 3).unwrap_or(0)];
+                let mut bias = || biases[usize::try_from(random.number() % 3).unwrap_or(0)];
                 let (names, content) = (bias(), bias());
                 self.crash_with(block_bytes, &mut |part| {
-                    random.next() < if part == Unsynced::Name { names } else { content }
+                    random.number() < if part == Unsynced::Name { names } else { content }
                 })
             }
         }
@@ -434,17 +436,5 @@ impl File for SimFile {
             }
         }
         Ok(())
-    }
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use disk::vfs::sim::Random;
 use model::{ColumnType, FieldType, StringColumn, Values, varint};
 
 use super::super::{
@@ -43,31 +44,19 @@ const KINDS: [(u8, Option<u8>); 18] = [
     (PATCHED_DECIMAL, Some(FRAME)),
 ];
 
-/// splitmix64.
-struct Choices(u64);
-
-impl Choices {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % (n.max(1) as u64)).unwrap()
-    }
+/// A place below `end`.
+fn below(choices: &mut Random, end: usize) -> usize {
+    usize::try_from(choices.below(end as u64)).unwrap()
 }
 
 /// Columns that together need every codec.
-fn columns(choices: &mut Choices) -> Vec<Values> {
+fn columns(choices: &mut Random) -> Vec<Values> {
     let mut numbers = |bits: u32| -> Vec<i64> {
         let mut at = 0_i64;
         (0..LEN)
             .map(|_| {
-                let rare = if choices.below(50) == 0 { choices.next() >> 20 } else { 0 };
-                at = at.wrapping_add(((choices.next() >> (64 - bits)) ^ rare).cast_signed());
+                let rare = if choices.one_in(50) { choices.number() >> 20 } else { 0 };
+                at = at.wrapping_add(((choices.number() >> (64 - bits)) ^ rare).cast_signed());
                 at
             })
             .collect()
@@ -113,7 +102,7 @@ struct Part {
 }
 
 /// Real pages by kind.
-fn parts(choices: &mut Choices) -> BTreeMap<(u8, Option<u8>), Vec<Part>> {
+fn parts(choices: &mut Random) -> BTreeMap<(u8, Option<u8>), Vec<Part>> {
     let mut parts = BTreeMap::<_, Vec<Part>>::new();
     for values in columns(choices) {
         for effort in [Effort::Fast, Effort::Dense(4)] {
@@ -138,10 +127,10 @@ fn parts(choices: &mut Choices) -> BTreeMap<(u8, Option<u8>), Vec<Part>> {
     parts
 }
 
-fn mutate(bytes: &mut Vec<u8>, choices: &mut Choices) {
+fn mutate(bytes: &mut Vec<u8>, choices: &mut Random) {
     for _ in 0..=choices.below(3) {
-        let at = choices.below(bytes.len());
-        let byte = (choices.next() & 0xff) as u8;
+        let at = below(choices, bytes.len());
+        let byte = (choices.number() & 0xff) as u8;
         match choices.below(8) {
             0..=2 if !bytes.is_empty() => bytes[at] ^= 1 << (byte % 8),
             3 if !bytes.is_empty() => bytes[at] = byte,
@@ -149,7 +138,7 @@ fn mutate(bytes: &mut Vec<u8>, choices: &mut Choices) {
             5 => bytes.insert(at.min(bytes.len()), byte),
             6 => {
                 let mut huge = Vec::new();
-                varint::put(&mut huge, choices.next() >> choices.below(64));
+                varint::put(&mut huge, choices.number() >> choices.below(64));
                 bytes.splice(at..(at + 1).min(bytes.len()), huge);
             }
             _ => bytes.extend_from_within(at.min(bytes.len())..),
@@ -168,17 +157,17 @@ fn decode(part: &Part) {
 
 /// One changed part. Some get what belongs to another.
 fn case(parts: &[Part], others: &[&Part], seed: u64) {
-    let mut choices = Choices(seed);
-    let origin = &parts[choices.below(parts.len())];
-    let other = others[choices.below(others.len())];
+    let mut choices = Random::new(seed);
+    let origin = &parts[below(&mut choices, parts.len())];
+    let other = others[below(&mut choices, others.len())];
     let mut part = Part { shared: origin.shared.clone(), payload: origin.payload.clone(), ..*origin };
     match choices.below(8) {
         0 => mutate(&mut part.shared, &mut choices),
-        1 => part.codec = (choices.next() & 15) as u8,
-        2 => part.count = choices.below(COUNT_MAX),
+        1 => part.codec = (choices.number() & 15) as u8,
+        2 => part.count = below(&mut choices, COUNT_MAX),
         3 => part.column_type = other.column_type,
         4 => part.shared.clone_from(&other.shared),
-        5 => part.payload = (0..choices.below(200)).map(|_| (choices.next() & 0xff) as u8).collect(),
+        5 => part.payload = (0..below(&mut choices, 200)).map(|_| (choices.number() & 0xff) as u8).collect(),
         _ => {}
     }
     mutate(&mut part.payload, &mut choices);
@@ -187,7 +176,7 @@ fn case(parts: &[Part], others: &[&Part], seed: u64) {
 
 #[test]
 fn changed_pages_of_every_codec_are_errors_or_values() {
-    let parts = parts(&mut Choices(1));
+    let parts = parts(&mut Random::new(1));
     assert_eq!(parts.keys().copied().collect::<Vec<_>>(), KINDS, "every codec is changed");
     let all: Vec<&Part> = parts.values().flatten().collect();
     for (kind, parts) in &parts {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use disk::Vfs as _;
+use disk::vfs::sim::Random;
 use disk::vfs::sim::{Failure, Fault, OpKind, PowerCut};
 use model::PartitionOp;
 
 use super::oracle::{collect, scanned};
-use super::support::{Chance, World, integers, key, position, scan_all, write};
+use super::support::{World, integers, key, position, scan_all, write};
 use crate::{Damage, Engine, FatalError, FlushError, OpenError, ReadError};
 
 fn some_rows() -> PartitionOp {
@@ -241,7 +242,7 @@ fn any_flipped_bit_of_a_file_is_an_error_and_never_an_answer() {
     let [path] = &tsm_files(&world)[..] else { panic!("one file") };
     let len = world.vfs.open_read(path).unwrap().len().unwrap();
     let expected = scanned(&world.open(), &scan_all(1));
-    let mut chance = Chance(5);
+    let mut chance = Random::new(5);
     for _ in 0..1500 {
         let offset = chance.below(len);
         let mask = 1_u8 << chance.below(8);

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use disk::Vfs as _;
+use disk::vfs::sim::Random;
 use model::FieldValue;
 
-use super::support::{Chance, FIELDS, Point, World, key, position, random_value, write};
+use super::support::{FIELDS, Point, World, key, position, random_value, write};
 use super::verify::{files, looked};
 use crate::{Inspection, Verified};
 
@@ -17,7 +18,7 @@ const THREADS: u64 = 4;
 fn small(seed: u64) -> World {
     let world = World::new();
     let engine = world.open();
-    let mut chance = Chance(seed);
+    let mut chance = Random::new(seed);
     for index in 0..3 {
         let mut series = Vec::new();
         for host in 0..3_u64 {
@@ -75,7 +76,7 @@ fn flip(world: &World, path: &Path, flips: &[(u64, u8)]) {
 
 /// Flips until the budget is spent; returns how many of which files.
 fn run(seed: u64, budget: u64) -> [u64; 3] {
-    let mut chance = Chance(seed);
+    let mut chance = Random::new(seed);
     let mut done = [0; 3];
     for round in 0.. {
         let world = small(seed + round * THREADS);

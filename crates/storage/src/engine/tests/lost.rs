@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use disk::vfs::sim::PowerCut;
+use disk::vfs::sim::Random;
 use disk::{SimVfs, Vfs as _};
 use model::{
     Deletion, Ends, PartitionOp, Predicate, SchemaQuestion, SchemaRequest, Subject, Test, TimeRange,
@@ -12,7 +13,7 @@ use model::{
 };
 
 use super::oracle::{Oracle, collect, scanned};
-use super::support::{Chance, World, bucket, integers, key, position, scan_all, write};
+use super::support::{World, bucket, integers, key, position, scan_all, write};
 use super::verify::{files, looked};
 use crate::engine::{file_path, segment_path};
 use crate::{Engine, Inspection, ReadError};
@@ -506,7 +507,7 @@ fn a_file_whose_keys_an_index_needs_and_cannot_read_is_lost_too() {
 
 /// A random life with files that come and go at restarts.
 struct Life {
-    chance: Chance,
+    chance: Random,
     case: Filled,
     engine: Option<Engine>,
     /// What was taken away, and what it was.
@@ -521,7 +522,7 @@ impl Life {
         let mut case = Filled::new(0);
         case.world.options = super::support::OPTIONS;
         let engine = Some(case.open());
-        let chance = Chance(seed);
+        let chance = Random::new(seed);
         Self {
             chance,
             case,
@@ -605,7 +606,7 @@ impl Life {
         let cut = match self.chance.below(3) {
             0 => PowerCut::Kept,
             1 => PowerCut::Lost,
-            _ => PowerCut::Torn { seed: self.chance.next(), block_bytes: 512 },
+            _ => PowerCut::Torn { seed: self.chance.number(), block_bytes: 512 },
         };
         self.case.world.jobs.discard();
         let vfs = self.case.world.vfs.crash(cut);

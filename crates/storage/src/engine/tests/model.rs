@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use disk::vfs::sim::PowerCut;
+use disk::vfs::sim::Random;
 use model::{
     Deletion, Ends, FieldSelection, PartitionOp, Predicate, ScanRequest, SchemaQuestion, SchemaRequest,
     SeriesKey, Subject, Test, TimeRange, Timestamp,
@@ -10,7 +11,7 @@ use model::{
 
 use super::oracle::{Oracle, Rows, collect, scanned};
 use super::summaries;
-use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random_value, scan_all, write};
+use super::support::{FIELDS, Point, World, bucket, key, position, random_value, scan_all, write};
 use crate::{Engine, Scan};
 
 const SHARD_NS: i64 = 1000;
@@ -40,7 +41,7 @@ enum Size {
 struct Run {
     kind: Kind,
     size: Size,
-    chance: Chance,
+    chance: Random,
     world: World,
     engine: Option<Engine>,
     log: Vec<PartitionOp>,
@@ -67,7 +68,18 @@ impl Run {
         ];
         let (log, held) = (Vec::new(), Vec::new());
         let oracle = Oracle::default();
-        Self { kind, size, chance: Chance(seed), world, engine, log, oracle, held, series, was_torn: false }
+        Self {
+            kind,
+            size,
+            chance: Random::new(seed),
+            world,
+            engine,
+            log,
+            oracle,
+            held,
+            series,
+            was_torn: false,
+        }
     }
 
     fn engine(&self) -> &Engine {
@@ -127,8 +139,8 @@ impl Run {
             _ => Subject::Tag("zone".into()),
         };
         let texts = ["cpu", "mem", "a", "b", "x", "", "f", "i", "none"];
-        let text = || (*Chance(chance.0 ^ 77).pick(&texts)).to_owned();
-        let (one, other) = (text(), (*Chance(chance.0 ^ 99).pick(&texts)).to_owned());
+        let text = || (*Random::new(chance.clone().number() ^ 77).pick(&texts)).to_owned();
+        let (one, other) = (text(), (*Random::new(chance.clone().number() ^ 99).pick(&texts)).to_owned());
         match chance.below(if depth == 0 { 5 } else { 8 }) {
             0 => Predicate::Compare(subject, Test::Eq(one)),
             1 => Predicate::Compare(subject, Test::NotEq(one)),
@@ -305,7 +317,7 @@ impl Run {
             29 => self.restart(PowerCut::Kept),
             30 => self.restart(PowerCut::Lost),
             _ => {
-                let seed = self.chance.next();
+                let seed = self.chance.number();
                 self.was_torn = true;
                 self.restart(PowerCut::Torn { seed, block_bytes: 512 });
             }

@@ -1,5 +1,6 @@
 //! What scans and questions about the schema answer, and what flushes and merges are worth.
 
+use disk::vfs::sim::Random;
 use model::{
     FieldSelection, FieldValue, PartitionOp, Predicate, ScanRequest, SchemaQuestion, SchemaRequest, Subject,
     Test, TimeRange, Timestamp,
@@ -244,7 +245,7 @@ fn threads_apply_flush_merge_and_scan_at_once() {
 }
 
 /// Values as TSBS makes them for cpu-only: a walk with normal steps between 0 and 100, as integers.
-fn walk(chance: &mut super::support::Chance, len: usize) -> Vec<i64> {
+fn walk(chance: &mut Random, len: usize) -> Vec<i64> {
     let mut at = 50.0_f64;
     (0..len)
         .map(|_| {
@@ -266,7 +267,7 @@ fn a_day_of_cpu_usage_takes_less_than_a_third_of_a_byte_per_value() {
     world.options.memtable_bytes_max = usize::MAX;
     world.options.compaction_files_max = parts;
     let engine = world.open();
-    let mut chance = super::support::Chance(1);
+    let mut chance = Random::new(1);
     let columns: Vec<Vec<Vec<i64>>> =
         (0..series).map(|_| (0..10).map(|_| walk(&mut chance, rows)).collect()).collect();
     for part in 0..parts {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use disk::Vfs as _;
+use disk::vfs::sim::Random;
 use memory::{Account, Allowance, Memory, Shares};
 use model::summary::{Point, Sums, Windows};
 use model::{
@@ -13,7 +14,7 @@ use model::{
 };
 
 use super::oracle::Exact;
-use super::support::{Chance, World, bucket, integers, key, position, scan_all, write};
+use super::support::{World, bucket, integers, key, position, scan_all, write};
 use crate::{Commons, Engine, ReadError};
 
 /// The values of a field of a series, by time.
@@ -268,7 +269,7 @@ pub(super) fn check_ends(engine: &Engine, request: &ScanRequest, ends: Ends) {
 }
 
 /// A request over the rows of a scan.
-pub(super) fn random_request(chance: &mut Chance, scan: ScanRequest) -> SummaryRequest {
+pub(super) fn random_request(chance: &mut Random, scan: ScanRequest) -> SummaryRequest {
     let windows = match chance.below(4) {
         0 => Windows::One,
         n => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use disk::SimVfs;
+use disk::vfs::sim::Random;
 use model::{
     Batch, BucketId, Clock, Column, ColumnType, FieldDef, FieldSelection, FieldType, FieldValue, LogPosition,
     PartitionOp, Predicate, ReplicaId, ScanRequest, SeriesKey, SeriesRows, Table, TimeRange, Timestamp,
@@ -12,32 +13,6 @@ use model::{
 use parking_lot::Mutex;
 
 use crate::{Commons, Engine, Options, StepJobs};
-
-/// splitmix64.
-#[derive(Debug, Clone)]
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct TestClock {
@@ -205,13 +180,13 @@ pub(super) const FIELDS: [(&str, FieldType); 6] = [
     ("v", FieldType::Integer),
 ];
 
-pub(super) fn random_value(chance: &mut Chance, field_type: FieldType) -> FieldValue {
+pub(super) fn random_value(chance: &mut Random, field_type: FieldType) -> FieldValue {
     match field_type {
         FieldType::Float => FieldValue::Float(match chance.below(8) {
             0 => f64::from_bits(0x7ff0_0000_0000_0002),
             1 => -0.0,
             2 => f64::INFINITY,
-            3 => f64::from_bits(chance.next()),
+            3 => f64::from_bits(chance.number()),
             n => f64::from(u32::try_from(chance.below(1000 * n)).unwrap()) / 100.0,
         }),
         FieldType::Integer => FieldValue::Integer(match chance.below(6) {

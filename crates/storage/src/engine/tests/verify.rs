@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use disk::Vfs as _;
+use disk::vfs::sim::Random;
 use model::FieldValue;
 
-use super::support::{Chance, FIELDS, Point, World, bucket, key, position, random_value, write};
+use super::support::{FIELDS, Point, World, bucket, key, position, random_value, write};
 use crate::{Finding, Problem, Verified, verify};
 
 /// Files with packs and series alone, of several shards and buckets, flushed and merged, and index segments.
 pub(super) fn written() -> World {
     let world = World::new();
     let engine = world.open();
-    let mut chance = Chance(5);
+    let mut chance = Random::new(5);
     for index in 0..5 {
         let mut series = Vec::new();
         for host in 0..8_i64 {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use disk::vfs::sim::Random;
 use disk::{SimVfs, Vfs as _};
 use model::{BucketId, Column, FieldType, SeriesKey, TimeRange, Values};
 
@@ -15,29 +16,16 @@ use crate::options::Options;
 const SERIES: u32 = 4;
 const FIELDS: usize = 10;
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// A walk of normal steps between 0 and 100.
-    fn walk(&mut self) -> Vec<f64> {
-        let mut at = self.unit() * 100.0;
-        (0..CHUNK_ROWS_MAX)
-            .map(|_| {
-                let normal = (0..12).map(|_| self.unit()).sum::<f64>() - 6.0;
-                at = (at + normal).clamp(0.0, 100.0);
-                at
-            })
-            .collect()
-    }
+/// A walk of normal steps between 0 and 100.
+fn walk(random: &mut Random) -> Vec<f64> {
+    let mut at = random.unit() * 100.0;
+    (0..CHUNK_ROWS_MAX)
+        .map(|_| {
+            let normal = (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+            at = (at + normal).clamp(0.0, 100.0);
+            at
+        })
+        .collect()
 }
 
 /// Bytes per value of a file of series of one chunk with ten fields.
@@ -47,7 +35,7 @@ fn density(effort: Effort, field_type: FieldType, mut values: impl FnMut(&mut Ra
     let bucket = BucketId::new(1).unwrap();
     let mut writer = Writer::create(&vfs, path, bucket, TimeRange::ALL, Density::Dense, effort).unwrap();
     let fields: Vec<_> = (0..FIELDS).map(|i| field(&format!("usage_{i}"), field_type)).collect();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for host in 0..SERIES {
         writer.begin_series(host, SeriesKey::new("cpu", &[("host", &format!("host_{host}"))]).unwrap());
         let times = (0..).map(|i| i * 10_000_000_000).take(CHUNK_ROWS_MAX).collect();
@@ -61,9 +49,9 @@ fn density(effort: Effort, field_type: FieldType, mut values: impl FnMut(&mut Ra
 #[test]
 #[expect(clippy::cast_possible_truncation, reason = "TSBS cuts its walks off to integers")]
 fn files_are_as_small_as_promised() {
-    let integers = |r: &mut Random| Values::Integer(r.walk().into_iter().map(|v| v as i64).collect());
+    let integers = |r: &mut Random| Values::Integer(walk(r).into_iter().map(|v| v as i64).collect());
     let decimals =
-        |r: &mut Random| Values::Float(r.walk().into_iter().map(|v| (v * 100.0).round() / 100.0).collect());
+        |r: &mut Random| Values::Float(walk(r).into_iter().map(|v| (v * 100.0).round() / 100.0).collect());
     let doubles = |r: &mut Random| Values::Float((0..CHUNK_ROWS_MAX).map(|_| r.unit()).collect());
     let dense = Effort::Dense(Options::STANDARD.dense_compression_level);
     let found = [
