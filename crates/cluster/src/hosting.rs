@@ -120,7 +120,7 @@ impl Host {
                 let (id, replica) = (group.id(), group.replica());
                 match self.found(group, members).await {
                     Ok(()) => {
-                        tracing::warn!(group = %id, %replica, "founded, because its first voter has not")
+                        tracing::warn!(group = %id, %replica, "founded, because its first voter has not");
                     }
                     // It was founded at this moment, or the log takes nothing.
                     Err(error) => tracing::info!(group = %id, %replica, %error, "not founded here"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, Compared};
+use cluster::{Cluster, Compared, Outcome};
 use model::{Digest, GroupId, LogPosition, PartitionId, ReplicaId};
 
 use crate::parts::now;
@@ -98,7 +98,11 @@ impl Desk {
         let state = clusters.first()?.1.catalog().read();
         let placed = state.placement(group)?.replicas.iter().map(|replica| {
             let said = compared.get(&replica.id).filter(|compared| compared.index == index)?;
-            Some((replica.id, said.outcome.clone()))
+            match said.outcome.clone() {
+                Outcome::Computing => None,
+                Outcome::Held(digest) => Some((replica.id, Ok(digest))),
+                Outcome::Failed(reason) => Some((replica.id, Err(reason))),
+            }
         });
         placed.collect()
     }
