@@ -21,7 +21,7 @@ use tonic::{Request, Status, Streaming};
 
 use crate::cluster::Cluster;
 use crate::courier::{Courier, Remote};
-use crate::peer::links::{Class, Link};
+use crate::peer::links::{Class, Link, reason};
 use crate::peer::reach::Way;
 use crate::summaries::PartitionSummary;
 
@@ -134,11 +134,13 @@ impl RemoteBlocks {
     }
 }
 
+/// What the other node has said; or that it says nothing, when the connection ends in the midst of an answer, which has a
+/// cause here and the code of the other's own failures.
 pub(crate) fn error(partition: PartitionId, status: &Status) -> ReadError {
-    let reason = status.message().to_owned();
+    let is_said = std::error::Error::source(status).is_none();
     match status.code() {
-        tonic::Code::Internal => ReadError::Failed(reason),
-        _ => ReadError::Unavailable { partition, reason },
+        tonic::Code::Internal if is_said => ReadError::Failed(status.message().to_owned()),
+        _ => ReadError::Unavailable { partition, reason: reason(status) },
     }
 }
 

@@ -8,6 +8,7 @@ use model::NodeId;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::*;
+use crate::lane::LaneOptions;
 
 const GROUPS: std::ops::Range<u16> = 0..PARTITIONS;
 
@@ -97,6 +98,21 @@ async fn holders_have(places: &[Place], clusters: &[Arc<Cluster>], numbers: u64)
     }
 }
 
+/// The same place with nothing in it.
+fn place_like(place: &Place) -> Place {
+    Place {
+        dir: tempfile::tempdir().unwrap(),
+        address: place.address,
+        peers: place.peers.clone(),
+        machines: Arc::default(),
+        catalog: Mutex::new(empty_catalog()),
+        zone: place.zone.clone(),
+        log_bytes_soft: place.log_bytes_soft,
+        progress: crate::Progress::default(),
+        tls: None,
+    }
+}
+
 fn node(id: u64) -> NodeId {
     NodeId::new(id).unwrap()
 }
@@ -146,6 +162,101 @@ async fn what_a_lost_volume_held_is_made_anew_on_the_node_that_came_back() {
     write_all(&clusters[0], 11).await;
     clusters[1].read_barrier_meta().await.unwrap();
     holders_have(&places, &clusters, 12).await;
+    shut_down_all(&clusters).await;
+}
+
+/// Takes all entries out of the log of a stopped node's partition, and leaves its vote: so it is when its first voter is gone
+/// before any other has an entry.
+async fn leave_only_the_vote(place: &Place, partition: PartitionId) {
+    let options = LaneOptions {
+        dir: log_dir(place.dir.path()),
+        kind: LaneKind::Segment,
+        segment_bytes: 64 << 10,
+        queue_bytes_max: 1 << 20,
+        cache_bytes_max: 0,
+    };
+    let clock = Arc::new(SystemClock::new());
+    let lane = Lane::open(&options, Arc::new(RealVfs), clock, Fatal::default()).unwrap();
+    let log = lane.log(GroupId::Data(partition));
+    assert!(log.vote().is_some_and(|vote| vote.term > 0));
+    lane.truncate(&log, None).await.unwrap();
+    assert_eq!(log.last_index(), None);
+    lane.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_group_whose_first_voter_is_gone_is_founded_by_those_who_have_voted() {
+    let mut places = places(3).await;
+    let clusters = open_all(&places).await;
+    let led_by_first = |placement: &&Placement| {
+        placement.group != GroupId::Meta && placement.voters().next().is_some_and(|v| v.node == node(1))
+    };
+    let found = clusters[0].catalog().read().placements().find(led_by_first).map(|p| p.group);
+    let Some(GroupId::Data(partition)) = found else { panic!("each node should lead something") };
+    write(&clusters[0], partition.0, 0).await;
+    // All have voted.
+    wait_for("all follow", &clusters, |clusters| {
+        clusters.iter().all(|c| c.replicas.get(GroupId::Data(partition)).unwrap().applied() > None)
+    })
+    .await;
+    shut_down_all(&clusters).await;
+    let first = places.remove(0).wiped();
+    for place in &places {
+        leave_only_the_vote(place, partition).await;
+    }
+    let before: Vec<_> = clusters[1..].iter().map(|c| c.votes()).collect();
+    let mut clusters = open_all(&places).await;
+    write(&clusters[0], partition.0, 1).await;
+    for (cluster, before) in clusters.iter().zip(before) {
+        let after = cluster.votes();
+        let order = |vote: proto::log::Vote| (vote.term, vote.replica);
+        for (group, replica, had) in before {
+            let has = after.iter().find(|(of, by, _)| (*of, *by) == (group, replica));
+            assert!(has.is_some_and(|(.., has)| order(*has) >= order(had)), "{group}: {has:?} after {had:?}");
+        }
+    }
+    // The one that has lost its volume gets what the others have.
+    clusters.push(timeout(PATIENCE, first.open()).await.unwrap().unwrap());
+    places.push(first);
+    wait_for("all replicas are on nodes that are there", &clusters, |clusters| {
+        holds(&clusters[0], &[(1, 0), (4, PARTITIONS.into())]) && is_at_rest(clusters)
+    })
+    .await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_let_go_before_it_has_the_catalog_hears_of_it() {
+    let places = places_that_join(4).await;
+    let clusters = open_all(&places[..3]).await;
+    let joining = Identity::mint().unwrap();
+    let info = catalog::NodeInfo {
+        uuid: joining.node_uuid,
+        address: places[3].address.to_string(),
+        zone: String::new(),
+        version: "1".to_owned(),
+        level: clusters[0].catalog().newest(),
+    };
+    let belongs = clusters[0].courier().register(info).await.unwrap();
+    let state = |state| clusters[0].set_node_state(belongs.node_id, state);
+    state(NodeState::Draining).await.unwrap();
+    let let_go = timeout(PATIENCE, async {
+        let mut pace = interval(Duration::from_millis(20));
+        while state(NodeState::Decommissioned).await.is_err() {
+            pace.tick().await;
+        }
+    });
+    let_go.await.unwrap();
+    // Whether it has heard that it was added, or not.
+    for (belongs, expected) in [
+        (Some(belongs), "node 4 is decommissioned"),
+        (None, "this node is decommissioned, since before it had joined"),
+    ] {
+        let place = place_like(&places[3]);
+        Identity { belongs, ..joining }.write(&RealVfs, place.dir.path()).unwrap();
+        let error = timeout(PATIENCE, place.open()).await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
     shut_down_all(&clusters).await;
 }
 
