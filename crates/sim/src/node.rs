@@ -52,7 +52,7 @@ pub struct Answer {
 
 /// What a node is asked, and where the answer goes.
 enum Visit {
-    Request(Request<Bytes>, oneshot::Sender<Answer>),
+    Request(Box<Request<Bytes>>, oneshot::Sender<Answer>),
     /// To let the replicas of a partition say what they hold, at an entry whose index is answered.
     Compare(PartitionId, oneshot::Sender<Result<u64, String>>),
 }
@@ -187,7 +187,7 @@ impl Place {
 
     /// Asks the node something. `None` when nobody knows what became of it.
     pub async fn ask(&self, request: Request<Bytes>) -> Option<Answer> {
-        self.visit(|answer| Visit::Request(request, answer)).await
+        self.visit(|answer| Visit::Request(Box::new(request), answer)).await
     }
 
     /// Lets the replicas of a partition say what they hold, and answers at which entry, or why they will not. `None` as above.
@@ -307,9 +307,9 @@ impl Place {
             };
             match visit {
                 None => return Ok(()),
-                Some(Visit::Request(request, answer)) => visit_gateway(gateway.clone(), request, answer),
+                Some(Visit::Request(request, answer)) => visit_gateway(gateway.clone(), *request, answer),
                 Some(Visit::Compare(partition, answer)) => {
-                    compare(Arc::clone(node.cluster()), partition, answer)
+                    compare(Arc::clone(node.cluster()), partition, answer);
                 }
             }
         }
