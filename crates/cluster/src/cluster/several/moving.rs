@@ -209,7 +209,7 @@ async fn a_group_whose_first_voter_is_gone_is_founded_by_those_who_have_voted() 
     write(&clusters[0], partition.0, 1).await;
     for (cluster, before) in clusters.iter().zip(before) {
         let after = cluster.votes();
-        let order = |vote: proto::log::Vote| (vote.term, vote.replica);
+        let order = |vote: Vote| (vote.term, vote.replica);
         for (group, replica, had) in before {
             let has = after.iter().find(|(of, by, _)| (*of, *by) == (group, replica));
             assert!(has.is_some_and(|(.., has)| order(*has) >= order(had)), "{group}: {has:?} after {had:?}");
