@@ -86,8 +86,8 @@ fn what_is_broken_is_found() {
             let output = sim(seed, &["--break", broken]);
             let text = text(&output);
             // What is wrong, and the last line; a simulation that ends otherwise has found nothing.
-            let found = text.lines().filter(|line| line.starts_with(&format!("seed {seed}: ")));
-            let is_said = found.into_iter().any(|line| said.iter().any(|what| line.contains(what)));
+            let mut found = text.lines().filter(|line| line.starts_with(&format!("seed {seed}: ")));
+            let is_said = found.any(|line| said.iter().any(|what| line.contains(what)));
             output.status.code() == Some(1) && text.trim_end().ends_with(": fail") && is_said
         };
         assert!((0..seeds).any(is_found), "{broken}: none of {seeds} seeds says one of {said:?}");

@@ -249,13 +249,13 @@ async fn a_node_that_is_let_go_before_it_has_the_catalog_hears_of_it() {
     let_go.await.unwrap();
     // Whether it has heard that it was added, or not.
     for (belongs, expected) in [
-        (Some(belongs), "node 4 is decommissioned"),
-        (None, "this node is decommissioned, since before it had joined"),
+        (Some(belongs), format!("node {} is decommissioned", node(4))),
+        (None, "this node is decommissioned, since before it had joined".to_owned()),
     ] {
         let place = place_like(&places[3]);
         Identity { belongs, ..joining }.write(&RealVfs, place.dir.path()).unwrap();
         let error = timeout(PATIENCE, place.open()).await.unwrap().unwrap_err();
-        assert!(error.to_string().starts_with(expected), "{error}");
+        assert!(error.to_string().starts_with(&expected), "{error}");
     }
     shut_down_all(&clusters).await;
 }
