@@ -16,6 +16,21 @@ async fn ready(cluster: &Cluster, reading: &Reading) -> Result<Vec<PartitionId>,
     timeout(PATIENCE, cluster.ready_to_read(reading)).await.expect("it answers")
 }
 
+/// Reads until these partitions can be read here. On a busy machine a member may be behind for a moment; its partition is
+/// read elsewhere then.
+async fn are_ready(cluster: &Cluster, reading: &Reading, expected: &[PartitionId]) {
+    let all = timeout(PATIENCE, async {
+        loop {
+            let here = ready(cluster, reading).await.expect("it answers for those that are not behind");
+            assert!(here.iter().all(|partition| expected.contains(partition)), "{here:?}");
+            if here == expected {
+                return;
+            }
+        }
+    });
+    all.await.expect("none is behind for long");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_one_node_has_written_every_node_has_for_who_says_so() {
     let places = places(3).await;
@@ -32,7 +47,7 @@ async fn what_one_node_has_written_every_node_has_for_who_says_so() {
         let seen: Commits = [(GroupId::Data(partition), index.await.unwrap())].into_iter().collect();
         for (place, reader) in places.iter().zip(&clusters) {
             let reading = Reading { consistency: Consistency::Any, seen: seen.clone() };
-            assert_eq!(ready(reader, &reading).await, Ok(all_partitions()));
+            are_ready(reader, &reading, &all_partitions()).await;
             assert!(place.ops(3).contains(&op(n)), "{} lacks {n}", place.zone);
         }
     }
@@ -41,7 +56,7 @@ async fn what_one_node_has_written_every_node_has_for_who_says_so() {
     let others: Vec<_> = all_partitions().into_iter().filter(|partition| partition.0 != 1).collect();
     for consistency in [Consistency::Any, Consistency::Leader, Consistency::Linearizable] {
         let reading = Reading { consistency, seen: seen.clone() };
-        assert_eq!(ready(&clusters[0], &reading).await, Ok(others.clone()));
+        are_ready(&clusters[0], &reading, &others).await;
     }
     // The catalog comes from nowhere else.
     let seen = [(GroupId::Meta, 1_000_000)].into_iter().collect();
@@ -63,7 +78,7 @@ async fn a_node_alone_reads_by_age_as_long_as_it_knows_its_own() {
     }
     let reader = &clusters[2];
     for consistency in [Consistency::Leader, Consistency::Linearizable] {
-        assert_eq!(ready(reader, &at(consistency)).await, Ok(all_partitions()));
+        are_ready(reader, &at(consistency), &all_partitions()).await;
     }
     // Both others die without a word: no group has a quorum.
     for cluster in &clusters[..2] {
