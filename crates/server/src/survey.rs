@@ -79,6 +79,7 @@ fn order_error(error: MembershipError) -> OrderError {
         MembershipError::Refused(refusal) => refusal.into(),
         MembershipError::Proposal(error) => unavailable(error).into(),
         MembershipError::NotThere { .. }
+        | MembershipError::NoPartition(..)
         | MembershipError::HandOver(HandOverError::NoSuchGroup(_) | HandOverError::NoVoter) => {
             OrderError::NotFound(error.to_string())
         }

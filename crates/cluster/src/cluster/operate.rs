@@ -19,6 +19,9 @@ pub enum MembershipError {
     /// The lead was not given away; it is tried again later.
     #[error("recorded, but the lead has not moved yet: {0}")]
     HandOver(#[from] HandOverError),
+    /// There is no such partition.
+    #[error("there is no partition {0}: the cluster has {1}")]
+    NoPartition(PartitionId, u16),
     /// The group has no replica on that node.
     #[error("group {group} has no replica on node {node}")]
     NotThere {
@@ -95,7 +98,7 @@ impl Cluster {
             return Err(CatalogError { code: ErrorCode::Conflict, message }.into());
         }
         if partition.0 >= self.partitions() {
-            return Err(HandOverError::NoSuchGroup(GroupId::Data(partition)).into());
+            return Err(MembershipError::NoPartition(partition, self.partitions()));
         }
         Ok(self.propose(partition, PartitionOp::Compare).await?)
     }
