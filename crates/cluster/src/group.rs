@@ -6,7 +6,7 @@ pub(crate) mod members;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,6 +126,8 @@ pub(crate) struct Group {
     incoming: Arc<Incoming>,
     vfs: Arc<dyn Vfs>,
     all_have: Arc<AtomicU64>,
+    /// Reads that wait for a heartbeat.
+    awaited: Arc<AtomicU32>,
     /// Nanoseconds of monotonic time until which all that was acknowledged is applied here, as far as is known; 0 when
     /// nothing is.
     has_all_until: AtomicU64,
@@ -151,6 +153,22 @@ pub(crate) struct Committed {
     pub(crate) index: u64,
     /// What applying it answered.
     pub(crate) answer: Applied,
+}
+
+/// A read that waits for a heartbeat, as long as this lives.
+struct Awaited<'a>(&'a AtomicU32);
+
+impl<'a> Awaited<'a> {
+    fn begin(awaited: &'a AtomicU32) -> Self {
+        awaited.fetch_add(1, Ordering::Relaxed);
+        Self(awaited)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Group {
@@ -186,7 +204,7 @@ impl Group {
         }
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
         let store = LogStore::new(Arc::clone(&around.lane), log);
-        let all_have = Arc::<AtomicU64>::default();
+        let (all_have, awaited) = (Arc::<AtomicU64>::default(), Arc::<AtomicU32>::default());
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
@@ -194,6 +212,7 @@ impl Group {
             group: id,
             replica,
             all_have: Arc::clone(&all_have),
+            awaited: Arc::clone(&awaited),
         };
         let raft = Raft::new(replica.0, config, network, store, machine)
             .await
@@ -210,6 +229,7 @@ impl Group {
             incoming: Arc::default(),
             vfs: Arc::clone(&around.vfs),
             all_have,
+            awaited,
             has_all_until: AtomicU64::new(0),
             lane: Arc::clone(&around.lane),
             never_voted,
@@ -482,6 +502,7 @@ impl Group {
             Proof::Quorum => Some(Duration::ZERO),
         };
         let option = LinearizerOption::new(age_max, true).with_wait_timeout(wait);
+        let _awaited = Awaited::begin(&self.awaited);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => Ok(linearizer),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {

@@ -10,6 +10,7 @@
 //! What must always hold: a call between members says who speaks to whom ([`route`]), and whoever is not meant refuses
 //! before anything else is read; over [`tls`] nobody else gets as far as that; what has been sent and is not answered is bounded in bytes for each peer.
 
+pub(crate) mod beats;
 pub(crate) mod calls;
 pub(crate) mod discovery;
 pub(crate) mod follow;

@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::service_fn;
 
+use super::beats::Beats;
 use super::route::Refusal;
 use super::tls::Tls;
 
@@ -93,6 +94,8 @@ pub(crate) struct Link {
     pub(crate) unanswered: Arc<Semaphore>,
     /// How often the node has answered after a silence.
     returns: watch::Sender<u64>,
+    /// Heartbeats that wait to be sent.
+    pub(super) beats: Beats,
 }
 
 /// How the last calls went; told when it changes.
@@ -153,6 +156,7 @@ impl Link {
             reach: Mutex::new(Reach::Fine),
             unanswered: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
             returns: watch::Sender::new(0),
+            beats: Beats::default(),
         }
     }
 

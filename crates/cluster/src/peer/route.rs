@@ -83,6 +83,21 @@ impl Refusal {
         }
     }
 
+    /// The refusal of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        const ALL: [Refusal; 8] = [
+            Refusal::NoRoute,
+            Refusal::NoCluster,
+            Refusal::OtherCluster,
+            Refusal::OtherNode,
+            Refusal::NoReplica,
+            Refusal::OtherReplica,
+            Refusal::SenderLost,
+            Refusal::SenderDecommissioned,
+        ];
+        ALL.into_iter().find(|refusal| refusal.name() == name)
+    }
+
     /// What an answer says of this node, where it says that it is out for good.
     pub(crate) fn out_of(status: &Status) -> Option<NodeState> {
         [(Self::SenderLost, NodeState::Lost), (Self::SenderDecommissioned, NodeState::Decommissioned)]

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 use catalog::NodeState;
 use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::stream::{BoxStream, unfold};
+use futures::stream::{BoxStream, FuturesUnordered, unfold};
 use model::{GroupId, ReplicaId};
 use proto::peer::peer_server::Peer;
-use proto::peer::{self, who_are_you_response::Stage};
+use proto::peer::{self, beat_answer::Result as BeatResult, who_are_you_response::Stage};
 use proto::scan::Place;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -186,6 +186,31 @@ impl Peer for Service {
     async fn append(&self, request: Request<Streaming<peer::AppendRequest>>) -> Answer<Self::AppendStream> {
         let group = self.group(&request)?;
         Ok(Response::new(inbound::append(&group, request.into_inner())))
+    }
+
+    type HeartbeatStream = BoxStream<'static, Result<peer::HeartbeatResponse, Status>>;
+
+    async fn heartbeat(&self, request: Request<peer::HeartbeatRequest>) -> Answer<Self::HeartbeatStream> {
+        self.admit(&request)?;
+        let answers = FuturesUnordered::new();
+        for (at, beat) in (0..).zip(request.into_inner().beats) {
+            let group = GroupId::from_number(beat.group).ok_or(Refusal::NoReplica);
+            let group = group.and_then(|group| route::member(&self.replicas, group, ReplicaId(beat.replica)));
+            let group = group.inspect_err(|refusal| self.note(*refusal));
+            answers.push(async move {
+                let result = match group {
+                    Err(refusal) => BeatResult::Refused(refusal.name().to_owned()),
+                    Ok(group) => match inbound::beat(&group, beat.append.unwrap_or_default()).await {
+                        Ok(answer) => BeatResult::Answer(answer),
+                        Err(status) => BeatResult::Failed(status.message().to_owned()),
+                    },
+                };
+                peer::BeatAnswer { beat: at, result: Some(result) }
+            });
+        }
+        let all = answers.len().max(1);
+        let answers = answers.ready_chunks(all).map(|answers| Ok(peer::HeartbeatResponse { answers }));
+        Ok(Response::new(answers.boxed()))
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Answer<peer::VoteResponse> {

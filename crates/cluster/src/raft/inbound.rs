@@ -53,6 +53,24 @@ pub(crate) fn append(
     answers.chain(end.filter_map(|failure| async { failure.map(Err) })).boxed()
 }
 
+/// Takes a heartbeat.
+pub(crate) async fn beat(
+    group: &Group,
+    message: peer::AppendRequest,
+) -> Result<peer::AppendResponse, Status> {
+    if !message.entries.is_empty() {
+        return Err(Status::invalid_argument("a heartbeat with entries"));
+    }
+    group.all_have().fetch_max(message.all_have, Ordering::Relaxed);
+    let request = wire::read_append_request(message).map_err(malformed)?;
+    let previous = request.prev_log_id;
+    let answer = group.raft().append_entries(request).await.map_err(stopped)?;
+    if previous.is_none() && answer.is_conflict() {
+        return Err(Status::internal("nothing cannot be in conflict"));
+    }
+    Ok(wire::append_response(&answer.into_stream_result(previous, None)))
+}
+
 /// Answers a candidate, or who would be one.
 pub(crate) async fn vote(group: &Group, message: peer::VoteRequest) -> Result<peer::VoteResponse, Status> {
     let is_pre_vote = message.is_pre_vote;

@@ -1,13 +1,14 @@
 //! openraft's network over the peer protocol: what a group's member sends to the other members.
 //!
 //! Entries go through an open stream for each group and follower, without waiting for the answers to those before; what
-//! is unanswered is bounded in bytes over all groups of a node. Heartbeats and votes have a connection of their own.
+//! is unanswered is bounded in bytes over all groups of a node. Heartbeats and votes have a connection of their own, and
+//! heartbeats of all groups go together.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
-use proto::peer::{HeldRequest, SnapshotPart};
+use proto::peer::{Beat, HeldRequest, SnapshotPart};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
@@ -56,6 +57,8 @@ pub(crate) struct Network {
     pub(crate) replica: ReplicaId,
     /// Index up to which all members have the log.
     pub(crate) all_have: Arc<AtomicU64>,
+    /// Reads that wait for a heartbeat.
+    pub(crate) awaited: Arc<AtomicU32>,
 }
 
 /// The way to one other member.
@@ -97,23 +100,46 @@ impl Wire {
         Ok(self.link().client(class)?)
     }
 
-    /// A call with the route to the member.
-    fn call<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
+    /// The route to the member's node.
+    fn route(&self) -> Route {
         let identity = self.network.myself.identity();
-        let route = Route {
+        Route {
             // A group has other members only in a cluster.
             cluster: identity.belongs.map_or(0, |place| place.cluster_id),
             from_node: identity.node_uuid,
             to_node: self.member.node,
-            within: Some(Within {
-                group: self.network.group,
-                from: Some(self.network.replica),
-                to: self.target,
-            }),
-        };
-        route.attach(&mut request);
+            within: None,
+        }
+    }
+
+    /// A call with the route to the member.
+    fn call<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let Network { group, replica, .. } = self.network;
+        let within = Some(Within { group, from: Some(replica), to: self.target });
+        Route { within, ..self.route() }.attach(&mut request);
         request
+    }
+
+    /// Sends a heartbeat.
+    async fn beat(
+        &self,
+        request: AppendEntriesRequest<Types>,
+        every: Duration,
+    ) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
+        let (append, _no_entries) =
+            wire::append_request(request, self.network.all_have.load(Ordering::Relaxed));
+        let group = self.network.group.number();
+        let beat = Beat { group, replica: self.target.0, append: Some(append) };
+        let is_awaited = self.network.awaited.load(Ordering::Relaxed) > 0;
+        let link = self.link();
+        let answer = async {
+            let answer = link.beat(self.route(), beat, every, is_awaited).await?;
+            Ok(wire::read_append_response(answer)?)
+        };
+        let answer = answer.await.map_err(|failure| self.rpc_error(failure))?;
+        link.is_fine();
+        Ok(answer)
     }
 
     async fn call_vote(
@@ -208,7 +234,7 @@ impl NetStreamAppend<Types> for Wire {
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
-        _option: RPCOption,
+        option: RPCOption,
     ) -> BoxFuture<
         's,
         Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
@@ -217,18 +243,23 @@ impl NetStreamAppend<Types> for Wire {
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            let unanswered = Arc::new(Unanswered::default());
-            let link = self.link();
-            let returns = link.returns();
-            let budget = Arc::clone(&link.unanswered);
-            let sent = Arc::clone(&unanswered);
-            let all_have = Arc::clone(&self.network.all_have);
             // openraft pauses after an error while it makes the next request, so that comes before the connection.
             let mut input = input;
             let Some(first) = input.next().await else {
                 let nothing: BoxStream<'s, _> = Box::pin(futures::stream::empty());
                 return Ok(nothing);
             };
+            if self.class == Class::Heartbeat {
+                let answer = self.beat(first, option.hard_ttl()).await;
+                let answer: BoxStream<'s, _> = Box::pin(futures::stream::iter([answer]));
+                return Ok(answer);
+            }
+            let unanswered = Arc::new(Unanswered::default());
+            let link = self.link();
+            let returns = link.returns();
+            let budget = Arc::clone(&link.unanswered);
+            let sent = Arc::clone(&unanswered);
+            let all_have = Arc::clone(&self.network.all_have);
             let input = futures::stream::once(async move { first }).chain(input);
             // The budget is never closed, so that the stream ends with its input.
             let requests = input.filter_map(move |request| {
