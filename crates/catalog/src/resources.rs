@@ -357,7 +357,7 @@ pub enum Role {
         /// The voter whose vote it gets; without, there is a vote more.
         replaces: Option<ReplicaId>,
     },
-    /// It has no vote any more, and goes.
+    /// It is to have no vote any more, and goes when its group has taken that away.
     Leaving,
     /// It has no vote and stays: what a node has of the catalog.
     Copy,

@@ -10,7 +10,7 @@ use model::{AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId
 
 use crate::change::Change;
 use crate::level::Level;
-use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, User};
+use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, Role, User};
 
 /// Fields and their types, of one measurement.
 pub type Fields = BTreeMap<String, FieldType>;
@@ -109,11 +109,12 @@ impl State {
     }
 
     /// The groups of which a node has what must go elsewhere before it may leave: replicas of partitions, and a vote in
-    /// the meta group.
+    /// the meta group, which counts until the group has taken it away.
     pub fn held_by(&self, node: NodeId) -> impl Iterator<Item = GroupId> {
         let holds = move |placement: &Placement| {
             let replica = placement.on(node)?;
-            (placement.group != GroupId::Meta || replica.is_voter()).then_some(placement.group)
+            let counts = replica.is_voter() || replica.role == Role::Leaving;
+            (placement.group != GroupId::Meta || counts).then_some(placement.group)
         };
         self.placements.values().filter_map(holds)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use catalog::NodeState;
 use model::{GroupId, NodeId, ReplicaId};
 
+use crate::epochs::EpochsError;
 use crate::group::GroupStatus;
 use crate::identity::IdentityError;
 use crate::lane::LaneOpenError;
@@ -106,6 +107,9 @@ pub enum OpenError {
     /// The note of a recovery.
     #[error(transparent)]
     Recovery(#[from] NoteError),
+    /// The epochs of the nodes.
+    #[error(transparent)]
+    Epochs(#[from] EpochsError),
     /// A recovery was begun here and not brought to its end.
     #[error(
         "a recovery was begun on this node and not brought to its end: run `tidemark recover apply` again with the same plan"

@@ -15,6 +15,7 @@ mod cluster;
 mod comparison;
 mod courier;
 mod entry;
+mod epochs;
 mod error;
 mod fatal;
 mod group;
@@ -41,6 +42,7 @@ mod throttle;
 
 pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
 pub use comparison::{Compared, Outcome};
+pub use epochs::EpochsError;
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;

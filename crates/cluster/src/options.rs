@@ -150,6 +150,8 @@ pub struct Limits {
     pub proposal_ms_max: u64,
     /// How long a node that has given a lead away for the sake of balance waits before the next, milliseconds.
     pub leader_move_ms_min: u64,
+    /// Between two counts of the epoch, by which a data directory that is put back as it was is known.
+    pub epoch_ms: u64,
     /// Replicas that may be on their way to one node, and as many from it.
     pub moves_per_node_max: usize,
     /// Bytes of files that this node sends to others in a second, all together; 0 for as many as it can.
@@ -170,6 +172,7 @@ impl Limits {
         admission_ms_max: 1_000,
         proposal_ms_max: 10_000,
         leader_move_ms_min: 5_000,
+        epoch_ms: 5_000,
         moves_per_node_max: 2,
         move_bytes_per_second: 64 << 20,
         replace_silent_ms: 600_000,

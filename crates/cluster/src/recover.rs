@@ -28,6 +28,7 @@ pub use report::{Durables, ReportError, SurvivorReport, report};
 pub use sealed::{Sealed, SealedError};
 
 pub(crate) use apply::Note;
+pub(crate) use texts::hex128;
 
 /// The clusters to which a data directory belonged before and after a recovery that was brought to its end, if there was one.
 ///

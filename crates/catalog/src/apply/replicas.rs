@@ -114,26 +114,32 @@ pub(super) fn change_votes(
             placement.replicas.swap(here, there);
         }
     }
-    let without = if group == GroupId::Meta { Role::Copy } else { Role::Leaving };
     for replica in &mut placement.replicas {
         if gain.contains(&replica.id) {
             replica.role = Role::Voter;
         } else if lose.contains(&replica.id) {
-            replica.role = without;
+            replica.role = Role::Leaving;
         }
     }
     placement.generation += 1;
     Ok(vec![Change::PutPlacement(placement)])
 }
 
+/// Forgets a replica that no quorum counts any more. What a node has of the catalog stays as a copy.
 pub(super) fn remove(state: &State, group: GroupId, replica: ReplicaId) -> Checked<Vec<Change>> {
     let mut placement = placement(state, group)?.clone();
-    let Some(old) = placement.replica(replica) else { return Ok(Vec::new()) };
+    let Some(old) = placement.replicas.iter_mut().find(|old| old.id == replica) else {
+        return Ok(Vec::new());
+    };
     if old.is_voter() {
         return Err(conflict(format!("replica {replica} has a vote")));
     }
     let is_out = state.node(old.node).is_none_or(|node| node.state.is_out());
     if group == GroupId::Meta && !is_out {
+        if old.role == Role::Leaving {
+            old.role = Role::Copy;
+            return Ok(vec![Change::PutPlacement(placement)]);
+        }
         return Err(conflict(format!("node {} needs the catalog", old.node)));
     }
     placement.replicas.retain(|other| other.id != replica);

@@ -76,7 +76,7 @@ impl Cluster {
             fatal: fatal.clone(),
         };
         tasks.spawn("follow the catalog", follower.run());
-        tasks.spawn("beacons", reach::keep(Arc::clone(&courier), tasks.clone()));
+        tasks.spawn("beacons", reach::keep(Arc::clone(&courier), tasks.clone(), fatal.clone()));
         tasks.spawn("addresses", follow::addresses(Arc::clone(&courier)));
         let mut pace = interval(LOOK_EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Cluster, close_lane, log_dir};
 use crate::courier::Courier;
+use crate::epochs::{self, Epochs};
 use crate::error::OpenError;
 use crate::fatal::Fatal;
 use crate::group::{Group, Surroundings};
@@ -59,6 +60,10 @@ const READY_WITHIN: Duration = Duration::from_secs(300);
 const REPLICATION: u8 = 3;
 /// Pause between two looks at a catalog that does not know the cluster yet.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Pause between two looks whether the other nodes were asked.
+const COMPARE_EVERY: Duration = Duration::from_millis(10);
+/// How long they are waited for.
+const COMPARE_WITHIN: Duration = Duration::from_millis(1500);
 /// Pause before the initial peers are asked whether this node is out, and how long each may take to answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -120,7 +125,9 @@ impl Cluster {
         let bound = options.peers.as_ref().and_then(|peers| peers.listener.local_addr().ok());
         let bound = bound.filter(|bound| !bound.ip().is_unspecified()).map(|bound| bound.to_string());
         let says = Says { zone, peers_hash, advertised, bound, level: catalog.newest() };
-        let myself = Myself::new(Arc::clone(&vfs), data_dir, identity, says);
+        let cluster = identity.belongs.map(|place| place.cluster_id);
+        let epochs = Epochs::read(vfs.as_ref(), &data_dir, cluster)?;
+        let myself = Myself::new(Arc::clone(&vfs), data_dir.clone(), identity, epochs, says);
         let network = options.peers.as_ref().map(|peers| Arc::clone(&peers.network));
         let links = Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp)), tls.clone()));
         let replicas = Arc::<Replicas>::default();
@@ -142,10 +149,14 @@ impl Cluster {
         });
         let tasks = TaskGroup::new(fatal.clone());
         tasks.spawn("keep fresh", Arc::clone(&courier).keep_fresh());
+        if options.peers.is_some() {
+            let beacons = reach::keep(Arc::clone(&courier), tasks.clone(), fatal.clone());
+            tasks.spawn("beacons", beacons);
+        }
         // What a peer's call does to its own task is no reason to stop the node.
         let listening = TaskGroup::new(Fatal::default());
         // Whoever waits for this may give up.
-        let given_up = listening.stop_on_drop();
+        let given_up = (listening.stop_on_drop(), tasks.stop_on_drop());
         let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
         let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
         if let Some(peers) = &options.peers {
@@ -188,12 +199,14 @@ impl Cluster {
             Ok(opened) => opened,
             Err(error) => {
                 listening.stop().await;
+                tasks.stop().await;
                 join_all(replicas.all().iter().map(|group| group.shutdown())).await;
                 close_lane(lane).await;
                 return Err(error);
             }
         };
-        given_up.disarm();
+        given_up.0.disarm();
+        given_up.1.disarm();
         let out = Out::default();
         tasks.spawn("groups", Arc::clone(&replicas).look_after(fatal.clone()));
         for group in replicas.all() {
@@ -201,7 +214,8 @@ impl Cluster {
         }
         if opening.options.peers.is_some() {
             tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info, out.clone()));
-            tasks.spawn("beacons", reach::keep(Arc::clone(&courier), tasks.clone()));
+            let keep_count = epochs::keep(Arc::clone(&courier), opening.around.vfs.clone(), data_dir);
+            tasks.spawn("epochs", keep_count);
             tasks.spawn("leads", leads::look_after(Arc::clone(&courier)));
             let host = Host {
                 around: opening.around,
@@ -238,6 +252,7 @@ impl Opening {
     async fn open(&self, to_members: &OnceLock<Arc<Courier>>) -> Result<(ClusterNode, u16), OpenError> {
         let founders = self.settle().await?;
         let place = self.myself.identity().belongs.ok_or(OpenError::NoCluster)?;
+        self.compare_epochs().await?;
         self.progress("opening the meta group");
         let target = Target::Catalog(Arc::clone(&self.catalog));
         let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
@@ -296,6 +311,24 @@ impl Opening {
                 discovery::settle(&self.myself, &self.around.links, &peers.initial, progress).await
             }
         }
+    }
+
+    /// Waits until each other node has heard how old this one's data are, or is not there to hear it.
+    async fn compare_epochs(&self) -> Result<(), OpenError> {
+        if self.myself.epochs.own() == 0 || self.options.peers.is_none() {
+            return Ok(());
+        }
+        self.progress("asking the other nodes whether they have known newer data of this one");
+        let nodes = self.courier.other_nodes();
+        let mut pace = interval(COMPARE_EVERY);
+        let all = async {
+            while !self.courier.reach.were_asked(nodes.keys()) {
+                pace.tick().await;
+            }
+        };
+        // Whoever does not answer in time may still do so later.
+        let _elapsed = timeout(COMPARE_WITHIN, all).await;
+        self.around.fatal.reason().map_or(Ok(()), |reason| Err(OpenError::Stopped(reason)))
     }
 
     fn progress(&self, what: &'static str) {

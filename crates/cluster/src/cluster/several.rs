@@ -1,6 +1,7 @@
 //! Three nodes in one process, over real connections: they found one cluster, any of them takes and reads what any
 //! other has, and what was acknowledged outlives whoever led.
 
+mod copies;
 mod gateways;
 mod moving;
 mod reading;
@@ -102,6 +103,7 @@ impl Place {
                 segment_bytes: 64 << 10,
                 log_bytes_soft: self.log_bytes_soft,
                 leader_move_ms_min: 200,
+                epoch_ms: 200,
                 ..Limits::PRODUCTION
             },
         };

@@ -9,6 +9,7 @@ use catalog::{Level, NodeState};
 use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
+use crate::epochs::Epochs;
 use crate::identity::{Belongs, Identity, IdentityError};
 
 /// How much room a node's disk has.
@@ -39,6 +40,8 @@ pub(crate) struct Myself {
     writing: Mutex<()>,
     /// What it says of itself.
     pub(crate) says: Says,
+    /// How old its data directory is, and those of others were.
+    pub(crate) epochs: Epochs,
     /// The [`Room`] that the disk was last seen to have.
     room: AtomicU8,
 }
@@ -65,20 +68,26 @@ pub(crate) const ALONE: &str = "alone";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Myself {
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, data_dir: PathBuf, identity: Identity, says: Says) -> Arc<Self> {
-        Self::at(Some(Home { vfs, data_dir }), identity, says)
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        data_dir: PathBuf,
+        identity: Identity,
+        epochs: Epochs,
+        says: Says,
+    ) -> Arc<Self> {
+        Self::at(Some(Home { vfs, data_dir }), identity, epochs, says)
     }
 
     /// A gateway: who it is lasts as long as the process.
     pub(crate) fn gateway(node_uuid: u128, says: Says) -> Arc<Self> {
         let identity = Identity { node_uuid, belongs: None, member: false, out: None };
-        Self::at(None, identity, says)
+        Self::at(None, identity, Epochs::default(), says)
     }
 
-    fn at(home: Option<Home>, identity: Identity, says: Says) -> Arc<Self> {
+    fn at(home: Option<Home>, identity: Identity, epochs: Epochs, says: Says) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
         let room = AtomicU8::new(Room::Plenty as u8);
-        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, room })
+        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room })
     }
 
     /// The cluster that the node belongs to, or serves.

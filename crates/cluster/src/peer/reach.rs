@@ -18,8 +18,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::{Request, Status};
 
 use super::links::{Class, Link};
-use super::route::{self, Route, read_id};
+use super::route::{self, Refusal, read_id};
 use crate::courier::Courier;
+use crate::epochs::IsOlder;
+use crate::fatal::Fatal;
 use crate::tasks::TaskGroup;
 
 /// Between two questions to a node.
@@ -28,6 +30,10 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// A disk that takes so many times less is much faster.
 const MUCH_FASTER: u32 = 4;
+/// Why a node ends whose data directory others have known newer.
+const OLDER_COPY: &str = "the data directory is an older copy of what this node had, as others remember: it has forgotten votes \
+     and entries that it acknowledged. With an empty directory it joins as a new node; `tidemark node replace` gives that the \
+     place of this one";
 /// How often somebody who waits for a node looks whether it has become silent.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -60,6 +66,8 @@ struct Known {
     /// When it last answered; before it has, when it was first asked.
     heard: Instant,
     has_answered: bool,
+    /// Whether it has been asked, whatever came of it.
+    was_asked: bool,
     beacon: Beacon,
     /// Whether a question is on its way.
     is_asked: bool,
@@ -99,6 +107,18 @@ impl Reach {
         let slowness =
             known.get(&node).filter(|known| known.answers()).and_then(|known| known.beacon.slowness);
         slowness.is_some_and(|slowness| than.is_none_or(|than| slowness * MUCH_FASTER > than))
+    }
+
+    /// Whether a node has answered, and of late.
+    pub(crate) fn answers(&self, node: u128) -> bool {
+        let known = self.0.lock();
+        known.get(&node).is_some_and(|known| known.has_answered && known.answers())
+    }
+
+    /// Whether each of these nodes was asked, and has answered or did not in time.
+    pub(crate) fn were_asked<'a>(&self, mut nodes: impl Iterator<Item = &'a u128>) -> bool {
+        let known = self.0.lock();
+        nodes.all(|node| known.get(node).is_some_and(|known| known.was_asked))
     }
 
     /// How many of these nodes are silent.
@@ -159,6 +179,7 @@ impl Reach {
             silent: silent.map(|(node, _)| route::id(*node)).collect(),
             is_short,
             slow_ms: slowness.map_or(0, |slowness| u32::try_from(slowness.as_millis()).unwrap_or(u32::MAX)),
+            epoch: 0,
         }
     }
 
@@ -171,6 +192,7 @@ impl Reach {
             let new = || Known {
                 heard: Instant::now(),
                 has_answered: false,
+                was_asked: false,
                 beacon: Beacon::default(),
                 is_asked: false,
             };
@@ -186,16 +208,16 @@ impl Reach {
     fn asked(&self, node: u128, answer: Option<Beacon>) -> bool {
         let mut known = self.0.lock();
         let Some(known) = known.get_mut(&node) else { return false };
-        known.is_asked = false;
+        (known.is_asked, known.was_asked) = (false, true);
         let Some(beacon) = answer else { return false };
         let was_silent = !known.answers();
-        *known = Known { heard: Instant::now(), has_answered: true, beacon, is_asked: false };
+        (known.heard, known.has_answered, known.beacon) = (Instant::now(), true, beacon);
         was_silent
     }
 }
 
 /// Asks all other nodes for ever.
-pub(crate) async fn keep(courier: Arc<Courier>, tasks: TaskGroup) {
+pub(crate) async fn keep(courier: Arc<Courier>, tasks: TaskGroup, fatal: Fatal) {
     let mut pace = interval(ASK_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -204,14 +226,21 @@ pub(crate) async fn keep(courier: Arc<Courier>, tasks: TaskGroup) {
         for node in courier.reach.ask(&nodes.keys().copied().collect()) {
             let Some(address) = nodes.get(&node) else { continue };
             let link = courier.links.to(node, address);
-            tasks.spawn("beacon", ask(Arc::clone(&courier), node, link));
+            tasks.spawn("beacon", ask(Arc::clone(&courier), node, link, fatal.clone()));
         }
     }
 }
 
-async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>) {
-    let answer = timeout(SILENT_AFTER, call(&link, courier.route_to(node))).await;
+async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>, fatal: Fatal) {
+    let answer = timeout(SILENT_AFTER, call(&link, &courier, node)).await;
     let answer = answer.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));
+    match answer.as_ref().map_err(Refusal::of) {
+        // One that is not open yet has compared too.
+        Ok(_) => courier.myself.epochs.note_compared(node),
+        Err(Some(refusal)) if refusal == Refusal::NoCluster.name() => courier.myself.epochs.note_compared(node),
+        Err(Some(refusal)) if refusal == Refusal::SenderOlder.name() => fatal.raise(OLDER_COPY),
+        Err(_) => {}
+    }
     if answer.is_err() {
         // A connection that packets do not get over may look whole for long after they do again.
         link.renew(Class::Beacon);
@@ -221,11 +250,14 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>) {
     }
 }
 
-async fn call(link: &Link, route: Route) -> Result<Beacon, Status> {
-    let mut request = Request::new(peer::BeaconRequest {});
-    route.attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short, slow_ms } =
+async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Status> {
+    let epochs = &courier.myself.epochs;
+    let mut request = Request::new(peer::BeaconRequest { epoch: epochs.own() });
+    courier.route_to(node).attach(&mut request);
+    let peer::BeaconResponse { reaches, silent, is_short, slow_ms, epoch } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
+    let compared = epochs.hear(node, epoch);
+    compared.map_err(|IsOlder| Status::aborted("the node's data are an older copy of what it had"))?;
     let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
     Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, slowness })

@@ -66,6 +66,9 @@ pub(crate) enum Refusal {
     /// The sender has left for good.
     #[error("the sender is out of the cluster: it was decommissioned")]
     SenderDecommissioned,
+    /// The receiver has known the sender with a newer data directory.
+    #[error("the sender's data are an older copy: it has forgotten votes and entries that it acknowledged")]
+    SenderOlder,
 }
 
 impl Refusal {
@@ -80,12 +83,13 @@ impl Refusal {
             Self::OtherReplica => "other-replica",
             Self::SenderLost => "sender-lost",
             Self::SenderDecommissioned => "sender-decommissioned",
+            Self::SenderOlder => "sender-older",
         }
     }
 
     /// The refusal of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        const ALL: [Refusal; 8] = [
+        const ALL: [Refusal; 9] = [
             Refusal::NoRoute,
             Refusal::NoCluster,
             Refusal::OtherCluster,
@@ -94,6 +98,7 @@ impl Refusal {
             Refusal::OtherReplica,
             Refusal::SenderLost,
             Refusal::SenderDecommissioned,
+            Refusal::SenderOlder,
         ];
         ALL.into_iter().find(|refusal| refusal.name() == name)
     }

@@ -21,6 +21,7 @@ use super::watch::{self, Watchers};
 use crate::barrier::Proof;
 use crate::courier::{Courier, HAND_OVER_WITHIN};
 use crate::entry::read_op;
+use crate::epochs::IsOlder;
 use crate::error::ProposeError;
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
@@ -214,7 +215,13 @@ impl Peer for Service {
     }
 
     async fn vote(&self, request: Request<peer::VoteRequest>) -> Answer<peer::VoteResponse> {
+        let candidate = self.admit(&request)?.from_node;
         let group = self.group(&request)?;
+        // One that the catalog does not know yet is not asked; all that knew this node before are.
+        let is_known = || self.courier.get().is_some_and(|courier| courier.state_of(candidate).is_some());
+        if !self.myself.epochs.is_compared(candidate) && is_known() {
+            return Err(Status::unavailable("this node has not heard yet whether its data are an older copy"));
+        }
         inbound::vote(&group, request.into_inner()).await.map(Response::new)
     }
 
@@ -291,9 +298,13 @@ impl Peer for Service {
     }
 
     async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
-        self.admit(&request)?;
+        let sender = self.admit(&request)?.from_node;
+        let epochs = &self.myself.epochs;
+        let compared = epochs.hear(sender, request.into_inner().epoch);
+        compared.map_err(|IsOlder| Refusal::SenderOlder).inspect_err(|refusal| self.note(*refusal))?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
-        Ok(Response::new(courier.reach.answer(courier.is_short(), courier.slowness())))
+        let answer = courier.reach.answer(courier.is_short(), courier.slowness());
+        Ok(Response::new(peer::BeaconResponse { epoch: epochs.own(), ..answer }))
     }
 
     async fn node_status(

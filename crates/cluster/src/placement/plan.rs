@@ -71,7 +71,7 @@ impl<'a> Nodes<'a> {
         nodes
     }
 
-    /// Votes that a partition may have: as many as are asked for, and fewer where nodes are drained and nothing else could
+    /// Votes that a partition may have: as many as are asked for, and fewer where nodes are drained or out and nothing else could
     /// be done with what they hold, but never for that fewer than tolerate the loss of one.
     fn votes_max(&self) -> usize {
         let not_drained = self.state.nodes().filter(|node| node.state == NodeState::Active).count();
@@ -184,7 +184,8 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
     let Some(placement) = state.placement(GroupId::Meta) else { return Vec::new() };
     let voters: Vec<&Replica> = placement.voters().collect();
     // One change after the other.
-    if meta.is_joint || !meta.is_committed || voters.iter().any(|voter| !meta.voters.contains(&voter.id)) {
+    let is_half_done = voters.iter().any(|voter| !meta.voters.contains(&voter.id));
+    if meta.is_joint || !meta.is_committed || is_half_done || placement.leaving().next().is_some() {
         return Vec::new();
     }
     let can_vote = |replica: &&Replica| {
@@ -192,7 +193,10 @@ fn meta_votes(nodes: &Nodes<'_>, meta: &Members) -> Vec<Command> {
     };
     let mut candidates: Vec<&Replica> = placement.replicas.iter().filter(can_vote).collect();
     let zones = Zones(state);
-    let mut idle = voters.iter().filter(|voter| !nodes.is_active(voter.node));
+    // Those that are not there first: the others still count for something.
+    let mut idle: Vec<&&Replica> = voters.iter().filter(|voter| !nodes.is_active(voter.node)).collect();
+    idle.sort_by_key(|voter| meta.fresh.contains(&voter.id));
+    let mut idle = idle.into_iter();
     if let Some(old) = idle.next() {
         let others: Vec<NodeId> =
             voters.iter().filter(|voter| voter.id != old.id).map(|voter| voter.node).collect();

@@ -8,7 +8,7 @@ use model::{GroupId, LogPosition, NodeId, ReplicaId};
 use serde::{Deserialize, Serialize};
 
 /// An id of 128 bits as 32 hexadecimal digits.
-pub(super) mod hex128 {
+pub(crate) mod hex128 {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(crate) fn serialize<S: Serializer>(id: &u128, to: S) -> Result<S::Ok, S::Error> {

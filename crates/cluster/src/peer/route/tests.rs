@@ -4,6 +4,7 @@ use disk::RealVfs;
 use model::PartitionId;
 
 use super::*;
+use crate::epochs::Epochs;
 use crate::identity::{Belongs, Identity};
 use crate::peer::myself::Says;
 
@@ -25,7 +26,7 @@ fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
         bound: None,
         level: catalog::Level::NEWEST,
     };
-    let myself = Myself::new(Arc::new(RealVfs), path, identity, says);
+    let myself = Myself::new(Arc::new(RealVfs), path, identity, Epochs::default(), says);
     (dir, myself)
 }
 
@@ -85,8 +86,10 @@ fn a_refusal_is_known_by_its_name() {
         Refusal::OtherReplica,
         Refusal::SenderLost,
         Refusal::SenderDecommissioned,
+        Refusal::SenderOlder,
     ] {
         assert_eq!(Refusal::of(&Status::from(refusal)), Some(refusal.name()));
+        assert_eq!(Refusal::named(refusal.name()), Some(refusal));
     }
     assert_eq!(Refusal::of(&Status::unavailable("down")), None);
 }

@@ -108,7 +108,12 @@ fn settle_without(state: &mut State, silent: &[u64]) -> usize {
             let is_there = !node.state.is_out() && !silent.contains(&node.id.get());
             assert!(!is_there || from.count() <= MOVES);
         }
-        // Some arrive.
+        // The meta group follows, and some arrive.
+        let meta = state.placement(GroupId::Meta).unwrap();
+        let leaving: Vec<ReplicaId> = meta.leaving().map(|replica| replica.id).collect();
+        for replica in leaving {
+            done(state, &Command::RemoveReplica { group: GroupId::Meta, replica });
+        }
         ways.iter().take(3).for_each(|placement| arrive(state, placement));
     }
     panic!("it never comes to rest");
@@ -474,6 +479,26 @@ fn votes_in_the_meta_group_are_five_or_three_and_follow_the_nodes() {
     join(&mut state, 7, "");
     settle(&mut state);
     assert_eq!(meta_voters(&state).len(), 5);
+}
+
+#[test]
+fn the_meta_group_lets_go_first_of_what_is_gone_and_then_of_what_is_there() {
+    let mut state = founded(&["", "", ""], 4);
+    (4..=5).for_each(|number| join(&mut state, number, ""));
+    let of_meta = |command: &Command| matches!(command, Command::ChangeVotes { group: GroupId::Meta, .. });
+    let (there, gone) = [2, 3].map(|node| state.replica_on(GroupId::Meta, id(node)).unwrap()).into();
+    set(&mut state, 2, NodeState::Draining);
+    set(&mut state, 3, NodeState::Lost);
+    let commands = planned(&state, &[3]);
+    let votes: Vec<&Command> = commands.iter().filter(|command| of_meta(command)).collect();
+    assert!(matches!(votes[..], [Command::ChangeVotes { lose, .. }] if *lose == [gone]), "{votes:?}");
+    done(&mut state, votes[0]);
+    // It has not done so yet.
+    assert!(!planned(&state, &[3]).iter().any(of_meta));
+    done(&mut state, &Command::RemoveReplica { group: GroupId::Meta, replica: gone });
+    let commands = planned(&state, &[3]);
+    let votes: Vec<&Command> = commands.iter().filter(|command| of_meta(command)).collect();
+    assert!(matches!(votes[..], [Command::ChangeVotes { lose, .. }] if *lose == [there]), "{votes:?}");
 }
 
 #[test]

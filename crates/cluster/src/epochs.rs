@@ -1,0 +1,226 @@
+//! How old this node's data directory is, as a number that is counted up every few seconds: its epoch. One that is put
+//! back as it was at an earlier time (from a snapshot of its volume, or a copy) has forgotten votes and entries that it
+//! has acknowledged, and with it a majority might; elections know nothing of that.
+//!
+//! ```text
+//! file "epochs" ◄── own, counted up while a majority of the nodes answers ──► told with every beacon
+//!               ◄── the highest that each other node has told                 and compared by who hears it
+//! ```
+//! A node that others have known with a higher epoch has an older copy: they refuse it, and it ends.
+//!
+//! What must always hold: no epoch is told that is not on the disk; and a node that has told one votes for nobody with whom
+//! it has not compared it since it started. A copy that is younger than the time between two counts is not noticed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use disk::Vfs;
+use disk::atomic::{self, AtomicError};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::courier::Courier;
+use crate::raft::machine::with_causes;
+use crate::recover::{Sealed, SealedError, hex128};
+
+/// The file's name in the data directory.
+const FILE: &str = "epochs";
+/// Some 50 bytes for each of the nodes that a cluster can have had.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// Why the epochs are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochsError {
+    /// The disk.
+    #[error("the epochs of the nodes cannot be read or written")]
+    File(#[from] AtomicError),
+    /// It is not what we wrote.
+    #[error("{} is not what was written", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SealedError,
+    },
+}
+
+/// The node is known with a higher epoch than it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IsOlder;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// Whose nodes they are; those of another cluster, from before a recovery, say nothing.
+    #[serde(with = "hex128")]
+    cluster: u128,
+    epoch: u64,
+    others: Vec<Other>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Other {
+    #[serde(with = "hex128")]
+    node: u128,
+    epoch: u64,
+}
+
+impl Sealed for Stored {
+    const KIND: &'static str = "tidemark epochs";
+}
+
+/// The epochs of this node and of those that it has heard of.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// 0 before the first count: such a node has told nobody anything.
+    own: u64,
+    others: BTreeMap<u128, u64>,
+    /// Who has compared this node's epoch with what it knew, since the start.
+    compared: HashSet<u128>,
+}
+
+impl Epochs {
+    /// The epochs in a data directory of a node of this cluster.
+    pub(crate) fn read(vfs: &dyn Vfs, data_dir: &Path, cluster: Option<u128>) -> Result<Self, EpochsError> {
+        let path = data_dir.join(FILE);
+        let bytes = match atomic::read(vfs, &path, BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(Self::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let stored = Stored::from_file(&bytes).map_err(|source| EpochsError::Content { path, source })?;
+        if Some(stored.cluster) != cluster {
+            return Ok(Self::default());
+        }
+        let others = stored.others.into_iter().map(|other| (other.node, other.epoch)).collect();
+        Ok(Self(Mutex::new(State { own: stored.epoch, others, compared: HashSet::new() })))
+    }
+
+    /// What this node tells of itself; 0 for nothing.
+    pub(crate) fn own(&self) -> u64 {
+        self.0.lock().own
+    }
+
+    /// Notes what a node tells, unless that is 0.
+    pub(crate) fn hear(&self, node: u128, epoch: u64) -> Result<(), IsOlder> {
+        if epoch == 0 {
+            return Ok(());
+        }
+        let mut state = self.0.lock();
+        let known = state.others.entry(node).or_insert(epoch);
+        if epoch < *known {
+            return Err(IsOlder);
+        }
+        *known = epoch;
+        Ok(())
+    }
+
+    /// Notes that a node has compared what this one told, and not refused it.
+    pub(crate) fn note_compared(&self, node: u128) {
+        self.0.lock().compared.insert(node);
+    }
+
+    /// Whether a node knows of nothing newer than what is here.
+    pub(crate) fn is_compared(&self, node: u128) -> bool {
+        let state = self.0.lock();
+        state.own == 0 || state.compared.contains(&node)
+    }
+
+    /// Counts this node's epoch up, durably. Forgets whoever is not among these nodes.
+    fn count(
+        &self,
+        vfs: &dyn Vfs,
+        data_dir: &Path,
+        cluster: u128,
+        nodes: &HashSet<u128>,
+    ) -> Result<(), EpochsError> {
+        let stored = {
+            let mut state = self.0.lock();
+            state.others.retain(|node, _| nodes.contains(node));
+            let others = state.others.iter().map(|(node, epoch)| Other { node: *node, epoch: *epoch });
+            Stored { cluster, epoch: state.own + 1, others: others.collect() }
+        };
+        let path = data_dir.join(FILE);
+        let bytes =
+            stored.to_file().map_err(|source| EpochsError::Content { path: path.clone(), source })?;
+        atomic::replace(vfs, &path, &bytes)?;
+        self.0.lock().own = stored.epoch;
+        Ok(())
+    }
+}
+
+/// Counts for ever, while a majority of the nodes has compared and answers: an older copy that is alone with others that
+/// know nothing would catch up with what it was.
+pub(crate) async fn keep(courier: Arc<Courier>, vfs: Arc<dyn Vfs>, data_dir: PathBuf) {
+    let mut pace = interval(Duration::from_millis(courier.limits.epoch_ms));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pace.tick().await;
+        let myself = &courier.myself;
+        let Some(cluster) = myself.cluster() else { continue };
+        let nodes: HashSet<u128> = courier.other_nodes().into_keys().collect();
+        let heard = nodes.iter().filter(|node| courier.reach.answers(**node)).count();
+        if nodes.is_empty() || 2 * (heard + 1) <= nodes.len() + 1 {
+            continue;
+        }
+        let (myself, vfs, data_dir) = (Arc::clone(myself), Arc::clone(&vfs), data_dir.clone());
+        let counted =
+            host::offload(move || myself.epochs.count(vfs.as_ref(), &data_dir, cluster, &nodes)).await;
+        match counted {
+            Ok(Ok(())) => {}
+            // It may be on the disk and is not told: later it is counted up from there, or from here.
+            Ok(Err(error)) => tracing::warn!(error = with_causes(&error), "the epoch was not counted up"),
+            Err(error) => tracing::warn!(%error, "the epoch was not counted up"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disk::RealVfs;
+
+    use super::*;
+
+    const CLUSTER: u128 = 7;
+
+    #[test]
+    fn what_was_told_is_on_the_disk_and_an_older_copy_is_known_by_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || Epochs::read(&RealVfs, dir.path(), Some(CLUSTER)).unwrap();
+        let epochs = read();
+        assert!(epochs.own() == 0 && epochs.is_compared(2), "it has told nobody anything");
+        assert_eq!(epochs.hear(2, 5), Ok(()));
+        assert_eq!(epochs.hear(3, 9), Ok(()));
+        let count = |epochs: &Epochs| {
+            epochs.count(&RealVfs, dir.path(), CLUSTER, &HashSet::from([2])).unwrap();
+        };
+        count(&epochs);
+        assert!(epochs.own() == 1 && !epochs.is_compared(2));
+        epochs.note_compared(2);
+        assert!(epochs.is_compared(2));
+
+        let again = read();
+        assert!(again.own() == 1 && !again.is_compared(2), "compared with each process");
+        assert_eq!([again.hear(2, 4), again.hear(2, 5), again.hear(2, 6)], [Err(IsOlder), Ok(()), Ok(())]);
+        assert_eq!(again.hear(2, 5), Err(IsOlder));
+        assert_eq!(again.hear(2, 0), Ok(()), "a version that tells nothing");
+        assert_eq!(again.hear(3, 1), Ok(()), "forgotten, since it was no node any more");
+        count(&again);
+        assert_eq!(read().own(), 2);
+
+        // After a recovery it is another cluster.
+        assert_eq!(Epochs::read(&RealVfs, dir.path(), Some(8)).unwrap().own(), 0);
+        let damaged = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("2,", "3,");
+        atomic::replace(&RealVfs, &dir.path().join(FILE), damaged.as_bytes()).unwrap();
+        let refused = Epochs::read(&RealVfs, dir.path(), Some(CLUSTER));
+        assert!(matches!(refused, Err(EpochsError::Content { .. })), "{refused:?}");
+    }
+}
