@@ -27,7 +27,7 @@ use openraft::raft::{
 };
 use parking_lot::Mutex;
 use proto::peer::{Beat, HeldRequest, SnapshotPart};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
 
@@ -261,6 +261,10 @@ impl NetStreamAppend<Types> for Wire {
             let sent = Arc::clone(&unanswered);
             let all_have = Arc::clone(&self.network.all_have);
             let input = futures::stream::once(async move { first }).chain(input);
+            // What is sent over one call and the next comes from one place. A call whose answers nobody waits for any more
+            // must take nothing from there: the connection would go on asking it for requests.
+            let (open, closed) = oneshot::channel::<()>();
+            let input = input.take_until(closed);
             // The budget is never closed, so that the stream ends with its input.
             let requests = input.filter_map(move |request| {
                 let (message, bytes) = wire::append_request(request, all_have.load(Ordering::Relaxed));
@@ -279,10 +283,10 @@ impl NetStreamAppend<Types> for Wire {
                 Err(_elapsed) => return Err(self.rpc_error(silent())),
             };
             let this: &'s Self = self;
-            let stream = futures::stream::unfold(Some((answers, returns)), move |open| {
+            let stream = futures::stream::unfold(Some((answers, returns, open)), move |state| {
                 let (unanswered, link) = (Arc::clone(&unanswered), Arc::clone(&link));
                 async move {
-                    let (mut answers, mut returns) = open?;
+                    let (mut answers, mut returns, open) = state?;
                     let answer = tokio::select! {
                         biased;
                         answer = next_answer(&mut answers, &unanswered) => answer?,
@@ -293,7 +297,7 @@ impl NetStreamAppend<Types> for Wire {
                     Some(match answer {
                         Ok(result) => {
                             link.is_fine();
-                            (Ok(result), Some((answers, returns)))
+                            (Ok(result), Some((answers, returns, open)))
                         }
                         Err(failure) => (Err(this.rpc_error(failure)), None),
                     })
