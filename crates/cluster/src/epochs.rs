@@ -8,6 +8,9 @@
 //! ```
 //! A node that others have known with a higher epoch has an older copy: they refuse it, and it ends.
 //!
+//! A process tells its epochs in order, but they are heard over several connections: those of one process, which a random
+//! number tells from another, say nothing by their order.
+//!
 //! What must always hold: no epoch is told that is not on the disk; and a node that has told one votes for nobody with whom
 //! it has not compared it since it started. A copy that is younger than the time between two counts is not noticed.
 
@@ -24,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::courier::Courier;
+use crate::identity::{IdentityError, random_id};
 use crate::raft::machine::with_causes;
 use crate::recover::{Sealed, SealedError, hex128};
 
@@ -38,6 +42,9 @@ pub enum EpochsError {
     /// The disk.
     #[error("the epochs of the nodes cannot be read or written")]
     File(#[from] AtomicError),
+    /// The system has no random numbers.
+    #[error(transparent)]
+    Random(#[from] IdentityError),
     /// It is not what we wrote.
     #[error("{} is not what was written", path.display())]
     Content {
@@ -51,6 +58,15 @@ pub enum EpochsError {
 /// The node is known with a higher epoch than it tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IsOlder;
+
+/// What a node tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// 0 for nothing.
+    pub(crate) epoch: u64,
+    /// Of the process.
+    pub(crate) process: u64,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +98,9 @@ pub(crate) struct Epochs(Mutex<State>);
 struct State {
     /// 0 before the first count: such a node has told nobody anything.
     own: u64,
-    others: BTreeMap<u128, u64>,
+    process: u64,
+    /// The process is not known of those that were heard by an earlier process here.
+    others: BTreeMap<u128, (u64, Option<u64>)>,
     /// Who has compared this node's epoch with what it knew, since the start.
     compared: HashSet<u128>,
 }
@@ -90,37 +108,46 @@ struct State {
 impl Epochs {
     /// The epochs in a data directory of a node of this cluster.
     pub(crate) fn read(vfs: &dyn Vfs, data_dir: &Path, cluster: Option<u128>) -> Result<Self, EpochsError> {
+        let process = random_id()?;
+        let process = u64::try_from(process >> 64).unwrap_or_default();
+        let new = || Self(Mutex::new(State { process, ..State::default() }));
         let path = data_dir.join(FILE);
         let bytes = match atomic::read(vfs, &path, BYTES_MAX) {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(Self::default()),
+            Err(error) if error.is_not_found() => return Ok(new()),
             Err(error) => return Err(error.into()),
         };
         let stored = Stored::from_file(&bytes).map_err(|source| EpochsError::Content { path, source })?;
         if Some(stored.cluster) != cluster {
-            return Ok(Self::default());
+            return Ok(new());
         }
-        let others = stored.others.into_iter().map(|other| (other.node, other.epoch)).collect();
-        Ok(Self(Mutex::new(State { own: stored.epoch, others, compared: HashSet::new() })))
+        let others = stored.others.into_iter().map(|other| (other.node, (other.epoch, None))).collect();
+        Ok(Self(Mutex::new(State { own: stored.epoch, process, others, compared: HashSet::new() })))
     }
 
-    /// What this node tells of itself; 0 for nothing.
+    /// This node's epoch; 0 before the first count.
     pub(crate) fn own(&self) -> u64 {
         self.0.lock().own
     }
 
-    /// Notes what a node tells, unless that is 0.
-    pub(crate) fn hear(&self, node: u128, epoch: u64) -> Result<(), IsOlder> {
+    /// What this node tells of itself.
+    pub(crate) fn told(&self) -> Told {
+        let state = self.0.lock();
+        Told { epoch: state.own, process: state.process }
+    }
+
+    /// Notes what a node tells.
+    pub(crate) fn hear(&self, node: u128, Told { epoch, process }: Told) -> Result<(), IsOlder> {
         if epoch == 0 {
             return Ok(());
         }
         let mut state = self.0.lock();
-        let known = state.others.entry(node).or_insert(epoch);
-        if epoch < *known {
-            return Err(IsOlder);
+        let known = state.others.entry(node).or_insert((epoch, Some(process)));
+        if epoch >= known.0 {
+            *known = (epoch, Some(process));
+            return Ok(());
         }
-        *known = epoch;
-        Ok(())
+        if known.1 == Some(process) { Ok(()) } else { Err(IsOlder) }
     }
 
     /// Notes that a node has compared what this one told, and not refused it.
@@ -145,7 +172,7 @@ impl Epochs {
         let stored = {
             let mut state = self.0.lock();
             state.others.retain(|node, _| nodes.contains(node));
-            let others = state.others.iter().map(|(node, epoch)| Other { node: *node, epoch: *epoch });
+            let others = state.others.iter().map(|(node, (epoch, _))| Other { node: *node, epoch: *epoch });
             Stored { cluster, epoch: state.own + 1, others: others.collect() }
         };
         let path = data_dir.join(FILE);
@@ -197,8 +224,10 @@ mod tests {
         let read = || Epochs::read(&RealVfs, dir.path(), Some(CLUSTER)).unwrap();
         let epochs = read();
         assert!(epochs.own() == 0 && epochs.is_compared(2), "it has told nobody anything");
-        assert_eq!(epochs.hear(2, 5), Ok(()));
-        assert_eq!(epochs.hear(3, 9), Ok(()));
+        let told = |epoch| Told { epoch, process: 1 };
+        assert_eq!([epochs.hear(2, told(5)), epochs.hear(3, told(9))], [Ok(()); 2]);
+        assert_eq!(epochs.hear(2, told(4)), Ok(()), "it was told before, over another connection");
+        assert_eq!(epochs.hear(2, Told { epoch: 4, process: 2 }), Err(IsOlder));
         let count = |epochs: &Epochs| {
             epochs.count(&RealVfs, dir.path(), CLUSTER, &HashSet::from([2])).unwrap();
         };
@@ -209,10 +238,10 @@ mod tests {
 
         let again = read();
         assert!(again.own() == 1 && !again.is_compared(2), "compared with each process");
-        assert_eq!([again.hear(2, 4), again.hear(2, 5), again.hear(2, 6)], [Err(IsOlder), Ok(()), Ok(())]);
-        assert_eq!(again.hear(2, 5), Err(IsOlder));
-        assert_eq!(again.hear(2, 0), Ok(()), "a version that tells nothing");
-        assert_eq!(again.hear(3, 1), Ok(()), "forgotten, since it was no node any more");
+        assert_ne!(again.told().process, epochs.told().process);
+        assert_eq!([4, 5, 6].map(|epoch| again.hear(2, told(epoch))), [Err(IsOlder), Ok(()), Ok(())]);
+        assert_eq!(again.hear(2, told(0)), Ok(()), "a version that tells nothing");
+        assert_eq!(again.hear(3, told(1)), Ok(()), "forgotten, since it was no node any more");
         count(&again);
         assert_eq!(read().own(), 2);
 

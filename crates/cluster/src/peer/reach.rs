@@ -20,7 +20,7 @@ use tonic::{Request, Status};
 use super::links::{Class, Link};
 use super::route::{self, Refusal, read_id};
 use crate::courier::Courier;
-use crate::epochs::IsOlder;
+use crate::epochs::{IsOlder, Told};
 use crate::fatal::Fatal;
 use crate::tasks::TaskGroup;
 
@@ -179,7 +179,7 @@ impl Reach {
             silent: silent.map(|(node, _)| route::id(*node)).collect(),
             is_short,
             slow_ms: slowness.map_or(0, |slowness| u32::try_from(slowness.as_millis()).unwrap_or(u32::MAX)),
-            epoch: 0,
+            ..Default::default()
         }
     }
 
@@ -252,11 +252,12 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>, fatal: Fatal) {
 
 async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Status> {
     let epochs = &courier.myself.epochs;
-    let mut request = Request::new(peer::BeaconRequest { epoch: epochs.own() });
+    let Told { epoch, process } = epochs.told();
+    let mut request = Request::new(peer::BeaconRequest { epoch, process });
     courier.route_to(node).attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short, slow_ms, epoch } =
+    let peer::BeaconResponse { reaches, silent, is_short, slow_ms, epoch, process } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
-    let compared = epochs.hear(node, epoch);
+    let compared = epochs.hear(node, Told { epoch, process });
     compared.map_err(|IsOlder| Status::aborted("the node's data are an older copy of what it had"))?;
     let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();

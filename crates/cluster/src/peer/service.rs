@@ -21,7 +21,7 @@ use super::watch::{self, Watchers};
 use crate::barrier::Proof;
 use crate::courier::{Courier, HAND_OVER_WITHIN};
 use crate::entry::read_op;
-use crate::epochs::IsOlder;
+use crate::epochs::{IsOlder, Told};
 use crate::error::ProposeError;
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
@@ -300,11 +300,13 @@ impl Peer for Service {
     async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
         let sender = self.admit(&request)?.from_node;
         let epochs = &self.myself.epochs;
-        let compared = epochs.hear(sender, request.into_inner().epoch);
+        let peer::BeaconRequest { epoch, process } = request.into_inner();
+        let compared = epochs.hear(sender, Told { epoch, process });
         compared.map_err(|IsOlder| Refusal::SenderOlder).inspect_err(|refusal| self.note(*refusal))?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
         let answer = courier.reach.answer(courier.is_short(), courier.slowness());
-        Ok(Response::new(peer::BeaconResponse { epoch: epochs.own(), ..answer }))
+        let Told { epoch, process } = epochs.told();
+        Ok(Response::new(peer::BeaconResponse { epoch, process, ..answer }))
     }
 
     async fn node_status(

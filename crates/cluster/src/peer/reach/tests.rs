@@ -30,7 +30,7 @@ fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
     known(&reach, 3, &[2], true);
     assert_eq!((reach.way(2), reach.way(3)), (Way::Over(3), Way::Direct));
     let (reaches, silent) = (vec![route::id(3)], vec![route::id(2)]);
-    let said = peer::BeaconResponse { reaches, silent, is_short: true, slow_ms: 150, epoch: 0 };
+    let said = peer::BeaconResponse { reaches, silent, is_short: true, slow_ms: 150, ..Default::default() };
     assert_eq!(reach.answer(true, Some(SLOW)), said);
     assert_eq!((reach.silent(&[1, 2, 3]), reach.silent_as_seen_by(3, &[1, 2, 3])), (1, 0));
     assert_eq!((reach.silent_as_seen_by(3, &[1, 9]), reach.silent_as_seen_by(2, &[9])), (1, 0));
