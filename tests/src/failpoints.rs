@@ -1,5 +1,5 @@
-//! Nodes that die or fail between the steps of what changes a cluster: a move's, a snapshot's, a commit's. Whatever was begun
-//! comes to its end without them, or when they are back, and nothing is lost.
+//! Nodes that die, fail or take long between the steps of what changes a cluster: a move's, a snapshot's, a commit's.
+//! Whatever was begun comes to its end without them, or when they are back, and nothing is lost.
 
 use testkit::{Cluster, NodeOptions, wait_for};
 
@@ -74,6 +74,54 @@ fn a_node_that_dies_at_each_step_of_getting_replicas_gets_them() {
         settle(cluster);
     });
     compare(&cluster, points);
+}
+
+/// What every step of these does, the first times in each process.
+fn at_all(points: &[&str], action: &str) -> String {
+    points.iter().map(|point| format!("{point}={action}")).collect::<Vec<_>>().join(";")
+}
+
+/// A node joins while every step of it, and of those that lead the groups which it joins, does this at first.
+fn join_where_each_step(action: &str) -> Vec<String> {
+    let mut cluster = Cluster::start(3, &ARGUMENTS);
+    let points = fill(&cluster);
+    for at in [1, 2] {
+        cluster.kill(at);
+        cluster.change(at, |options| set(options, &at_all(&LEADING, action)));
+        cluster.start_some(&[at]);
+    }
+    let mut said = Vec::new();
+    let points = under_load(&mut cluster, 0, points, |cluster| {
+        let at = cluster.add("zone-3");
+        cluster.change(at, |options| set(options, &at_all(&COMING, action)));
+        let node = cluster.launch(at);
+        cluster.put(at, node);
+        wait_for("the node to have its share", || {
+            // Who must not go on after an error ends, and is started again without any.
+            for ended in cluster.bury() {
+                cluster.change(ended, |options| options.env.clear());
+                cluster.start_some(&[ended]);
+            }
+            let held = verb(cluster.node(1), &["partition", "ls", "-o", "json"]);
+            let held = held.iter().filter(|partition| partition["replicas"].to_string().contains(&id_of(at)));
+            let held = held.count();
+            if held > 0 && moves(cluster.node(1)).is_empty() { Ok(()) } else { Err(held) }
+        });
+        said.extend(cluster.up().map(testkit::Node::log));
+    });
+    compare(&cluster, points);
+    said
+}
+
+#[test]
+fn steps_that_fail_are_taken_again() {
+    let said = join_where_each_step("2*return(eio)");
+    assert!(said.iter().any(|log| log.contains("a failpoint wants an error (eio)")), "no step has failed");
+}
+
+#[test]
+fn steps_that_take_long_are_waited_for() {
+    join_where_each_step("3*sleep(700)");
 }
 
 fn id_of(at: usize) -> String {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::future::{join, join_all};
 use model::{Consistency, GroupId, Reading, ReplicaId};
+use tokio::time::timeout;
 
 use crate::courier::{Courier, Patience, Place};
 use crate::error::ProposeError;
@@ -151,8 +152,10 @@ impl Courier {
                 return Err(Self::cut_off(group.id()));
             }
             let mut failed = None;
+            // Who leads elsewhere has what is late here; nobody but this node has its copy of what is waited for.
+            let is_late = !waits_for_all && self.is_late();
             let (fed, mut again): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|group| self.is_fed(group));
+                waiting.into_iter().partition(|group| !is_late && self.is_fed(group));
             if !waits_for_all {
                 behind.append(&mut again);
             } else if let Some(group) = again.first().map(|group| group.id()) {
@@ -209,7 +212,10 @@ impl Courier {
             }
         }
         let here = join_all(here.into_iter().map(|group| async move {
-            let result = group.read_barrier(proof).await;
+            // A member whose log takes long does not even answer.
+            let result = timeout(self.behind_after() * 2, group.read_barrier(proof)).await;
+            let late = |_elapsed| Err(ProposeError::Behind { group: group.id() });
+            let result = result.unwrap_or_else(late);
             (group, result)
         }));
         let there = join_all(there.into_iter().map(|(node, (link, asked))| async move {

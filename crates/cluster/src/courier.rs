@@ -195,7 +195,15 @@ impl Courier {
                         }
                         None => reread(group, &entries)?,
                     };
-                    self.while_quorum(group, local.propose(ops)).await
+                    let proposed = self.while_quorum(group, local.propose(ops));
+                    tokio::select! {
+                        biased;
+                        result = proposed => result,
+                        leader = self.overtaken(group, local.replica()), if may_repeat => {
+                            self.hint(group, Some(leader));
+                            Err(Self::leader_changed(group))
+                        }
+                    }
                 }
                 Place::There(remote) => {
                     if let Some(ops) = first.take() {
@@ -303,32 +311,48 @@ impl Courier {
             let silent = || ProposeError::Unknown { group, reason: "the leader is silent".to_owned() };
             self.reach.while_reached(remote.node, way, call).await.unwrap_or_else(|| Err(silent()))
         };
-        let changed = || ProposeError::Unknown { group, reason: "the leader changed".to_owned() };
         let Some(local) = self.replicas.get(group) else {
             return tokio::select! {
                 result = call => result,
-                leader = self.leader_beside(group, remote) => {
+                leader = self.leader_beside(group, remote.replica) => {
                     self.hint(group, Some(leader));
-                    Err(changed())
+                    Err(Self::leader_changed(group))
                 }
             };
         };
         let term = local.status().term;
         tokio::select! {
             result = call => result,
-            () = local.leadership_beyond(term, Some(remote.replica)) => Err(changed()),
+            () = local.leadership_beyond(term, Some(remote.replica)) => Err(Self::leader_changed(group)),
         }
     }
 
-    /// Returns when another member than `remote` says who leads a group that has no member here, and it is not
-    /// `remote`. The connection to a node that packets no longer reach looks whole for many seconds.
-    async fn leader_beside(&self, group: GroupId, remote: &Remote) -> ReplicaId {
+    fn leader_changed(group: GroupId) -> ProposeError {
+        ProposeError::Unknown { group, reason: "the leader changed".to_owned() }
+    }
+
+    /// Returns when another leads than this node's member, which may not have heard so, because its log takes long.
+    async fn overtaken(&self, group: GroupId, own: ReplicaId) -> ReplicaId {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.reset();
+        loop {
+            look.tick().await;
+            if self.is_late() {
+                return self.leader_beside(group, own).await;
+            }
+        }
+    }
+
+    /// Returns when somebody says that a group is led by another member than `known`. The connection to a node that
+    /// packets no longer reach looks whole for many seconds.
+    async fn leader_beside(&self, group: GroupId, known: ReplicaId) -> ReplicaId {
         let mut pace = interval(ASK_OTHERS_AFTER);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pace.reset();
         for tries in 0.. {
             pace.tick().await;
-            let other = self.member(group, None, tries).filter(|other| other.replica != remote.replica);
+            let other = self.member(group, None, tries).filter(|other| other.replica != known);
             let Some(other) = other.filter(|other| self.reach.way(other.node) == Way::Direct) else {
                 continue;
             };
@@ -337,9 +361,7 @@ impl Courier {
             let said = calls::read_index(&link, route, &asked, Proof::Lease, ASK_OTHERS_AFTER).await;
             match said.into_iter().next() {
                 Some(Ok(_)) => return other.replica,
-                Some(Err(ProposeError::NotLeader { leader: Some(leader), .. }))
-                    if leader != remote.replica =>
-                {
+                Some(Err(ProposeError::NotLeader { leader: Some(leader), .. })) if leader != known => {
                     return leader;
                 }
                 _ => {}
@@ -447,8 +469,9 @@ impl Courier {
 
     /// Where the leader of a group seems to be; another guess with each try where nobody knows.
     pub(crate) fn place(&self, group: GroupId, tries: usize) -> Place {
-        // A group whose log is stuck may not have heard that another leads.
-        if let Some(local) = self.replicas.get(group).filter(|_| !self.is_stuck()) {
+        let local = self.replicas.get(group);
+        // A group whose log is stuck or late may not have heard that another leads.
+        if let Some(local) = local.clone().filter(|_| !self.is_stuck() && !self.is_late()) {
             if local.leads() {
                 return Place::Here(local);
             }
@@ -458,6 +481,9 @@ impl Courier {
             // Others may have heard from a leader that this member does not hear yet, or, where it joins, never does.
         }
         let hint = self.hints.lock().get(&group).copied();
+        if let Some(local) = local.filter(|local| hint == Some(local.replica()) && local.leads()) {
+            return Place::Here(local);
+        }
         self.member(group, hint, tries).map_or(Place::Unknown, Place::There)
     }
 

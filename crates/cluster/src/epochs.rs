@@ -176,8 +176,7 @@ impl Epochs {
             Stored { cluster, epoch: state.own + 1, others: others.collect() }
         };
         let path = data_dir.join(FILE);
-        let bytes =
-            stored.to_file().map_err(|source| EpochsError::Content { path: path.clone(), source })?;
+        let bytes = stored.to_file().map_err(|source| EpochsError::Content { path: path.clone(), source })?;
         atomic::replace(vfs, &path, &bytes)?;
         self.0.lock().own = stored.epoch;
         Ok(())

@@ -9,7 +9,8 @@
 //! return(eio)    the step fails with an I/O error
 //! sleep(MS), pause, panic, and how often: as the crate has them
 //! ```
-//! A released build has nothing of it.
+//! What fails or takes long in file operations themselves, each sync and rename of every file, is the setting `disk-faults`
+//! (crate `disk`), which a released build has too. A released build has nothing of these points.
 
 use std::io;
 

@@ -13,6 +13,9 @@ use crate::error::ProposeError;
 use crate::peer::myself::Room;
 use crate::peer::reach::Way;
 
+/// A log whose writes take so long lets its groups know late who leads them.
+const LATE: Duration = Duration::from_secs(1);
+
 impl Courier {
     /// The other nodes that are in the cluster, those that are being emptied too, and where they are.
     pub(crate) fn other_nodes(&self) -> HashMap<u128, String> {
@@ -30,6 +33,14 @@ impl Courier {
     /// How slow this node's log is, where it is: whoever waits for a leader waits for it.
     pub(crate) fn slowness(&self) -> Option<Duration> {
         self.log.slowness(self.clock.monotonic())
+    }
+
+    /// Whether what this node's groups know may be seconds old, because each of their steps waits for this node's log, and
+    /// others are there whose logs do not take so long.
+    pub(crate) fn is_late(&self) -> bool {
+        let Some(slowness) = self.slowness().filter(|slowness| *slowness >= LATE) else { return false };
+        let is_faster = |node: &u128| self.reach.answers(*node) && !self.reach.is_slow(*node, Some(slowness));
+        self.other_nodes().keys().any(is_faster)
     }
 
     /// Whether what comes to this node's log waits for room: its groups do and learn nothing meanwhile.

@@ -220,7 +220,9 @@ impl Peer for Service {
         // One that the catalog does not know yet is not asked; all that knew this node before are.
         let is_known = || self.courier.get().is_some_and(|courier| courier.state_of(candidate).is_some());
         if !self.myself.epochs.is_compared(candidate) && is_known() {
-            return Err(Status::unavailable("this node has not heard yet whether its data are an older copy"));
+            return Err(Status::unavailable(
+                "this node has not heard yet whether its data are an older copy",
+            ));
         }
         inbound::vote(&group, request.into_inner()).await.map(Response::new)
     }
