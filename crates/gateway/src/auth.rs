@@ -1,14 +1,16 @@
 //! Who asks, and what they may do. Decided from headers and URL alone, before the body is read.
 //!
-//! Invariant: nobody is refused, as unknown or as inactive, but after a barrier of the catalog, because clients drop data
-//! on 401's relatives, and a token made or switched on a moment ago on another node must work here.
+//! Invariant: nobody is refused, as unknown, as inactive or for a write, but after a barrier of the catalog, because clients
+//! drop data on 401's relatives, and a token made or switched on a moment ago on another node must work here.
 
 pub(crate) mod credentials;
 pub(crate) mod grants;
 pub(crate) mod passwords;
 pub(crate) mod sessions;
 
-use catalog::{Authorization, Command, Org, State, Status, User};
+use std::future::Future;
+
+use catalog::{Action, Authorization, Bucket, Command, Org, ResourceType, State, Status, User};
 use http::HeaderMap;
 use model::{OrgId, Timestamp, UserId};
 
@@ -131,6 +133,22 @@ async fn find_or_refuse(
     }
     app.barrier().await?;
     Ok(app.look(&look).unwrap_or(Err(Refused::Unknown)))
+}
+
+/// Whether somebody may write into a bucket. A no is only believed after a barrier and another look at `again`.
+pub(crate) async fn may_write(
+    app: &Shared,
+    who: &Identity,
+    again: impl Future<Output = Result<Identity, ApiError>>,
+    bucket: &Bucket,
+) -> Result<bool, ApiError> {
+    let (id, org) = (Some(bucket.id.get()), Some(bucket.org));
+    let may = |who: &Identity| who.grants.allow(Action::Write, ResourceType::Buckets, id, org);
+    if may(who) {
+        return Ok(true);
+    }
+    app.barrier().await?;
+    again.await.map(|who| may(&who))
 }
 
 fn of_token(state: &State, authorization: &Authorization) -> Result<Identity, Refused> {

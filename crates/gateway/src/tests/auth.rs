@@ -99,6 +99,48 @@ async fn v1_takes_every_form_of_credentials() {
 }
 
 #[tokio::test]
+async fn a_right_that_was_given_on_another_node_holds_at_once() {
+    let server = Server::new().await;
+    let made = server.json(Method::POST, "/api/v2/users", &json!({ "name": "bob" })).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let (org, user) = (server.org(), server.catalog.read().user_by_name("bob").unwrap().id);
+    let password = json!({ "password": "battery staple" });
+    let set = server.json(Method::POST, &format!("/api/v2/users/{user}/password"), &password).await;
+    assert_eq!(set.status, 204, "{}", set.text());
+    let may = |action, id| Command::CreateAuthorization {
+        authorization: catalog::Authorization {
+            id: model::AuthorizationId::new(id).unwrap(),
+            token_hash: catalog::auth::hash_token(&id.to_string()),
+            org,
+            user,
+            description: String::new(),
+            status: Status::Active,
+            permissions: vec![catalog::Permission {
+                action,
+                resource: catalog::ResourceType::Buckets,
+                id: None,
+                org: Some(org),
+            }],
+            created_at: NOW,
+            updated_at: NOW,
+        },
+    };
+    server.catalog.apply(&may(catalog::Action::Read, 77));
+    let write = || {
+        let authorization = basic("bob", "battery staple");
+        let ask = request(Method::POST, "/write?db=metrics").header("authorization", authorization);
+        server.send(ask.body(Body::from("m f=1")).unwrap())
+    };
+    let refused = write().await;
+    refused.is_v1(403, "user is not authorized to write to database \"metrics\"");
+    server.catalog.unreachable.store(true, Ordering::SeqCst);
+    assert_eq!(write().await.status, 503, "nobody knows");
+    server.catalog.unreachable.store(false, Ordering::SeqCst);
+    server.catalog.elsewhere.lock().push(may(catalog::Action::Write, 78));
+    assert_eq!(write().await.status, 204);
+}
+
+#[tokio::test]
 async fn a_changed_password_is_known_at_once() {
     let server = Server::new().await;
     let old = basic("ann", "correct horse");

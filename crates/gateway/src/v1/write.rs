@@ -2,7 +2,6 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use catalog::{Action, ResourceType};
 use model::Precision;
 use model::lineprotocol::LineErrorKind;
 
@@ -32,7 +31,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
         let known = policy.is_some() && app.look(|state| state.resolve_dbrp(org, database, None)).is_some();
         return Err(V1Error(not_found(database, policy.filter(|_| known))));
     };
-    if !who.grants.allow(Action::Write, ResourceType::Buckets, Some(bucket.id.get()), Some(org)) {
+    let again = auth::v1(&app, &parts.headers, &params);
+    if !auth::may_write(&app, &who, again, &bucket).await? {
         let message = format!("user is not authorized to write to database \"{database}\"");
         return Err(V1Error(ApiError::forbidden(message)));
     }

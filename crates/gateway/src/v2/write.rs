@@ -2,7 +2,6 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use catalog::{Action, ResourceType};
 use model::Precision;
 use model::lineprotocol::LineErrorKind;
 
@@ -23,7 +22,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let org = lookup::org_of(&app, &params).await?.id;
     let bucket = params.get("bucket").ok_or_else(|| ApiError::not_found("bucket not found"))?;
     let bucket = lookup::named_bucket(&app, org, bucket).await?;
-    if !who.grants.allow(Action::Write, ResourceType::Buckets, Some(bucket.id.get()), Some(org)) {
+    let again = auth::v2(&app, &parts.headers);
+    if !auth::may_write(&app, &who, again, &bucket).await? {
         return Err(ApiError::forbidden("insufficient permissions for write"));
     }
     let received = ingest::receive(&app, &parts.headers, body, &bucket, precision).await?;
