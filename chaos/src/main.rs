@@ -20,6 +20,7 @@ mod calendar;
 mod client;
 mod clock;
 mod cluster;
+mod control_group;
 mod disk;
 mod faults;
 mod guard;
