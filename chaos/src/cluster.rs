@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::memory::MemoryGroup;
 use crate::network::{self, Network};
 use crate::node::{Node, NodeError};
+use crate::processor::ProcessorGroup;
 use crate::scenario::Scenario;
 use crate::shell::ShellError;
 
@@ -39,6 +40,9 @@ pub(crate) enum ClusterError {
     /// Memory cannot be bounded here.
     #[error("a control group that bounds the memory of a node")]
     Memory(#[source] std::io::Error),
+    /// Processors cannot be bounded here.
+    #[error("a control group that bounds the time of a node on processors")]
+    Processor(#[source] std::io::Error),
     /// Clocks cannot be moved here.
     #[error("the library of faketime is not installed")]
     NoClocks,
@@ -103,6 +107,9 @@ impl Cluster {
             let mut node = Node::new(place, &network::address(place), namespace, home, arguments);
             if scenario.bounds_memory() {
                 node.memory = Some(MemoryGroup::create(place).map_err(ClusterError::Memory)?);
+            }
+            if scenario.bounds_processors() {
+                node.processor = Some(ProcessorGroup::create(place).map_err(ClusterError::Processor)?);
             }
             if scenario.moves_clocks() {
                 let preload = calendar::preload().ok_or(ClusterError::NoClocks)?;

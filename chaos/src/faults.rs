@@ -7,6 +7,7 @@ mod clocks;
 mod members;
 mod memory;
 mod packets;
+mod processor;
 mod syncs;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::clock::{now, wait_until};
 use crate::cluster::{Cluster, ClusterError};
 use crate::network::Direction;
 use crate::node::{Activity, NodeError};
+use crate::processor::Throttled;
 use crate::scenario::{Fault, Step, Target};
 use crate::shell::ShellError;
 
@@ -38,6 +40,9 @@ pub(crate) enum FaultError {
     /// The bound of its memory.
     #[error("the memory of node {node}")]
     Memory { node: usize, source: std::io::Error },
+    /// The bound of its time on processors.
+    #[error("the processors of node {node}")]
+    Processor { node: usize, source: std::io::Error },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
     Disorderly { node: usize, status: std::process::ExitStatus },
@@ -60,6 +65,8 @@ pub(crate) struct Active {
     effects: Vec<Effect>,
     /// What paused processes had done before.
     activity: Vec<Activity>,
+    /// What quotas of processors had done before.
+    throttled: Vec<Throttled>,
     /// Which ways do not pass everything at once.
     ways: Vec<Direction>,
 }
@@ -113,6 +120,7 @@ impl Active {
             nodes: nodes.to_owned(),
             effects: Vec::new(),
             activity: Vec::new(),
+            throttled: Vec::new(),
             ways: Vec::new(),
         };
         this.shape_ways(cluster);
@@ -162,6 +170,7 @@ impl Active {
                 Fault::FailSync => this.fail_sync(cluster, node, limit)?,
                 Fault::SlowSync => this.slow_sync(cluster, node, limit)?,
                 Fault::OutOfMemory => this.squeeze(cluster, node)?,
+                Fault::Throttle => this.throttle(cluster, node)?,
                 Fault::JumpClock => this.jump(cluster, node)?,
                 Fault::Join => cluster.nodes[node].start()?,
                 Fault::Leave => this.leave(cluster, node)?,
@@ -205,6 +214,7 @@ impl Active {
                 }
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
+                Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
                 Fault::JumpClock => self.jump_back(cluster, node)?,
                 Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
                 Fault::Join | Fault::Leave => {}

@@ -29,6 +29,7 @@ mod memory;
 mod network;
 mod node;
 mod oracle;
+mod processor;
 mod register;
 mod report;
 mod run;

@@ -12,6 +12,7 @@ use testkit::binary::tidemark_binary;
 use crate::calendar;
 use crate::clock::wait_until;
 use crate::memory::MemoryGroup;
+use crate::processor::ProcessorGroup;
 
 /// How long a node may take to end once it was told to.
 const END: Duration = Duration::from_secs(60);
@@ -54,6 +55,8 @@ pub(crate) struct Node {
     child: Option<Child>,
     /// What bounds its memory. After the process, which must be gone first.
     pub(crate) memory: Option<MemoryGroup>,
+    /// What bounds its time on processors; never beside the other, for in version 2 a process is in one group.
+    pub(crate) processor: Option<ProcessorGroup>,
 }
 
 impl Node {
@@ -74,6 +77,7 @@ impl Node {
             environment: Vec::new(),
             child: None,
             memory: None,
+            processor: None,
         }
     }
 
@@ -88,7 +92,9 @@ impl Node {
         let errors = log.try_clone().map_err(self.error("opening the log of"))?;
         // The shell becomes `nsenter`, and that the program, so that the child is the node itself. (`ip netns exec` would give
         // each node its own view of what is mounted, and a disk could not be unmounted while others run.)
-        let members = self.memory.as_ref().map_or_else(|| PathBuf::from("/dev/null"), MemoryGroup::members);
+        let group = self.memory.as_ref().map(MemoryGroup::members);
+        let group = group.or_else(|| self.processor.as_ref().map(ProcessorGroup::members));
+        let members = group.unwrap_or_else(|| PathBuf::from("/dev/null"));
         let child = Command::new("sh")
             .args(["-c", "echo $$ >\"$0\" && exec nsenter \"$@\""])
             .arg(members)

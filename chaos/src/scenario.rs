@@ -94,6 +94,10 @@ pub(crate) struct Step {
     pub(crate) link: Option<Shape>,
     /// By how much, with [`Fault::JumpClock`] and [`Fault::SlowSync`].
     pub(crate) by_ms: Option<i64>,
+    /// How much of one processor is left, with [`Fault::Throttle`].
+    pub(crate) percent: Option<u8>,
+    /// How often it gets that, with [`Fault::Throttle`]; once it is used up, the node stands still until then.
+    pub(crate) period_ms: Option<u64>,
     /// How long it lasts.
     #[serde(default)]
     for_ms: u64,
@@ -132,6 +136,8 @@ pub(crate) enum Fault {
     CutPower,
     /// The bound of its memory is lowered until the kernel kills it.
     OutOfMemory,
+    /// It has little of a processor.
+    Throttle,
     /// Its clock (of the calendar, not the one that timers use) jumps, and jumps back when the fault is over.
     JumpClock,
     /// It joins the cluster. Over when everything has its new place.
@@ -281,6 +287,11 @@ impl Scenario {
         self.has(Fault::OutOfMemory)
     }
 
+    /// Whether time of nodes on processors must be bounded.
+    pub(crate) fn bounds_processors(&self) -> bool {
+        self.has(Fault::Throttle)
+    }
+
     /// Whether nodes need clocks of their own.
     pub(crate) fn moves_clocks(&self) -> bool {
         self.has(Fault::JumpClock)
@@ -316,6 +327,20 @@ impl Scenario {
         let has_measure = |fault| matches!(fault, Fault::JumpClock | Fault::SlowSync);
         if this.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
             return contradicts("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
+        }
+        let is_share = |percent| (1..=100).contains(&percent);
+        if this
+            .faults
+            .iter()
+            .any(|step| (step.fault == Fault::Throttle) != step.percent.is_some_and(is_share))
+        {
+            return contradicts("`percent` (1 to 100) says what `throttle` leaves, and nothing else has it");
+        }
+        if this.faults.iter().any(|step| step.fault != Fault::Throttle && step.period_ms.is_some()) {
+            return contradicts("`period-ms` belongs to `throttle`");
+        }
+        if this.bounds_memory() && this.bounds_processors() {
+            return contradicts("a node is in one control group");
         }
         if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
             return contradicts("spares join, and nothing else can happen to them");
