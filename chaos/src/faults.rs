@@ -4,19 +4,21 @@
 //! process died of, the packets that were dropped, the room that was left. A run without that proof shows nothing.
 
 mod clocks;
+mod half_open;
 mod members;
 mod memory;
 mod packets;
 mod processor;
 mod syncs;
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::clock::{now, wait_until};
 use crate::cluster::{Cluster, ClusterError};
-use crate::network::Direction;
+use crate::network::{Direction, NetworkError};
 use crate::node::{Activity, NodeError};
 use crate::processor::Throttled;
 use crate::scenario::{Fault, Step, Target};
@@ -43,9 +45,12 @@ pub(crate) enum FaultError {
     /// The bound of its time on processors.
     #[error("the processors of node {node}")]
     Processor { node: usize, source: std::io::Error },
+    /// Its connections could not be looked at.
+    #[error("the connections of node {node}")]
+    Connections { node: usize, source: NetworkError },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
-    Disorderly { node: usize, status: std::process::ExitStatus },
+    Disorderly { node: usize, status: ExitStatus },
 }
 
 /// What a fault was seen to do.
@@ -138,6 +143,7 @@ impl Active {
         for &node in nodes {
             match step.fault {
                 Fault::Kill => this.kill(cluster, node)?,
+                Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,
                 Fault::LoseVolume => {
                     this.kill(cluster, node)?;
@@ -174,7 +180,8 @@ impl Active {
                 Fault::JumpClock => this.jump(cluster, node)?,
                 Fault::Join => cluster.nodes[node].start()?,
                 Fault::Leave => this.leave(cluster, node)?,
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::Degrade | Fault::Reset => {}
             }
         }
         Ok(this)
@@ -204,7 +211,7 @@ impl Active {
                     cluster.nodes[node].signal(Signal::CONT)?;
                 }
                 Fault::FillDisk => self.free(cluster, node)?,
-                Fault::Kill | Fault::Stop | Fault::LoseVolume | Fault::FailSync => {
+                Fault::Kill | Fault::HalfOpen | Fault::Stop | Fault::LoseVolume | Fault::FailSync => {
                     cluster.nodes[node].start()?;
                 }
                 Fault::CutPower => {
@@ -216,7 +223,8 @@ impl Active {
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
                 Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
                 Fault::JumpClock => self.jump_back(cluster, node)?,
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::Degrade | Fault::Reset => {}
                 Fault::Join | Fault::Leave => {}
             }
         }

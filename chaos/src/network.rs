@@ -26,6 +26,8 @@ pub(crate) use crate::switch::Direction;
 /// What the names of everything of a run begin with; the process id follows.
 pub(crate) const PREFIX: &str = "tmchaos-";
 const CLIENTS: &str = "c";
+/// Where nodes reach one another.
+pub(crate) const PEER_PORT: u16 = 8088;
 
 /// The network could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +83,14 @@ impl Network {
         self.names.full(&port(node))
     }
 
+    /// How many connections with other nodes a node's kernel knows: those of its process, and those that it tries to end for
+    /// one that is no more.
+    pub(crate) fn connections(&self, node: usize) -> Result<usize, NetworkError> {
+        let listed =
+            shell::run(&format!("nsenter --net=/run/netns/{} cat /proc/net/tcp", self.node_namespace(node)))?;
+        Ok(listed.lines().skip(1).filter(|line| is_with_peer(line)).count())
+    }
+
     /// Gives ways between nodes their shapes; all others are perfect from now on.
     pub(crate) fn shape(&self, shapes: &[(Direction, Shape)]) {
         self.switch.shape(shapes);
@@ -90,6 +100,16 @@ impl Network {
     pub(crate) fn tallies(&self) -> BTreeMap<Direction, Tally> {
         self.switch.tallies()
     }
+}
+
+/// Whether a line of `/proc/net/tcp` is of a connection to or from [`PEER_PORT`], of which the other end may hear more.
+fn is_with_peer(line: &str) -> bool {
+    const TIME_WAIT: &str = "06";
+    const LISTEN: &str = "0A";
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let port = |at: usize| u16::from_str_radix(fields.get(at)?.rsplit(':').next()?, 16).ok();
+    let is_over = fields.get(3).is_none_or(|state| [TIME_WAIT, LISTEN].contains(state));
+    !is_over && [port(1), port(2)].contains(&Some(PEER_PORT))
 }
 
 impl Names {
@@ -103,7 +123,7 @@ impl Names {
         shell::run(&format!("ip netns add {name}"))?;
         self.made.push(name.clone());
         shell::run(&format!(
-            "ip netns exec {name} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+            "ip netns exec {name} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.tcp_orphan_retries=1"
         ))?;
         let device = device_in(&name)?;
         shell::run(&format!("ip -n {name} link set eth0 address 02:00:00:00:00:{:02x}", port + 1))?;

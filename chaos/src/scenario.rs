@@ -98,6 +98,8 @@ pub(crate) struct Step {
     pub(crate) percent: Option<u8>,
     /// How often it gets that, with [`Fault::Throttle`]; once it is used up, the node stands still until then.
     pub(crate) period_ms: Option<u64>,
+    /// How often all connections are reset, with [`Fault::Reset`]; once if it does not say.
+    pub(crate) every_ms: Option<u32>,
     /// How long it lasts.
     #[serde(default)]
     for_ms: u64,
@@ -136,6 +138,11 @@ pub(crate) enum Fault {
     CutPower,
     /// The bound of its memory is lowered until the kernel kills it.
     OutOfMemory,
+    /// Connections between it and other nodes are reset: those that are there, or all again and again.
+    Reset,
+    /// SIGKILL while no packet passes, so that no other node hears of the end of connections; the process is started again,
+    /// at the same address.
+    HalfOpen,
     /// It has little of a processor.
     Throttle,
     /// Its clock (of the calendar, not the one that timers use) jumps, and jumps back when the fault is over.
@@ -317,7 +324,9 @@ impl Scenario {
             return contradicts("a scenario has a fault");
         }
         let is_one = |target| matches!(target, Target::Leader | Target::Follower | Target::Each);
-        let splits = |fault| matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff);
+        let splits = |fault| {
+            matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::HalfOpen)
+        };
         if this.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
             return contradicts("a partition is between a node and the others");
         }
@@ -327,6 +336,9 @@ impl Scenario {
         let has_measure = |fault| matches!(fault, Fault::JumpClock | Fault::SlowSync);
         if this.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
             return contradicts("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
+        }
+        if this.faults.iter().any(|step| step.fault != Fault::Reset && step.every_ms.is_some()) {
+            return contradicts("`every-ms` belongs to `reset`");
         }
         let is_share = |percent| (1..=100).contains(&percent);
         if this
