@@ -4,6 +4,7 @@
 //! process died of, the packets that were dropped, the room that was left. A run without that proof shows nothing.
 
 mod clocks;
+mod disks;
 mod half_open;
 mod members;
 mod memory;
@@ -48,6 +49,12 @@ pub(crate) enum FaultError {
     /// Its connections could not be looked at.
     #[error("the connections of node {node}")]
     Connections { node: usize, source: NetworkError },
+    /// A process without its disk ended as if that were all right.
+    #[error("node {node}, whose disk is gone, ended with {status}")]
+    Untroubled { node: usize, status: ExitStatus },
+    /// A process without its disk goes on, and leads.
+    #[error("node {node}, whose disk is gone, goes on, and leads {leads} groups")]
+    Clings { node: usize, leads: usize },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
     Disorderly { node: usize, status: ExitStatus },
@@ -145,6 +152,7 @@ impl Active {
                 Fault::Kill => this.kill(cluster, node)?,
                 Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,
+                Fault::LoseDisk | Fault::ProtectDisk => this.break_disk(cluster, node)?,
                 Fault::LoseVolume => {
                     this.kill(cluster, node)?;
                     let data = cluster.nodes[node].data();
@@ -160,13 +168,8 @@ impl Active {
                     this.saw(true, format!("node {node} ended in order in {:.2} s", took.as_secs_f64()));
                 }
                 Fault::Pause => {
-                    cluster.nodes[node].signal(Signal::STOP)?;
-                    // A signal is on its way for a moment.
-                    let stopped = wait_until(Duration::from_secs(2), || {
-                        let activity = cluster.nodes[node].activity().map_err(FaultError::from)?;
-                        if activity.state == 'T' { Ok(activity) } else { Err(NodeError::Down(node).into()) }
-                    });
-                    this.activity.push(stopped.or_else(|_: FaultError| cluster.nodes[node].activity())?);
+                    let activity = this.stand_still(cluster, node)?;
+                    this.activity.push(activity);
                 }
                 Fault::FillDisk => {
                     let disk = &cluster.disks[node];
@@ -194,6 +197,19 @@ impl Active {
         Ok(())
     }
 
+    /// Stops a process, all of it. Answers what it does then.
+    fn stand_still(&self, cluster: &mut Cluster, node: usize) -> Result<Activity, FaultError> {
+        cluster.nodes[node].signal(Signal::STOP)?;
+        // A signal is on its way for a moment, and a thread that waits for a disk stops after that.
+        let stopped = wait_until(Duration::from_secs(2), || {
+            let activity = cluster.nodes[node].activity().map_err(FaultError::from)?;
+            let still =
+                activity.state == 'T' && cluster.nodes[node].threads()?.iter().all(|state| *state == 'T');
+            if still { Ok(activity) } else { Err(NodeError::Down(node).into()) }
+        });
+        Ok(stopped.or_else(|_: FaultError| cluster.nodes[node].activity())?)
+    }
+
     fn saw(&mut self, took: bool, what: String) {
         self.effects.push(Effect { what, took });
     }
@@ -219,6 +235,7 @@ impl Active {
                     self.saw(lost, format!("node {node}'s disk has lost what was not synced: {lost}"));
                     cluster.nodes[node].start()?;
                 }
+                Fault::LoseDisk | Fault::ProtectDisk => self.mend_disk(cluster, node)?,
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
                 Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,

@@ -128,6 +128,18 @@ impl Node {
         self.directory.with_extension("log")
     }
 
+    /// All that it has said.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log()).unwrap_or_default()).into_owned()
+    }
+
+    /// The last error that it has logged.
+    pub(crate) fn last_error(&self) -> String {
+        let said = self.said();
+        let line = said.lines().rfind(|line| line.contains("ERROR") || line.contains("error"));
+        line.unwrap_or("no word of it").chars().take(200).collect()
+    }
+
     /// Whether it was started and has not been told to end.
     pub(crate) fn is_up(&self) -> bool {
         self.child.is_some()
@@ -188,12 +200,28 @@ impl Node {
     pub(crate) fn activity(&mut self) -> Result<Activity, NodeError> {
         let path = format!("/proc/{}/stat", self.child()?.id());
         let text = std::fs::read_to_string(path).map_err(self.error("looking at"))?;
+        Ok(Activity::read(&text))
+    }
+
+    /// The state letters of its threads.
+    pub(crate) fn threads(&mut self) -> Result<Vec<char>, NodeError> {
+        let tasks = format!("/proc/{}/task", self.child()?.id());
+        let tasks = std::fs::read_dir(tasks).map_err(self.error("looking at"))?;
+        // One that has ended meanwhile has no state.
+        let stats = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        Ok(stats.map(|text| Activity::read(&text).state).collect())
+    }
+}
+
+impl Activity {
+    /// From a `stat` of `/proc`.
+    fn read(text: &str) -> Self {
         // The name in parentheses may hold anything; the state is the third field, utime and stime are 14 and 15.
         let fields: Vec<&str> =
             text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let state = fields.first().and_then(|text| text.chars().next()).unwrap_or('?');
-        Ok(Activity { state, ticks: number(11) + number(12) })
+        Self { state, ticks: number(11) + number(12) }
     }
 }
 

@@ -136,6 +136,10 @@ pub(crate) enum Fault {
     SlowSync,
     /// SIGKILL, and its disk loses what was not synced.
     CutPower,
+    /// Its disk is gone; the process must end by itself. Mounted and started again when the fault is over.
+    LoseDisk,
+    /// As above, but that its disk can still be read.
+    ProtectDisk,
     /// The bound of its memory is lowered until the kernel kills it.
     OutOfMemory,
     /// Connections between it and other nodes are reset: those that are there, or all again and again.
@@ -282,11 +286,15 @@ impl Scenario {
 
     /// The disk that each node needs.
     pub(crate) fn disk(&self) -> Option<DiskKind> {
-        match (self.has(Fault::FillDisk), self.has(Fault::CutPower)) {
+        match (self.has(Fault::FillDisk), self.breaks_disks()) {
             (true, _) => Some(DiskKind::Small),
             (false, true) => Some(DiskKind::Powered),
             (false, false) => None,
         }
+    }
+
+    fn breaks_disks(&self) -> bool {
+        [Fault::CutPower, Fault::LoseDisk, Fault::ProtectDisk].into_iter().any(|fault| self.has(fault))
     }
 
     /// Whether memory of nodes must be bounded.
@@ -357,7 +365,7 @@ impl Scenario {
         if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
             return contradicts("spares join, and nothing else can happen to them");
         }
-        if this.has(Fault::FillDisk) && this.has(Fault::CutPower) {
+        if this.has(Fault::FillDisk) && this.breaks_disks() {
             return contradicts("a disk is small, or its power can be cut");
         }
         Ok(this)

@@ -48,7 +48,8 @@ impl Active {
         let ended = cluster.nodes[node].ended();
         cluster.nodes[node].kill()?;
         cluster.nodes[node].environment.clear();
-        let (why, later) = (last_error(cluster, node), now().saturating_duration_since(begun).as_secs_f64());
+        let (why, later) =
+            (cluster.nodes[node].last_error(), now().saturating_duration_since(begun).as_secs_f64());
         let took = ended.is_some_and(|status| !status.success()) && self.is_leader_enough(leads);
         self.saw(
             took,
@@ -127,12 +128,4 @@ fn restart_with(cluster: &mut Cluster, node: usize, action: &str, limit: Duratio
     cluster.nodes[node].environment = vec![(VARIABLE.to_owned(), format!("sync:raft:{first}+:{action}"))];
     cluster.nodes[node].start()?;
     Ok(cluster.wait_ready(node, limit)?)
-}
-
-/// The last error that a node has logged.
-fn last_error(cluster: &Cluster, node: usize) -> String {
-    let log = std::fs::read(cluster.nodes[node].log()).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log);
-    let line = log.lines().rev().find(|line| line.contains("ERROR") || line.contains("error"));
-    line.unwrap_or("no word of it").chars().take(200).collect()
 }
