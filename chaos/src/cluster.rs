@@ -55,6 +55,9 @@ pub(crate) enum ClusterError {
     /// An order was not carried out.
     #[error("{order}: {said}")]
     Order { order: String, said: String },
+    /// All nodes were started before.
+    #[error("there is no spare node")]
+    NoSpare,
     /// No node could say who leads.
     #[error("no node says who leads")]
     NoLeader,

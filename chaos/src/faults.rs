@@ -11,6 +11,7 @@ mod memory;
 mod packets;
 mod processor;
 mod syncs;
+mod volumes;
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -49,6 +50,9 @@ pub(crate) enum FaultError {
     /// Its connections could not be looked at.
     #[error("the connections of node {node}")]
     Connections { node: usize, source: NetworkError },
+    /// A command failed.
+    #[error("an order to a node")]
+    Command(#[source] ShellError),
     /// A process without its disk ended as if that were all right.
     #[error("node {node}, whose disk is gone, ended with {status}")]
     Untroubled { node: usize, status: ExitStatus },
@@ -77,6 +81,8 @@ pub(crate) struct Active {
     effects: Vec<Effect>,
     /// What paused processes had done before.
     activity: Vec<Activity>,
+    /// The ids of nodes that are lost.
+    lost: Vec<String>,
     /// What quotas of processors had done before.
     throttled: Vec<Throttled>,
     /// Which ways do not pass everything at once.
@@ -132,6 +138,7 @@ impl Active {
             nodes: nodes.to_owned(),
             effects: Vec::new(),
             activity: Vec::new(),
+            lost: Vec::new(),
             throttled: Vec::new(),
             ways: Vec::new(),
         };
@@ -153,14 +160,7 @@ impl Active {
                 Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,
                 Fault::LoseDisk | Fault::ProtectDisk => this.break_disk(cluster, node)?,
-                Fault::LoseVolume => {
-                    this.kill(cluster, node)?;
-                    let data = cluster.nodes[node].data();
-                    let disk = |source| FaultError::Disk { node, source };
-                    let had = std::fs::read_dir(&data).map_err(disk)?.count();
-                    std::fs::remove_dir_all(&data).map_err(disk)?;
-                    this.saw(had > 0 && !data.exists(), format!("{had} entries of its directory removed"));
-                }
+                Fault::LoseVolume | Fault::Replace => this.lose_volume(cluster, node)?,
                 Fault::Stop => {
                     let begun = now();
                     stop(cluster, node)?;
@@ -218,6 +218,7 @@ impl Active {
     /// does not come back.
     pub(crate) fn lift(mut self, cluster: &mut Cluster, limit: Duration) -> Result<Vec<Effect>, FaultError> {
         self.free_ways(cluster);
+        let mut awaited = if self.step.fault == Fault::Leave { Vec::new() } else { self.nodes.clone() };
         for (at, node) in self.nodes.clone().into_iter().enumerate() {
             match self.step.fault {
                 Fault::Pause => {
@@ -236,6 +237,7 @@ impl Active {
                     cluster.nodes[node].start()?;
                 }
                 Fault::LoseDisk | Fault::ProtectDisk => self.mend_disk(cluster, node)?,
+                Fault::Replace => awaited = vec![self.take_place(cluster, node)?],
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
                 Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
@@ -246,15 +248,19 @@ impl Active {
             }
         }
         let begun = now();
-        for node in self.nodes.clone() {
-            if self.step.fault != Fault::Leave {
-                cluster.wait_ready(node, limit)?;
-            }
+        for node in awaited {
+            cluster.wait_ready(node, limit)?;
         }
         let took = now().saturating_duration_since(begun);
         self.saw(true, format!("ready {:.2} s after its end", took.as_secs_f64()));
-        if self.step.fault == Fault::Join {
-            self.settle(cluster)?;
+        match self.step.fault {
+            Fault::Join => self.settle(cluster)?,
+            // Where all have lost theirs, there is nothing to have a share of.
+            Fault::LoseVolume | Fault::Replace if self.nodes.len() < cluster.up().len() => {
+                self.settle(cluster)?;
+                self.look_at_lost(cluster)?;
+            }
+            _ => {}
         }
         Ok(self.effects)
     }

@@ -13,6 +13,7 @@ use crate::calendar;
 use crate::clock::wait_until;
 use crate::memory::MemoryGroup;
 use crate::processor::ProcessorGroup;
+use crate::shell::{self, ShellError};
 
 /// How long a node may take to end once it was told to.
 const END: Duration = Duration::from_secs(60);
@@ -138,6 +139,17 @@ impl Node {
         let said = self.said();
         let line = said.lines().rfind(|line| line.contains("ERROR") || line.contains("error"));
         line.unwrap_or("no word of it").chars().take(200).collect()
+    }
+
+    /// Whether it was ever started.
+    pub(crate) fn was_started(&self) -> bool {
+        self.log().exists()
+    }
+
+    /// Gives it an order by the program's own commands.
+    pub(crate) fn command(&self, words: &str, token: &str) -> Result<(), ShellError> {
+        let (program, url) = (tidemark_binary().display(), &self.url);
+        shell::run(&format!("{program} {words} --host {url} --token {token}")).map(drop)
     }
 
     /// Whether it was started and has not been told to end.

@@ -157,6 +157,8 @@ pub(crate) enum Fault {
     Leave,
     /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
     LoseVolume,
+    /// SIGKILL, and its data is gone; it is never started again, and another takes its place. Over when that has its share.
+    Replace,
 }
 
 /// To whom it happens.
@@ -364,6 +366,10 @@ impl Scenario {
         }
         if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
             return contradicts("spares join, and nothing else can happen to them");
+        }
+        if this.faults.iter().filter(|step| step.fault == Fault::Replace).count() * this.repeat > this.spares
+        {
+            return contradicts("for each node that is replaced there is a spare one");
         }
         if this.has(Fault::FillDisk) && this.breaks_disks() {
             return contradicts("a disk is small, or its power can be cut");

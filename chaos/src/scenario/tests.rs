@@ -31,6 +31,7 @@ fn what_cannot_be_is_refused() {
         "- { fault: kill, target: all, then-ms: 1, period-ms: 1000 }",
         "- { fault: kill, target: all, then-ms: 1, every-ms: 1000 }",
         "- { fault: half-open, target: all, then-ms: 1 }",
+        "- { fault: replace, target: leader, then-ms: 1 }",
         "- { fault: kill, target: spares, then-ms: 1 }",
     ] {
         assert!(parse(faults).is_err(), "{faults}");
