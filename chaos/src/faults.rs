@@ -59,6 +59,17 @@ pub(crate) enum FaultError {
     /// A process without its disk goes on, and leads.
     #[error("node {node}, whose disk is gone, goes on, and leads {leads} groups")]
     Clings { node: usize, leads: usize },
+    /// A node takes part with what it had at an earlier time.
+    #[error(
+        "node {node} has an older copy of its volume, and within {limit:?} it did not end saying so: {ended:?}; {last}; others that ended: {fallen:?}"
+    )]
+    GoesBack {
+        node: usize,
+        limit: Duration,
+        ended: Option<ExitStatus>,
+        last: String,
+        fallen: Vec<(usize, ExitStatus)>,
+    },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
     Disorderly { node: usize, status: ExitStatus },
@@ -161,6 +172,7 @@ impl Active {
                 Fault::CutPower => this.kill(cluster, node)?,
                 Fault::LoseDisk | Fault::ProtectDisk => this.break_disk(cluster, node)?,
                 Fault::LoseVolume | Fault::Replace => this.lose_volume(cluster, node)?,
+                Fault::RestoreOlder => this.copy_volume(cluster, node)?,
                 Fault::Stop => {
                     let begun = now();
                     stop(cluster, node)?;
@@ -238,6 +250,7 @@ impl Active {
                 }
                 Fault::LoseDisk | Fault::ProtectDisk => self.mend_disk(cluster, node)?,
                 Fault::Replace => awaited = vec![self.take_place(cluster, node)?],
+                Fault::RestoreOlder => self.put_back(cluster, node)?,
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
                 Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
@@ -256,7 +269,9 @@ impl Active {
         match self.step.fault {
             Fault::Join => self.settle(cluster)?,
             // Where all have lost theirs, there is nothing to have a share of.
-            Fault::LoseVolume | Fault::Replace if self.nodes.len() < cluster.up().len() => {
+            Fault::LoseVolume | Fault::Replace | Fault::RestoreOlder
+                if self.nodes.len() < cluster.up().len() =>
+            {
                 self.settle(cluster)?;
                 self.look_at_lost(cluster)?;
             }

@@ -157,6 +157,9 @@ pub(crate) enum Fault {
     Leave,
     /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
     LoseVolume,
+    /// A copy of its directory is made at the beginning, and put in place of it at the end; with that the process must end by
+    /// itself. Then as above.
+    RestoreOlder,
     /// SIGKILL, and its data is gone; it is never started again, and another takes its place. Over when that has its share.
     Replace,
 }
