@@ -10,9 +10,11 @@ use testkit::{Reply, Request};
 use crate::calendar;
 use crate::client::{self, Client};
 use crate::clock::wait_until;
+use crate::discovery::{self, Discovery, Resolver};
 use crate::disk::Disk;
 use crate::memory::MemoryGroup;
-use crate::network::{self, Network};
+use crate::name_server::NameServer;
+use crate::network::{self, Network, NetworkError};
 use crate::node::{Node, NodeError};
 use crate::processor::ProcessorGroup;
 use crate::scenario::Scenario;
@@ -55,6 +57,15 @@ pub(crate) enum ClusterError {
     /// An order was not carried out.
     #[error("{order}: {said}")]
     Order { order: String, said: String },
+    /// Addresses of a node.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The name server did not start.
+    #[error("the name server")]
+    Names(#[source] std::io::Error),
+    /// The scenario has none.
+    #[error("nodes do not find one another by names")]
+    NoNames,
     /// All nodes were started before.
     #[error("there is no spare node")]
     NoSpare,
@@ -69,7 +80,11 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// One for each node, where the scenario does something to disks.
     pub(crate) disks: Vec<Disk>,
+    /// What knows their names, where they have some. Before the namespace that it is in.
+    pub(crate) names: Option<NameServer>,
     pub(crate) network: Network,
+    discovery: Discovery,
+    founders: usize,
     zones: Vec<String>,
 }
 
@@ -80,10 +95,16 @@ impl Cluster {
         network: Network,
         directory: &Path,
     ) -> Result<Self, ClusterError> {
-        let peer = |node| format!("{}:8088", network::address(node));
-        let peers: Vec<String> = (0..scenario.nodes).map(peer).collect();
         let zones = (0..scenario.places()).map(|place| scenario.zone(place)).collect();
-        let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network, zones };
+        let names = match scenario.discovery {
+            Discovery::List => None,
+            Discovery::Names | Discovery::Addresses => {
+                let server = NameServer::start(network::CLIENTS_ADDRESS, network::NOBODY);
+                Some(server.map_err(ClusterError::Names)?)
+            }
+        };
+        let (nodes, disks, founders) = (Vec::new(), Vec::new(), scenario.nodes);
+        let mut this = Self { nodes, disks, names, network, zones, discovery: scenario.discovery, founders };
         for place in 0..scenario.places() {
             let home = directory.join(format!("node-{place}"));
             std::fs::create_dir_all(&home).map_err(ClusterError::Directory)?;
@@ -92,8 +113,6 @@ impl Cluster {
             }
             let arguments = [
                 ("--http-bind-address", format!("{}:8086", network::address(place))),
-                ("--peer-bind-address", peer(place)),
-                ("--initial-peers", peers.join(",")),
                 ("--zone", scenario.zone(place)),
                 ("--init-username", "chaos".to_owned()),
                 ("--init-password", "correct-horse".to_owned()),
@@ -107,7 +126,15 @@ impl Cluster {
                 .chain(scenario.arguments.iter().cloned())
                 .collect();
             let namespace = this.network.node_namespace(place);
-            let mut node = Node::new(place, &network::address(place), namespace, home, arguments);
+            let whereabouts = scenario.discovery.whereabouts(place, 0, founders);
+            if this.names.is_some() {
+                this.network.readdress(place, None, whereabouts.address)?;
+            }
+            let mut node = Node::new(place, namespace, home, whereabouts, arguments);
+            if this.names.is_some() {
+                let resolver = Resolver::write(directory, network::CLIENTS_ADDRESS);
+                node.resolver = Some(resolver.map_err(ClusterError::Directory)?);
+            }
             if scenario.bounds_memory() {
                 node.memory = Some(MemoryGroup::create(place).map_err(ClusterError::Memory)?);
             }
@@ -121,6 +148,7 @@ impl Cluster {
             }
             this.nodes.push(node);
         }
+        this.tell_names();
         for node in this.nodes.iter_mut().take(scenario.nodes) {
             node.start()?;
         }
@@ -129,6 +157,27 @@ impl Cluster {
         }
         this.wait_set_up()?;
         Ok(this)
+    }
+
+    /// Tells the name server where the nodes are.
+    fn tell_names(&self) {
+        let Some(names) = &self.names else { return };
+        let at = |node: &Node| node.whereabouts.address;
+        for node in &self.nodes {
+            names.know(&discovery::name(node.place), vec![at(node)]);
+        }
+        names.know(discovery::ALL, self.nodes.iter().take(self.founders).map(at).collect());
+    }
+
+    /// Gives a node that is down another address.
+    pub(crate) fn relocate(&mut self, place: usize) -> Result<(), ClusterError> {
+        let node = &mut self.nodes[place];
+        node.moves += 1;
+        let now = self.discovery.whereabouts(place, node.moves, self.founders);
+        self.network.readdress(place, Some(node.whereabouts.address), now.address)?;
+        node.whereabouts = now;
+        self.tell_names();
+        Ok(())
     }
 
     /// Waits until every node knows the user of the settings, and the bucket.

@@ -8,6 +8,7 @@ mod disks;
 mod half_open;
 mod members;
 mod memory;
+mod names;
 mod packets;
 mod processor;
 mod syncs;
@@ -47,6 +48,9 @@ pub(crate) enum FaultError {
     /// The bound of its time on processors.
     #[error("the processors of node {node}")]
     Processor { node: usize, source: std::io::Error },
+    /// Others do not reach it where it is now.
+    #[error("node {node} is ready, and {limit:?} later not all others reach it: {last}")]
+    Unreached { node: usize, limit: Duration, last: String },
     /// Its connections could not be looked at.
     #[error("the connections of node {node}")]
     Connections { node: usize, source: NetworkError },
@@ -167,7 +171,8 @@ impl Active {
         }
         for &node in nodes {
             match step.fault {
-                Fault::Kill => this.kill(cluster, node)?,
+                Fault::Kill | Fault::Move => this.kill(cluster, node)?,
+                Fault::BreakNames => this.break_names(cluster, node)?,
                 Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,
                 Fault::LoseDisk | Fault::ProtectDisk => this.break_disk(cluster, node)?,
@@ -251,6 +256,8 @@ impl Active {
                 Fault::LoseDisk | Fault::ProtectDisk => self.mend_disk(cluster, node)?,
                 Fault::Replace => awaited = vec![self.take_place(cluster, node)?],
                 Fault::RestoreOlder => self.put_back(cluster, node)?,
+                Fault::BreakNames => self.mend_names(cluster, node)?,
+                Fault::Move => self.come_back_elsewhere(cluster, node)?,
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
                 Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
@@ -268,6 +275,11 @@ impl Active {
         self.saw(true, format!("ready {:.2} s after its end", took.as_secs_f64()));
         match self.step.fault {
             Fault::Join => self.settle(cluster)?,
+            Fault::BreakNames | Fault::Move => {
+                for node in self.nodes.clone() {
+                    self.await_reached(cluster, node)?;
+                }
+            }
             // Where all have lost theirs, there is nothing to have a share of.
             Fault::LoseVolume | Fault::Replace | Fault::RestoreOlder
                 if self.nodes.len() < cluster.up().len() =>

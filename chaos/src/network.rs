@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::shell::{self, ShellError};
+use crate::socket::Socket;
 use crate::switch::{Shape, Switch, Tally};
 
 pub(crate) use crate::switch::Direction;
@@ -26,6 +28,10 @@ pub(crate) use crate::switch::Direction;
 /// What the names of everything of a run begin with; the process id follows.
 pub(crate) const PREFIX: &str = "tmchaos-";
 const CLIENTS: &str = "c";
+/// Where clients are.
+pub(crate) const CLIENTS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 100);
+/// Where nobody is.
+pub(crate) const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 200);
 /// Where nodes reach one another.
 pub(crate) const PEER_PORT: u16 = 8088;
 
@@ -70,9 +76,9 @@ impl Network {
         let mut names = Names { pid: std::process::id(), made: Vec::new() };
         let mut devices = Vec::new();
         for node in 0..nodes {
-            devices.push(names.join(&port(node), node, &address(node))?);
+            devices.push(names.join(&port(node), node, address(node))?);
         }
-        devices.push(names.join(CLIENTS, nodes, "10.88.0.100")?);
+        devices.push(names.join(CLIENTS, nodes, CLIENTS_ADDRESS)?);
         let switch = Switch::start(devices).map_err(NetworkError::Switch)?;
         enter(&names.full(CLIENTS))?;
         Ok(Self { switch, names })
@@ -86,9 +92,43 @@ impl Network {
     /// How many connections with other nodes a node's kernel knows: those of its process, and those that it tries to end for
     /// one that is no more.
     pub(crate) fn connections(&self, node: usize) -> Result<usize, NetworkError> {
-        let listed =
-            shell::run(&format!("nsenter --net=/run/netns/{} cat /proc/net/tcp", self.node_namespace(node)))?;
-        Ok(listed.lines().skip(1).filter(|line| is_with_peer(line)).count())
+        let sockets = self.sockets(node)?;
+        let has_port = |socket: &&Socket| [socket.local.port(), socket.remote.port()].contains(&PEER_PORT);
+        Ok(sockets.iter().filter(has_port).filter(|socket| !socket.is_over()).count())
+    }
+
+    /// How many connections others have made to an address of a node that are open: of each of those others.
+    pub(crate) fn accepted(
+        &self,
+        node: usize,
+        at: Ipv4Addr,
+        others: &[Ipv4Addr],
+    ) -> Result<Vec<usize>, NetworkError> {
+        let mut sockets = self.sockets(node)?;
+        sockets.retain(|socket| socket.is_open() && socket.local == SocketAddrV4::new(at, PEER_PORT));
+        let of = |other: &Ipv4Addr| sockets.iter().filter(|socket| socket.remote.ip() == other).count();
+        Ok(others.iter().map(of).collect())
+    }
+
+    fn sockets(&self, node: usize) -> Result<Vec<Socket>, NetworkError> {
+        let namespace = self.node_namespace(node);
+        let listed = shell::run(&format!("nsenter --net=/run/netns/{namespace} cat /proc/net/tcp"))?;
+        Ok(listed.lines().filter_map(Socket::read).collect())
+    }
+
+    /// Gives a node one more address, and takes one of those away that it got so.
+    pub(crate) fn readdress(
+        &self,
+        node: usize,
+        old: Option<Ipv4Addr>,
+        new: Ipv4Addr,
+    ) -> Result<(), NetworkError> {
+        let namespace = self.node_namespace(node);
+        shell::run(&format!("ip -n {namespace} addr add {new}/24 dev eth0"))?;
+        if let Some(old) = old {
+            shell::run(&format!("ip -n {namespace} addr del {old}/24 dev eth0"))?;
+        }
+        Ok(())
     }
 
     /// Gives ways between nodes their shapes; all others are perfect from now on.
@@ -102,23 +142,13 @@ impl Network {
     }
 }
 
-/// Whether a line of `/proc/net/tcp` is of a connection to or from [`PEER_PORT`], of which the other end may hear more.
-fn is_with_peer(line: &str) -> bool {
-    const TIME_WAIT: &str = "06";
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let port = |at: usize| u16::from_str_radix(fields.get(at)?.rsplit(':').next()?, 16).ok();
-    let is_over = fields.get(3).is_none_or(|state| [TIME_WAIT, LISTEN].contains(state));
-    !is_over && [port(1), port(2)].contains(&Some(PEER_PORT))
-}
-
 impl Names {
     fn full(&self, name: &str) -> String {
         format!("{PREFIX}{}-{name}", self.pid)
     }
 
     /// A namespace with a device, which is the port of this number.
-    fn join(&mut self, name: &str, port: usize, address: &str) -> Result<SyncDevice, NetworkError> {
+    fn join(&mut self, name: &str, port: usize, address: Ipv4Addr) -> Result<SyncDevice, NetworkError> {
         let name = self.full(name);
         shell::run(&format!("ip netns add {name}"))?;
         self.made.push(name.clone());
@@ -167,14 +197,14 @@ fn port(node: usize) -> String {
 }
 
 /// The address of a node.
-pub(crate) fn address(node: usize) -> String {
-    format!("10.88.0.{}", node + 1)
+pub(crate) fn address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 88, 0, u8::try_from(node + 1).expect("there are fewer nodes and addresses of each"))
 }
 
 /// Whether this process may make network namespaces and devices in them; if not, why.
 pub(crate) fn usable() -> Result<(), String> {
     let mut names = Names { pid: std::process::id(), made: Vec::new() };
-    names.join("probe", 0, &address(0)).map(drop).map_err(|error| crate::run::chain(&error))
+    names.join("probe", 0, address(0)).map(drop).map_err(|error| crate::run::chain(&error))
 }
 
 /// Whether a process is there; one that has ended and of which nobody has taken note has no command line any more.

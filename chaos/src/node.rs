@@ -1,5 +1,6 @@
 //! A node as a process in its network namespace.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,9 @@ use testkit::binary::tidemark_binary;
 
 use crate::calendar;
 use crate::clock::wait_until;
+use crate::discovery::{Resolver, Whereabouts};
 use crate::memory::MemoryGroup;
+use crate::network;
 use crate::processor::ProcessorGroup;
 use crate::shell::{self, ShellError};
 
@@ -50,6 +53,12 @@ pub(crate) struct Node {
     pub(crate) url: String,
     namespace: String,
     directory: PathBuf,
+    /// Where other nodes find it.
+    pub(crate) whereabouts: Whereabouts,
+    /// How often it has come to another address.
+    pub(crate) moves: usize,
+    /// How it resolves names, where that is not as the machine does.
+    pub(crate) resolver: Option<Resolver>,
     arguments: Vec<String>,
     /// More of its environment.
     pub(crate) environment: Vec<(String, String)>,
@@ -64,16 +73,19 @@ impl Node {
     /// A node that is down, with everything it keeps in `directory`.
     pub(crate) fn new(
         place: usize,
-        address: &str,
         namespace: String,
         directory: PathBuf,
+        whereabouts: Whereabouts,
         arguments: Vec<String>,
     ) -> Self {
         Self {
             place,
-            url: format!("http://{address}:8086"),
+            url: format!("http://{}:8086", network::address(place)),
             namespace,
             directory,
+            whereabouts,
+            moves: 0,
+            resolver: None,
             arguments,
             environment: Vec::new(),
             child: None,
@@ -100,9 +112,11 @@ impl Node {
             .args(["-c", "echo $$ >\"$0\" && exec nsenter \"$@\""])
             .arg(members)
             .arg(format!("--net=/run/netns/{}", self.namespace))
+            .args(self.resolver.iter().flat_map(own_names))
             .arg(tidemark_binary())
             .args(["serve", "--data-dir"])
             .arg(self.data())
+            .args(&self.whereabouts.arguments)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -244,6 +258,15 @@ impl Drop for Node {
             drop(self.kill());
         }
     }
+}
+
+/// What a program is started by so that it resolves names by these files. Of what is mounted it sees the same as others, also
+/// what is unmounted later.
+fn own_names(resolver: &Resolver) -> Vec<OsString> {
+    let mount = "mount --bind \"$0\" /etc/resolv.conf && mount --bind \"$1\" /etc/nsswitch.conf && shift && exec \"$@\"";
+    let words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", mount];
+    let files = [&resolver.resolv, &resolver.nsswitch];
+    words.iter().map(OsString::from).chain(files.into_iter().map(OsString::from)).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a log of what a node says; no data of a node")]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::discovery::Discovery;
+use crate::name_server::Answer;
 use crate::switch::Shape;
 
 /// A scenario file that cannot be used.
@@ -48,6 +50,9 @@ pub(crate) struct Scenario {
     /// The zone of each node; each its own where there are none.
     #[serde(default)]
     pub(crate) zones: Vec<String>,
+    /// How nodes find one another.
+    #[serde(default)]
+    pub(crate) discovery: Discovery,
     /// More arguments of every node.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
@@ -98,6 +103,8 @@ pub(crate) struct Step {
     pub(crate) percent: Option<u8>,
     /// How often it gets that, with [`Fault::Throttle`]; once it is used up, the node stands still until then.
     pub(crate) period_ms: Option<u64>,
+    /// What is answered to who asks for names, with [`Fault::BreakNames`].
+    pub(crate) answer: Option<Answer>,
     /// How often all connections are reset, with [`Fault::Reset`]; once if it does not say.
     pub(crate) every_ms: Option<u32>,
     /// How long it lasts.
@@ -147,6 +154,10 @@ pub(crate) enum Fault {
     /// SIGKILL while no packet passes, so that no other node hears of the end of connections; the process is started again,
     /// at the same address.
     HalfOpen,
+    /// SIGKILL, and the process is started again at once, where names stand for nothing or for what they should not.
+    BreakNames,
+    /// SIGKILL; the process is started again at another address.
+    Move,
     /// It has little of a processor.
     Throttle,
     /// Its clock (of the calendar, not the one that timers use) jumps, and jumps back when the fault is over.
@@ -352,6 +363,12 @@ impl Scenario {
         }
         if this.faults.iter().any(|step| step.fault != Fault::Reset && step.every_ms.is_some()) {
             return contradicts("`every-ms` belongs to `reset`");
+        }
+        if this.faults.iter().any(|step| (step.fault == Fault::BreakNames) != step.answer.is_some()) {
+            return contradicts("`answer` says how `break-names` does it, and nothing else has it");
+        }
+        if this.discovery == Discovery::List && (this.has(Fault::BreakNames) || this.has(Fault::Move)) {
+            return contradicts("who finds others by a list needs no names, and stays where it is");
         }
         let is_share = |percent| (1..=100).contains(&percent);
         if this

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{Active, FaultError};
 use crate::clock::{now, wait_until};
 use crate::cluster::{Cluster, ClusterError, TOKEN};
-use crate::network;
 
 /// How long everything may take to have its new place.
 const MOVES: Duration = Duration::from_secs(240);
@@ -113,12 +112,12 @@ fn survey(cluster: &Cluster, by: usize) -> Result<Value, String> {
 }
 
 /// What a node says of another.
-fn of_node(cluster: &Cluster, by: usize, node: usize) -> Result<Value, String> {
+pub(super) fn of_node(cluster: &Cluster, by: usize, node: usize) -> Result<Value, String> {
     let said = survey(cluster, by)?;
-    let address = format!("{}:8088", network::address(node));
+    let address = &cluster.nodes[node].whereabouts.reached_at;
     let mut all = said["nodes"].as_array().into_iter().flatten();
     let is_out = |one: &Value| one["state"] == "lost" || one["state"] == "decommissioned";
-    all.find(|one| one["address"] == address && !is_out(one))
+    all.find(|one| one["address"] == **address && !is_out(one))
         .cloned()
         .ok_or_else(|| format!("no node at {address}"))
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{Active, FaultError, stop};
 use crate::clock::{now, pause};
 use crate::cluster::Cluster;
-use crate::network;
 use crate::scenario::Target;
 
 /// When the fault is to begin after the node is back: leads have returned to it by then.
@@ -93,9 +92,9 @@ impl Active {
         let Some(said) = said.ok().and_then(|reply| serde_json::from_slice::<Value>(&reply.body).ok()) else {
             return;
         };
-        let address = format!("{}:8088", network::address(node));
+        let address = &cluster.nodes[node].whereabouts.reached_at;
         let mut nodes = said["nodes"].as_array().into_iter().flatten();
-        let Some(id) = nodes.find(|one| one["address"] == address).map(|one| &one["id"]) else { return };
+        let Some(id) = nodes.find(|one| one["address"] == **address).map(|one| &one["id"]) else { return };
         let groups: Vec<&Value> = said["groups"].as_array().into_iter().flatten().collect();
         for group in groups.iter().take(groups.len() / 2) {
             let body = json!({ "group": group["group"], "node": id });

@@ -32,6 +32,8 @@ fn what_cannot_be_is_refused() {
         "- { fault: kill, target: all, then-ms: 1, every-ms: 1000 }",
         "- { fault: half-open, target: all, then-ms: 1 }",
         "- { fault: replace, target: leader, then-ms: 1 }",
+        "- { fault: move, target: leader, then-ms: 1 }",
+        "- { fault: break-names, target: leader, answer: wrong, then-ms: 1 }",
         "- { fault: kill, target: spares, then-ms: 1 }",
     ] {
         assert!(parse(faults).is_err(), "{faults}");
