@@ -205,6 +205,8 @@ pub(crate) struct Promises {
     answer_ms: Option<u64>,
     /// Longest time without a success through each node, from a fault to the next.
     each_node_gap_ms: Option<u64>,
+    /// The same through each node to which the fault does not happen.
+    others_gap_ms: Option<u64>,
     /// Fewest acknowledged requests while a fault lasts, in percent of what there were before the first.
     write_rate_percent: Option<u64>,
     /// Most terms that begin while a fault lasts, over all groups: nobody stands for election without need.
@@ -253,6 +255,7 @@ impl Promises {
             write_gap_ms: None,
             answer_ms: None,
             each_node_gap_ms: None,
+            others_gap_ms: None,
             write_rate_percent: None,
             terms: None,
             heal_ms,
@@ -272,6 +275,11 @@ impl Promises {
     /// Longest time without a success through each node.
     pub(crate) fn each_node_gap(&self) -> Option<Duration> {
         self.each_node_gap_ms.map(Duration::from_millis)
+    }
+
+    /// Longest time without a success through each node to which the fault does not happen.
+    pub(crate) fn others_gap(&self) -> Option<Duration> {
+        self.others_gap_ms.map(Duration::from_millis)
     }
 
     /// Fewest acknowledged requests, in percent of what there were before.
