@@ -128,7 +128,7 @@ impl Cluster {
             let namespace = this.network.node_namespace(place);
             let whereabouts = scenario.discovery.whereabouts(place, 0, founders);
             if this.names.is_some() {
-                this.network.readdress(place, None, whereabouts.address)?;
+                this.network.add_address(place, whereabouts.address)?;
             }
             let mut node = Node::new(place, namespace, home, whereabouts, arguments);
             if this.names.is_some() {
@@ -169,12 +169,12 @@ impl Cluster {
         names.know(discovery::ALL, self.nodes.iter().take(self.founders).map(at).collect());
     }
 
-    /// Gives a node that is down another address.
+    /// Gives a node that has lost its address another.
     pub(crate) fn relocate(&mut self, place: usize) -> Result<(), ClusterError> {
         let node = &mut self.nodes[place];
         node.moves += 1;
         let now = self.discovery.whereabouts(place, node.moves, self.founders);
-        self.network.readdress(place, Some(node.whereabouts.address), now.address)?;
+        self.network.add_address(place, now.address)?;
         node.whereabouts = now;
         self.tell_names();
         Ok(())

@@ -171,7 +171,8 @@ impl Active {
         }
         for &node in nodes {
             match step.fault {
-                Fault::Kill | Fault::Move => this.kill(cluster, node)?,
+                Fault::Kill => this.kill(cluster, node)?,
+                Fault::Move => this.go_away(cluster, node)?,
                 Fault::BreakNames => this.break_names(cluster, node)?,
                 Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,

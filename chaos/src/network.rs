@@ -116,19 +116,17 @@ impl Network {
         Ok(listed.lines().filter_map(Socket::read).collect())
     }
 
-    /// Gives a node one more address, and takes one of those away that it got so.
-    pub(crate) fn readdress(
-        &self,
-        node: usize,
-        old: Option<Ipv4Addr>,
-        new: Ipv4Addr,
-    ) -> Result<(), NetworkError> {
+    /// Gives a node one more address.
+    pub(crate) fn add_address(&self, node: usize, address: Ipv4Addr) -> Result<(), NetworkError> {
         let namespace = self.node_namespace(node);
-        shell::run(&format!("ip -n {namespace} addr add {new}/24 dev eth0"))?;
-        if let Some(old) = old {
-            shell::run(&format!("ip -n {namespace} addr del {old}/24 dev eth0"))?;
-        }
-        Ok(())
+        Ok(shell::run(&format!("ip -n {namespace} addr add {address}/24 dev eth0")).map(drop)?)
+    }
+
+    /// Takes an address away that a node got so. Who sends something there hears nothing, and after a while that nobody is
+    /// there.
+    pub(crate) fn remove_address(&self, node: usize, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let namespace = self.node_namespace(node);
+        Ok(shell::run(&format!("ip -n {namespace} addr del {address}/24 dev eth0")).map(drop)?)
     }
 
     /// Gives ways between nodes their shapes; all others are perfect from now on.

@@ -156,7 +156,7 @@ pub(crate) enum Fault {
     HalfOpen,
     /// SIGKILL, and the process is started again at once, where names stand for nothing or for what they should not.
     BreakNames,
-    /// SIGKILL; the process is started again at another address.
+    /// SIGKILL, and its address is gone; the process is started again at another.
     Move,
     /// It has little of a processor.
     Throttle,

@@ -37,6 +37,13 @@ impl Active {
         Ok(())
     }
 
+    /// Kills a node, and takes its address away: others hear that their connections end, and nothing after that.
+    pub(super) fn go_away(&mut self, cluster: &mut Cluster, node: usize) -> Result<(), FaultError> {
+        self.kill(cluster, node)?;
+        let address = cluster.nodes[node].whereabouts.address;
+        Ok(cluster.network.remove_address(node, address).map_err(ClusterError::from)?)
+    }
+
     /// Starts a node at another address.
     pub(super) fn come_back_elsewhere(
         &mut self,
