@@ -166,7 +166,7 @@ pub(crate) enum Fault {
     Join,
     /// It is drained and decommissioned. Over when its process has ended.
     Leave,
-    /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
+    /// SIGKILL, and its data is gone; it is started with an empty directory. Over when the node that it is then has its share.
     LoseVolume,
     /// A copy of its directory is made at the beginning, and put in place of it at the end; with that the process must end by
     /// itself. Then as above.
