@@ -10,10 +10,13 @@ use testkit::{Reply, Request};
 use crate::calendar;
 use crate::client::{self, Client};
 use crate::clock::wait_until;
+use crate::discovery::{self, Discovery, Resolver};
 use crate::disk::Disk;
 use crate::memory::MemoryGroup;
-use crate::network::{self, Network};
+use crate::name_server::NameServer;
+use crate::network::{self, Network, NetworkError};
 use crate::node::{Node, NodeError};
+use crate::processor::ProcessorGroup;
 use crate::scenario::Scenario;
 use crate::shell::ShellError;
 
@@ -39,6 +42,9 @@ pub(crate) enum ClusterError {
     /// Memory cannot be bounded here.
     #[error("a control group that bounds the memory of a node")]
     Memory(#[source] std::io::Error),
+    /// Processors cannot be bounded here.
+    #[error("a control group that bounds the time of a node on processors")]
+    Processor(#[source] std::io::Error),
     /// Clocks cannot be moved here.
     #[error("the library of faketime is not installed")]
     NoClocks,
@@ -51,6 +57,18 @@ pub(crate) enum ClusterError {
     /// An order was not carried out.
     #[error("{order}: {said}")]
     Order { order: String, said: String },
+    /// Addresses of a node.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The name server did not start.
+    #[error("the name server")]
+    Names(#[source] std::io::Error),
+    /// The scenario has none.
+    #[error("nodes do not find one another by names")]
+    NoNames,
+    /// All nodes were started before.
+    #[error("there is no spare node")]
+    NoSpare,
     /// No node could say who leads.
     #[error("no node says who leads")]
     NoLeader,
@@ -62,7 +80,11 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// One for each node, where the scenario does something to disks.
     pub(crate) disks: Vec<Disk>,
+    /// What knows their names, where they have some. Before the namespace that it is in.
+    pub(crate) names: Option<NameServer>,
     pub(crate) network: Network,
+    discovery: Discovery,
+    founders: usize,
     zones: Vec<String>,
 }
 
@@ -73,10 +95,16 @@ impl Cluster {
         network: Network,
         directory: &Path,
     ) -> Result<Self, ClusterError> {
-        let peer = |node| format!("{}:8088", network::address(node));
-        let peers: Vec<String> = (0..scenario.nodes).map(peer).collect();
         let zones = (0..scenario.places()).map(|place| scenario.zone(place)).collect();
-        let mut this = Self { nodes: Vec::new(), disks: Vec::new(), network, zones };
+        let names = match scenario.discovery {
+            Discovery::List => None,
+            Discovery::Names | Discovery::Addresses => {
+                let server = NameServer::start(network::CLIENTS_ADDRESS, network::NOBODY);
+                Some(server.map_err(ClusterError::Names)?)
+            }
+        };
+        let (nodes, disks, founders) = (Vec::new(), Vec::new(), scenario.nodes);
+        let mut this = Self { nodes, disks, names, network, zones, discovery: scenario.discovery, founders };
         for place in 0..scenario.places() {
             let home = directory.join(format!("node-{place}"));
             std::fs::create_dir_all(&home).map_err(ClusterError::Directory)?;
@@ -85,8 +113,6 @@ impl Cluster {
             }
             let arguments = [
                 ("--http-bind-address", format!("{}:8086", network::address(place))),
-                ("--peer-bind-address", peer(place)),
-                ("--initial-peers", peers.join(",")),
                 ("--zone", scenario.zone(place)),
                 ("--init-username", "chaos".to_owned()),
                 ("--init-password", "correct-horse".to_owned()),
@@ -100,9 +126,20 @@ impl Cluster {
                 .chain(scenario.arguments.iter().cloned())
                 .collect();
             let namespace = this.network.node_namespace(place);
-            let mut node = Node::new(place, &network::address(place), namespace, home, arguments);
+            let whereabouts = scenario.discovery.whereabouts(place, 0, founders);
+            if this.names.is_some() {
+                this.network.add_address(place, whereabouts.address)?;
+            }
+            let mut node = Node::new(place, namespace, home, whereabouts, arguments);
+            if this.names.is_some() {
+                let resolver = Resolver::write(directory, network::CLIENTS_ADDRESS);
+                node.resolver = Some(resolver.map_err(ClusterError::Directory)?);
+            }
             if scenario.bounds_memory() {
                 node.memory = Some(MemoryGroup::create(place).map_err(ClusterError::Memory)?);
+            }
+            if scenario.bounds_processors() {
+                node.processor = Some(ProcessorGroup::create(place).map_err(ClusterError::Processor)?);
             }
             if scenario.moves_clocks() {
                 let preload = calendar::preload().ok_or(ClusterError::NoClocks)?;
@@ -111,6 +148,7 @@ impl Cluster {
             }
             this.nodes.push(node);
         }
+        this.tell_names();
         for node in this.nodes.iter_mut().take(scenario.nodes) {
             node.start()?;
         }
@@ -119,6 +157,27 @@ impl Cluster {
         }
         this.wait_set_up()?;
         Ok(this)
+    }
+
+    /// Tells the name server where the nodes are.
+    fn tell_names(&self) {
+        let Some(names) = &self.names else { return };
+        let at = |node: &Node| node.whereabouts.address;
+        for node in &self.nodes {
+            names.know(&discovery::name(node.place), vec![at(node)]);
+        }
+        names.know(discovery::ALL, self.nodes.iter().take(self.founders).map(at).collect());
+    }
+
+    /// Gives a node that has lost its address another.
+    pub(crate) fn relocate(&mut self, place: usize) -> Result<(), ClusterError> {
+        let node = &mut self.nodes[place];
+        node.moves += 1;
+        let now = self.discovery.whereabouts(place, node.moves, self.founders);
+        self.network.add_address(place, now.address)?;
+        node.whereabouts = now;
+        self.tell_names();
+        Ok(())
     }
 
     /// Waits until every node knows the user of the settings, and the bucket.

@@ -1,5 +1,5 @@
 //! A disk of a node's own: in memory, which can be filled and given room again, or an image behind a loop device, whose
-//! power can be cut.
+//! power can be cut, and which can be taken away or made one that is only read.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -85,20 +85,35 @@ impl Disk {
         let path = self.unsynced();
         std::fs::write(&path, [1; 4096])
             .map_err(|source| ShellError::Start { command: format!("write {}", path.display()), source })?;
+        self.shut_down()
+    }
+
+    /// Takes it away from whoever uses it: nothing can be read from it or written to it until [`Disk::restore`].
+    pub(crate) fn shut_down(&self) -> Result<(), ShellError> {
         // Of xfsprogs, and right for ext4 too: it does not write the journal out.
         shell::run(&format!("xfs_io -x -c shutdown {}", self.at.display())).map(drop)
+    }
+
+    /// Makes it one that is only read, until [`Disk::restore`]: what ext4 does of itself when it finds something wrong.
+    pub(crate) fn protect(&self) -> Result<(), ShellError> {
+        shell::run(&format!("mount -o remount,errors=remount-ro {}", self.at.display()))?;
+        let device = shell::run(&format!("findmnt -n -o SOURCE {}", self.at.display()))?;
+        let name = device.trim().rsplit('/').next().unwrap_or_default();
+        let trigger = format!("/sys/fs/ext4/{name}/trigger_fs_error");
+        std::fs::write(&trigger, "of a scenario")
+            .map_err(|source| ShellError::Start { command: format!("write {trigger}"), source })
     }
 
     fn unsynced(&self) -> PathBuf {
         self.at.join(format!("{UNSYNCED}{}", self.cuts))
     }
 
-    /// Whether it has no power.
+    /// Whether nothing can be written to it.
     pub(crate) fn is_dead(&self) -> bool {
         std::fs::write(self.at.join("alive"), [2]).is_err()
     }
 
-    /// Gives it power again. Answers whether what was not synced is gone.
+    /// Makes it a disk again. Answers whether what was not synced is gone.
     pub(crate) fn restore(&self) -> Result<bool, ShellError> {
         shell::run(&format!("umount {}", self.at.display()))?;
         self.mount_image()?;

@@ -4,19 +4,26 @@
 //! process died of, the packets that were dropped, the room that was left. A run without that proof shows nothing.
 
 mod clocks;
+mod disks;
+mod half_open;
 mod members;
 mod memory;
+mod names;
 mod packets;
+mod processor;
 mod syncs;
+mod volumes;
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::clock::{now, wait_until};
 use crate::cluster::{Cluster, ClusterError};
-use crate::network::Direction;
+use crate::network::{Direction, NetworkError};
 use crate::node::{Activity, NodeError};
+use crate::processor::Throttled;
 use crate::scenario::{Fault, Step, Target};
 use crate::shell::ShellError;
 
@@ -38,9 +45,38 @@ pub(crate) enum FaultError {
     /// The bound of its memory.
     #[error("the memory of node {node}")]
     Memory { node: usize, source: std::io::Error },
+    /// The bound of its time on processors.
+    #[error("the processors of node {node}")]
+    Processor { node: usize, source: std::io::Error },
+    /// Others do not reach it where it is now.
+    #[error("node {node} is ready, and {limit:?} later not all others reach it: {last}")]
+    Unreached { node: usize, limit: Duration, last: String },
+    /// Its connections could not be looked at.
+    #[error("the connections of node {node}")]
+    Connections { node: usize, source: NetworkError },
+    /// A command failed.
+    #[error("an order to a node")]
+    Command(#[source] ShellError),
+    /// A process without its disk ended as if that were all right.
+    #[error("node {node}, whose disk is gone, ended with {status}")]
+    Untroubled { node: usize, status: ExitStatus },
+    /// A process without its disk goes on, and leads.
+    #[error("node {node}, whose disk is gone, goes on, and leads {leads} groups")]
+    Clings { node: usize, leads: usize },
+    /// A node takes part with what it had at an earlier time.
+    #[error(
+        "node {node} has an older copy of its volume, and within {limit:?} it did not end saying so: {ended:?}; {last}; others that ended: {fallen:?}"
+    )]
+    GoesBack {
+        node: usize,
+        limit: Duration,
+        ended: Option<ExitStatus>,
+        last: String,
+        fallen: Vec<(usize, ExitStatus)>,
+    },
     /// A node that was told to end in order said that it failed.
     #[error("node {node} ended with {status} after SIGTERM")]
-    Disorderly { node: usize, status: std::process::ExitStatus },
+    Disorderly { node: usize, status: ExitStatus },
 }
 
 /// What a fault was seen to do.
@@ -60,6 +96,10 @@ pub(crate) struct Active {
     effects: Vec<Effect>,
     /// What paused processes had done before.
     activity: Vec<Activity>,
+    /// The ids of nodes that are lost.
+    lost: Vec<String>,
+    /// What quotas of processors had done before.
+    throttled: Vec<Throttled>,
     /// Which ways do not pass everything at once.
     ways: Vec<Direction>,
 }
@@ -113,6 +153,8 @@ impl Active {
             nodes: nodes.to_owned(),
             effects: Vec::new(),
             activity: Vec::new(),
+            lost: Vec::new(),
+            throttled: Vec::new(),
             ways: Vec::new(),
         };
         this.shape_ways(cluster);
@@ -130,15 +172,13 @@ impl Active {
         for &node in nodes {
             match step.fault {
                 Fault::Kill => this.kill(cluster, node)?,
+                Fault::Move => this.go_away(cluster, node)?,
+                Fault::BreakNames => this.break_names(cluster, node)?,
+                Fault::HalfOpen => this.vanish(cluster, node)?,
                 Fault::CutPower => this.kill(cluster, node)?,
-                Fault::LoseVolume => {
-                    this.kill(cluster, node)?;
-                    let data = cluster.nodes[node].data();
-                    let disk = |source| FaultError::Disk { node, source };
-                    let had = std::fs::read_dir(&data).map_err(disk)?.count();
-                    std::fs::remove_dir_all(&data).map_err(disk)?;
-                    this.saw(had > 0 && !data.exists(), format!("{had} entries of its directory removed"));
-                }
+                Fault::LoseDisk | Fault::ProtectDisk => this.break_disk(cluster, node)?,
+                Fault::LoseVolume | Fault::Replace => this.lose_volume(cluster, node)?,
+                Fault::RestoreOlder => this.copy_volume(cluster, node)?,
                 Fault::Stop => {
                     let begun = now();
                     stop(cluster, node)?;
@@ -146,13 +186,8 @@ impl Active {
                     this.saw(true, format!("node {node} ended in order in {:.2} s", took.as_secs_f64()));
                 }
                 Fault::Pause => {
-                    cluster.nodes[node].signal(Signal::STOP)?;
-                    // A signal is on its way for a moment.
-                    let stopped = wait_until(Duration::from_secs(2), || {
-                        let activity = cluster.nodes[node].activity().map_err(FaultError::from)?;
-                        if activity.state == 'T' { Ok(activity) } else { Err(NodeError::Down(node).into()) }
-                    });
-                    this.activity.push(stopped.or_else(|_: FaultError| cluster.nodes[node].activity())?);
+                    let activity = this.stand_still(cluster, node)?;
+                    this.activity.push(activity);
                 }
                 Fault::FillDisk => {
                     let disk = &cluster.disks[node];
@@ -162,10 +197,12 @@ impl Active {
                 Fault::FailSync => this.fail_sync(cluster, node, limit)?,
                 Fault::SlowSync => this.slow_sync(cluster, node, limit)?,
                 Fault::OutOfMemory => this.squeeze(cluster, node)?,
+                Fault::Throttle => this.throttle(cluster, node)?,
                 Fault::JumpClock => this.jump(cluster, node)?,
                 Fault::Join => cluster.nodes[node].start()?,
                 Fault::Leave => this.leave(cluster, node)?,
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::Degrade | Fault::Reset => {}
             }
         }
         Ok(this)
@@ -178,6 +215,19 @@ impl Active {
         Ok(())
     }
 
+    /// Stops a process, all of it. Answers what it does then.
+    fn stand_still(&self, cluster: &mut Cluster, node: usize) -> Result<Activity, FaultError> {
+        cluster.nodes[node].signal(Signal::STOP)?;
+        // A signal is on its way for a moment, and a thread that waits for a disk stops after that.
+        let stopped = wait_until(Duration::from_secs(2), || {
+            let activity = cluster.nodes[node].activity().map_err(FaultError::from)?;
+            let still =
+                activity.state == 'T' && cluster.nodes[node].threads()?.iter().all(|state| *state == 'T');
+            if still { Ok(activity) } else { Err(NodeError::Down(node).into()) }
+        });
+        Ok(stopped.or_else(|_: FaultError| cluster.nodes[node].activity())?)
+    }
+
     fn saw(&mut self, took: bool, what: String) {
         self.effects.push(Effect { what, took });
     }
@@ -186,6 +236,7 @@ impl Active {
     /// does not come back.
     pub(crate) fn lift(mut self, cluster: &mut Cluster, limit: Duration) -> Result<Vec<Effect>, FaultError> {
         self.free_ways(cluster);
+        let mut awaited = if self.step.fault == Fault::Leave { Vec::new() } else { self.nodes.clone() };
         for (at, node) in self.nodes.clone().into_iter().enumerate() {
             match self.step.fault {
                 Fault::Pause => {
@@ -195,7 +246,7 @@ impl Active {
                     cluster.nodes[node].signal(Signal::CONT)?;
                 }
                 Fault::FillDisk => self.free(cluster, node)?,
-                Fault::Kill | Fault::Stop | Fault::LoseVolume | Fault::FailSync => {
+                Fault::Kill | Fault::HalfOpen | Fault::Stop | Fault::LoseVolume | Fault::FailSync => {
                     cluster.nodes[node].start()?;
                 }
                 Fault::CutPower => {
@@ -203,23 +254,41 @@ impl Active {
                     self.saw(lost, format!("node {node}'s disk has lost what was not synced: {lost}"));
                     cluster.nodes[node].start()?;
                 }
+                Fault::LoseDisk | Fault::ProtectDisk => self.mend_disk(cluster, node)?,
+                Fault::Replace => awaited = vec![self.take_place(cluster, node)?],
+                Fault::RestoreOlder => self.put_back(cluster, node)?,
+                Fault::BreakNames => self.mend_names(cluster, node)?,
+                Fault::Move => self.come_back_elsewhere(cluster, node)?,
                 Fault::SlowSync => self.hasten_sync(cluster, node)?,
                 Fault::OutOfMemory => Self::unsqueeze(cluster, node)?,
+                Fault::Throttle => self.unthrottle(cluster, node, self.throttled[at])?,
                 Fault::JumpClock => self.jump_back(cluster, node)?,
-                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::Degrade => {}
+                Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff => {}
+                Fault::Degrade | Fault::Reset => {}
                 Fault::Join | Fault::Leave => {}
             }
         }
         let begun = now();
-        for node in self.nodes.clone() {
-            if self.step.fault != Fault::Leave {
-                cluster.wait_ready(node, limit)?;
-            }
+        for node in awaited {
+            cluster.wait_ready(node, limit)?;
         }
         let took = now().saturating_duration_since(begun);
         self.saw(true, format!("ready {:.2} s after its end", took.as_secs_f64()));
-        if self.step.fault == Fault::Join {
-            self.settle(cluster)?;
+        match self.step.fault {
+            Fault::Join => self.settle(cluster)?,
+            Fault::BreakNames | Fault::Move => {
+                for node in self.nodes.clone() {
+                    self.await_reached(cluster, node)?;
+                }
+            }
+            // Where all have lost theirs, there is nothing to have a share of.
+            Fault::LoseVolume | Fault::Replace | Fault::RestoreOlder
+                if self.nodes.len() < cluster.up().len() =>
+            {
+                self.settle(cluster)?;
+                self.look_at_lost(cluster)?;
+            }
+            _ => {}
         }
         Ok(self.effects)
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::{calendar, disk, memory, network};
+use crate::{calendar, control_group, disk, memory, network, processor};
 
 /// The argument of the process that removes what is left.
 pub(crate) const SWEEP: &str = "--sweep";
@@ -49,7 +49,7 @@ impl Drop for Guard {
 pub(crate) fn sweep() -> Result<(), Box<dyn Error>> {
     network::sweep()?;
     disk::sweep()?;
-    memory::sweep();
+    control_group::sweep(&[memory::ROOT, processor::ROOT]);
     calendar::sweep();
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! A bound of a node's memory (a control group of version 1 or 2), which can be lowered while it runs, until the kernel
-//! kills it.
+//! A bound of a node's memory, which can be lowered while it runs, until the kernel kills it.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use crate::clock::wait_until;
-use crate::network::{PREFIX, is_alive, owner};
+use crate::control_group::{ControlGroup, Controller};
 
-/// Where groups are made: version 1, then version 2 as systemd mounts it alone and beside version 1.
-const HIERARCHIES: [(&str, &Files); 3] =
-    [("/sys/fs/cgroup/memory", &V1), ("/sys/fs/cgroup", &V2), ("/sys/fs/cgroup/unified", &V2)];
+/// Memory, where it can be bounded.
+const MEMORY: Controller<Files> =
+    Controller { name: "memory", root: "/sys/fs/cgroup/memory", v1: &V1, v2: &V2 };
+
+/// Where version 1 has its groups.
+pub(crate) const ROOT: &str = MEMORY.root;
 
 /// The files of a group.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Files {
     usage: &'static str,
     limit: &'static str,
@@ -31,12 +31,9 @@ const V1: Files = Files {
 const V2: Files =
     Files { usage: "memory.current", limit: "memory.max", no_limit: "max", events: "memory.events" };
 
-/// A group; removed when dropped, and then nothing may run in it.
+/// A group with a limit of memory.
 #[derive(Debug)]
-pub(crate) struct MemoryGroup {
-    path: PathBuf,
-    files: &'static Files,
-}
+pub(crate) struct MemoryGroup(ControlGroup<Files>);
 
 impl MemoryGroup {
     /// A group without a limit for a node.
@@ -44,34 +41,22 @@ impl MemoryGroup {
     /// # Errors
     /// Control groups of memory cannot be made here.
     pub(crate) fn create(node: usize) -> io::Result<Self> {
-        let name = format!("{PREFIX}{}-n{node}", std::process::id());
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for (root, files) in HIERARCHIES {
-            // Of version 2, groups have a limit of memory only where the one above gives it to them.
-            drop(std::fs::write(Path::new(root).join("cgroup.subtree_control"), "+memory"));
-            let this = Self { path: Path::new(root).join(&name), files };
-            match std::fs::create_dir(&this.path).and_then(|()| this.usage()) {
-                Ok(_) => return Ok(this),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
+        ControlGroup::create(&MEMORY, node, |files| files.usage).map(Self)
     }
 
     /// The file that takes the id of a process that is to be in the group.
     pub(crate) fn members(&self) -> PathBuf {
-        self.path.join("cgroup.procs")
+        self.0.members()
     }
 
     /// Bytes that are used now.
     pub(crate) fn usage(&self) -> io::Result<u64> {
-        let text = std::fs::read_to_string(self.path.join(self.files.usage))?;
-        text.trim().parse().map_err(io::Error::other)
+        self.0.read(self.0.files.usage)?.trim().parse().map_err(io::Error::other)
     }
 
     /// Sets the limit, if so little is possible: version 1 refuses what it cannot make room for.
     pub(crate) fn limit(&self, bytes: u64) -> io::Result<bool> {
-        match std::fs::write(self.path.join(self.files.limit), bytes.to_string()) {
+        match self.0.write(self.0.files.limit, &bytes.to_string()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
             Err(error) => Err(error),
@@ -80,33 +65,11 @@ impl MemoryGroup {
 
     /// Takes the limit away.
     pub(crate) fn free(&self) -> io::Result<()> {
-        std::fs::write(self.path.join(self.files.limit), self.files.no_limit)
+        self.0.write(self.0.files.limit, self.0.files.no_limit)
     }
 
     /// How many processes of the group the kernel has killed for want of memory.
     pub(crate) fn kills(&self) -> io::Result<u64> {
-        let text = std::fs::read_to_string(self.path.join(self.files.events))?;
-        let counts = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        Ok(counts.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
-    }
-}
-
-impl Drop for MemoryGroup {
-    fn drop(&mut self) {
-        // A process that was killed belongs to it for a moment more. What stays is swept later.
-        drop(wait_until(Duration::from_secs(2), || std::fs::remove_dir(&self.path)));
-    }
-}
-
-/// Removes the groups of runs that did not come to their end.
-pub(crate) fn sweep() {
-    for (root, _) in HIERARCHIES {
-        for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
-            let of = owner(&entry.file_name().to_string_lossy());
-            if of.is_some_and(|pid| !is_alive(pid)) {
-                // Empty: their processes were killed with their namespaces.
-                drop(std::fs::remove_dir(entry.path()));
-            }
-        }
+        self.0.count(self.0.files.events, "oom_kill")
     }
 }

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use crate::shell::{self, ShellError};
+use crate::socket::Socket;
 use crate::switch::{Shape, Switch, Tally};
 
 pub(crate) use crate::switch::Direction;
@@ -26,6 +28,12 @@ pub(crate) use crate::switch::Direction;
 /// What the names of everything of a run begin with; the process id follows.
 pub(crate) const PREFIX: &str = "tmchaos-";
 const CLIENTS: &str = "c";
+/// Where clients are.
+pub(crate) const CLIENTS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 100);
+/// Where nobody is.
+pub(crate) const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 200);
+/// Where nodes reach one another.
+pub(crate) const PEER_PORT: u16 = 8088;
 
 /// The network could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +76,9 @@ impl Network {
         let mut names = Names { pid: std::process::id(), made: Vec::new() };
         let mut devices = Vec::new();
         for node in 0..nodes {
-            devices.push(names.join(&port(node), node, &address(node))?);
+            devices.push(names.join(&port(node), node, address(node))?);
         }
-        devices.push(names.join(CLIENTS, nodes, "10.88.0.100")?);
+        devices.push(names.join(CLIENTS, nodes, CLIENTS_ADDRESS)?);
         let switch = Switch::start(devices).map_err(NetworkError::Switch)?;
         enter(&names.full(CLIENTS))?;
         Ok(Self { switch, names })
@@ -79,6 +87,46 @@ impl Network {
     /// The namespace of a node.
     pub(crate) fn node_namespace(&self, node: usize) -> String {
         self.names.full(&port(node))
+    }
+
+    /// How many connections with other nodes a node's kernel knows: those of its process, and those that it tries to end for
+    /// one that is no more.
+    pub(crate) fn connections(&self, node: usize) -> Result<usize, NetworkError> {
+        let sockets = self.sockets(node)?;
+        let has_port = |socket: &&Socket| [socket.local.port(), socket.remote.port()].contains(&PEER_PORT);
+        Ok(sockets.iter().filter(has_port).filter(|socket| !socket.is_over()).count())
+    }
+
+    /// How many connections others have made to an address of a node that are open: of each of those others.
+    pub(crate) fn accepted(
+        &self,
+        node: usize,
+        at: Ipv4Addr,
+        others: &[Ipv4Addr],
+    ) -> Result<Vec<usize>, NetworkError> {
+        let mut sockets = self.sockets(node)?;
+        sockets.retain(|socket| socket.is_open() && socket.local == SocketAddrV4::new(at, PEER_PORT));
+        let of = |other: &Ipv4Addr| sockets.iter().filter(|socket| socket.remote.ip() == other).count();
+        Ok(others.iter().map(of).collect())
+    }
+
+    fn sockets(&self, node: usize) -> Result<Vec<Socket>, NetworkError> {
+        let namespace = self.node_namespace(node);
+        let listed = shell::run(&format!("nsenter --net=/run/netns/{namespace} cat /proc/net/tcp"))?;
+        Ok(listed.lines().filter_map(Socket::read).collect())
+    }
+
+    /// Gives a node one more address.
+    pub(crate) fn add_address(&self, node: usize, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let namespace = self.node_namespace(node);
+        Ok(shell::run(&format!("ip -n {namespace} addr add {address}/24 dev eth0")).map(drop)?)
+    }
+
+    /// Takes an address away that a node got so. Who sends something there hears nothing, and after a while that nobody is
+    /// there.
+    pub(crate) fn remove_address(&self, node: usize, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let namespace = self.node_namespace(node);
+        Ok(shell::run(&format!("ip -n {namespace} addr del {address}/24 dev eth0")).map(drop)?)
     }
 
     /// Gives ways between nodes their shapes; all others are perfect from now on.
@@ -98,12 +146,12 @@ impl Names {
     }
 
     /// A namespace with a device, which is the port of this number.
-    fn join(&mut self, name: &str, port: usize, address: &str) -> Result<SyncDevice, NetworkError> {
+    fn join(&mut self, name: &str, port: usize, address: Ipv4Addr) -> Result<SyncDevice, NetworkError> {
         let name = self.full(name);
         shell::run(&format!("ip netns add {name}"))?;
         self.made.push(name.clone());
         shell::run(&format!(
-            "ip netns exec {name} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+            "ip netns exec {name} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.tcp_orphan_retries=1"
         ))?;
         let device = device_in(&name)?;
         shell::run(&format!("ip -n {name} link set eth0 address 02:00:00:00:00:{:02x}", port + 1))?;
@@ -147,14 +195,14 @@ fn port(node: usize) -> String {
 }
 
 /// The address of a node.
-pub(crate) fn address(node: usize) -> String {
-    format!("10.88.0.{}", node + 1)
+pub(crate) fn address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 88, 0, u8::try_from(node + 1).expect("there are fewer nodes and addresses of each"))
 }
 
 /// Whether this process may make network namespaces and devices in them; if not, why.
 pub(crate) fn usable() -> Result<(), String> {
     let mut names = Names { pid: std::process::id(), made: Vec::new() };
-    names.join("probe", 0, &address(0)).map(drop).map_err(|error| crate::run::chain(&error))
+    names.join("probe", 0, address(0)).map(drop).map_err(|error| crate::run::chain(&error))
 }
 
 /// Whether a process is there; one that has ended and of which nobody has taken note has no command line any more.

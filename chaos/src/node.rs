@@ -1,5 +1,6 @@
 //! A node as a process in its network namespace.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,11 @@ use testkit::binary::tidemark_binary;
 
 use crate::calendar;
 use crate::clock::wait_until;
+use crate::discovery::{Resolver, Whereabouts};
 use crate::memory::MemoryGroup;
+use crate::network;
+use crate::processor::ProcessorGroup;
+use crate::shell::{self, ShellError};
 
 /// How long a node may take to end once it was told to.
 const END: Duration = Duration::from_secs(60);
@@ -48,32 +53,44 @@ pub(crate) struct Node {
     pub(crate) url: String,
     namespace: String,
     directory: PathBuf,
+    /// Where other nodes find it.
+    pub(crate) whereabouts: Whereabouts,
+    /// How often it has come to another address.
+    pub(crate) moves: usize,
+    /// How it resolves names, where that is not as the machine does.
+    pub(crate) resolver: Option<Resolver>,
     arguments: Vec<String>,
     /// More of its environment.
     pub(crate) environment: Vec<(String, String)>,
     child: Option<Child>,
     /// What bounds its memory. After the process, which must be gone first.
     pub(crate) memory: Option<MemoryGroup>,
+    /// What bounds its time on processors; never beside the other, for in version 2 a process is in one group.
+    pub(crate) processor: Option<ProcessorGroup>,
 }
 
 impl Node {
     /// A node that is down, with everything it keeps in `directory`.
     pub(crate) fn new(
         place: usize,
-        address: &str,
         namespace: String,
         directory: PathBuf,
+        whereabouts: Whereabouts,
         arguments: Vec<String>,
     ) -> Self {
         Self {
             place,
-            url: format!("http://{address}:8086"),
+            url: format!("http://{}:8086", network::address(place)),
             namespace,
             directory,
+            whereabouts,
+            moves: 0,
+            resolver: None,
             arguments,
             environment: Vec::new(),
             child: None,
             memory: None,
+            processor: None,
         }
     }
 
@@ -88,14 +105,18 @@ impl Node {
         let errors = log.try_clone().map_err(self.error("opening the log of"))?;
         // The shell becomes `nsenter`, and that the program, so that the child is the node itself. (`ip netns exec` would give
         // each node its own view of what is mounted, and a disk could not be unmounted while others run.)
-        let members = self.memory.as_ref().map_or_else(|| PathBuf::from("/dev/null"), MemoryGroup::members);
+        let group = self.memory.as_ref().map(MemoryGroup::members);
+        let group = group.or_else(|| self.processor.as_ref().map(ProcessorGroup::members));
+        let members = group.unwrap_or_else(|| PathBuf::from("/dev/null"));
         let child = Command::new("sh")
             .args(["-c", "echo $$ >\"$0\" && exec nsenter \"$@\""])
             .arg(members)
             .arg(format!("--net=/run/netns/{}", self.namespace))
+            .args(self.resolver.iter().flat_map(own_names))
             .arg(tidemark_binary())
             .args(["serve", "--data-dir"])
             .arg(self.data())
+            .args(&self.whereabouts.arguments)
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -120,6 +141,29 @@ impl Node {
     /// What it has said.
     pub(crate) fn log(&self) -> PathBuf {
         self.directory.with_extension("log")
+    }
+
+    /// All that it has said.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log()).unwrap_or_default()).into_owned()
+    }
+
+    /// The last error that it has logged.
+    pub(crate) fn last_error(&self) -> String {
+        let said = self.said();
+        let line = said.lines().rfind(|line| line.contains("ERROR") || line.contains("error"));
+        line.unwrap_or("no word of it").chars().take(200).collect()
+    }
+
+    /// Whether it was ever started.
+    pub(crate) fn was_started(&self) -> bool {
+        self.log().exists()
+    }
+
+    /// Gives it an order by the program's own commands.
+    pub(crate) fn command(&self, words: &str, token: &str) -> Result<(), ShellError> {
+        let (program, url) = (tidemark_binary().display(), &self.url);
+        shell::run(&format!("{program} {words} --host {url} --token {token}")).map(drop)
     }
 
     /// Whether it was started and has not been told to end.
@@ -182,12 +226,28 @@ impl Node {
     pub(crate) fn activity(&mut self) -> Result<Activity, NodeError> {
         let path = format!("/proc/{}/stat", self.child()?.id());
         let text = std::fs::read_to_string(path).map_err(self.error("looking at"))?;
+        Ok(Activity::read(&text))
+    }
+
+    /// The state letters of its threads.
+    pub(crate) fn threads(&mut self) -> Result<Vec<char>, NodeError> {
+        let tasks = format!("/proc/{}/task", self.child()?.id());
+        let tasks = std::fs::read_dir(tasks).map_err(self.error("looking at"))?;
+        // One that has ended meanwhile has no state.
+        let stats = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        Ok(stats.map(|text| Activity::read(&text).state).collect())
+    }
+}
+
+impl Activity {
+    /// From a `stat` of `/proc`.
+    fn read(text: &str) -> Self {
         // The name in parentheses may hold anything; the state is the third field, utime and stime are 14 and 15.
         let fields: Vec<&str> =
             text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let state = fields.first().and_then(|text| text.chars().next()).unwrap_or('?');
-        Ok(Activity { state, ticks: number(11) + number(12) })
+        Self { state, ticks: number(11) + number(12) }
     }
 }
 
@@ -198,6 +258,15 @@ impl Drop for Node {
             drop(self.kill());
         }
     }
+}
+
+/// What a program is started by so that it resolves names by these files. Of what is mounted it sees the same as others, also
+/// what is unmounted later.
+fn own_names(resolver: &Resolver) -> Vec<OsString> {
+    let mount = "mount --bind \"$0\" /etc/resolv.conf && mount --bind \"$1\" /etc/nsswitch.conf && shift && exec \"$@\"";
+    let words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", mount];
+    let files = [&resolver.resolv, &resolver.nsswitch];
+    words.iter().map(OsString::from).chain(files.into_iter().map(OsString::from)).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a log of what a node says; no data of a node")]

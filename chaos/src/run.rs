@@ -37,6 +37,7 @@ const POINTS_MIN: usize = 200;
 pub(crate) struct Injected {
     /// What happened to whom.
     pub(crate) label: String,
+    nodes: Vec<usize>,
     /// What it was seen to do.
     pub(crate) effects: Vec<Effect>,
     /// From its begin to the begin of the next.
@@ -193,6 +194,7 @@ fn inject_all(
             let (gap, slowest, node_gaps) = (zero, zero, Vec::new());
             injected.push(Injected {
                 label,
+                nodes: nodes.clone(),
                 effects,
                 window,
                 gap,
@@ -333,8 +335,10 @@ fn judge(
             let took = one.slowest;
             oracle.violation(format!("{}: an answer took {took:?}, promised {limit:?}", one.label));
         }
-        if let Some(limit) = scenario.promises.each_node_gap() {
-            for (node, gap) in one.node_gaps.iter().enumerate().filter(|(_, gap)| **gap > limit) {
+        for (node, gap) in one.node_gaps.iter().enumerate() {
+            let others = scenario.promises.others_gap().filter(|_| !one.nodes.contains(&node));
+            let limits = [scenario.promises.each_node_gap(), others].into_iter().flatten();
+            if let Some(limit) = limits.min().filter(|limit| gap > limit) {
                 let what = format!("nothing through node {node} for {gap:?}, promised {limit:?}");
                 oracle.violation(format!("{}: {what}", one.label));
             }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::discovery::Discovery;
+use crate::name_server::Answer;
 use crate::switch::Shape;
 
 /// A scenario file that cannot be used.
@@ -48,6 +50,9 @@ pub(crate) struct Scenario {
     /// The zone of each node; each its own where there are none.
     #[serde(default)]
     pub(crate) zones: Vec<String>,
+    /// How nodes find one another.
+    #[serde(default)]
+    pub(crate) discovery: Discovery,
     /// More arguments of every node.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
@@ -94,6 +99,14 @@ pub(crate) struct Step {
     pub(crate) link: Option<Shape>,
     /// By how much, with [`Fault::JumpClock`] and [`Fault::SlowSync`].
     pub(crate) by_ms: Option<i64>,
+    /// How much of one processor is left, with [`Fault::Throttle`].
+    pub(crate) percent: Option<u8>,
+    /// How often it gets that, with [`Fault::Throttle`]; once it is used up, the node stands still until then.
+    pub(crate) period_ms: Option<u64>,
+    /// What is answered to who asks for names, with [`Fault::BreakNames`].
+    pub(crate) answer: Option<Answer>,
+    /// How often all connections are reset, with [`Fault::Reset`]; once if it does not say.
+    pub(crate) every_ms: Option<u32>,
     /// How long it lasts.
     #[serde(default)]
     for_ms: u64,
@@ -130,16 +143,36 @@ pub(crate) enum Fault {
     SlowSync,
     /// SIGKILL, and its disk loses what was not synced.
     CutPower,
+    /// Its disk is gone; the process must end by itself. Mounted and started again when the fault is over.
+    LoseDisk,
+    /// As above, but that its disk can still be read.
+    ProtectDisk,
     /// The bound of its memory is lowered until the kernel kills it.
     OutOfMemory,
+    /// Connections between it and other nodes are reset: those that are there, or all again and again.
+    Reset,
+    /// SIGKILL while no packet passes, so that no other node hears of the end of connections; the process is started again,
+    /// at the same address.
+    HalfOpen,
+    /// SIGKILL, and the process is started again at once, where names stand for nothing or for what they should not.
+    BreakNames,
+    /// SIGKILL, and its address is gone; the process is started again at another.
+    Move,
+    /// It has little of a processor.
+    Throttle,
     /// Its clock (of the calendar, not the one that timers use) jumps, and jumps back when the fault is over.
     JumpClock,
     /// It joins the cluster. Over when everything has its new place.
     Join,
     /// It is drained and decommissioned. Over when its process has ended.
     Leave,
-    /// SIGKILL, and its data is gone; it is started with an empty directory when the fault is over.
+    /// SIGKILL, and its data is gone; it is started with an empty directory. Over when the node that it is then has its share.
     LoseVolume,
+    /// A copy of its directory is made at the beginning, and put in place of it at the end; with that the process must end by
+    /// itself. Then as above.
+    RestoreOlder,
+    /// SIGKILL, and its data is gone; it is never started again, and another takes its place. Over when that has its share.
+    Replace,
 }
 
 /// To whom it happens.
@@ -172,6 +205,8 @@ pub(crate) struct Promises {
     answer_ms: Option<u64>,
     /// Longest time without a success through each node, from a fault to the next.
     each_node_gap_ms: Option<u64>,
+    /// The same through each node to which the fault does not happen.
+    others_gap_ms: Option<u64>,
     /// Fewest acknowledged requests while a fault lasts, in percent of what there were before the first.
     write_rate_percent: Option<u64>,
     /// Most terms that begin while a fault lasts, over all groups: nobody stands for election without need.
@@ -220,6 +255,7 @@ impl Promises {
             write_gap_ms: None,
             answer_ms: None,
             each_node_gap_ms: None,
+            others_gap_ms: None,
             write_rate_percent: None,
             terms: None,
             heal_ms,
@@ -239,6 +275,11 @@ impl Promises {
     /// Longest time without a success through each node.
     pub(crate) fn each_node_gap(&self) -> Option<Duration> {
         self.each_node_gap_ms.map(Duration::from_millis)
+    }
+
+    /// Longest time without a success through each node to which the fault does not happen.
+    pub(crate) fn others_gap(&self) -> Option<Duration> {
+        self.others_gap_ms.map(Duration::from_millis)
     }
 
     /// Fewest acknowledged requests, in percent of what there were before.
@@ -269,16 +310,25 @@ impl Scenario {
 
     /// The disk that each node needs.
     pub(crate) fn disk(&self) -> Option<DiskKind> {
-        match (self.has(Fault::FillDisk), self.has(Fault::CutPower)) {
+        match (self.has(Fault::FillDisk), self.breaks_disks()) {
             (true, _) => Some(DiskKind::Small),
             (false, true) => Some(DiskKind::Powered),
             (false, false) => None,
         }
     }
 
+    fn breaks_disks(&self) -> bool {
+        [Fault::CutPower, Fault::LoseDisk, Fault::ProtectDisk].into_iter().any(|fault| self.has(fault))
+    }
+
     /// Whether memory of nodes must be bounded.
     pub(crate) fn bounds_memory(&self) -> bool {
         self.has(Fault::OutOfMemory)
+    }
+
+    /// Whether time of nodes on processors must be bounded.
+    pub(crate) fn bounds_processors(&self) -> bool {
+        self.has(Fault::Throttle)
     }
 
     /// Whether nodes need clocks of their own.
@@ -306,7 +356,9 @@ impl Scenario {
             return contradicts("a scenario has a fault");
         }
         let is_one = |target| matches!(target, Target::Leader | Target::Follower | Target::Each);
-        let splits = |fault| matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff);
+        let splits = |fault| {
+            matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::HalfOpen)
+        };
         if this.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
             return contradicts("a partition is between a node and the others");
         }
@@ -317,10 +369,37 @@ impl Scenario {
         if this.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
             return contradicts("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
         }
+        if this.faults.iter().any(|step| step.fault != Fault::Reset && step.every_ms.is_some()) {
+            return contradicts("`every-ms` belongs to `reset`");
+        }
+        if this.faults.iter().any(|step| (step.fault == Fault::BreakNames) != step.answer.is_some()) {
+            return contradicts("`answer` says how `break-names` does it, and nothing else has it");
+        }
+        if this.discovery == Discovery::List && (this.has(Fault::BreakNames) || this.has(Fault::Move)) {
+            return contradicts("who finds others by a list needs no names, and stays where it is");
+        }
+        let is_share = |percent| (1..=100).contains(&percent);
+        if this
+            .faults
+            .iter()
+            .any(|step| (step.fault == Fault::Throttle) != step.percent.is_some_and(is_share))
+        {
+            return contradicts("`percent` (1 to 100) says what `throttle` leaves, and nothing else has it");
+        }
+        if this.faults.iter().any(|step| step.fault != Fault::Throttle && step.period_ms.is_some()) {
+            return contradicts("`period-ms` belongs to `throttle`");
+        }
+        if this.bounds_memory() && this.bounds_processors() {
+            return contradicts("a node is in one control group");
+        }
         if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
             return contradicts("spares join, and nothing else can happen to them");
         }
-        if this.has(Fault::FillDisk) && this.has(Fault::CutPower) {
+        if this.faults.iter().filter(|step| step.fault == Fault::Replace).count() * this.repeat > this.spares
+        {
+            return contradicts("for each node that is replaced there is a spare one");
+        }
+        if this.has(Fault::FillDisk) && this.breaks_disks() {
             return contradicts("a disk is small, or its power can be cut");
         }
         Ok(this)

@@ -5,6 +5,8 @@
 //! The last octet of a MAC address is the number of the port, from 1; what is sent to no single one goes to all.
 
 mod link;
+mod reset;
+mod segment;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -21,6 +23,7 @@ use tun_rs::SyncDevice;
 
 use self::link::Link;
 pub(crate) use self::link::{Shape, Tally};
+pub(crate) use self::reset::Rounds;
 use crate::clock::now;
 
 /// Longest frame.
@@ -176,11 +179,21 @@ impl Forwarder {
         let is_for_one = destination[0] & 1 == 0;
         for to in (0..self.ports.len()).filter(|to| *to != from && (!is_for_one || Some(*to) == one)) {
             let now = now();
-            let arrivals = {
+            let (resets, arrivals) = {
                 let mut ways = self.shared.ways.lock().expect("no holder panics");
                 let Ways { links, rng } = &mut *ways;
-                links.get_mut(&(from, to)).map_or([Some(now), None], |link| link.pass(frame, now, rng))
+                match links.get_mut(&(from, to)) {
+                    None => (None, [Some(now), None]),
+                    Some(link) => match link.reset(frame, now) {
+                        Some(resets) => (Some(resets), [None, None]),
+                        None => (None, link.pass(frame, now, rng)),
+                    },
+                }
             };
+            if let Some([onward, back]) = resets {
+                self.put(to, &onward);
+                self.put(from, &back);
+            }
             for at in arrivals.into_iter().flatten() {
                 if at <= now {
                     self.put(to, frame);

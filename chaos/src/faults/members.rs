@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::{Active, FaultError};
 use crate::clock::{now, wait_until};
-use crate::cluster::{Cluster, ClusterError};
-use crate::network;
+use crate::cluster::{Cluster, ClusterError, TOKEN};
 
 /// How long everything may take to have its new place.
 const MOVES: Duration = Duration::from_secs(240);
@@ -25,6 +24,49 @@ impl Active {
         })?;
         let took = now().saturating_duration_since(begun).as_secs_f64();
         self.saw(true, format!("replicas of the nodes after {took:.1} s: {shares:?}"));
+        Ok(())
+    }
+
+    /// Notes which node is about to be lost, if it is to be known afterwards.
+    pub(super) fn note_lost(&mut self, cluster: &Cluster, node: usize) -> Result<(), FaultError> {
+        if self.nodes.len() < cluster.up().len() {
+            let failed = |said| ClusterError::Order { order: format!("looking for node {node}"), said };
+            self.lost.push(wait_until(MOVES, || id(cluster, node, node)).map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    /// Starts a spare node, and says of one that is lost that it will not come back. Answers the spare one.
+    pub(super) fn take_place(&mut self, cluster: &mut Cluster, node: usize) -> Result<usize, FaultError> {
+        let by = cluster.up().first().copied().ok_or(ClusterError::NoLeader)?;
+        let spare = (0..cluster.nodes.len()).find(|place| !cluster.nodes[*place].was_started());
+        let spare = spare.ok_or(ClusterError::NoSpare)?;
+        cluster.nodes[spare].start()?;
+        for id in self.lost.clone() {
+            let order = format!("node replace {id}");
+            cluster.nodes[by].command(&order, TOKEN).map_err(FaultError::Command)?;
+            self.saw(
+                true,
+                format!("node {by} was told that {id}, once node {node}, is lost; node {spare} joins"),
+            );
+        }
+        Ok(spare)
+    }
+
+    /// Looks at what the cluster knows of nodes that are lost.
+    pub(super) fn look_at_lost(&mut self, cluster: &Cluster) -> Result<(), FaultError> {
+        let by = cluster.up().first().copied().ok_or(ClusterError::NoLeader)?;
+        for id in self.lost.clone() {
+            let failed = |said| ClusterError::Order { order: format!("looking for node {id}"), said };
+            let said = wait_until(MOVES, || survey(cluster, by)).map_err(failed)?;
+            let mut all = said["nodes"].as_array().into_iter().flatten();
+            let one = all.find(|one| one["id"] == *id).cloned().unwrap_or_default();
+            let (state, replicas) = (&one["state"], &one["replicas"]);
+            self.saw(
+                *state == "lost" && *replicas == 0,
+                format!("the node that was {id} is {state}, with {replicas} replicas"),
+            );
+        }
         Ok(())
     }
 
@@ -70,11 +112,14 @@ fn survey(cluster: &Cluster, by: usize) -> Result<Value, String> {
 }
 
 /// What a node says of another.
-fn of_node(cluster: &Cluster, by: usize, node: usize) -> Result<Value, String> {
+pub(super) fn of_node(cluster: &Cluster, by: usize, node: usize) -> Result<Value, String> {
     let said = survey(cluster, by)?;
-    let address = format!("{}:8088", network::address(node));
+    let address = &cluster.nodes[node].whereabouts.reached_at;
     let mut all = said["nodes"].as_array().into_iter().flatten();
-    all.find(|one| one["address"] == address).cloned().ok_or_else(|| format!("no node at {address}"))
+    let is_out = |one: &Value| one["state"] == "lost" || one["state"] == "decommissioned";
+    all.find(|one| one["address"] == **address && !is_out(one))
+        .cloned()
+        .ok_or_else(|| format!("no node at {address}"))
 }
 
 fn id(cluster: &Cluster, by: usize, node: usize) -> Result<String, String> {

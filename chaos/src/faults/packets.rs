@@ -4,13 +4,15 @@ use super::Active;
 use crate::cluster::Cluster;
 use crate::network::Direction;
 use crate::scenario::{Fault, Step};
-use crate::switch::{Shape, Tally};
+use crate::switch::{Rounds, Shape, Tally};
 
 /// The ways that a fault concerns.
 fn ways(fault: Fault, node: usize, nodes: usize) -> Vec<Direction> {
     let others = (0..nodes).filter(|other| *other != node);
     match fault {
-        Fault::Isolate | Fault::Degrade => others.flat_map(|other| [(node, other), (other, node)]).collect(),
+        Fault::Isolate | Fault::Degrade | Fault::Reset | Fault::HalfOpen => {
+            others.flat_map(|other| [(node, other), (other, node)]).collect()
+        }
         Fault::Deafen => others.map(|other| (other, node)).collect(),
         Fault::Mute => others.map(|other| (node, other)).collect(),
         Fault::CutOff => {
@@ -21,13 +23,22 @@ fn ways(fault: Fault, node: usize, nodes: usize) -> Vec<Direction> {
     }
 }
 
+/// What becomes of their packets.
+fn shape(step: &Step) -> Shape {
+    let rounds = step.every_ms.map_or(Rounds::Once, Rounds::Every);
+    match step.fault {
+        Fault::Reset => Shape { resets: Some(rounds), ..Shape::default() },
+        _ => step.link.unwrap_or(Shape::CUT),
+    }
+}
+
 impl Active {
     pub(super) fn shape_ways(&mut self, cluster: &Cluster) {
         let of = |node: &usize| ways(self.step.fault, *node, cluster.nodes.len());
         self.ways = self.nodes.iter().flat_map(of).collect();
         self.ways.sort_unstable();
         self.ways.dedup();
-        let shape = self.step.link.unwrap_or(Shape::CUT);
+        let shape = shape(&self.step);
         let shapes: Vec<_> = self.ways.iter().map(|way| (*way, shape)).collect();
         if !shapes.is_empty() {
             cluster.network.shape(&shapes);
@@ -51,6 +62,10 @@ impl Active {
 
 /// Whether a way did everything that it was to do, and what that was.
 fn effect(step: &Step, tally: &Tally) -> (bool, String) {
+    if step.fault == Fault::Reset {
+        let what = format!("{} connections reset, {} opened", tally.resets, tally.opened);
+        return (tally.resets > 0 && tally.opened > 0, what);
+    }
     let Some(shape) = step.link else {
         return (tally.cut > 0, format!("{} packets of TCP dropped", tally.cut));
     };
@@ -66,6 +81,7 @@ fn effect(step: &Step, tally: &Tally) -> (bool, String) {
     note(shape.loss_percent > 0.0, tally.lost, "lost");
     note(shape.duplicate_percent > 0.0, tally.duplicated, "sent twice");
     note(shape.reorder_percent > 0.0, tally.reordered, "ahead of others");
+    note(shape.largest_bytes > 0, tally.too_long, "too long");
     note(shape.kbit_per_second > 0, tally.delayed + tally.overflowed, "delayed or dropped");
     if let Some(mean) =
         u32::try_from(tally.delayed).ok().filter(|count| *count > 0).map(|count| tally.delays / count)

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{Active, FaultError, stop};
 use crate::clock::{now, pause};
 use crate::cluster::Cluster;
-use crate::network;
 use crate::scenario::Target;
 
 /// When the fault is to begin after the node is back: leads have returned to it by then.
@@ -48,7 +47,8 @@ impl Active {
         let ended = cluster.nodes[node].ended();
         cluster.nodes[node].kill()?;
         cluster.nodes[node].environment.clear();
-        let (why, later) = (last_error(cluster, node), now().saturating_duration_since(begun).as_secs_f64());
+        let (why, later) =
+            (cluster.nodes[node].last_error(), now().saturating_duration_since(begun).as_secs_f64());
         let took = ended.is_some_and(|status| !status.success()) && self.is_leader_enough(leads);
         self.saw(
             took,
@@ -92,9 +92,9 @@ impl Active {
         let Some(said) = said.ok().and_then(|reply| serde_json::from_slice::<Value>(&reply.body).ok()) else {
             return;
         };
-        let address = format!("{}:8088", network::address(node));
+        let address = &cluster.nodes[node].whereabouts.reached_at;
         let mut nodes = said["nodes"].as_array().into_iter().flatten();
-        let Some(id) = nodes.find(|one| one["address"] == address).map(|one| &one["id"]) else { return };
+        let Some(id) = nodes.find(|one| one["address"] == **address).map(|one| &one["id"]) else { return };
         let groups: Vec<&Value> = said["groups"].as_array().into_iter().flatten().collect();
         for group in groups.iter().take(groups.len() / 2) {
             let body = json!({ "group": group["group"], "node": id });
@@ -127,12 +127,4 @@ fn restart_with(cluster: &mut Cluster, node: usize, action: &str, limit: Duratio
     cluster.nodes[node].environment = vec![(VARIABLE.to_owned(), format!("sync:raft:{first}+:{action}"))];
     cluster.nodes[node].start()?;
     Ok(cluster.wait_ready(node, limit)?)
-}
-
-/// The last error that a node has logged.
-fn last_error(cluster: &Cluster, node: usize) -> String {
-    let log = std::fs::read(cluster.nodes[node].log()).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log);
-    let line = log.lines().rev().find(|line| line.contains("ERROR") || line.contains("error"));
-    line.unwrap_or("no word of it").chars().take(200).collect()
 }

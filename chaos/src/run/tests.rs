@@ -24,6 +24,7 @@ fn injected(took: bool, gap: Duration) -> Injected {
     let effects = vec![Effect { what: "a process died".to_owned(), took }];
     Injected {
         label: "kill".to_owned(),
+        nodes: vec![0],
         effects,
         window: Duration::ZERO..gap,
         gap,
@@ -94,4 +95,18 @@ fn too_few_writes_and_needless_elections_fail() {
     scenario.promises.forget_times();
     let kept = injected(true, SHORT);
     assert_eq!(judged(&scenario, &Injected { terms: 1000, ..kept }), 0);
+}
+
+#[test]
+fn what_is_promised_of_other_nodes_is_not_promised_of_the_one_that_it_happens_to() {
+    let scenario = scenario("names");
+    let limit = scenario.promises.others_gap().unwrap();
+    let judged = |node_gaps: Vec<Duration>| {
+        let oracle = oracle();
+        let one = Injected { node_gaps, ..injected(true, SHORT) };
+        judge(&scenario, &oracle, &[one], 0.0, &mut Vec::new());
+        oracle.violations().len()
+    };
+    assert_eq!(judged(vec![limit * 2, limit]), 0);
+    assert_eq!(judged(vec![limit * 2, limit * 2]), 1);
 }

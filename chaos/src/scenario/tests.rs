@@ -26,6 +26,14 @@ fn what_cannot_be_is_refused() {
         "- { fault: kill, target: all, then-ms: 1, link: { delay-ms: 1 } }",
         "- { fault: degrade, target: all, then-ms: 1, link: { delay: 1 } }",
         "- { fault: jump-clock, target: all, then-ms: 1 }",
+        "- { fault: throttle, target: all, then-ms: 1 }",
+        "- { fault: throttle, target: all, then-ms: 1, percent: 0 }",
+        "- { fault: kill, target: all, then-ms: 1, period-ms: 1000 }",
+        "- { fault: kill, target: all, then-ms: 1, every-ms: 1000 }",
+        "- { fault: half-open, target: all, then-ms: 1 }",
+        "- { fault: replace, target: leader, then-ms: 1 }",
+        "- { fault: move, target: leader, then-ms: 1 }",
+        "- { fault: break-names, target: leader, answer: wrong, then-ms: 1 }",
         "- { fault: kill, target: spares, then-ms: 1 }",
     ] {
         assert!(parse(faults).is_err(), "{faults}");

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde::Deserialize;
 
+use super::reset::{Resets, Rounds};
+use super::segment::Segment;
+
 /// Bytes that wait at a way of limited rate before more are dropped: what a cheap switch has.
 const QUEUE_BYTES: f64 = 65_536.0;
 /// Bytes that such a way takes at once after it had nothing to do.
@@ -17,6 +20,9 @@ pub(crate) struct Shape {
     /// None passes.
     #[serde(skip)]
     pub(crate) is_cut: bool,
+    /// Connections are reset.
+    #[serde(skip)]
+    pub(crate) resets: Option<Rounds>,
     /// Each comes so much later.
     pub(crate) delay_ms: u32,
     /// And up to so much later still, or earlier, in the order in which they were sent.
@@ -29,6 +35,8 @@ pub(crate) struct Shape {
     pub(crate) reorder_percent: f64,
     /// Kilobits in a second; no limit at 0.
     pub(crate) kbit_per_second: u32,
+    /// Longer frames do not come, and nobody says so; no limit at 0.
+    pub(crate) largest_bytes: u32,
 }
 
 /// What a way has done since it got its shape.
@@ -38,6 +46,14 @@ pub(crate) struct Tally {
     pub(crate) frames: u64,
     /// TCP segments that a cut dropped: they show that someone wanted to talk.
     pub(crate) cut: u64,
+    /// Of those, ones that would have told the other end that the connection is no more.
+    pub(crate) ends_cut: u64,
+    /// Connections that were reset, once for each round.
+    pub(crate) resets: u64,
+    /// Connections that someone began to open.
+    pub(crate) opened: u64,
+    /// Dropped because they were too long.
+    pub(crate) too_long: u64,
     /// Dropped by chance.
     pub(crate) lost: u64,
     /// Dropped because too many waited.
@@ -63,6 +79,7 @@ pub(crate) struct Link {
     idle: Instant,
     /// When the last frame arrives.
     last: Instant,
+    resets: Option<Resets>,
 }
 
 /// When a frame is to arrive: never, once or twice.
@@ -72,12 +89,14 @@ impl Shape {
     /// No frame passes.
     pub(crate) const CUT: Self = Self {
         is_cut: true,
+        resets: None,
         delay_ms: 0,
         jitter_ms: 0,
         loss_percent: 0.0,
         duplicate_percent: 0.0,
         reorder_percent: 0.0,
         kbit_per_second: 0,
+        largest_bytes: 0,
     };
 
     fn delay(&self, rng: &mut Rng) -> Duration {
@@ -90,21 +109,32 @@ fn happens(percent: f64, rng: &mut Rng) -> bool {
     percent > 0.0 && rng.f64() * 100.0 < percent
 }
 
-/// Whether a frame carries TCP over IPv4.
-fn is_tcp(frame: &[u8]) -> bool {
-    frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(23) == Some(&6)
-}
-
 impl Link {
     pub(crate) fn new(shape: Shape, now: Instant) -> Self {
-        Self { shape, tally: Tally::default(), idle: now, last: now }
+        let resets = shape.resets.map(|rounds| Resets::new(rounds, now));
+        Self { shape, tally: Tally::default(), idle: now, last: now, resets }
+    }
+
+    /// The resets, onward and back, that come instead of a frame whose connection is to be reset.
+    pub(crate) fn reset(&mut self, frame: &[u8], now: Instant) -> Option<[Vec<u8>; 2]> {
+        let segment = Segment::of(frame)?;
+        self.tally.opened += u64::from(segment.is_first());
+        let is_first = self.resets.as_mut()?.meets(&segment, now)?;
+        self.tally.resets += u64::from(is_first);
+        Some(segment.resets())
     }
 
     /// Decides about a frame that comes now.
     pub(crate) fn pass(&mut self, frame: &[u8], now: Instant, rng: &mut Rng) -> Arrivals {
         self.tally.frames += 1;
         if self.shape.is_cut {
-            self.tally.cut += u64::from(is_tcp(frame));
+            let segment = Segment::of(frame);
+            self.tally.cut += u64::from(segment.is_some());
+            self.tally.ends_cut += u64::from(segment.is_some_and(|segment| segment.ends()));
+            return [None, None];
+        }
+        if self.shape.largest_bytes > 0 && frame.len() > self.shape.largest_bytes as usize {
+            self.tally.too_long += 1;
             return [None, None];
         }
         if happens(self.shape.loss_percent, rng) {

@@ -1,8 +1,12 @@
+use super::super::segment;
 use super::*;
 use crate::clock::now;
 
 const FRAME: [u8; 1000] = [0; 1000];
 const COUNT: usize = 2000;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+const FIN_ACK: u8 = 0x11;
 
 /// Passes frames, one in so many microseconds. Answers when each came and when it arrives, and the tally.
 fn pass(shape: Shape, every: Duration) -> (Vec<(Instant, Arrivals)>, Tally) {
@@ -29,13 +33,12 @@ fn a_way_without_a_shape_passes_all_at_once() {
 
 #[test]
 fn a_cut_passes_nothing_and_counts_tcp() {
-    let mut tcp = FRAME;
-    (tcp[12], tcp[23]) = (8, 6);
+    let tcp = segment::tests::frame(FIN_ACK);
     let mut link = Link::new(Shape::CUT, now());
     let mut rng = Rng::with_seed(1);
     assert_eq!(link.pass(&tcp, now(), &mut rng), [None, None]);
     assert_eq!(link.pass(&FRAME, now(), &mut rng), [None, None]);
-    assert_eq!((link.tally.frames, link.tally.cut), (2, 1));
+    assert_eq!((link.tally.frames, link.tally.cut, link.tally.ends_cut), (2, 1, 1));
 }
 
 #[test]
@@ -80,6 +83,33 @@ fn a_rate_is_kept_and_what_does_not_fit_is_dropped() {
     let mut link = Link::new(Shape { kbit_per_second: 1000, ..Shape::default() }, now());
     let later = now() + Duration::from_secs(1);
     assert_eq!(link.pass(&FRAME, later, &mut Rng::with_seed(1)), [Some(later), None]);
+}
+
+#[test]
+fn what_is_too_long_does_not_come() {
+    let mut link = Link::new(Shape { largest_bytes: 999, ..Shape::default() }, now());
+    let (mut rng, at) = (Rng::with_seed(1), now());
+    assert_eq!(link.pass(&FRAME, at, &mut rng), [None, None]);
+    assert_eq!(link.pass(&FRAME[..999], at, &mut rng), [Some(at), None]);
+    assert_eq!((link.tally.too_long, link.tally.bytes), (1, 999));
+}
+
+#[test]
+fn a_connection_is_reset_in_each_round_and_new_ones_are_left_until_the_next() {
+    let (syn, ack, begin) = (segment::tests::frame(SYN), segment::tests::frame(ACK), now());
+    let of = |rounds| Link::new(Shape { resets: Some(rounds), ..Shape::default() }, begin);
+    let mut link = of(Rounds::Once);
+    assert!(link.reset(&ack, begin).is_some());
+    assert!(link.reset(&syn, begin).is_none());
+    assert!(link.reset(&ack, begin + 100 * MS).is_none());
+    assert_eq!((link.tally.resets, link.tally.opened), (1, 1));
+    let mut link = of(Rounds::Every(50));
+    assert!(link.reset(&syn, begin).is_none());
+    assert!(link.reset(&ack, begin).is_none());
+    // The second shows that the first was not believed, and is no other connection.
+    assert!(link.reset(&ack, begin + 50 * MS).is_some());
+    assert!(link.reset(&ack, begin + 60 * MS).is_some());
+    assert_eq!((link.tally.resets, link.tally.opened), (1, 1));
 }
 
 #[test]
