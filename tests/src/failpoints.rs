@@ -94,7 +94,8 @@ fn join_where_each_step(action: &str) -> Vec<String> {
     let points = under_load(&mut cluster, 0, points, |cluster| {
         let at = cluster.add("zone-3");
         cluster.change(at, |options| set(options, &at_all(&COMING, action)));
-        let node = cluster.launch(at);
+        let mut node = cluster.launch(at);
+        node.adopt_token(cluster.node(1).token());
         cluster.put(at, node);
         wait_for("the node to have its share", || {
             // Who must not go on after an error ends, and is started again without any.

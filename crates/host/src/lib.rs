@@ -5,6 +5,7 @@
 //! simulation of whole nodes does the same again when it is started again.
 
 mod failpoint;
+mod names;
 mod network;
 mod offload;
 

@@ -55,7 +55,7 @@ impl Environment {
             clock: Arc::new(SystemClock::new()),
             jobs: Arc::new(ThreadJobs::start(background_threads()).map_err(ServeError::Runtime)?),
             open_store: |_vfs, dir| Ok(Box::new(RocksStore::open(dir)?)),
-            network: Arc::new(Tcp),
+            network: Arc::new(Tcp::default()),
             peer_port,
         })
     }

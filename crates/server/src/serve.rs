@@ -97,7 +97,7 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
             }
             Role::Gateway => {
                 let ways: (Arc<dyn Clock>, Arc<dyn Network>) =
-                    (Arc::new(model::SystemClock::new()), Arc::new(host::Tcp));
+                    (Arc::new(model::SystemClock::new()), Arc::new(host::Tcp::default()));
                 Node::open_gateway(config, http_address, ways, progress.clone(), be_frugal).await
             }
         }

@@ -129,7 +129,8 @@ impl Cluster {
         let epochs = Epochs::read(vfs.as_ref(), &data_dir, cluster)?;
         let myself = Myself::new(Arc::clone(&vfs), data_dir.clone(), identity, epochs, says);
         let network = options.peers.as_ref().map(|peers| Arc::clone(&peers.network));
-        let links = Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp)), tls.clone()));
+        let links =
+            Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp::default())), tls.clone()));
         let replicas = Arc::<Replicas>::default();
         let reach = Arc::<Reach>::default();
         let watchers = Arc::<Watchers>::default();

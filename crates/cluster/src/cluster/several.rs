@@ -90,7 +90,7 @@ impl Place {
             partitions: PARTITIONS,
             peers: Some(Peers {
                 listener,
-                network: Arc::new(host::Tcp),
+                network: Arc::new(host::Tcp::default()),
                 initial: InitialPeers::List(self.peers.clone()),
                 advertised: Some(self.address.to_string()),
                 tls: self.tls.clone(),

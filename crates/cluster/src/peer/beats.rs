@@ -1,19 +1,23 @@
 //! Heartbeats to one node: those of all groups that are led here go together, a few times in the time of one heartbeat.
 //! Alone, each would cost a call, and idle groups would cost as much as busy ones.
 //!
+//! They are larger than a packet: whoever gets them can also be sent entries.
+//!
 //! What must always hold: a heartbeat waits a quarter of the time between two at most, and not at all when a read waits
 //! for it; none waits for the answer to another. Those that go together fail together when who sends them is ended, as the
 //! packet of one heartbeat may be lost.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use prost::Message as _;
 use proto::peer::{self, beat_answer};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 use tonic::{Request, Status};
 
-use super::links::{Class, Link};
+use super::links::{Class, Link, padding};
 use super::route::{Refusal, Route};
 
 /// Heartbeats that wait to be sent.
@@ -97,7 +101,9 @@ impl Link {
         beats: Vec<peer::Beat>,
         tells: &mut [Option<oneshot::Sender<Result<peer::AppendResponse, Status>>>],
     ) -> Result<(), Status> {
-        let mut call = Request::new(peer::HeartbeatRequest { beats });
+        let message = peer::HeartbeatRequest { beats, padding: Bytes::new() };
+        let padding = padding(message.encoded_len());
+        let mut call = Request::new(peer::HeartbeatRequest { padding, ..message });
         route.attach(&mut call);
         let mut answers = self.client(Class::Heartbeat)?.heartbeat(call).await?.into_inner();
         while let Some(message) = answers.message().await? {
@@ -139,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn all_that_wait_hear_what_came_of_it_and_none_is_forgotten() {
         // Nobody listens there.
-        let link = Links::new(Arc::new(host::Tcp), None).to(1, "127.0.0.1:1");
+        let link = Links::new(Arc::new(host::Tcp::default()), None).to(1, "127.0.0.1:1");
         let route = Route { cluster: 1, from_node: 2, to_node: 1, within: None };
         let beat = |is_awaited| link.beat(route, peer::Beat::default(), EVERY, is_awaited);
         let code = |answer: Result<_, Status>| answer.err().map(|status| status.code());

@@ -17,7 +17,7 @@ use proto::peer;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tonic::{Request, Status};
 
-use super::links::{Class, Link};
+use super::links::{Class, Link, padding};
 use super::route::{self, Refusal, read_id};
 use crate::courier::Courier;
 use crate::epochs::{IsOlder, Told};
@@ -255,7 +255,7 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>, fatal: Fatal) {
 async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Status> {
     let epochs = &courier.myself.epochs;
     let Told { epoch, process } = epochs.told();
-    let mut request = Request::new(peer::BeaconRequest { epoch, process });
+    let mut request = Request::new(peer::BeaconRequest { epoch, process, padding: padding(0) });
     courier.route_to(node).attach(&mut request);
     let peer::BeaconResponse { reaches, silent, is_short, slow_ms, epoch, process } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();

@@ -302,7 +302,7 @@ impl Peer for Service {
     async fn beacon(&self, request: Request<peer::BeaconRequest>) -> Answer<peer::BeaconResponse> {
         let sender = self.admit(&request)?.from_node;
         let epochs = &self.myself.epochs;
-        let peer::BeaconRequest { epoch, process } = request.into_inner();
+        let peer::BeaconRequest { epoch, process, padding: _ } = request.into_inner();
         let compared = epochs.hear(sender, Told { epoch, process });
         compared.map_err(|IsOlder| Refusal::SenderOlder).inspect_err(|refusal| self.note(*refusal))?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;

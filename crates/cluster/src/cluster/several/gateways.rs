@@ -8,7 +8,7 @@ use crate::GatewayOptions;
 async fn gateway(places: &[Place]) -> Arc<Cluster> {
     let options = GatewayOptions {
         initial: InitialPeers::List(places[0].peers.clone()),
-        network: Arc::new(host::Tcp),
+        network: Arc::new(host::Tcp::default()),
         tls: None,
         address: "127.0.0.1:8086".to_owned(),
         zone: "edge".to_owned(),
