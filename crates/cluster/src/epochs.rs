@@ -96,7 +96,7 @@ pub(crate) struct Epochs(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// 0 before the first count: such a node has told nobody anything.
+    /// 0 before the first count: such a node has promised nothing.
     own: u64,
     process: u64,
     /// The process is not known of those that were heard by an earlier process here.
@@ -161,6 +161,16 @@ impl Epochs {
         state.own == 0 || state.compared.contains(&node)
     }
 
+    /// Counts for the first time, durably, unless that was done. To be done before the node votes or acknowledges anything,
+    /// so that no copy of what it has then is without an epoch.
+    pub(crate) fn begin(&self, vfs: &dyn Vfs, data_dir: &Path, cluster: u128) -> Result<(), EpochsError> {
+        if self.own() > 0 {
+            return Ok(());
+        }
+        let nodes = self.0.lock().others.keys().copied().collect();
+        self.count(vfs, data_dir, cluster, &nodes)
+    }
+
     /// Counts this node's epoch up, durably. Forgets whoever is not among these nodes.
     fn count(
         &self,
@@ -222,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let read = || Epochs::read(&RealVfs, dir.path(), Some(CLUSTER)).unwrap();
         let epochs = read();
-        assert!(epochs.own() == 0 && epochs.is_compared(2), "it has told nobody anything");
+        assert!(epochs.own() == 0 && epochs.is_compared(2), "it has promised nothing");
         let told = |epoch| Told { epoch, process: 1 };
         assert_eq!([epochs.hear(2, told(5)), epochs.hear(3, told(9))], [Ok(()); 2]);
         assert_eq!(epochs.hear(2, told(4)), Ok(()), "it was told before, over another connection");
@@ -230,19 +240,22 @@ mod tests {
         let count = |epochs: &Epochs| {
             epochs.count(&RealVfs, dir.path(), CLUSTER, &HashSet::from([2])).unwrap();
         };
+        for _ in 0..2 {
+            epochs.begin(&RealVfs, dir.path(), CLUSTER).unwrap();
+        }
+        assert!(epochs.own() == 1 && read().own() == 1 && !epochs.is_compared(2));
         count(&epochs);
-        assert!(epochs.own() == 1 && !epochs.is_compared(2));
         epochs.note_compared(2);
         assert!(epochs.is_compared(2));
 
         let again = read();
-        assert!(again.own() == 1 && !again.is_compared(2), "compared with each process");
+        assert!(again.own() == 2 && !again.is_compared(2), "compared with each process");
         assert_ne!(again.told().process, epochs.told().process);
         assert_eq!([4, 5, 6].map(|epoch| again.hear(2, told(epoch))), [Err(IsOlder), Ok(()), Ok(())]);
         assert_eq!(again.hear(2, told(0)), Ok(()), "a version that tells nothing");
         assert_eq!(again.hear(3, told(1)), Ok(()), "forgotten, since it was no node any more");
         count(&again);
-        assert_eq!(read().own(), 2);
+        assert_eq!(read().own(), 3);
 
         // After a recovery it is another cluster.
         assert_eq!(Epochs::read(&RealVfs, dir.path(), Some(8)).unwrap().own(), 0);

@@ -253,7 +253,11 @@ impl Opening {
     async fn open(&self, to_members: &OnceLock<Arc<Courier>>) -> Result<(ClusterNode, u16), OpenError> {
         let founders = self.settle().await?;
         let place = self.myself.identity().belongs.ok_or(OpenError::NoCluster)?;
-        self.compare_epochs().await?;
+        if self.options.peers.is_some() {
+            let data_dir = &self.options.data_dir;
+            self.myself.epochs.begin(self.around.vfs.as_ref(), data_dir, place.cluster_id)?;
+            self.compare_epochs().await?;
+        }
         self.progress("opening the meta group");
         let target = Target::Catalog(Arc::clone(&self.catalog));
         let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
@@ -316,9 +320,6 @@ impl Opening {
 
     /// Waits until each other node has heard how old this one's data are, or is not there to hear it.
     async fn compare_epochs(&self) -> Result<(), OpenError> {
-        if self.myself.epochs.own() == 0 || self.options.peers.is_none() {
-            return Ok(());
-        }
         self.progress("asking the other nodes whether they have known newer data of this one");
         let nodes = self.courier.other_nodes();
         let mut pace = interval(COMPARE_EVERY);
