@@ -152,10 +152,11 @@ impl Courier {
                 return Err(Self::cut_off(group.id()));
             }
             let mut failed = None;
-            // Who leads elsewhere has what is late here; nobody but this node has its copy of what is waited for.
-            let is_late = !waits_for_all && self.is_late();
+            // Whoever leads a partition elsewhere has what is late here; the catalog is read nowhere else.
+            let is_late = self.is_late();
+            let may_wait = |group: &Group| waits_for_all || !is_late || group.id() == GroupId::Meta;
             let (fed, mut again): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|group| !is_late && self.is_fed(group));
+                waiting.into_iter().partition(|group| may_wait(group) && self.is_fed(group));
             if !waits_for_all {
                 behind.append(&mut again);
             } else if let Some(group) = again.first().map(|group| group.id()) {
@@ -170,6 +171,10 @@ impl Courier {
                     Err(ProposeError::NotLeader { leader, .. }) => {
                         self.hint(group.id(), leader);
                         again.push(group);
+                    }
+                    // That takes many seconds here, and clients can ask another node.
+                    Err(error @ ProposeError::Behind { .. }) if is_late && group.id() == GroupId::Meta => {
+                        return Err(error);
                     }
                     // Whoever leads has it, and is asked itself.
                     Err(error) if !waits_for_all && !group.leads() => {

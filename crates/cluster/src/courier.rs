@@ -311,7 +311,8 @@ impl Courier {
             let silent = || ProposeError::Unknown { group, reason: "the leader is silent".to_owned() };
             self.reach.while_reached(remote.node, way, call).await.unwrap_or_else(|| Err(silent()))
         };
-        let Some(local) = self.replicas.get(group) else {
+        let local = self.replicas.get(group).filter(|_| !self.is_late());
+        let Some(local) = local else {
             return tokio::select! {
                 result = call => result,
                 leader = self.leader_beside(group, remote.replica) => {
