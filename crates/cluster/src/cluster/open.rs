@@ -215,7 +215,7 @@ impl Cluster {
         }
         if opening.options.peers.is_some() {
             tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info, out.clone()));
-            let keep_count = epochs::keep(Arc::clone(&courier), opening.around.vfs.clone(), data_dir);
+            let keep_count = epochs::keep(Arc::clone(&courier), Arc::clone(&opening.around.vfs), data_dir);
             tasks.spawn("epochs", keep_count);
             tasks.spawn("leads", leads::look_after(Arc::clone(&courier)));
             let host = Host {

@@ -238,7 +238,7 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>, fatal: Fatal) {
         // One that is not open yet has compared too.
         Ok(_) => courier.myself.epochs.note_compared(node),
         Err(Some(refusal)) if refusal == Refusal::NoCluster.name() => {
-            courier.myself.epochs.note_compared(node)
+            courier.myself.epochs.note_compared(node);
         }
         Err(Some(refusal)) if refusal == Refusal::SenderOlder.name() => fatal.raise(OLDER_COPY),
         Err(_) => {}
