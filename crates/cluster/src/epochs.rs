@@ -259,7 +259,7 @@ mod tests {
 
         // After a recovery it is another cluster.
         assert_eq!(Epochs::read(&RealVfs, dir.path(), Some(8)).unwrap().own(), 0);
-        let damaged = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("2,", "3,");
+        let damaged = std::fs::read_to_string(dir.path().join(FILE)).unwrap().replace("3,", "4,");
         atomic::replace(&RealVfs, &dir.path().join(FILE), damaged.as_bytes()).unwrap();
         let refused = Epochs::read(&RealVfs, dir.path(), Some(CLUSTER));
         assert!(matches!(refused, Err(EpochsError::Content { .. })), "{refused:?}");

@@ -342,6 +342,7 @@ async fn a_node_that_has_lost_its_volume_never_founds_a_second_cluster() {
     // It takes everything, whether or not it has partitions yet.
     write(joined, 0, 1).await;
     joined.read_barrier_meta().await.unwrap();
+    timeout(PATIENCE, clusters[1].read_barrier_all()).await.unwrap().unwrap();
     assert_eq!(distinct(places[1].ops(0)).len(), 2);
     shut_down_all(&clusters).await;
 }
