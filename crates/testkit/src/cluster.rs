@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::node::{Node, NodeOptions};
 use crate::relay::Relay;
@@ -15,12 +16,26 @@ pub struct Cluster {
     token: String,
 }
 
-/// Addresses of loopback that nobody listens at.
+/// Ports below those that the system gives to whoever wants any: a connection that is opened between the choice of a port
+/// and its use would take it.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// Addresses of loopback that nobody listens at, each given out once.
+///
+/// # Panics
+/// When there are none.
 pub fn free_addresses(count: usize) -> Vec<String> {
-    // All at once, so that they differ.
-    let ports: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    ports.iter().map(|port| port.local_addr().expect("it is bound").to_string()).collect()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Each process begins elsewhere.
+    let first = std::process::id().wrapping_mul(257);
+    let next = || {
+        let place = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        format!("127.0.0.1:{}", PORTS.start + place)
+    };
+    let free = std::iter::repeat_with(next).take(PORTS.len()).filter(|at| TcpListener::bind(at).is_ok());
+    let addresses: Vec<String> = free.take(count).collect();
+    assert_eq!(addresses.len(), count, "free ports");
+    addresses
 }
 
 impl Cluster {
