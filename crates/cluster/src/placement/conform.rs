@@ -32,11 +32,13 @@ pub(crate) enum Step {
 /// The next step of a group's leader; `None` when all is as it should be, or something is waited for.
 pub(crate) fn next_step(placement: &Placement, members: &Members) -> Option<Step> {
     let voters: BTreeSet<ReplicaId> = placement.voters().map(|voter| voter.id).collect();
-    if let Some(missing) = placement.replicas.iter().find(|replica| !members.all.contains(&replica.id)) {
-        return (members.is_committed && !members.is_joint).then_some(Step::Add(missing.id));
-    }
     if !members.is_committed {
         return None;
+    }
+    // Nobody is added while a change is half done, which is brought to its end first.
+    let missing = placement.replicas.iter().find(|replica| !members.all.contains(&replica.id));
+    if let Some(missing) = missing.filter(|_| !members.is_joint) {
+        return Some(Step::Add(missing.id));
     }
     if members.is_joint || voters != members.voters {
         // A change that is half done is brought to its end first, and goes on from there.

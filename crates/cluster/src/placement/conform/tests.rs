@@ -46,6 +46,10 @@ fn a_move_is_a_learner_a_vote_an_end_and_nothing_after_it() {
     let mut joint = Members::of(2, &[2, 3, 4], &[1], &[1, 2, 3, 4]);
     joint.is_joint = true;
     assert_eq!(next_step(&promoted, &joint), Some(Step::Voters(ids(&[2, 3, 4]))));
+    // Nor does anybody who is to come keep the change half done.
+    let more = vec![replica(1, false, None), replica(9, false, Some(2))];
+    let more = placed([voters(&[4, 2, 3]), more].concat());
+    assert_eq!(next_step(&more, &joint), Some(Step::Voters(ids(&[2, 3, 4]))));
     let mut unknown = Members::of(2, &[2, 3, 4], &[1], &[1, 2, 3, 4]);
     unknown.is_committed = false;
     assert_eq!(next_step(&promoted, &unknown), None);
