@@ -105,24 +105,36 @@ struct State {
     compared: HashSet<u128>,
 }
 
+/// Whether the epochs of a data directory are what was written, where there are any.
+///
+/// # Errors
+/// See [`EpochsError`].
+pub fn verify_epochs(vfs: &dyn Vfs, data_dir: &Path) -> Result<(), EpochsError> {
+    stored(vfs, data_dir).map(drop)
+}
+
+fn stored(vfs: &dyn Vfs, data_dir: &Path) -> Result<Option<Stored>, EpochsError> {
+    let path = data_dir.join(FILE);
+    let bytes = match atomic::read(vfs, &path, BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Stored::from_file(&bytes).map(Some).map_err(|source| EpochsError::Content { path, source })
+}
+
 impl Epochs {
     /// The epochs in a data directory of a node of this cluster.
     pub(crate) fn read(vfs: &dyn Vfs, data_dir: &Path, cluster: Option<u128>) -> Result<Self, EpochsError> {
         let process = random_id()?;
         let process = u64::try_from(process >> 64).unwrap_or_default();
-        let new = || Self(Mutex::new(State { process, ..State::default() }));
-        let path = data_dir.join(FILE);
-        let bytes = match atomic::read(vfs, &path, BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(new()),
-            Err(error) => return Err(error.into()),
-        };
-        let stored = Stored::from_file(&bytes).map_err(|source| EpochsError::Content { path, source })?;
-        if Some(stored.cluster) != cluster {
-            return Ok(new());
+        let mut state = State { process, ..State::default() };
+        if let Some(stored) = stored(vfs, data_dir)?.filter(|stored| Some(stored.cluster) == cluster) {
+            state.own = stored.epoch;
+            state.others =
+                stored.others.into_iter().map(|other| (other.node, (other.epoch, None))).collect();
         }
-        let others = stored.others.into_iter().map(|other| (other.node, (other.epoch, None))).collect();
-        Ok(Self(Mutex::new(State { own: stored.epoch, process, others, compared: HashSet::new() })))
+        Ok(Self(Mutex::new(state)))
     }
 
     /// This node's epoch; 0 before the first count.

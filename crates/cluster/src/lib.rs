@@ -42,7 +42,7 @@ mod throttle;
 
 pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
 pub use comparison::{Compared, Outcome};
-pub use epochs::EpochsError;
+pub use epochs::{EpochsError, verify_epochs};
 pub use error::{HandOverError, OpenError, ProposeError};
 pub use fatal::Fatal;
 pub use group::GroupStatus;

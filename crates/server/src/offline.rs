@@ -147,6 +147,9 @@ pub fn verify(data_dir: &Path, on_finding: &mut dyn FnMut(&str)) -> Result<Verif
         found(&with_causes(&error));
         None
     });
+    if let Err(error) = cluster::verify_epochs(&vfs, data_dir) {
+        found(&with_causes(&error));
+    }
     let parts = Parts { data_dir, identity, recovered, log, catalog: catalog.as_ref(), replicas: &held };
     verified.leftovers += parts.compare(&mut found);
     verified.findings = findings;
