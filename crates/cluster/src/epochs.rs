@@ -11,8 +11,8 @@
 //! A process tells its epochs in order, but they are heard over several connections: those of one process, which a random
 //! number tells from another, say nothing by their order.
 //!
-//! What must always hold: no epoch is told that is not on the disk; and a node that has told one votes for nobody with whom
-//! it has not compared it since it started. A copy that is younger than the time between two counts is not noticed.
+//! What must always hold: no epoch is told that is not on the disk; and a node that has told one votes for no node
+//! of its catalog with which it has not compared it since it started. A copy that is younger than the time between two counts is not noticed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,9 @@ use crate::recover::{Sealed, SealedError, hex128};
 
 /// The file's name in the data directory.
 const FILE: &str = "epochs";
-/// Some 50 bytes for each of the nodes that a cluster can have had.
+/// More nodes than a cluster can have: whoever says to be yet another one is not remembered.
+const NODES_MAX: usize = 10_000;
+/// Less than a hundred bytes for each of them.
 const BYTES_MAX: u64 = 4 << 20;
 
 /// Why the epochs are not known.
@@ -131,8 +133,7 @@ impl Epochs {
         let mut state = State { process, ..State::default() };
         if let Some(stored) = stored(vfs, data_dir)?.filter(|stored| Some(stored.cluster) == cluster) {
             state.own = stored.epoch;
-            state.others =
-                stored.others.into_iter().map(|other| (other.node, (other.epoch, None))).collect();
+            state.others = stored.others.into_iter().map(|other| (other.node, (other.epoch, None))).collect();
         }
         Ok(Self(Mutex::new(state)))
     }
@@ -154,6 +155,9 @@ impl Epochs {
             return Ok(());
         }
         let mut state = self.0.lock();
+        if state.others.len() >= NODES_MAX && !state.others.contains_key(&node) {
+            return Ok(());
+        }
         let known = state.others.entry(node).or_insert((epoch, Some(process)));
         if epoch >= known.0 {
             *known = (epoch, Some(process));

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::invariants::Said;
-use crate::parts::{SimClock, SimJobs, SimListener, SimNetwork, SimStore};
+use crate::parts::{SimClock, SimJobs, SimListener, SimNetwork, SimStore, is_full};
 use crate::run::Break;
 use crate::votes::{Taken, Votes, WatchedVfs};
 use crate::workload::rest;
@@ -68,6 +68,15 @@ pub(crate) enum Part {
     Left,
 }
 
+/// How a node has ended by itself.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Why.
+    pub reason: String,
+    /// It could not start on a full disk, where it is to be started again until it can.
+    pub for_room: bool,
+}
+
 /// The place of a node, or of a gateway.
 pub struct Place {
     name: String,
@@ -81,7 +90,7 @@ pub struct Place {
     door: Mutex<Option<mpsc::Sender<Visit>>>,
     cluster: Mutex<Weak<Cluster>>,
     /// Why the node that lived here has ended by itself.
-    ended: Mutex<Option<String>>,
+    ended: Mutex<Option<Ended>>,
 }
 
 impl fmt::Debug for Place {
@@ -181,7 +190,7 @@ impl Place {
 
     /// Why the node that lived here has ended, when nobody told it to.
     #[must_use]
-    pub fn ended(&self) -> Option<String> {
+    pub fn ended(&self) -> Option<Ended> {
         self.ended.lock().clone()
     }
 
@@ -234,7 +243,8 @@ impl Place {
         match ended {
             Ok(()) => {}
             Err(End::Left) => *self.part.lock() = Part::Left,
-            Err(End::Failed(reason)) => *self.ended.lock() = Some(reason),
+            Err(End::NoRoom(reason)) => *self.ended.lock() = Some(Ended { reason, for_room: true }),
+            Err(End::Failed(reason)) => *self.ended.lock() = Some(Ended { reason, for_room: false }),
         }
         std::future::pending().await
     }
@@ -290,6 +300,7 @@ impl Place {
                 OpenError::Out(_, NodeState::Decommissioned)
                 | OpenError::OutBefore(NodeState::Decommissioned),
             ) => End::Left,
+            _ if is_full(&error) => End::NoRoom(server::with_causes(&error)),
             _ => End::Failed(server::with_causes(&error)),
         })?;
         *self.cluster.lock() = Arc::downgrade(node.cluster());
@@ -320,6 +331,8 @@ impl Place {
 enum End {
     /// It was let go.
     Left,
+    /// There was no room for it to start.
+    NoRoom(String),
     Failed(String),
 }
 

@@ -124,7 +124,7 @@ impl Store for SimStore {
 }
 
 /// Whether something failed for want of space.
-fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|io| io.kind() == io::ErrorKind::StorageFull) || error.source().is_some_and(is_full)
 }

@@ -12,7 +12,7 @@ use turmoil::Sim;
 use crate::chance::chance;
 use crate::faults::Fault;
 use crate::invariants::Invariants;
-use crate::node::{Part, Place};
+use crate::node::{Ended, Part, Place};
 use crate::oracle::Series;
 use crate::parts::set_now;
 use crate::shape::Shape;
@@ -321,7 +321,7 @@ impl World<'_> {
         }
     }
 
-    /// Looks at all nodes. One that has ended because its disk failed is started again, as its keeper would.
+    /// Looks at all nodes. One that has ended because its disk failed or was full is started again, as its keeper would.
     fn look(&mut self) -> Result<(), String> {
         for (node, place) in self.desk.places.clone().iter().enumerate() {
             self.invariants.look(node, place.groups())?;
@@ -334,11 +334,11 @@ impl World<'_> {
                 self.has_left = true;
                 self.end(node, PowerCut::Kept);
             }
-            let Some(reason) = place.ended() else { continue };
-            if self.broken.is_none() && !self.disk_failed.contains(&node) {
-                return Err(format!("{} has ended: {reason}", place.name()));
-            }
+            let Some(Ended { reason, for_room }) = place.ended() else { continue };
             let ended = format!("{} has ended: {reason}", place.name());
+            if self.broken.is_none() && !self.disk_failed.contains(&node) && !for_room {
+                return Err(ended);
+            }
             self.note(&ended);
             self.ended.push(ended);
             self.end(node, PowerCut::Kept);

@@ -157,7 +157,7 @@ impl Cluster {
         // What a peer's call does to its own task is no reason to stop the node.
         let listening = TaskGroup::new(Fatal::default());
         // Whoever waits for this may give up.
-        let given_up = (listening.stop_on_drop(), tasks.stop_on_drop());
+        let given_up = [&listening, &tasks].map(TaskGroup::stop_on_drop);
         let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
         let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
         if let Some(peers) = &options.peers {
@@ -206,8 +206,9 @@ impl Cluster {
                 return Err(error);
             }
         };
-        given_up.0.disarm();
-        given_up.1.disarm();
+        for guard in given_up {
+            guard.disarm();
+        }
         let out = Out::default();
         tasks.spawn("groups", Arc::clone(&replicas).look_after(fatal.clone()));
         for group in replicas.all() {
@@ -251,7 +252,7 @@ impl Cluster {
 impl Opening {
     /// Opens all groups; answers this node, as the catalog knows it, and the number of partitions.
     async fn open(&self, to_members: &OnceLock<Arc<Courier>>) -> Result<(ClusterNode, u16), OpenError> {
-        let founders = self.settle().await?;
+        let founders = if self.has_begun() { None } else { self.settle().await? };
         let place = self.myself.identity().belongs.ok_or(OpenError::NoCluster)?;
         if self.options.peers.is_some() {
             let data_dir = &self.options.data_dir;
@@ -269,11 +270,19 @@ impl Opening {
         self.replicas.add(&meta);
         to_members.get_or_init(|| Arc::clone(&self.courier));
         self.start(&meta, founders.as_ref().map(meta_members)).await?;
-        if let Some(founders) = &founders
-            && !self.courier.is_founded()
-        {
-            self.progress("founding the cluster: waiting for the meta group to have a leader");
-            self.bootstrap(place, founders).await?;
+        if place.founder && !self.courier.is_founded() {
+            let founders = match founders {
+                Some(founders) => Some(founders),
+                None => tokio::select! {
+                    biased;
+                    () = self.founded() => None,
+                    founders = self.settle() => founders?,
+                },
+            };
+            if let Some(founders) = founders {
+                self.progress("founding the cluster: waiting for the meta group to have a leader");
+                self.bootstrap(place, &founders).await?;
+            }
         }
         self.progress("waiting for the catalog to know this node");
         let node = tokio::select! {
@@ -289,6 +298,22 @@ impl Opening {
         self.myself.become_member()?;
         let partitions = self.catalog.read().partitions().ok_or(OpenError::NoCluster)?;
         Ok((node, partitions))
+    }
+
+    /// Whether this node has founded the meta group: all others know then. Its log may have the founding of the cluster
+    /// too, which the catalog forgets with a loss of power, and which needs none of the others that founded it.
+    fn has_begun(&self) -> bool {
+        let founds = self.myself.identity().belongs.is_some_and(|place| place.founder);
+        founds && self.around.lane.log(GroupId::Meta).last_index().is_some()
+    }
+
+    /// Waits until the catalog knows the cluster.
+    async fn founded(&self) {
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.courier.is_founded() {
+            pace.tick().await;
+        }
     }
 
     /// Comes to belong to a cluster, unless the node does already. Answers the founding nodes to their founder, as long

@@ -263,6 +263,24 @@ async fn what_was_acknowledged_outlives_every_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_has_founded_the_cluster_needs_none_of_the_others_that_did() {
+    let mut places = places(3).await;
+    let clusters = open_all(&places).await;
+    write(&clusters[0], 0, 0).await;
+    shut_down_all(&clusters).await;
+    // The catalog is behind the log, as after a loss of power, and no initial peer answers: the machines of the others
+    // were given other names since.
+    *places[0].catalog.lock() = empty_catalog();
+    let nobody = places[1..].iter().map(|place| place.address.to_string());
+    let gone: Vec<String> = nobody.map(|address| address.replace("127.0.0.1", "127.0.0.9")).collect();
+    places[0].peers.splice(1.., gone);
+    let clusters = open_all(&places).await;
+    write(&clusters[0], 0, 1).await;
+    everyone_has(&places, &clusters, 0, 2).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_that_was_away_for_longer_than_the_log_gets_the_files() {
     let mut places = places(3).await;
     // Nobody waits for whoever is away.

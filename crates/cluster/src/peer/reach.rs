@@ -237,6 +237,7 @@ async fn ask(courier: Arc<Courier>, node: u128, link: Arc<Link>, fatal: Fatal) {
     match answer.as_ref().map_err(Refusal::of) {
         // One that is not open yet has compared too.
         Ok(_) => courier.myself.epochs.note_compared(node),
+        // And one that belongs to nothing has nothing to compare with.
         Err(Some(refusal)) if refusal == Refusal::NoCluster.name() => {
             courier.myself.epochs.note_compared(node);
         }

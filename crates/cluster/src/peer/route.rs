@@ -72,6 +72,19 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// All there are.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::NoRoute,
+        Self::NoCluster,
+        Self::OtherCluster,
+        Self::OtherNode,
+        Self::NoReplica,
+        Self::OtherReplica,
+        Self::SenderLost,
+        Self::SenderDecommissioned,
+        Self::SenderOlder,
+    ];
+
     /// The name in metadata and logs.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -89,18 +102,7 @@ impl Refusal {
 
     /// The refusal of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        const ALL: [Refusal; 9] = [
-            Refusal::NoRoute,
-            Refusal::NoCluster,
-            Refusal::OtherCluster,
-            Refusal::OtherNode,
-            Refusal::NoReplica,
-            Refusal::OtherReplica,
-            Refusal::SenderLost,
-            Refusal::SenderDecommissioned,
-            Refusal::SenderOlder,
-        ];
-        ALL.into_iter().find(|refusal| refusal.name() == name)
+        Self::ALL.into_iter().find(|refusal| refusal.name() == name)
     }
 
     /// What an answer says of this node, where it says that it is out for good.

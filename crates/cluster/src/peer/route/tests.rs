@@ -77,17 +77,7 @@ fn only_the_node_that_is_meant_answers() {
 
 #[test]
 fn a_refusal_is_known_by_its_name() {
-    for refusal in [
-        Refusal::NoRoute,
-        Refusal::NoCluster,
-        Refusal::OtherCluster,
-        Refusal::OtherNode,
-        Refusal::NoReplica,
-        Refusal::OtherReplica,
-        Refusal::SenderLost,
-        Refusal::SenderDecommissioned,
-        Refusal::SenderOlder,
-    ] {
+    for refusal in Refusal::ALL {
         assert_eq!(Refusal::of(&Status::from(refusal)), Some(refusal.name()));
         assert_eq!(Refusal::named(refusal.name()), Some(refusal));
     }
