@@ -304,6 +304,7 @@ impl Node {
                 proposal_ms_max: millis(config.write_timeout),
                 move_bytes_per_second: config.move_bytes_per_second,
                 replace_silent_ms: millis(config.replace_silent_after),
+                log_bytes_soft: config.log_bytes_max,
                 ..cluster::Limits::PRODUCTION
             },
             progress,

@@ -91,7 +91,7 @@ pub(crate) fn measure(peer: Peer, sizes: &Sizes, day: &Day) -> Result<Measured, 
 }
 
 /// Values in all fields, and the sum of the first field.
-fn held(peer: Peer, client: &Client) -> Result<(f64, f64), String> {
+pub(crate) fn held(peer: Peer, client: &Client) -> Result<(f64, f64), String> {
     if peer.speaks_influxql() {
         let counts = client.influxql_row("SELECT count(*) FROM cpu")?;
         let sum = client.influxql_row("SELECT sum(usage_user) FROM cpu")?;

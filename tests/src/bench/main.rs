@@ -9,11 +9,13 @@ mod cluster;
 mod figures;
 mod goals;
 mod ingest;
+mod kills;
 mod load;
 mod peers;
 mod process;
 mod queries;
 mod report;
+mod restart;
 mod series;
 mod sizes;
 mod sustained;
@@ -45,6 +47,8 @@ fn say(text: &str) {
 }
 
 const ALL: [&str; 7] = ["integers", "decimals", "doubles", "series", "queries", "sustained", "cluster"];
+/// What is only run when it is asked for.
+const MORE: [&str; 3] = ["many-series", "kills", "restart"];
 
 fn run(sizes: &Sizes) -> Result<(), String> {
     let mut outcomes = Vec::new();
@@ -107,7 +111,19 @@ fn scenario(name: &str, sizes: &Sizes) -> Result<Outcome, String> {
             let ours = Sizes { peers: vec![Peer::Tidemark, Peer::TidemarkCluster], ..sizes.clone() };
             Ok(against_all("cluster", day.describe(sizes), &ours, |peer| cluster::measure(peer, sizes, &day)))
         }
-        _ => Err(format!("no scenario is called {name}; there are {}, many-series, all", ALL.join(", "))),
+        "kills" => {
+            let cluster = Sizes { peers: vec![Peer::TidemarkCluster], ..sizes.clone() };
+            Ok(against_all("kills", kills::describe(sizes), &cluster, |_peer| kills::measure(sizes)))
+        }
+        "restart" => {
+            let alone = Sizes { peers: vec![Peer::Tidemark], ..sizes.clone() };
+            Ok(against_all("restart", restart::describe(sizes), &alone, |_peer| restart::measure(sizes)))
+        }
+        _ => Err(format!(
+            "no scenario is called {name}; there are {}, {}, all",
+            ALL.join(", "),
+            MORE.join(", ")
+        )),
     }
 }
 
@@ -117,7 +133,7 @@ fn against_all(
     sizes: &Sizes,
     mut measure: impl FnMut(Peer) -> Result<Measured, String>,
 ) -> Outcome {
-    let scenario = ALL.into_iter().find(|known| *known == name).unwrap_or("many-series");
+    let scenario = ALL.into_iter().chain(MORE).find(|known| *known == name).unwrap_or_default();
     let mut outcome = Outcome { scenario, what, servers: Vec::new(), failed: Vec::new() };
     for peer in &sizes.peers {
         say(&format!("{scenario}: {peer}"));

@@ -68,6 +68,8 @@ pub(crate) struct Running {
     /// Where the nodes of a cluster reach one another.
     pub(crate) peer_ports: Vec<u16>,
     pub(crate) url: String,
+    /// Of all nodes, that one first.
+    pub(crate) urls: Vec<String>,
     pub(crate) token: Option<String>,
     dir: tempfile::TempDir,
 }
@@ -75,25 +77,33 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a server with an empty directory and makes its database.
     pub(crate) fn start(peer: Peer, binary: &Path) -> Result<Self, String> {
+        Self::start_with(peer, binary, &[])
+    }
+
+    /// The same with more arguments for the server.
+    pub(crate) fn start_with(peer: Peer, binary: &Path, more: &[&str]) -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let port = process::free_port()?;
-        let mut others = Vec::new();
+        let (mut others, mut ports) = (Vec::new(), vec![port]);
         let peer_ports = if peer == Peer::TidemarkCluster { process::free_ports(3)? } else { Vec::new() };
         for at in 1..peer_ports.len() {
-            let arguments = node(process::free_port()?, dir.path(), &peer_ports, at);
+            ports.push(process::free_port()?);
+            let arguments = node(ports[at], dir.path(), &peer_ports, at);
             let log = dir.path().join(format!("log-{at}"));
             others.push(Server::start(Launch { program: binary.to_owned(), arguments, log })?);
         }
-        let (program, arguments) = match peer {
+        let (program, mut arguments) = match peer {
             Peer::TidemarkCluster => (binary.to_owned(), node(port, dir.path(), &peer_ports, 0)),
             Peer::Tidemark => (binary.to_owned(), tidemark(port, dir.path())?),
             Peer::InfluxInmem => (PathBuf::from("influxd"), influxdb(port, dir.path(), "inmem")?),
             Peer::InfluxTsi1 => (PathBuf::from("influxd"), influxdb(port, dir.path(), "tsi1")?),
             Peer::VictoriaMetrics => (PathBuf::from("victoria-metrics"), victoria_metrics(port, dir.path())),
         };
+        arguments.extend(more.iter().map(|word| (*word).to_owned()));
         let server = Server::start(Launch { program, arguments, log: dir.path().join("log") })?;
-        let url = format!("http://127.0.0.1:{port}");
-        let mut running = Self { peer, server, others, peer_ports, url, token: None, dir };
+        let urls: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let url = urls[0].clone();
+        let mut running = Self { peer, server, others, peer_ports, url, urls, token: None, dir };
         running.wait_until_ready()?;
         running.make_database()?;
         Ok(running)
@@ -125,6 +135,14 @@ impl Running {
 
     fn all(&self) -> impl Iterator<Item = &Server> {
         std::iter::once(&self.server).chain(&self.others)
+    }
+
+    /// Kills one node and starts it again.
+    pub(crate) fn kill_and_start(&mut self, node: usize) -> Result<(), String> {
+        match node.checked_sub(1) {
+            None => self.server.kill_and_start(),
+            Some(other) => self.others[other].kill_and_start(),
+        }
     }
 
     /// Kills all nodes and starts them again.
@@ -203,6 +221,11 @@ impl Running {
             Peer::InfluxInmem | Peer::InfluxTsi1 | Peer::VictoriaMetrics => "data/data",
         };
         Ok(process::disk_bytes(&self.dir.path().join(data))?.0)
+    }
+
+    /// Bytes of our log.
+    pub(crate) fn log_bytes(&self) -> Result<u64, String> {
+        Ok(process::disk_bytes(&self.dir.path().join("data/raft"))?.0)
     }
 
     /// Bytes of everything in the data directory.

@@ -40,13 +40,17 @@ pub(crate) struct Sizes {
     pub(crate) sustained_hosts: usize,
     pub(crate) late_percent: usize,
     pub(crate) rate: usize,
+    /// Seconds from one kill to the next.
+    pub(crate) kill_seconds: usize,
+    /// MiB of the log of `restart`.
+    pub(crate) log_mib: usize,
     /// Random windows for each shape of query, and rounds over them of which the first is dropped.
     pub(crate) windows: usize,
     pub(crate) query_rounds: usize,
 }
 
 const USAGE: &str = "usage: bench SCENARIO... [flags]
-scenarios: integers decimals doubles series queries sustained cluster, together `all`; many-series
+scenarios: integers decimals doubles series queries sustained cluster, together `all`; many-series kills restart
 flags: --peers tidemark,influxdb-inmem,influxdb-tsi1,victoria-metrics  --binary PATH  -o markdown|json
   integers, decimals, doubles, queries, cluster:  --hosts 100 --rows 864000 --batch 5000 --connections 4 --rounds 1
   series:       --series 1000000 --delete-seconds 60 (0: no delete)
@@ -54,6 +58,8 @@ flags: --peers tidemark,influxdb-inmem,influxdb-tsi1,victoria-metrics  --binary 
   sustained:    --minutes 20 --sustained-hosts 4000 --late-percent 10 --rate 0 (rows per second, 0: no limit)
   queries:      --windows 5 --query-rounds 6
   cluster:      one node and three, only Tidemark; needs ss (iproute2)
+  kills:        three nodes that are killed while they are sent --rows: --kill-seconds 10, and those of sustained
+  restart:      one node, --log-mib 1024
 The binary is TIDEMARK_BINARY, else the one that lies beside this program.";
 
 impl Sizes {
@@ -77,6 +83,8 @@ impl Sizes {
             sustained_hosts: 4000,
             late_percent: 10,
             rate: 0,
+            kill_seconds: 10,
+            log_mib: 1024,
             windows: 5,
             query_rounds: 6,
         };
@@ -118,6 +126,8 @@ impl Sizes {
             "--sustained-hosts" => self.sustained_hosts = positive()?,
             "--late-percent" => self.late_percent = any()?.min(100),
             "--rate" => self.rate = any()?,
+            "--kill-seconds" => self.kill_seconds = positive()?,
+            "--log-mib" => self.log_mib = positive()?,
             "--windows" => self.windows = positive()?,
             "--query-rounds" => self.query_rounds = positive()?.max(2),
             _ => return Err(USAGE.to_owned()),

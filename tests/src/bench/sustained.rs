@@ -30,13 +30,13 @@ const WALKS: usize = 16;
 const WALK_STEPS: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
-struct Row {
+pub(crate) struct Row {
     host: usize,
     step: usize,
 }
 
 /// The rows of some hosts in the order in which they arrive.
-struct Arrivals {
+pub(crate) struct Arrivals {
     hosts: Vec<usize>,
     next_host: usize,
     step: usize,
@@ -48,7 +48,20 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn next(&mut self) -> Row {
+    /// What one of the senders has to send, which nobody else sends.
+    pub(crate) fn of(number: usize, sizes: &Sizes) -> Self {
+        Self {
+            hosts: (number..sizes.sustained_hosts).step_by(sizes.connections).collect(),
+            next_host: 0,
+            step: 0,
+            due: Vec::new(),
+            late: vec![Vec::new(); LATE_STEPS + 1],
+            late_percent: sizes.late_percent,
+            random: Random::new(number as u64 + 1000),
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Row {
         loop {
             if let Some(row) = self.due.pop() {
                 return row;
@@ -72,15 +85,17 @@ impl Arrivals {
 }
 
 /// Texts of lines, ready to be copied.
-struct Texts {
+pub(crate) struct Texts {
     series: Vec<String>,
     fields: Vec<String>,
+    /// The first field's value in each of the texts.
+    firsts: Vec<u64>,
 }
 
 impl Texts {
-    fn new(hosts: usize) -> Self {
+    pub(crate) fn new(hosts: usize) -> Self {
         let mut random = Random::new(7);
-        let mut fields = Vec::new();
+        let (mut fields, mut firsts) = (Vec::new(), Vec::new());
         for _ in 0..WALKS {
             let mut walks: [f64; FIELDS.len()] = std::array::from_fn(|_| random.uniform() * 100.0);
             for _ in 0..WALK_STEPS {
@@ -90,19 +105,27 @@ impl Texts {
                     let separator = if i == 0 { ' ' } else { ',' };
                     write!(text, "{separator}{name}={}i", walk.trunc()).expect("a String takes all");
                 }
+                firsts.push(whole(walks[0]));
                 fields.push(text);
             }
         }
-        Self { series: (0..hosts).map(|n| HostTags::of(n).to_string()).collect(), fields }
+        Self { series: (0..hosts).map(|n| HostTags::of(n).to_string()).collect(), fields, firsts }
     }
 
-    fn line(&self, row: Row, out: &mut String) {
+    /// Adds the line of a row, and answers the value of its first field.
+    pub(crate) fn line(&self, row: Row, out: &mut String) -> u64 {
         let fields = row.host % WALKS * WALK_STEPS + row.step % WALK_STEPS;
         out.push_str(&self.series[row.host]);
         out.push_str(&self.fields[fields]);
         let step = i64::try_from(row.step).expect("a benchmark ends");
         writeln!(out, " {}", START_NS + step * CpuOnly::INTERVAL_NS).expect("a String takes all");
+        self.firsts[fields]
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
+fn whole(value: f64) -> u64 {
+    value as u64
 }
 
 /// A request that was acknowledged.
@@ -169,15 +192,7 @@ fn send(
     (started, end): (Instant, Instant),
     over: &AtomicBool,
 ) -> Result<Vec<Sent>, String> {
-    let mut arrivals = Arrivals {
-        hosts: (number..sizes.sustained_hosts).step_by(sizes.connections).collect(),
-        next_host: 0,
-        step: 0,
-        due: Vec::new(),
-        late: vec![Vec::new(); LATE_STEPS + 1],
-        late_percent: sizes.late_percent,
-        random: Random::new(number as u64 + 1000),
-    };
+    let mut arrivals = Arrivals::of(number, sizes);
     let client = running.client();
     let (mut sent, mut body) = (Vec::new(), String::new());
     let pace = (sizes.rate > 0)
@@ -185,7 +200,9 @@ fn send(
     let mut due = started;
     while process::now() < end && !over.load(Ordering::Relaxed) {
         body.clear();
-        (0..sizes.batch).for_each(|_| texts.line(arrivals.next(), &mut body));
+        (0..sizes.batch).for_each(|_| {
+            texts.line(arrivals.next(), &mut body);
+        });
         // With a pace, the wait for a sender that is behind belongs to the latency: the rows were there.
         let from = match pace {
             None => process::now(),

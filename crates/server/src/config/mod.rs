@@ -76,6 +76,8 @@ pub struct Config {
     pub move_bytes_per_second: u64,
     /// How long a node may be silent before what it has is made anew elsewhere; zero for ever.
     pub replace_silent_after: Duration,
+    /// Bytes of the log above which partitions are flushed for it.
+    pub log_bytes_max: u64,
     /// Failure domain of the node; empty when it has none.
     pub zone: String,
     /// How soon a leader is missed.

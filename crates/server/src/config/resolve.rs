@@ -146,6 +146,7 @@ impl Config {
             pod_namespace: String::new(),
             move_bytes_per_second: 0,
             replace_silent_after: Duration::ZERO,
+            log_bytes_max: 0,
             zone: String::new(),
             timing: Distances::Near,
             feature_level: Level::NEWEST,

@@ -118,6 +118,9 @@ impl Setting {
     }
 }
 
+/// Size of a segment: the last one is never removed.
+const LOG_BYTES_MIN: u64 = 64 << 20;
+
 const NODE: &str = "Node and cluster";
 const HTTP: &str = "HTTP";
 const LIMITS: &str = "Limits of writes";
@@ -269,6 +272,11 @@ static SETTINGS: &[Setting] = &[
         };
         Ok(())
     }, "Store of the replicated log: `segment` or `rocksdb`").group(NODE),
+    row("log-size", "TIDEMARK_LOG_SIZE", "SIZE", "512MiB", |c, t| {
+        c.log_bytes_max = units::size(t)?;
+        if c.log_bytes_max < LOG_BYTES_MIN { Err(Expected("at least 64MiB")) } else { Ok(()) }
+    }, "Size of the replicated log above which points are written to files and what they need no more is removed from it: a node \
+        that was away for less gets entries, for more it gets files; at least 64MiB").group(NODE),
 
     row("disk-faults", "TIDEMARK_DISK_FAULTS", "PLAN", "", |c, t| {
         const WANTED: Expected = Expected("a plan of faults such as `sync:raft:17:kill; unsynced`, or nothing");
