@@ -215,9 +215,9 @@ async fn parts_that_do_not_belong_together_are_found() {
     let d = case("d");
     copy(&other.join("node.json"), &d.join("node.json"));
     expect(&d, &["of two clusters"]);
-    let h = case("h");
-    fs::write(h.join("epochs"), "{}").unwrap();
-    expect(&h, &["is not what was written"]);
+    let k = case("k");
+    fs::write(k.join("epochs"), "{}").unwrap();
+    expect(&k, &["is not what was written"]);
     let e = case("e");
     fs::remove_dir_all(e.join("partitions/1")).unwrap();
     expect(&e, &["partition 1 is missing"]);
