@@ -1,7 +1,9 @@
-//! One Raft group as this node takes part in it: proposals with their limits, read barriers, state, and the purge
-//! of what storage has flushed.
+//! One Raft group as this node takes part in it: it opens, takes proposals within their limits, and says its state.
 
+mod hand_over;
 pub(crate) mod members;
+mod purge;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,20 +16,19 @@ use disk::Vfs;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use model::{Clock, GroupId, LogPosition, ReplicaId};
+use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
-use openraft::raft::linearizable_read::Linearizer;
-use openraft::{LinearizerOption, Raft, RaftMetrics};
 use proto::log;
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::barrier::Proof;
 use crate::comparison::Compared;
 use crate::entry::{LogEntry, Op, Payload, Proposal};
-use crate::error::{HandOverError, OpenError, ProposeError};
+use crate::error::{OpenError, ProposeError};
 use crate::fatal::Fatal;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
@@ -42,14 +43,6 @@ use crate::raft::snapshot::files::Incoming;
 use crate::raft::types::{self, Applied, Member, Reply, Types};
 use crate::throttle::Throttle;
 
-/// How long a purge waits for openraft to take note of a snapshot.
-const SNAPSHOT_NOTED: Duration = Duration::from_secs(30);
-/// How often a group of several looks what its members have got.
-const LOOK_AT_MEMBERS_EVERY: Duration = Duration::from_secs(1);
-/// Whoever is to lead has answered within this time.
-const SUCCESSOR_HEARD_WITHIN: Duration = Duration::from_secs(1);
-/// Entries that whoever is to lead may lack: some milliseconds' worth of writes.
-const SUCCESSOR_LACKS_MAX: u64 = 1024;
 /// Bytes counted for a proposal above its envelope.
 const PROPOSAL_OVERHEAD_BYTES: usize = 256;
 
@@ -478,98 +471,12 @@ impl Group {
         }
     }
 
-    /// Returns when everything acknowledged before the call is applied here. Only the leader can say so.
-    pub(crate) async fn read_barrier(&self, proof: Proof) -> Result<(), ProposeError> {
-        self.barrier(proof, Duration::from_millis(self.limits.admission_ms_max)).await
-    }
-
-    async fn barrier(&self, proof: Proof, wait: Duration) -> Result<(), ProposeError> {
-        if self.has_all_applied() {
-            return Ok(());
-        }
-        let linearizer = self.linearizer(proof, wait).await?;
-        let applied = linearizer.try_await_ready(&self.raft, Some(wait)).await;
-        match applied.map_err(|fatal| self.unavailable(&fatal))? {
-            Ok(_state) => Ok(()),
-            Err(_late) => Err(self.late()),
-        }
-    }
-
-    async fn linearizer(&self, proof: Proof, wait: Duration) -> Result<Linearizer<Types>, ProposeError> {
-        let age_max = match proof {
-            // As long as the lease.
-            Proof::Lease => None,
-            Proof::Quorum => Some(Duration::ZERO),
-        };
-        let option = LinearizerOption::new(age_max, true).with_wait_timeout(wait);
-        let _awaited = Awaited::begin(&self.awaited);
-        match self.raft.get_read_linearizer(option).await {
-            Ok(linearizer) => Ok(linearizer),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
-                Err(ProposeError::NotLeader { group: self.id, leader: to.leader_id.map(ReplicaId) })
-            }
-            Err(error) => Err(self.unavailable(&error)),
-        }
-    }
-
     fn unavailable(&self, error: &dyn std::error::Error) -> ProposeError {
         ProposeError::Unavailable { group: self.id, reason: with_causes(error) }
     }
 
     const fn late(&self) -> ProposeError {
         ProposeError::Behind { group: self.id }
-    }
-
-    /// The index up to which any replica must have applied, so that everything acknowledged before the call is applied
-    /// there. Only the leader can say so.
-    pub(crate) async fn read_index(&self, proof: Proof) -> Result<u64, ProposeError> {
-        let wait = Duration::from_millis(self.limits.admission_ms_max);
-        Ok(self.linearizer(proof, wait).await?.read_log_id().index())
-    }
-
-    /// Notes that everything acknowledged before a moment of monotonic time is applied here.
-    pub(crate) fn has_all_until(&self, moment: Duration) {
-        let nanoseconds = u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX);
-        self.has_all_until.fetch_max(nanoseconds, Ordering::Relaxed);
-    }
-
-    /// For how long, at most, entries have been acknowledged that are not applied here; `None` when that is not known.
-    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
-        let until = self.has_all_until.load(Ordering::Relaxed);
-        (until > 0).then(|| now.saturating_sub(Duration::from_nanos(until)))
-    }
-
-    /// Returns when entries up to `index` are applied here.
-    pub(crate) async fn wait_applied(&self, index: u64, at_most: Duration) -> Result<(), ProposeError> {
-        let is_there = |metrics: &RaftMetrics<Types>| {
-            metrics.last_applied.as_ref().is_some_and(|applied| applied.index >= index)
-                || metrics.running_state.is_err()
-        };
-        let waited = self.raft.wait(Some(at_most)).metrics(is_there, "applied").await;
-        match waited.map(|metrics| metrics.running_state) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(fatal)) => Err(self.unavailable(&fatal)),
-            Err(_late) => Err(self.late()),
-        }
-    }
-
-    /// Returns when entries beyond `index` are applied here; `false` when the group has stopped.
-    pub(crate) async fn applied_beyond(&self, index: Option<u64>) -> bool {
-        let mut watch = self.raft.metrics();
-        loop {
-            {
-                let metrics = watch.borrow_watched();
-                if metrics.running_state.is_err() {
-                    return false;
-                }
-                if metrics.last_applied.as_ref().map(|applied| applied.index) > index {
-                    return true;
-                }
-            }
-            if watch.changed().await.is_err() {
-                return false;
-            }
-        }
     }
 
     /// Entries that are applied here, from one index up to and with another, in order; at most `bytes_max` of them, but
@@ -654,166 +561,6 @@ impl Group {
         let purged = index.purged.into_iter();
         let held = index.first_index().map(|first| index.leaders(first, u64::MAX));
         purged.chain(held.into_iter().flatten()).collect()
-    }
-
-    /// Notes that the machine has made everything up to `position` durable.
-    pub(crate) fn flushed(&self, position: LogPosition) {
-        self.flushed.send_if_modified(|newest| {
-            let newer = newest.is_none_or(|newest| newest.index < position.index);
-            if newer {
-                *newest = Some(position);
-            }
-            newer
-        });
-    }
-
-    /// Index up to which all members have the log, as far as this one knows.
-    pub(crate) fn all_have(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.all_have)
-    }
-
-    /// Purges the log as the machine makes entries durable, for ever. What a member has not got yet is kept for it, as
-    /// long as the log is not too long.
-    pub(crate) async fn purge_flushed(self: Arc<Self>) {
-        let mut watch = self.flushed.subscribe();
-        // What was flushed before this task began counts too.
-        watch.mark_changed();
-        let mut look = interval(LOOK_AT_MEMBERS_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut purged = None;
-        loop {
-            tokio::select! {
-                () = self.ended.cancelled() => return,
-                changed = watch.changed() => if changed.is_err() { return },
-                _ = look.tick(), if !self.is_alone() => self.incoming.forget_old(),
-            }
-            let Some(position) = *watch.borrow_and_update() else { continue };
-            let upto = position.index.min(self.needed_by_nobody());
-            if purged >= Some(upto) || upto == 0 {
-                continue;
-            }
-            match self.purge(position, upto).await {
-                Ok(()) => purged = Some(upto),
-                Err(reason) => {
-                    tracing::warn!(group = %self.id, index = upto, reason, "the log was not purged");
-                }
-            }
-        }
-    }
-
-    /// Index up to which no member needs the log of this one; a leader finds out, and tells with what it sends.
-    fn needed_by_nobody(&self) -> u64 {
-        if self.is_alone() || self.lane.bytes() > self.limits.log_bytes_soft {
-            return u64::MAX;
-        }
-        let matched = self.raft.metrics().borrow_watched().replication.as_ref().map(|members| {
-            members.values().map(|matched| matched.as_ref().map_or(0, |id| id.index)).min().unwrap_or(0)
-        });
-        if let Some(matched) = matched {
-            self.all_have.fetch_max(matched, Ordering::Relaxed);
-        }
-        self.all_have.load(Ordering::Relaxed)
-    }
-
-    /// Lets openraft take note of a snapshot at `position` and purges up to `upto`.
-    async fn purge(&self, position: LogPosition, upto: u64) -> Result<(), String> {
-        let text = |error: &dyn std::error::Error| with_causes(error);
-        let noted = |metrics: &RaftMetrics<Types>| {
-            metrics.snapshot.as_ref().is_some_and(|id| id.index >= position.index)
-        };
-        if !noted(&self.raft.metrics().borrow_watched()) {
-            self.raft.trigger().snapshot().await.map_err(|error| text(&error))?;
-            let wait = self.raft.wait(Some(SNAPSHOT_NOTED));
-            wait.metrics(noted, "snapshot noted").await.map_err(|error| text(&error))?;
-        }
-        self.raft.trigger().purge_log(upto).await.map_err(|error| text(&error))
-    }
-
-    /// Takes a snapshot of the catalog at what is applied, and purges up to there.
-    pub(crate) fn compact_to_applied(&self) {
-        let applied = self.raft.metrics().borrow_watched().last_applied;
-        if let Some(id) = applied {
-            self.flushed(types::position(&id));
-        }
-    }
-
-    /// Gives the lead, where this member has it, to the one of these voters that has most of the log, and waits until
-    /// another leads.
-    pub(crate) async fn hand_over(&self, to: &[ReplicaId], at_most: Duration) {
-        let next = {
-            let watch = self.raft.metrics();
-            let metrics = watch.borrow_watched();
-            let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
-            let matched = metrics.replication.iter().flatten();
-            let can = |id: u64| id != self.replica.0 && voters.contains(&id) && to.contains(&ReplicaId(id));
-            let others = matched.filter(|(id, _)| can(**id));
-            others.max_by_key(|(_, matched)| matched.as_ref().map(|id| id.index)).map(|(id, _)| *id)
-        };
-        let Some(next) = next.filter(|_| self.leads()) else { return };
-        if let Err(reason) = self.hand_over_to(ReplicaId(next), at_most).await {
-            tracing::info!(group = %self.id, %reason, "the lead was not handed over");
-        }
-    }
-
-    /// Gives the lead to another voter, and waits until it has it. Only the leader can.
-    pub(crate) async fn hand_over_to(&self, next: ReplicaId, at_most: Duration) -> Result<(), HandOverError> {
-        if !self.leads() {
-            return Err(HandOverError::NotLeader(self.leader().map(|(leader, _)| leader)));
-        }
-        if next == self.replica {
-            return Ok(());
-        }
-        if !self.raft.voter_ids().any(|voter| voter == next.0) {
-            return Err(HandOverError::NoVoter);
-        }
-        self.check_successor(next).map_err(HandOverError::Failed)?;
-        let triggered = self.raft.trigger().transfer_leader(next.0).await;
-        triggered.map_err(|error| HandOverError::Failed(with_causes(&error)))?;
-        let is_led = |metrics: &RaftMetrics<Types>| {
-            metrics.current_leader.is_some_and(|leader| leader != self.replica.0)
-        };
-        let leads = match self.raft.wait(Some(at_most)).metrics(is_led, "another leads").await {
-            Ok(metrics) => metrics.current_leader.map(ReplicaId),
-            Err(_late) => None,
-        };
-        match leads {
-            Some(leader) if leader == next => Ok(()),
-            Some(leader) => Err(HandOverError::Failed(format!("member {leader} has taken the lead instead"))),
-            None => Err(HandOverError::Failed("it has not taken the lead in time".to_owned())),
-        }
-    }
-
-    /// Whether a voter can lead soon: while the lead is on its way nobody takes proposals.
-    fn check_successor(&self, next: ReplicaId) -> Result<(), String> {
-        use openraft::Instant as _;
-        let watch = self.raft.metrics();
-        let metrics = watch.borrow_watched();
-        if let Some(member) = metrics.membership_config.membership().get_node(&next.0) {
-            if self.reach.is_short(member.node) {
-                return Err(format!("the disk of member {next} is nearly full"));
-            }
-            if self.reach.is_slow(member.node, self.log.slowness(self.clock.monotonic())) {
-                return Err(format!("the disk of member {next} is slow"));
-            }
-            let nodes: Vec<u128> = metrics.membership_config.nodes().map(|(_, member)| member.node).collect();
-            let (here, there) =
-                (self.reach.silent(&nodes), self.reach.silent_as_seen_by(member.node, &nodes));
-            if there > here {
-                return Err(format!(
-                    "member {next} does not reach {there} members, {here} of them silent here"
-                ));
-            }
-        }
-        let heard = metrics.heartbeat.as_ref().and_then(|heard| *heard.get(&next.0)?);
-        if heard.is_none_or(|at| at.elapsed() > SUCCESSOR_HEARD_WITHIN) {
-            return Err(format!("member {next} does not answer"));
-        }
-        let matched = metrics.replication.as_ref().and_then(|matched| *matched.get(&next.0)?);
-        let lacks = metrics.last_log_index.unwrap_or(0).saturating_sub(matched.map_or(0, |id| id.index));
-        if lacks > SUCCESSOR_LACKS_MAX {
-            return Err(format!("member {next} lacks {lacks} entries"));
-        }
-        Ok(())
     }
 
     /// Whether the group's task has ended and nobody has asked for it: after a panic, or an error of log or machine. The
