@@ -152,9 +152,10 @@ impl Courier {
                 return Err(Self::cut_off(group.id()));
             }
             let mut failed = None;
-            // Whoever leads a partition elsewhere has what is late here; the catalog is read nowhere else.
+            // Whoever leads a partition elsewhere has what is late or damaged here; the catalog is read nowhere else.
             let is_late = self.is_late();
-            let may_wait = |group: &Group| waits_for_all || !is_late || group.id() == GroupId::Meta;
+            let is_fit = |group: &Group| group.id() == GroupId::Meta || !is_late && !group.is_damaged();
+            let may_wait = |group: &Group| waits_for_all || is_fit(group);
             let (fed, mut again): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|group| may_wait(group) && self.is_fed(group));
             if !waits_for_all {

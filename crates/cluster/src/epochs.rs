@@ -11,8 +11,11 @@
 //! A process tells its epochs in order, but they are heard over several connections: those of one process, which a random
 //! number tells from another, say nothing by their order.
 //!
+//! A copy that is younger than the time between two counts tells what the node told last. The leaders that go on know it by
+//! entries that it has acknowledged to them and does not have.
+//!
 //! What must always hold: no epoch is told that is not on the disk; and a node that has told one votes for no node
-//! of its catalog with which it has not compared it since it started. A copy that is younger than the time between two counts is not noticed.
+//! of its catalog with which it has not compared it since it started.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,6 +59,9 @@ pub enum EpochsError {
         source: SealedError,
     },
 }
+
+/// More than a node counts.
+const BEYOND_COUNTS: u64 = 1 << 32;
 
 /// The node is known with a higher epoch than it tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +172,16 @@ impl Epochs {
         if known.1 == Some(process) { Ok(()) } else { Err(IsOlder) }
     }
 
+    /// Notes that a node has lost what it had acknowledged: whatever it tells from now on is too low.
+    pub(crate) fn has_forgotten(&self, node: u128) {
+        let mut state = self.0.lock();
+        if let Some(known) = state.others.get_mut(&node)
+            && known.1.take().is_some()
+        {
+            known.0 = known.0.saturating_add(BEYOND_COUNTS);
+        }
+    }
+
     /// Notes that a node has compared what this one told, and not refused it.
     pub(crate) fn note_compared(&self, node: u128) {
         self.0.lock().compared.insert(node);
@@ -269,6 +285,10 @@ mod tests {
         assert_ne!(again.told().process, epochs.told().process);
         assert_eq!([4, 5, 6].map(|epoch| again.hear(2, told(epoch))), [Err(IsOlder), Ok(()), Ok(())]);
         assert_eq!(again.hear(2, told(0)), Ok(()), "a version that tells nothing");
+        for _ in 0..2 {
+            again.has_forgotten(2);
+            assert_eq!([6, 7].map(|epoch| again.hear(2, told(epoch))), [Err(IsOlder); 2]);
+        }
         assert_eq!(again.hear(3, told(1)), Ok(()), "forgotten, since it was no node any more");
         count(&again);
         assert_eq!(read().own(), 3);

@@ -8,7 +8,7 @@ mod reading;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -118,9 +118,10 @@ pub(crate) struct Group {
     target: Target,
     incoming: Arc<Incoming>,
     vfs: Arc<dyn Vfs>,
-    all_have: Arc<AtomicU64>,
-    /// Reads that wait for a heartbeat.
-    awaited: Arc<AtomicU32>,
+    /// The way to the other members.
+    network: Network,
+    /// Files of the machine are damaged, and are to be had from another member.
+    is_damaged: AtomicBool,
     /// Nanoseconds of monotonic time until which all that was acknowledged is applied here, as far as is known; 0 when
     /// nothing is.
     has_all_until: AtomicU64,
@@ -197,17 +198,17 @@ impl Group {
         }
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
         let store = LogStore::new(Arc::clone(&around.lane), log);
-        let (all_have, awaited) = (Arc::<AtomicU64>::default(), Arc::<AtomicU32>::default());
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
             throttle: Arc::clone(&around.throttle),
             group: id,
             replica,
-            all_have: Arc::clone(&all_have),
-            awaited: Arc::clone(&awaited),
+            all_have: Arc::default(),
+            awaited: Arc::default(),
+            acknowledged: Arc::default(),
         };
-        let raft = Raft::new(replica.0, config, network, store, machine)
+        let raft = Raft::new(replica.0, config, network.clone(), store, machine)
             .await
             .map_err(|error| OpenError::Group { group: id, reason: with_causes(&error) })?;
         Ok(Arc::new(Self {
@@ -221,8 +222,8 @@ impl Group {
             target,
             incoming: Arc::default(),
             vfs: Arc::clone(&around.vfs),
-            all_have,
-            awaited,
+            network,
+            is_damaged: AtomicBool::new(false),
             has_all_until: AtomicU64::new(0),
             lane: Arc::clone(&around.lane),
             never_voted,
@@ -297,6 +298,39 @@ impl Group {
     /// Where files are.
     pub(crate) const fn vfs(&self) -> &Arc<dyn Vfs> {
         &self.vfs
+    }
+
+    /// The way to the other members.
+    pub(crate) const fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Notes whether files of the machine are to be had from another member.
+    pub(crate) fn note_damage(&self, is_damaged: bool) {
+        self.is_damaged.store(is_damaged, Ordering::Relaxed);
+    }
+
+    /// Whether files of the machine are damaged, and on their way from another member: whoever can read elsewhere should,
+    /// and somebody else should lead.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    /// Index of the last entry that the log has no more.
+    pub(crate) fn purged(&self) -> Option<u64> {
+        self.lane.log(self.id).index().purged.map(|purged| purged.index)
+    }
+
+    /// The voters on other nodes, who leads first.
+    pub(crate) fn other_voters(&self) -> Vec<(ReplicaId, Member)> {
+        let watch = self.raft.metrics();
+        let metrics = watch.borrow_watched();
+        let members = metrics.membership_config.membership();
+        let others = members.voter_ids().filter(|id| *id != self.replica.0);
+        let member = |id: u64| Some((ReplicaId(id), members.get_node(&id)?.clone()));
+        let mut others: Vec<_> = others.filter_map(member).collect();
+        others.sort_by_key(|(id, _)| metrics.current_leader != Some(id.0));
+        others
     }
 
     /// This node's member.

@@ -15,6 +15,8 @@
 //!   and none of them elects it. What it has written goes when it hears from a leader that was elected.
 //! - No log is ever empty again that was not, while its replica is there: a lost one is refused when it is opened.
 
+mod heal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -81,6 +83,8 @@ pub(crate) struct Host {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) node: NodeId,
     pub(crate) tasks: TaskGroup,
+    /// Held by whoever opens or closes replicas.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 /// What is to be done for a partition.
@@ -107,12 +111,13 @@ struct Memory {
 
 impl Host {
     /// Follows the catalog for ever.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(self: Arc<Self>) {
         let mut pace = interval(LOOK_EVERY);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut memory = Memory::default();
         loop {
             pace.tick().await;
+            let _changing = self.changing.lock().await;
             for task in self.tasks(&memory) {
                 self.carry_out(task, &mut memory).await;
             }

@@ -1,6 +1,6 @@
 //! What a node does about the groups that it leads and should not: it gives them to voters that can do better.
 //!
-//! What must always hold: a node whose disk is nearly full, or slower than others', stands for election only where nobody
+//! What must always hold: a node whose disk is nearly full, or slower than others', or whose files are damaged, stands for election only where nobody
 //! else gets elected, whose logs may lack what its own has, and keeps a lead only as long as nobody else can take it, whose
 //! disk is neither. A lead goes only to who reaches more of the voters than this node, or as many when this one should not
 //! lead, so that none goes to and fro.
@@ -58,7 +58,8 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
                 orphaned.remove(&id);
             }
             let since = *orphaned.entry(id).or_insert_with(Instant::now);
-            let is_best = slowness.is_none() || courier.successors(id, false).is_empty();
+            let is_sound = slowness.is_none() && !group.is_damaged();
+            let is_best = is_sound || courier.successors(id, false).is_empty();
             group.may_stand(!is_short && is_best || since.elapsed() >= ORPHANED_FOR);
             if !group.leads() || offered.contains_key(&id) {
                 better.remove(&id);

@@ -63,6 +63,11 @@ pub trait Machine: Send + Sync + 'static {
     /// Notes what it holds now, to be read later and elsewhere, whatever is applied meanwhile.
     fn sum(&self) -> Sum;
 
+    /// Whether some of what is durable cannot be read any more, so that it is to be had from another replica.
+    fn is_damaged(&self) -> bool;
+    /// Makes everything that was applied durable.
+    fn make_durable(&self) -> io::Result<()>;
+
     /// Makes a directory that holds everything durable, for another replica to install, and says up to where. Whoever
     /// asked removes it.
     fn checkpoint(&self) -> io::Result<(PathBuf, Durable)>;

@@ -228,6 +228,14 @@ impl Machine for EngineMachine {
         Box::new(move |goes_on| Ok(everything.digest(goes_on)?))
     }
 
+    fn is_damaged(&self) -> bool {
+        self.engine().lacks_data()
+    }
+
+    fn make_durable(&self) -> io::Result<()> {
+        self.engine().flush_now().map_err(io::Error::other)
+    }
+
     fn checkpoint(&self) -> io::Result<(PathBuf, Durable)> {
         let dir = self.copy("checkpoint");
         match self.engine().checkpoint(&dir) {

@@ -395,6 +395,11 @@ impl Engine {
         self.inner.damage()
     }
 
+    /// Whether some of [`Engine::damage`] is of points: index segments are made anew from what is in memory.
+    pub fn lacks_data(&self) -> bool {
+        self.inner.lacks_data()
+    }
+
     /// Number of series of a bucket.
     pub fn series_of(&self, bucket: BucketId) -> u64 {
         self.inner.state.read().buckets.get(&bucket).map_or(0, |bucket| bucket.index.len())

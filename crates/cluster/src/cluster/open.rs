@@ -226,8 +226,11 @@ impl Cluster {
                 catalog,
                 node: node.id,
                 tasks: tasks.clone(),
+                changing: tokio::sync::Mutex::default(),
             };
-            tasks.spawn("replicas", host.run());
+            let host = Arc::new(host);
+            tasks.spawn("replicas", Arc::clone(&host).run());
+            tasks.spawn("damaged replicas", host.heal());
             tasks.spawn("members of groups", Steward::new(Arc::clone(&courier)).run());
         }
         Ok(Arc::new(Self {

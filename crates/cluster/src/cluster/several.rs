@@ -3,6 +3,7 @@
 
 mod copies;
 mod gateways;
+mod healing;
 mod moving;
 mod reading;
 mod room;
@@ -39,6 +40,7 @@ struct Place {
     catalog: Mutex<Arc<Catalog>>,
     zone: String,
     log_bytes_soft: u64,
+    epoch_ms: u64,
     progress: crate::Progress,
     tls: Option<TlsFiles>,
 }
@@ -76,6 +78,7 @@ async fn places(count: usize) -> Vec<Place> {
         catalog: Mutex::new(empty_catalog()),
         zone: format!("zone-{at}"),
         log_bytes_soft: Limits::PRODUCTION.log_bytes_soft,
+        epoch_ms: 200,
         progress: crate::Progress::default(),
         tls: None,
     };
@@ -103,7 +106,7 @@ impl Place {
                 segment_bytes: 64 << 10,
                 log_bytes_soft: self.log_bytes_soft,
                 leader_move_ms_min: 200,
-                epoch_ms: 200,
+                epoch_ms: self.epoch_ms,
                 ..Limits::PRODUCTION
             },
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use catalog::{FieldSpec, MemoryStore};
 use disk::{RealVfs, Vfs as _};
@@ -20,6 +21,8 @@ pub(crate) struct Recorder {
     pub(crate) applied: Mutex<Vec<(LogPosition, PartitionOp)>>,
     state: Mutex<Durable>,
     durable: Mutex<Durable>,
+    /// Until files of another are installed.
+    pub(crate) is_damaged: AtomicBool,
 }
 
 impl Recorder {
@@ -57,7 +60,7 @@ impl Recorder {
     /// What is left of it after a restart: what was durable.
     pub(crate) fn restarted(&self) -> Self {
         let durable = self.durable.lock().clone();
-        Self { state: Mutex::new(durable.clone()), durable: Mutex::new(durable), applied: Mutex::default() }
+        Self { state: Mutex::new(durable.clone()), durable: Mutex::new(durable), ..Self::default() }
     }
 }
 
@@ -90,7 +93,19 @@ impl Machine for Recorder {
         Box::new(move |_| Ok(Some(Digest { sum: values, values })))
     }
 
+    fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    fn make_durable(&self) -> io::Result<()> {
+        self.flush();
+        Ok(())
+    }
+
     fn checkpoint(&self) -> io::Result<(PathBuf, Durable)> {
+        if self.is_damaged() {
+            return Err(io::Error::other("a file is damaged"));
+        }
         let dir = self.incoming()?;
         let durable = self.write(&dir)?;
         Ok((dir, durable))
@@ -120,6 +135,7 @@ impl Machine for Recorder {
         let durable = Durable { position: self.check(checkpoint)?, membership };
         *self.state.lock() = durable.clone();
         *self.durable.lock() = durable;
+        self.is_damaged.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -447,7 +463,7 @@ async fn a_long_log_names_all_that_hold_it_up() {
         }
         assert_eq!(cluster.log_pressure(false), None);
         let mut n = 0;
-        while cluster.log_metrics().append_bytes.load(std::sync::atomic::Ordering::Relaxed) < 200 << 10 {
+        while cluster.log_metrics().append_bytes.load(Ordering::Relaxed) < 200 << 10 {
             let ops = (0..50).map(|i| (proto::encode_op(&op(n + i), Timestamp(0)), op(n + i))).collect();
             cluster.propose_encoded(PartitionId(0), ops).await.unwrap();
             n += 50;
@@ -495,7 +511,7 @@ async fn proposals_side_by_side_are_all_applied_once() {
     wanted.sort();
     assert_eq!(applied, wanted);
     let metrics = cluster.log_metrics();
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     assert!(count(&metrics.syncs) < count(&metrics.appends), "appends share syncs: {metrics:?}");
     assert_eq!(local(&cluster, 2).status().in_flight_bytes, 0);
     cluster.shutdown().await;

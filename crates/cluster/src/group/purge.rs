@@ -22,8 +22,12 @@ const SNAPSHOT_NOTED: Duration = Duration::from_secs(30);
 const LOOK_AT_MEMBERS_EVERY: Duration = Duration::from_secs(1);
 
 impl Group {
-    /// Notes that the machine has made everything up to `position` durable.
+    /// Notes that the machine has made everything up to `position` durable. Files that have been exchanged since say nothing.
     pub(crate) fn flushed(&self, position: LogPosition) {
+        let durable = self.target.durable().ok().and_then(|durable| durable.position);
+        if durable.is_none_or(|durable| durable.index < position.index) {
+            return;
+        }
         self.flushed.send_if_modified(|newest| {
             let newer = newest.is_none_or(|newest| newest.index < position.index);
             if newer {
@@ -35,7 +39,7 @@ impl Group {
 
     /// Index up to which all members have the log, as far as this one knows.
     pub(crate) fn all_have(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.all_have)
+        Arc::clone(&self.network.all_have)
     }
 
     /// Purges the log as the machine makes entries durable, for ever. What a member has not got yet is kept for it, as
@@ -76,9 +80,9 @@ impl Group {
             members.values().map(|matched| matched.as_ref().map_or(0, |id| id.index)).min().unwrap_or(0)
         });
         if let Some(matched) = matched {
-            self.all_have.fetch_max(matched, Ordering::Relaxed);
+            self.network.all_have.fetch_max(matched, Ordering::Relaxed);
         }
-        self.all_have.load(Ordering::Relaxed)
+        self.network.all_have.load(Ordering::Relaxed)
     }
 
     /// Lets openraft take note of a snapshot at `position` and purges up to `upto`.

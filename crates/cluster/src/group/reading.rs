@@ -41,7 +41,7 @@ impl Group {
             Proof::Quorum => Some(Duration::ZERO),
         };
         let option = LinearizerOption::new(age_max, true).with_wait_timeout(wait);
-        let _awaited = Awaited::begin(&self.awaited);
+        let _awaited = Awaited::begin(&self.network.awaited);
         match self.raft.get_read_linearizer(option).await {
             Ok(linearizer) => Ok(linearizer),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {

@@ -248,6 +248,13 @@ impl Peer for Service {
         inbound::install(&group, request.into_inner()).await.map(Response::new)
     }
 
+    type FilesStream = BoxStream<'static, Result<peer::SnapshotPart, Status>>;
+
+    async fn files(&self, request: Request<peer::FilesRequest>) -> Answer<Self::FilesStream> {
+        let group = self.group(&request)?;
+        inbound::files(&group, request.into_inner()).await.map(Response::new)
+    }
+
     async fn propose(&self, request: Request<peer::ProposeRequest>) -> Answer<peer::ProposeResponse> {
         let route = self.admit(&request)?;
         let peer::ProposeRequest { entries, hand_on } = request.into_inner();

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
+use model::ReplicaId;
 use openraft::raft::SnapshotResponse;
 use parking_lot::Mutex;
 use proto::peer;
 use tonic::Status;
 
 use super::machine::with_causes;
+use super::types::{Files, Member, SnapshotData};
 use super::wire::WireError;
 use super::{snapshot, types, wire};
 use crate::group::Group;
@@ -100,4 +102,29 @@ pub(crate) async fn install(
     let SnapshotResponse { vote } =
         group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
     Ok(peer::SnapshotResponse { vote: Some(types::stored_vote(&vote)) })
+}
+
+/// Sends what is in files here.
+pub(crate) async fn files(
+    group: &Group,
+    asked: peer::FilesRequest,
+) -> Result<BoxStream<'static, Result<peer::SnapshotPart, Status>>, Status> {
+    let (vote, throttle) = (types::vote(group.vote()), Arc::clone(&group.network().throttle));
+    let parts = snapshot::of_files(group.target(), group.vfs(), vote, asked, throttle).await?;
+    Ok(parts.map(Ok).boxed())
+}
+
+/// Asks another member for its files, checks them, and says up to where they reach.
+pub(crate) async fn take_files(
+    group: &Group,
+    of: ReplicaId,
+    member: &Member,
+) -> Result<(Arc<Files>, Option<u64>), Status> {
+    let asked = peer::FilesRequest { from: group.purged().unwrap_or(0), held: group.incoming().held() };
+    let parts = group.network().files(of, member, asked).await?;
+    let (_vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
+    match snapshot.snapshot {
+        SnapshotData::Files(files) => Ok((files, snapshot.meta.last_log_id.map(|id| id.index))),
+        SnapshotData::Catalog(_) | SnapshotData::Noted => Err(Status::internal("a snapshot without files")),
+    }
 }

@@ -37,13 +37,21 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    fn durable(&self) -> io::Result<Durable> {
+    pub(crate) fn durable(&self) -> io::Result<Durable> {
         match self {
             Self::Partition(machine, _) => machine.durable(),
             Self::Catalog(catalog) => {
                 let (position, membership) = catalog.applied();
                 Ok(Durable { position, membership })
             }
+        }
+    }
+
+    /// Whether a partition's files are to be had from another member.
+    pub(crate) fn is_damaged(&self) -> bool {
+        match self {
+            Self::Partition(machine, _) => machine.is_damaged(),
+            Self::Catalog(_) => false,
         }
     }
 
@@ -295,7 +303,7 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 }
 
-fn meta_of(durable: &Durable) -> io::Result<SnapshotMeta> {
+pub(super) fn meta_of(durable: &Durable) -> io::Result<SnapshotMeta> {
     Ok(SnapshotMeta {
         last_log_id: durable.position.map(types::log_id),
         last_membership: decode_membership(&durable.membership)?,

@@ -22,16 +22,17 @@ use openraft::network::{
     RaftNetworkFactory,
 };
 use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderError, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
-use proto::peer::{Beat, HeldRequest, SnapshotPart};
+use proto::peer::{Beat, FilesRequest, HeldRequest, SnapshotPart};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request, Status};
 
-use super::types::{Member, Snapshot, SnapshotData, Types, Vote};
+use super::acknowledged::Acknowledged;
+use super::types::{self, Member, Snapshot, SnapshotData, Types, Vote};
 use super::{snapshot, wire};
 use crate::peer::links::{Class, Client, Link, Links, UNANSWERED_BYTES_MAX};
 use crate::peer::myself::Myself;
@@ -59,6 +60,8 @@ pub(crate) struct Network {
     pub(crate) all_have: Arc<AtomicU64>,
     /// Reads that wait for a heartbeat.
     pub(crate) awaited: Arc<AtomicU32>,
+    /// What members have acknowledged to this one.
+    pub(crate) acknowledged: Arc<Acknowledged>,
 }
 
 /// The way to one other member.
@@ -72,6 +75,20 @@ pub(crate) struct Wire {
 impl Network {
     fn wire(&self, target: u64, member: &Member, class: Class) -> Wire {
         Wire { network: self.clone(), target: ReplicaId(target), member: member.clone(), class }
+    }
+}
+
+impl Network {
+    /// Asks a member for its files, in which everything up to an index must be. What is held of them is not sent again.
+    pub(crate) async fn files(
+        &self,
+        of: ReplicaId,
+        member: &Member,
+        request: FilesRequest,
+    ) -> Result<tonic::Streaming<SnapshotPart>, Status> {
+        let wire = self.wire(of.0, member, Class::Snapshot);
+        let mut client = wire.link().client(Class::Snapshot)?;
+        Ok(client.files(wire.call(request)).await?.into_inner())
     }
 }
 
@@ -127,6 +144,7 @@ impl Wire {
         request: AppendEntriesRequest<Types>,
         every: Duration,
     ) -> Result<StreamAppendResult<Types>, RPCError<Types>> {
+        let term = term(&request);
         let (append, _no_entries) =
             wire::append_request(request, self.network.all_have.load(Ordering::Relaxed));
         let group = self.network.group.number();
@@ -135,10 +153,30 @@ impl Wire {
         let link = self.link();
         let answer = async {
             let answer = link.beat(self.route(), beat, every, is_awaited).await?;
-            Ok(wire::read_append_response(answer)?)
+            self.remembers(term, wire::read_append_response(answer)?)
         };
         let answer = answer.await.map_err(|failure| self.rpc_error(failure))?;
         link.is_fine();
+        Ok(answer)
+    }
+
+    /// Fails where a member says that it does not have what it has acknowledged in this term.
+    fn remembers(
+        &self,
+        term: u64,
+        answer: StreamAppendResult<Types>,
+    ) -> Result<StreamAppendResult<Types>, Failure> {
+        let Network { group, acknowledged, myself, .. } = &self.network;
+        match &answer {
+            Ok(Some(last)) => acknowledged.note(self.target, term, last.index),
+            Err(StreamAppendError::Conflict(at)) if acknowledged.has(self.target, term, at.index) => {
+                let replica = self.target;
+                tracing::error!(%group, %replica, index = at.index, "a member has lost what it had acknowledged");
+                myself.epochs.has_forgotten(self.member.node);
+                return Err(Failure::Forgotten);
+            }
+            _ => {}
+        }
         Ok(answer)
     }
 
@@ -191,6 +229,7 @@ impl Wire {
                     _ => Unreachable::from_string(&failure).into(),
                 }
             }
+            Failure::Forgotten => Unreachable::from_string(&failure).into(),
             Failure::Wire(error) => {
                 let (group, replica) = (self.network.group, self.target);
                 tracing::error!(%group, %replica, %error, "a member's answer cannot be read");
@@ -198,6 +237,11 @@ impl Wire {
             }
         }
     }
+}
+
+/// The term in which a member leads that sends this.
+fn term(request: &AppendEntriesRequest<Types>) -> u64 {
+    types::stored_vote(&request.vote).term
 }
 
 /// The messages of a snapshot.
@@ -218,6 +262,8 @@ pub(super) enum Failure {
     Status(#[from] Status),
     #[error("the answer cannot be read: {0}")]
     Wire(#[from] wire::WireError),
+    #[error("the member has lost what it had acknowledged")]
+    Forgotten,
 }
 
 /// The requests of one stream that are not answered, oldest first.
@@ -254,6 +300,7 @@ impl NetStreamAppend<Types> for Wire {
                 let answer: BoxStream<'s, _> = Box::pin(futures::stream::iter([answer]));
                 return Ok(answer);
             }
+            let term = term(&first);
             let unanswered = Arc::new(Unanswered::default());
             let link = self.link();
             let returns = link.returns();
@@ -294,6 +341,7 @@ impl NetStreamAppend<Types> for Wire {
                     };
                     unanswered.0.lock().pop_front();
                     let answer = answer.and_then(|message| Ok(wire::read_append_response(message)?));
+                    let answer = answer.and_then(|answer| this.remembers(term, answer));
                     Some(match answer {
                         Ok(result) => {
                             link.is_fine();

@@ -12,8 +12,8 @@ use model::LogPosition;
 use proto::peer::{self, snapshot_part::Part};
 use tonic::Status;
 
-use super::machine::{Target, membership_message, read_membership};
-use super::types::{Snapshot, SnapshotData, SnapshotMeta, Vote};
+use super::machine::{Target, membership_message, meta_of, read_membership};
+use super::types::{Files, Snapshot, SnapshotData, SnapshotMeta, Vote};
 use super::{types, wire};
 use crate::throttle::Throttle;
 use files::Incoming;
@@ -55,6 +55,30 @@ pub(super) async fn parts(
             Ok(stream::once(async move { head }).chain(sent).map(part).boxed())
         }
     }
+}
+
+/// The messages of a partition's files, in which everything up to an index is to be.
+pub(super) async fn of_files(
+    target: &Target,
+    vfs: &Arc<dyn Vfs>,
+    vote: Vote,
+    asked: peer::FilesRequest,
+    throttle: Arc<Throttle>,
+) -> Result<stream::BoxStream<'static, peer::SnapshotPart>, Status> {
+    let Target::Partition(machine, _) = target else {
+        return Err(Status::invalid_argument("the catalog has no files of points"));
+    };
+    let peer::FilesRequest { from, held } = asked;
+    let (machine, vfs) = (Arc::clone(machine), Arc::clone(vfs));
+    let copied = blocking(move || {
+        if machine.durable()?.position.is_none_or(|position| position.index < from) {
+            machine.make_durable()?;
+        }
+        let (dir, durable) = machine.checkpoint()?;
+        let files = Arc::new(Files { dir, vfs });
+        Ok(Snapshot { meta: meta_of(&durable)?, snapshot: SnapshotData::Files(files) })
+    });
+    parts(vote, copied.await?, held, throttle).await
 }
 
 fn chunk(data: Bytes) -> Part {

@@ -240,6 +240,13 @@ impl Inner {
         }
     }
 
+    /// Whether a live file of points is lost or has damaged places, as far as is known.
+    pub(super) fn lacks_data(&self) -> bool {
+        let state = self.state.read();
+        let mut shards = state.shards();
+        shards.any(|(_, shard)| !shard.lost.is_empty() || shard.files.iter().any(|file| file.flaws().any()))
+    }
+
     /// The damaged places of live files, as far as they are known.
     pub(super) fn damage(&self) -> Vec<ReadError> {
         let state = self.state.read();

@@ -33,6 +33,11 @@ impl Flaws {
         self.by_offset.lock().values().cloned().collect()
     }
 
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        !self.by_offset.lock().is_empty()
+    }
+
     /// Number of places.
     pub(crate) fn len(&self) -> usize {
         self.by_offset.lock().len()

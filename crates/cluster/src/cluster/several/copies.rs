@@ -59,3 +59,42 @@ async fn an_older_copy_of_a_data_directory_takes_no_part() {
     everyone_has(&places, &clusters, 1, 3).await;
     shut_down_all(&clusters).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_older_copy_that_tells_the_same_epoch_is_known_by_what_it_lacks() {
+    let mut places = places(3).await;
+    places[1].epoch_ms = 3_600_000;
+    let mut clusters = open_all(&places).await;
+    write(&clusters[0], 1, 0).await;
+    clusters[1].shutdown().await;
+    let old = tempfile::tempdir().unwrap();
+    copy(places[1].dir.path(), old.path());
+    clusters[1] = timeout(PATIENCE, places[1].open()).await.unwrap().unwrap();
+    let epoch = clusters[1].courier.myself.epochs.own();
+    for n in 1..5 {
+        write(&clusters[0], 1, n).await;
+    }
+    everyone_has(&places, &clusters, 1, 5).await;
+    clusters[1].shutdown().await;
+
+    places[1].dir = old;
+    let reason = match timeout(PATIENCE, places[1].open()).await.unwrap() {
+        Ok(copy) => {
+            assert_eq!(copy.courier.myself.epochs.own(), epoch);
+            let reason = timeout(PATIENCE, copy.fatal.raised()).await.expect("it is found out");
+            copy.shutdown().await;
+            reason
+        }
+        Err(OpenError::Stopped(reason)) => reason,
+        Err(other) => panic!("{other:?}"),
+    };
+    assert!(reason.contains("older copy"), "{reason}");
+    // It is not let in again, and the others go on without it.
+    let refused = timeout(PATIENCE, places[1].open()).await.unwrap();
+    assert!(matches!(refused, Err(OpenError::Stopped(_))), "{refused:?}");
+    write(&clusters[0], 1, 5).await;
+    clusters.remove(1);
+    places.remove(1);
+    everyone_has(&places, &clusters, 1, 6).await;
+    shut_down_all(&clusters).await;
+}

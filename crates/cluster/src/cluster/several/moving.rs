@@ -108,6 +108,7 @@ fn place_like(place: &Place) -> Place {
         catalog: Mutex::new(empty_catalog()),
         zone: place.zone.clone(),
         log_bytes_soft: place.log_bytes_soft,
+        epoch_ms: place.epoch_ms,
         progress: crate::Progress::default(),
         tls: None,
     }

@@ -1,0 +1,105 @@
+//! A replica whose files are damaged gets those of another member and puts them in their place. Its votes and its log stay,
+//! and what the files lack comes from the log once more, as after a restart.
+//!
+//! What must always hold: nothing that is here goes before what comes was checked, every byte of it, and is durable; the
+//! files reach at least up to where the log begins; nobody uses them while they are exchanged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{GroupId, ReplicaId};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Host;
+use crate::comparison::Comparison;
+use crate::group::Group;
+use crate::raft::inbound;
+use crate::raft::machine::{Target, with_causes};
+use crate::raft::types::Files;
+
+/// Pause between two looks at the replicas.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Pause before a replica that got no files asks again.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How long another may take to lead before the files of a leader are exchanged.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+
+impl Host {
+    /// Looks after damaged replicas for ever, one at a time.
+    pub(crate) async fn heal(self: Arc<Self>) {
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tried: BTreeMap<GroupId, Instant> = BTreeMap::new();
+        loop {
+            pace.tick().await;
+            tried.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+            for group in self.replicas.all() {
+                let id = group.id();
+                if tried.contains_key(&id) || !group.target().is_damaged() || group.is_alone() {
+                    continue;
+                }
+                group.note_damage(true);
+                match self.make_whole(&group).await {
+                    Ok(from) => tracing::warn!(group = %id, %from, "damaged files were replaced by a member's"),
+                    Err(reason) => {
+                        tracing::warn!(group = %id, reason, "files stay damaged for now");
+                        tried.insert(id, Instant::now());
+                    }
+                }
+                // Nobody is kept from leading by what cannot be mended; where it was, the group was opened anew.
+                group.note_damage(false);
+            }
+        }
+    }
+
+    /// Answers whose files it has now.
+    async fn make_whole(&self, group: &Arc<Group>) -> Result<ReplicaId, String> {
+        let mut reason = "no other member is known".to_owned();
+        for (replica, member) in group.other_voters() {
+            match inbound::take_files(group, replica, &member).await {
+                Ok((files, reach)) => return self.exchange(group, files, reach).await.map(|()| replica),
+                Err(status) => reason = format!("{}: {}", member.address, status.message()),
+            }
+        }
+        Err(reason)
+    }
+
+    async fn exchange(
+        &self,
+        group: &Arc<Group>,
+        files: Arc<Files>,
+        reach: Option<u64>,
+    ) -> Result<(), String> {
+        let Target::Partition(machine, _) = group.target().clone() else { return Ok(()) };
+        let to: Vec<ReplicaId> = group.other_voters().into_iter().map(|(replica, _)| replica).collect();
+        group.hand_over(&to, HAND_OVER_WITHIN).await;
+        let _changing = self.changing.lock().await;
+        let id = group.id();
+        if !self.replicas.get(id).is_some_and(|here| Arc::ptr_eq(&here, group)) {
+            return Err("it has left this node meanwhile".to_owned());
+        }
+        // Peers do not find it meanwhile.
+        self.replicas.remove(group);
+        group.shutdown().await;
+        let exchanged = if reach < group.purged() {
+            Err("the log has become shorter meanwhile".to_owned())
+        } else {
+            let machine = Arc::clone(&machine);
+            match host::offload(move || machine.install(&files.dir)).await {
+                Ok(installed) => installed.map_err(|error| with_causes(&error)),
+                Err(panic) => Err(with_causes(&panic)),
+            }
+        };
+        // Whether that was done or not. If it cannot be opened it is opened like one that was just placed here.
+        let last = self.around.lane.log(id).index().last().map(|last| last.index);
+        let target = Target::Partition(Arc::clone(&machine), Arc::new(Comparison::after(last)));
+        let opened = Group::open(&self.around, id, group.replica(), target).await;
+        let opened = opened.map_err(|error| with_causes(&error))?;
+        let durable = machine.durable().ok().and_then(|durable| durable.position);
+        durable.into_iter().for_each(|position| opened.flushed(position));
+        self.replicas.add(&opened);
+        self.tasks.spawn("purge", opened.purge_flushed());
+        exchanged
+    }
+}
