@@ -45,7 +45,7 @@ pub(crate) enum NodeVerb {
     Decommission(OrderArguments),
     /// Give up a node whose volume is gone: what it had is made anew elsewhere. A node with an empty volume at the same
     /// address does so by itself when it joins.
-    Replace(OrderArguments),
+    Replace(ReplaceArguments),
 }
 
 /// Verbs of `tidemark partition`.
@@ -270,8 +270,9 @@ pub(crate) fn node(verb: NodeVerb) -> Result<(), CliError> {
             output::say(&format!("node {node} has left the cluster for good, and its process ends"));
             Ok(())
         }
-        NodeVerb::Replace(order) => {
-            let (_api, node) = order.give("replace")?;
+        NodeVerb::Replace(ReplaceArguments { i_accept_data_loss, order }) => {
+            let body = json!({ "acceptDataLoss": i_accept_data_loss });
+            let (_api, node) = order.give_with("replace", &body)?;
             output::say(&format!(
                 "node {node} is given up; what it had is made anew where there is room for it"
             ));
@@ -348,6 +349,16 @@ pub(crate) fn raft(verb: RaftVerb) -> Result<(), CliError> {
     }
 }
 
+/// Arguments of `tidemark node replace`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplaceArguments {
+    /// Give it up also while it answers, or where what only nodes have that do not answer is lost by it.
+    #[arg(long)]
+    i_accept_data_loss: bool,
+    #[command(flatten)]
+    order: OrderArguments,
+}
+
 /// Gives an order, which is answered without words.
 fn order(api: &Api, path: &str, body: &Value) -> Result<(), CliError> {
     api.post(path, &[("content-type", "application/json")], body.to_string().into_bytes()).map(drop)
@@ -356,9 +367,13 @@ fn order(api: &Api, path: &str, body: &Value) -> Result<(), CliError> {
 impl OrderArguments {
     /// Gives an order about the node, and answers who was asked, and which node that is.
     fn give(self, verb: &str) -> Result<(Api, String), CliError> {
+        self.give_with(verb, &Value::Null)
+    }
+
+    fn give_with(self, verb: &str, body: &Value) -> Result<(Api, String), CliError> {
         let Self { node, connection } = self;
         let api = Api::new(connection.resolve()?);
-        order(&api, &format!("/api/v1/cluster/nodes/{}/{verb}", encode(&node)), &Value::Null)?;
+        order(&api, &format!("/api/v1/cluster/nodes/{}/{verb}", encode(&node)), body)?;
         Ok((api, node))
     }
 }

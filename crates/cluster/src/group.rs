@@ -371,9 +371,25 @@ impl Group {
         self.raft.voter_ids().eq([self.replica.0])
     }
 
-    /// Whether there is room for what the leader sends. The catalog's entries are few, and the log has made room ahead.
+    /// Whether there is room for what the leader sends. The catalog's entries are few, and the log has made room ahead; and
+    /// where most voters are short no points are taken, so that what comes is little, and nobody could lead without it.
     pub(crate) fn takes_entries(&self) -> bool {
-        self.myself.room() < Room::Spent || self.id == GroupId::Meta
+        self.myself.room() < Room::Spent || self.id == GroupId::Meta || self.most_are_short()
+    }
+
+    /// Whether the disks of most voters are nearly full: nobody who takes a lead can do more than who has it.
+    pub(crate) fn most_are_short(&self) -> bool {
+        let own = self.myself.identity().node_uuid;
+        let watch = self.raft.metrics();
+        let metrics = watch.borrow_watched();
+        let members = metrics.membership_config.membership();
+        let voters: Vec<u128> =
+            members.voter_ids().filter_map(|id| Some(members.get_node(&id)?.node)).collect();
+        let is_short = |node: &&u128| match **node {
+            node if node == own => self.myself.room() > Room::Plenty,
+            node => self.reach.is_short(node),
+        };
+        2 * voters.iter().filter(is_short).count() > voters.len()
     }
 
     /// Lets it stand for election when a leader is silent, or not.

@@ -54,6 +54,7 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
         let mut given = Vec::new();
         for group in courier.replicas.all() {
             let id = group.id();
+            let is_short = is_short && !group.most_are_short();
             if group.leader().is_some_and(|(_, leader)| courier.reach.way(leader.node) == Way::Direct) {
                 orphaned.remove(&id);
             }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use model::{
-    Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest, TooLarge,
+    Consistency, Ends, GroupId, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock,
+    SummaryRequest, TooLarge,
 };
 use proto::peer;
 use proto::scan::{self as wire, Gather, Place};
@@ -249,9 +250,14 @@ where
             (_, None) => {}
             (Some(failed @ ReadError::Failed(_)), _) => return Err(failed),
             (failed, Some(partition)) => {
-                // Whoever could answer would have to be asked by this node itself.
-                if !patience.again().await || !courier.reaches_quorum(GroupId::Data(partition)) {
-                    let reason = "no node with a replica was found in time".to_owned();
+                // Whoever could answer would have to be asked by this node itself, and may have to know who leads.
+                let needs_leader =
+                    matches!(reading.consistency, Consistency::Leader | Consistency::Linearizable);
+                let group = GroupId::Data(partition);
+                let is_cut_off =
+                    if needs_leader { !courier.reaches_quorum(group) } else { !courier.reaches_any(group) };
+                if is_cut_off || !patience.again().await {
+                    let reason = "no node with a replica of it has answered".to_owned();
                     return Err(failed.unwrap_or(ReadError::Unavailable { partition, reason }));
                 }
             }

@@ -65,6 +65,14 @@ struct Compare {
     partition: u16,
 }
 
+/// How a node is given up.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Replace {
+    #[serde(default)]
+    accept_data_loss: bool,
+}
+
 /// What the cluster may use from now on.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +201,17 @@ pub(crate) fn set_state(state: NodeState) -> MethodRouter<App> {
         let call = operator(app, request).await?;
         order(&call, ClusterOrder::SetNodeState { node: node_id(&id)?, state }).await
     })
+}
+
+/// `POST /api/v1/cluster/nodes/{id}/replace`
+pub(crate) async fn replace(
+    State(app): State<App>,
+    PathId(id): PathId,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let mut call = operator(app, request).await?;
+    let Replace { accept_data_loss } = call.json_or_nothing().await?;
+    order(&call, ClusterOrder::GiveUp { node: node_id(&id)?, accepts_loss: accept_data_loss }).await
 }
 
 /// A node's id, with or without its leading zeros.

@@ -16,19 +16,17 @@ const TOKEN: HeaderName = HeaderName::from_static("x-commit-token");
 impl Shared {
     /// What a query demands of what it reads.
     pub(crate) fn reading(&self, headers: &HeaderMap, params: &Params) -> Result<Reading, ApiError> {
-        let by_header = headers.get(CONSISTENCY).map(|value| value.to_str().unwrap_or("?").trim());
-        let named = by_header.into_iter().chain(params.get("consistency"));
-        let mut named = named.map(|name| name.parse().map_err(said::<model::ConsistencyError>));
-        let consistency = named.next().transpose()?;
-        match named.next().transpose()? {
-            Some(other) if Some(other) != consistency => Err(ApiError::invalid(
-                "the header X-Tidemark-Consistency and the parameter consistency say different things",
-            )),
-            _ => Ok(Reading {
-                consistency: consistency.unwrap_or(Consistency::Leader),
-                seen: self.seen(headers)?,
-            }),
+        let by_header = headers.get_all(CONSISTENCY).iter().map(|value| value.to_str().unwrap_or("?").trim());
+        let named = by_header.chain(params.all("consistency"));
+        let named = named.map(|name| name.parse().map_err(said::<model::ConsistencyError>));
+        let named: Vec<Consistency> = named.collect::<Result<_, _>>()?;
+        if named.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(ApiError::invalid(
+                "headers X-Tidemark-Consistency and parameters consistency say different things",
+            ));
         }
+        let consistency = named.first().copied().unwrap_or(Consistency::Leader);
+        Ok(Reading { consistency, seen: self.seen(headers)? })
     }
 
     /// What a client has seen: all of the tokens that it sends.

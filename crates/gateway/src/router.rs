@@ -75,7 +75,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/cluster/nodes/{id}/drain", cluster::set_state(NodeState::Draining))
         .route("/api/v1/cluster/nodes/{id}/undrain", cluster::set_state(NodeState::Active))
         .route("/api/v1/cluster/nodes/{id}/decommission", cluster::set_state(NodeState::Decommissioned))
-        .route("/api/v1/cluster/nodes/{id}/replace", cluster::set_state(NodeState::Lost))
+        .route("/api/v1/cluster/nodes/{id}/replace", post(cluster::replace))
         .route("/debug/cluster", get(cluster::debug))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))

@@ -52,6 +52,13 @@ impl Call {
         json_body(&self.app, &self.headers, std::mem::take(self.body.get_mut())).await
     }
 
+    /// Reads the body as JSON, where there is one.
+    pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(&mut self) -> Result<T, ApiError> {
+        let limit = (self.app.options.limits.json_bytes_max, "max-json-size");
+        let text = small_body(&self.app, &self.headers, std::mem::take(self.body.get_mut()), limit).await?;
+        if text.is_empty() || text == "null" { Ok(T::default()) } else { read_json(&text) }
+    }
+
     /// The time of whatever this request makes.
     pub(crate) fn now(&self) -> model::Timestamp {
         self.app.ports.clock.now()
@@ -80,7 +87,11 @@ pub(crate) async fn json_body<T: DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let limit = (app.options.limits.json_bytes_max, "max-json-size");
     let text = small_body(app, headers, body, limit).await?;
-    serde_json::from_slice(&text).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
+    read_json(&text)
+}
+
+fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(text).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
 }
 
 /// Reads a small body, unpacked.

@@ -43,6 +43,7 @@ impl ClusterPort for ClusterAdapter {
         Box::pin(async move {
             let taken = match order {
                 ClusterOrder::SetNodeState { node, state } => self.0.set_node_state(node, state).await,
+                ClusterOrder::GiveUp { node, accepts_loss } => self.0.give_up(node, accepts_loss).await,
                 ClusterOrder::MoveReplica { partition, from, to } => {
                     self.0.move_replica(partition, from, to).await
                 }

@@ -167,6 +167,7 @@ impl Cluster {
                 courier: Arc::clone(&to_members),
                 watchers,
                 reader: Arc::clone(&reader),
+                told: Arc::default(),
             };
             if let Some(tls) = &tls {
                 listening.spawn("certificates", Arc::clone(tls).follow());
@@ -215,7 +216,10 @@ impl Cluster {
             tasks.spawn("purge", group.purge_flushed());
         }
         if opening.options.peers.is_some() {
-            tasks.spawn("follow the catalog", follow::follow(Arc::clone(&courier), node.info, out.clone()));
+            tasks.spawn(
+                "follow the catalog",
+                follow::follow(Arc::clone(&courier), node.info, founders, out.clone()),
+            );
             let keep_count = epochs::keep(Arc::clone(&courier), Arc::clone(&opening.around.vfs), data_dir);
             tasks.spawn("epochs", keep_count);
             tasks.spawn("leads", leads::look_after(Arc::clone(&courier)));

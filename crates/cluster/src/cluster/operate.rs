@@ -55,13 +55,51 @@ impl Move {
 
 impl Cluster {
     /// Says what is expected of a node. One that drains is emptied, as far as there are other nodes; an active one gets
-    /// its share; one that holds nothing may be decommissioned; and what a lost one had is made anew elsewhere. The last
-    /// two never come back under their ids.
+    /// its share; and one that holds nothing may be decommissioned, and never comes back under its id. See
+    /// [`Self::give_up`] for lost ones.
     ///
     /// # Errors
     /// See [`MembershipError`].
     pub async fn set_node_state(&self, node: NodeId, state: NodeState) -> Result<(), MembershipError> {
         self.command(Command::SetNodeState { node, state }).await
+    }
+
+    /// Gives up a node whose volume is gone: what it had is made anew elsewhere, and it never comes back under its id.
+    ///
+    /// # Errors
+    /// See [`MembershipError`]. Unless the loss of data is accepted, it is refused as long as the node answers, and where a
+    /// group would have no majority of its voters left that answer: what might come back would be lost for good.
+    pub async fn give_up(&self, node: NodeId, accepts_loss: bool) -> Result<(), MembershipError> {
+        self.read_barrier_meta().await?;
+        let is_out = self.catalog().read().node(node).is_none_or(|known| known.state.is_out());
+        if !accepts_loss && !is_out {
+            let reports = self.reports().await;
+            let answers = |node: NodeId| reports.get(&node).is_some_and(Result::is_ok);
+            let refused = |message: String| CatalogError { code: ErrorCode::Conflict, message };
+            if answers(node) {
+                return Err(refused(format!(
+                    "node {node} answers: drain and decommission it, or stop it first if its volume is to be given up"
+                ))
+                .into());
+            }
+            let state = self.catalog().read();
+            let lost = state.placements().filter(|placement| {
+                let left =
+                    placement.voters().filter(|voter| voter.node != node && answers(voter.node)).count();
+                placement.on(node).is_some_and(|replica| replica.is_voter())
+                    && 2 * left <= placement.voters().count()
+            });
+            let lost: Vec<String> = lost.map(|placement| placement.group.to_string()).collect();
+            if !lost.is_empty() {
+                return Err(refused(format!(
+                    "without node {node} no majority of the voters of {} is left that answers: bring other nodes back first; \
+                     to give up what only they have, the loss of data must be accepted",
+                    lost.join(", ")
+                ))
+                .into());
+            }
+        }
+        self.command(Command::SetNodeState { node, state: NodeState::Lost }).await
     }
 
     /// Says how many replicas each partition should have; they come and go by and by, as far as there are nodes.

@@ -41,6 +41,8 @@ struct Place {
     zone: String,
     log_bytes_soft: u64,
     epoch_ms: u64,
+    /// Where it says that it is reached, if not there.
+    claims: Option<SocketAddr>,
     progress: crate::Progress,
     tls: Option<TlsFiles>,
 }
@@ -79,6 +81,7 @@ async fn places(count: usize) -> Vec<Place> {
         zone: format!("zone-{at}"),
         log_bytes_soft: Limits::PRODUCTION.log_bytes_soft,
         epoch_ms: 200,
+        claims: None,
         progress: crate::Progress::default(),
         tls: None,
     };
@@ -95,7 +98,7 @@ impl Place {
                 listener,
                 network: Arc::new(host::Tcp::default()),
                 initial: InitialPeers::List(self.peers.clone()),
-                advertised: Some(self.address.to_string()),
+                advertised: Some(self.claims.unwrap_or(self.address).to_string()),
                 tls: self.tls.clone(),
             }),
             zone: self.zone.clone(),

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use catalog::Replica;
+use catalog::{NodeState, Replica};
 use hashbrown::HashMap;
 use model::{GroupId, ReplicaId};
 
@@ -56,13 +56,23 @@ impl Courier {
         voters.filter_map(|voter| Some(state.node(voter.node)?.info.uuid)).collect()
     }
 
-    /// Whether this node reaches a majority of a group's voters, over others where it must.
+    /// Whether this node reaches a majority of a group's voters, over others where it must. Those that were given up answer
+    /// nothing any more.
     pub(crate) fn reaches_quorum(&self, group: GroupId) -> bool {
         let voters = self.voters(group);
-        let own = self.myself.identity().node_uuid;
-        let away =
-            voters.iter().filter(|node| **node != own && self.reach.way(**node) == Way::Nowhere).count();
+        let away = voters.iter().filter(|node| !self.is_reached(**node)).count();
         voters.is_empty() || 2 * away < voters.len()
+    }
+
+    /// Whether this node reaches any of a group's voters, or is one.
+    pub(crate) fn reaches_any(&self, group: GroupId) -> bool {
+        let voters = self.voters(group);
+        voters.is_empty() || voters.iter().any(|node| self.is_reached(*node))
+    }
+
+    fn is_reached(&self, node: u128) -> bool {
+        let is_out = || self.state_of(node).is_some_and(NodeState::is_out);
+        node == self.myself.identity().node_uuid || self.reach.way(node) != Way::Nowhere && !is_out()
     }
 
     pub(crate) fn cut_off(group: GroupId) -> ProposeError {

@@ -47,6 +47,10 @@ impl Group {
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
                 Err(ProposeError::NotLeader { group: self.id, leader: to.leader_id.map(ReplicaId) })
             }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                let reason = "no majority of its members has answered".to_owned();
+                Err(ProposeError::Unavailable { group: self.id, reason })
+            }
             Err(error) => Err(self.unavailable(&error)),
         }
     }

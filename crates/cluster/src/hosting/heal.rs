@@ -41,7 +41,9 @@ impl Host {
                 }
                 group.note_damage(true);
                 match self.make_whole(&group).await {
-                    Ok(from) => tracing::warn!(group = %id, %from, "damaged files were replaced by a member's"),
+                    Ok(from) => {
+                        tracing::warn!(group = %id, %from, "damaged files were replaced by a member's");
+                    }
                     Err(reason) => {
                         tracing::warn!(group = %id, reason, "files stay damaged for now");
                         tried.insert(id, Instant::now());

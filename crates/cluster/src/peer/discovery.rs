@@ -295,6 +295,17 @@ async fn who_are_you(myself: &Myself, client: Option<Client>) -> Result<Answer, 
     read_answer(answer.into_inner()).ok_or_else(|| "its answer makes no sense".to_owned())
 }
 
+/// Makes sure that a node answers where it says that others reach it.
+pub(crate) async fn meet(myself: &Myself, links: &Links, node: u128, address: &str) -> Result<(), Status> {
+    let refused =
+        |why: &str| Status::failed_precondition(format!("at {address}, where it says it is reached, {why}"));
+    match who_are_you(myself, links.dial(address, None).ok()).await {
+        Ok(answer) if answer.node == node => Ok(()),
+        Ok(_other) => Err(refused("another node answers (peer-advertise-address)")),
+        Err(reason) => Err(refused(&format!("it does not answer: {reason} (peer-advertise-address)"))),
+    }
+}
+
 /// A level that a process says it understands.
 pub(crate) fn read_level(number: u32) -> Option<Level> {
     Level::new(u16::try_from(number).ok()?)

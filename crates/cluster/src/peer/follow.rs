@@ -64,8 +64,9 @@ pub(crate) async fn addresses(courier: Arc<Courier>) {
     }
 }
 
-/// Follows the catalog for ever. `own` is what the catalog knew of this node at first.
-pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
+/// Follows the catalog for ever. `own` is what the catalog knew of this node at first; it was started as one of so many
+/// founders.
+pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, founders: usize, out: Out) {
     let mut pace = interval(LOOK_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // One that was alone until now was reached nowhere.
@@ -92,6 +93,12 @@ pub(crate) async fn follow(courier: Arc<Courier>, own: NodeInfo, out: Out) {
         }
         let there: Vec<&NodeInfo> =
             others.iter().filter(|(_, state)| !state.is_out()).map(|(node, _)| node).collect();
+        if looks == 0 && founders == 1 && !there.is_empty() {
+            tracing::warn!(
+                "initial-peers names one node, and there are others: should this one lose its volume, it would found another \
+                 cluster; start it with three of them"
+            );
+        }
         // Each at once, then one after the other.
         let asked = match looks.checked_sub(there.len()) {
             None => there.get(looks),

@@ -1,8 +1,10 @@
 //! The peer port: accepts connections and speaks HTTP/2 on them, over TLS where the node has certificates.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use host::Listener;
@@ -13,6 +15,8 @@ use parking_lot::Mutex;
 use proto::peer::peer_server::PeerServer;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tokio_util::io::InspectReader;
+use tokio_util::sync::CancellationToken;
 
 use super::links::{
     CONNECTION_WINDOW_BYTES, KEEP_ALIVE_EVERY, KEEP_ALIVE_WITHIN, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
@@ -25,7 +29,11 @@ use crate::tasks::TaskGroup;
 const CONNECTIONS_MAX: usize = 1024;
 /// Calls at once on one connection: an open stream of entries for each group, and whatever else there is.
 const STREAMS_MAX: u32 = 8192;
-/// How long a peer may take to show who it is.
+/// Of them, those that have not shown yet that they speak the protocol. The oldest goes when another comes.
+const STRANGERS_MAX: usize = 256;
+/// What a connection of HTTP/2 begins with, in bytes (RFC 9113, section 3.4).
+const PREFACE_BYTES: usize = 24;
+/// How long a peer may take to show who it is, and that it speaks the protocol.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Pause between two words about the same stranger.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -66,6 +74,7 @@ pub(crate) async fn serve(
         .keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_WITHIN);
     let refused = Arc::<Refused>::default();
+    let mut strangers = Strangers::default();
     let mut pause = tokio::time::interval(ACCEPT_AGAIN_AFTER);
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -80,20 +89,76 @@ pub(crate) async fn serve(
         };
         let service = TowerToHyperService::new(service.clone());
         let (http, tls, refused) = (http.clone(), tls.clone(), Arc::clone(&refused));
+        let (stranger, has_to_go) = strangers.come();
         tasks.spawn("peer connection", async move {
             let _permit = permit;
-            let ended = match tls {
-                None => http.serve_connection(TokioIo::new(stream), service).await,
-                Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => http.serve_connection(TokioIo::new(stream), service).await,
-                    Ok(Err(error)) => return refused.note(from, &error.to_string()),
-                    Err(_elapsed) => return refused.note(from, "it takes too long"),
-                },
+            let is_known = Arc::clone(&stranger.is_known);
+            let mut bytes = 0;
+            let begun = move |read: &[u8]| {
+                bytes += read.len();
+                if bytes >= PREFACE_BYTES {
+                    is_known.store(true, Ordering::Relaxed);
+                }
             };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a peer's connection ended");
+            let serving = async {
+                let ended = match tls {
+                    None => {
+                        http.serve_connection(TokioIo::new(InspectReader::new(stream, begun)), service).await
+                    }
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => {
+                            http.serve_connection(TokioIo::new(InspectReader::new(stream, begun)), service)
+                                .await
+                        }
+                        Err(error) => return refused.note(from, &error.to_string()),
+                    },
+                };
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a peer's connection ended");
+                }
+            };
+            tokio::select! {
+                () = serving => {}
+                () = stranger.overstays(has_to_go) => refused.note(from, "it does not say what a peer says"),
             }
         });
+    }
+}
+
+/// Connections that have not shown yet that they speak the protocol, oldest first.
+#[derive(Default)]
+struct Strangers(VecDeque<(Weak<AtomicBool>, CancellationToken)>);
+
+/// One of them.
+struct Stranger {
+    /// It has sent what a connection of HTTP/2 begins with.
+    is_known: Arc<AtomicBool>,
+}
+
+impl Strangers {
+    /// Another comes; where there are too many, the oldest has to go, so that nobody is kept away by those who say nothing.
+    fn come(&mut self) -> (Stranger, CancellationToken) {
+        let stays =
+            |known: &Weak<AtomicBool>| known.upgrade().is_some_and(|known| !known.load(Ordering::Relaxed));
+        self.0.retain(|(known, _)| stays(known));
+        if self.0.len() >= STRANGERS_MAX
+            && let Some((_, has_to_go)) = self.0.pop_front()
+        {
+            has_to_go.cancel();
+        }
+        let (is_known, has_to_go) = (Arc::<AtomicBool>::default(), CancellationToken::new());
+        self.0.push_back((Arc::downgrade(&is_known), has_to_go.clone()));
+        (Stranger { is_known }, has_to_go)
+    }
+}
+
+impl Stranger {
+    /// Returns when it has to go, or has had its time; never where it is known by then.
+    async fn overstays(&self, has_to_go: CancellationToken) {
+        let _elapsed = timeout(HANDSHAKE_WITHIN, has_to_go.cancelled()).await;
+        if self.is_known.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

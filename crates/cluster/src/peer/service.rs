@@ -1,19 +1,22 @@
 //! What this node does for its peers.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use catalog::NodeState;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::{BoxStream, FuturesUnordered, unfold};
 use model::{GroupId, ReplicaId};
+use parking_lot::Mutex;
 use proto::peer::peer_server::Peer;
 use proto::peer::{self, beat_answer::Result as BeatResult, who_are_you_response::Stage};
 use proto::scan::Place;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::calls;
-use super::discovery::{JOIN_WITHIN, read_level};
+use super::discovery::{self, JOIN_WITHIN, read_level};
 use super::myself::{Myself, VERSION};
 use super::route::{self, Refusal, Route, read_id};
 use super::status;
@@ -31,6 +34,8 @@ use crate::reads::{self, Reader};
 use crate::replicas::Replicas;
 use crate::summaries;
 
+/// Pause between two words about the same refusal.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Groups that one barrier may ask about: all there can be.
 const GROUPS_MAX: usize = 1 + 4096;
 
@@ -45,6 +50,8 @@ pub(crate) struct Service {
     pub(crate) watchers: Arc<Watchers>,
     /// Set when the node reads for others.
     pub(crate) reader: Arc<OnceLock<Arc<dyn Reader>>>,
+    /// The last refusal that was told, and when.
+    pub(crate) told: Arc<Mutex<Option<(Refusal, Instant)>>>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -75,7 +82,14 @@ impl Service {
             Refusal::NoReplica | Refusal::NoCluster => {
                 tracing::debug!(refusal = refusal.name(), "a peer's call was refused");
             }
-            _ => tracing::warn!(refusal = refusal.name(), "a peer's call was refused"),
+            // Whoever does not belong here may call many times a second.
+            _ => {
+                let mut told = self.told.lock();
+                if told.is_none_or(|(last, at)| last != refusal || at.elapsed() >= TELL_EVERY) {
+                    tracing::warn!(refusal = refusal.name(), "a peer's call was refused");
+                    *told = Some((refusal, Instant::now()));
+                }
+            }
         }
     }
 
@@ -167,6 +181,8 @@ impl Peer for Service {
         let level = read_level(asked.level)
             .ok_or_else(|| Status::invalid_argument("a node that understands no feature level"))?;
         let peer::JoinRequest { address, zone, version, node: _, level: _ } = asked;
+        // Who takes the address of another is believed to have come in its place.
+        discovery::meet(&self.myself, &courier.links, uuid, &address).await?;
         let node = catalog::NodeInfo { uuid, address, zone, version, level };
         let place = tokio::time::timeout(JOIN_WITHIN, courier.register(node)).await;
         let place = place.map_err(|_elapsed| Status::deadline_exceeded("the catalog is out of reach"))?;

@@ -20,12 +20,19 @@ pub trait ClusterPort: Send + Sync + 'static {
 /// What an operator orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterOrder {
-    /// A node is to be filled (active), emptied (draining), let go (decommissioned) or given up (lost).
+    /// A node is to be filled (active), emptied (draining) or let go (decommissioned).
     SetNodeState {
         /// The node.
         node: NodeId,
         /// What is expected of it.
         state: NodeState,
+    },
+    /// A node is given up, and what it had is made anew elsewhere.
+    GiveUp {
+        /// The node.
+        node: NodeId,
+        /// Also where something may be lost by it.
+        accepts_loss: bool,
     },
     /// A partition's replica is to be on another node.
     MoveReplica {

@@ -124,18 +124,27 @@ async fn nodes_and_replicas_go_where_the_operator_says() {
     let node = |n| NodeId::new(n).unwrap();
     let mut ordered = Vec::new();
     for (verb, state) in [
-        ("drain", NodeState::Draining),
-        ("undrain", NodeState::Active),
-        ("decommission", NodeState::Decommissioned),
-        ("replace", NodeState::Lost),
+        ("drain", Some(NodeState::Draining)),
+        ("undrain", Some(NodeState::Active)),
+        ("decommission", Some(NodeState::Decommissioned)),
+        ("replace", None),
     ] {
         let path = format!("/api/v1/cluster/nodes/2/{verb}");
         assert_eq!(server.post(&path, "").await.pair(), (204, ""));
-        ordered.push(ClusterOrder::SetNodeState { node: node(2), state });
+        ordered.push(match state {
+            Some(state) => ClusterOrder::SetNodeState { node: node(2), state },
+            None => ClusterOrder::GiveUp { node: node(2), accepts_loss: false },
+        });
         let unknown = server.post(&format!("/api/v1/cluster/nodes/9/{verb}"), "").await;
         unknown.is_v2(404, "not found", "there is no node 0000000000000009");
         let nonsense = server.post(&format!("/api/v1/cluster/nodes/x/{verb}"), "").await;
         nonsense.is_v2(400, "invalid", r#""x" is no id of a node"#);
+    }
+    let send = |body: &'static str| server.post("/api/v1/cluster/nodes/2/replace", body);
+    assert_eq!(send(r#"{"acceptDataLoss":true}"#).await.pair(), (204, ""));
+    ordered.push(ClusterOrder::GiveUp { node: node(2), accepts_loss: true });
+    for wrong in [r#"{"acceptDataLoss":1}"#, r#"{"accept":true}"#, "yes"] {
+        assert_eq!(send(wrong).await.status, 400, "{wrong}");
     }
     let send = |body: &'static str| server.post("/api/v1/cluster/move", body);
     assert_eq!(send(r#"{"partition":5,"from":"1","to":"0000000000000003"}"#).await.pair(), (204, ""));

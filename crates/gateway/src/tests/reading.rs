@@ -76,7 +76,7 @@ async fn what_makes_no_sense_is_refused() {
     let foreign = commit::encode(7, &commits(&[(1, 1)]));
     let unknown = "unknown consistency \"eventual\": expected leader, linearizable, bounded(<duration>) such as \
                    bounded(5s), or any";
-    let differs = "the header X-Tidemark-Consistency and the parameter consistency say different things";
+    let differs = "headers X-Tidemark-Consistency and parameters consistency say different things";
     for (parameter, header, message) in [
         ("", ("x-tidemark-consistency", "eventual"), unknown),
         ("&consistency=eventual", ("x-other", ""), unknown),

@@ -221,7 +221,7 @@ impl ClusterPort for TestStatus {
 
     fn order(&self, order: ClusterOrder) -> BoxFuture<'_, Result<(), OrderError>> {
         let node = match order {
-            ClusterOrder::SetNodeState { node, .. } => Some(node),
+            ClusterOrder::SetNodeState { node, .. } | ClusterOrder::GiveUp { node, .. } => Some(node),
             ClusterOrder::MoveReplica { to, .. } | ClusterOrder::TransferLeader { to, .. } => Some(to),
             ClusterOrder::SetReplication { .. } | ClusterOrder::RaiseLevel { .. } => None,
         };

@@ -65,13 +65,15 @@ pub struct Peer {
 impl Peer {
     /// Reads a list of `host:port` separated by commas; empty for none.
     pub(super) fn parse_list(text: &str) -> Result<Vec<Self>, Expected> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts
-            .map(|part| match split(part) {
-                Some((host, port)) if !host.is_empty() && port != 0 => Ok(Self { host, port }),
-                _ => Err(PEER),
-            })
-            .collect()
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        // An empty entry is a variable that is not set: without it another list would be meant.
+        let peers = text.split(',').map(|part| match split(part.trim()) {
+            Some((host, port)) if !host.is_empty() && port != 0 => Ok(Self { host, port }),
+            _ => Err(PEER),
+        });
+        peers.collect()
     }
 }
 

@@ -198,7 +198,7 @@ impl Resolved {
         let is_near = if is_gateway { c.peers_are_near() } else { c.peer_bind_address.is_loopback() };
         let is_secret = !c.has_peers() || is_near || c.peer_plaintext || has_tls;
         let is_set = |key| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
-        let ordered: [(&'static str, bool, &'static str); 18] = [
+        let ordered: [(&'static str, bool, &'static str); 19] = [
             ("data-dir", !(is_gateway && is_set("data-dir")), "nothing: a gateway stores nothing"),
             (
                 "peer-advertise-address",
@@ -240,6 +240,11 @@ impl Resolved {
                 "initial-peers",
                 is_gateway || matches!(c.initial_peers.len(), 0 | 1 | 3 | 5),
                 "1, 3 or 5 peers, or none for one node alone",
+            ),
+            (
+                "initial-peers",
+                (1..c.initial_peers.len()).all(|at| !c.initial_peers[..at].contains(&c.initial_peers[at])),
+                "peers that are all different",
             ),
         ];
         let unordered =

@@ -184,6 +184,13 @@ fn values_that_make_no_sense_are_refused_with_their_origin() {
     flag("initial-peers", "a:1,b:2").refused(
         "--initial-peers: `initial-peers` is `a:1,b:2`, expected 1, 3 or 5 peers, or none for one node alone",
     );
+    flag("initial-peers", "a:1,b:2,a:1")
+        .refused("--initial-peers: `initial-peers` is `a:1,b:2,a:1`, expected peers that are all different");
+    // What variables that are not set leave.
+    for list in ["a:1,,", ",,a:1", ",", " ", "a:1,"] {
+        let refused = flag("initial-peers", list).resolve().unwrap_err().to_string();
+        assert!(refused.contains("`initial-peers` is"), "{list:?}: {refused}");
+    }
     let open = || flag("initial-peers", "a:1,b:2,c:3").flag("peer-bind-address", ":7000");
     open().refused(
         "--peer-bind-address: `peer-bind-address` is `:7000`, expected a loopback address, or peer-tls-cert, or \

@@ -109,6 +109,7 @@ fn place_like(place: &Place) -> Place {
         zone: place.zone.clone(),
         log_bytes_soft: place.log_bytes_soft,
         epoch_ms: place.epoch_ms,
+        claims: None,
         progress: crate::Progress::default(),
         tls: None,
     }
@@ -388,4 +389,47 @@ async fn one_replica_and_one_lead_move_when_somebody_asks() {
     let absent = clusters[0].move_replica(PartitionId(0), node(77), free).await;
     assert!(matches!(absent, Err(MembershipError::NotThere { .. })), "{absent:?}");
     shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_in_the_place_of_a_node_that_is_there() {
+    let mut places = places_that_join(4).await;
+    let clusters = open_all(&places[..3]).await;
+    write(&clusters[0], 1, 0).await;
+    // It says that it is reached where another node is, or where nobody is.
+    let nobody = bind("127.0.0.1:0").await.local_addr().unwrap();
+    for (claimed, why) in [(places[1].address, "another node answers"), (nobody, "it does not answer")] {
+        places[3].claims = Some(claimed);
+        let joining = places[3].open();
+        let refused = async {
+            let mut pace = interval(Duration::from_millis(20));
+            while !places[3].progress.to_string().contains(why) {
+                pace.tick().await;
+            }
+        };
+        tokio::select! {
+            joined = joining => panic!("{joined:?}"),
+            refused = timeout(PATIENCE, refused) => refused.expect("it is refused"),
+        }
+    }
+    assert_eq!(clusters[0].catalog().read().nodes().count(), 3, "all are there");
+    write(&clusters[1], 1, 1).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_node_is_given_up_that_answers_or_without_which_there_is_no_majority() {
+    let places = places(3).await;
+    let clusters = open_all(&places).await;
+    write(&clusters[0], 1, 0).await;
+    let refused = |error: MembershipError, why: &str| assert!(error.to_string().contains(why), "{error}");
+    refused(clusters[0].give_up(node(3), false).await.unwrap_err(), "answers: drain");
+    clusters[2].shutdown().await;
+    let given_up = timeout(PATIENCE, clusters[0].give_up(node(3), false)).await.unwrap();
+    given_up.unwrap();
+    // Again, and another.
+    clusters[0].give_up(node(3), false).await.unwrap();
+    refused(clusters[1].give_up(node(1), false).await.unwrap_err(), "answers: drain");
+    write(&clusters[0], 1, 1).await;
+    shut_down_all(&clusters[..2]).await;
 }
