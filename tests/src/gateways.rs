@@ -312,3 +312,22 @@ fn a_gateway_waits_for_its_cluster() {
     assert!(gateway.terminate().success(), "{}", gateway.log());
     assert!(is_empty(&gateway));
 }
+
+#[test]
+fn who_asks_for_what_is_old_is_answered_by_any_replica_that_is_left() {
+    let mut cluster = Cluster::start(3, &["--partitions", "8"]);
+    cluster.node(0).write("metrics", lines(0..100)).expect_status(204);
+    let gateway = cluster.gateway(&[]);
+    assert_eq!(numbers(&gateway), all(100));
+    wait_for("the node that is left to have all", || match numbers(cluster.node(2)) {
+        seen if seen == all(100) => Ok(()),
+        seen => Err(seen),
+    });
+    cluster.kill(0);
+    cluster.kill(1);
+    for (level, expected) in [("any", 200), ("bounded(1h)", 200), ("leader", 503), ("linearizable", 503)] {
+        let path = format!("/query?db=metrics&consistency={level}&q=SELECT+n+FROM+m");
+        let answer = gateway.get(&path).token(gateway.token()).send().expect_status(expected).text();
+        assert_eq!(expected == 200, answer.contains(",99]"), "{level}: {answer}");
+    }
+}

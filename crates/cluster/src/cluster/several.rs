@@ -385,6 +385,24 @@ async fn nothing_is_founded_while_one_of_the_list_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_says_nothing_on_the_peer_port_keeps_nobody_away() {
+    use tokio::io::AsyncReadExt as _;
+    let places = places(3).await;
+    let clusters = open_all(&places).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(tokio::net::TcpStream::connect(places[0].address).await.unwrap());
+    }
+    // The oldest had to go for the newest, and then all that said nothing.
+    for stream in &mut silent {
+        let ended = timeout(PATIENCE, stream.read_u8()).await.expect("it is not kept");
+        assert!(ended.is_err(), "{ended:?}");
+    }
+    write(&clusters[0], 3, 0).await;
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nodes_with_certificates_found_a_cluster_and_strangers_have_no_part_in_it() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let mut places = places(3).await;

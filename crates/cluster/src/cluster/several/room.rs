@@ -60,6 +60,27 @@ async fn a_node_without_room_leads_nothing_and_serves_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn where_most_disks_are_nearly_full_what_makes_room_goes_on() {
+    let places = places(3).await;
+    let clusters = open_all(&places).await;
+    for partition in 0..PARTITIONS {
+        write(&clusters[0], partition, 0).await;
+    }
+    // At once, so that leads may go to the one that has room, which leads nothing that others do not take.
+    clusters[..2].iter().for_each(|cluster| cluster.note_room(Room::Spent));
+    until("all know", || clusters.iter().all(|cluster| cluster.lacks_room().is_some())).await;
+    for n in 1..10 {
+        for partition in 0..PARTITIONS {
+            write(&clusters[usize::try_from(n).unwrap() % 3], partition, n).await;
+        }
+    }
+    for partition in 0..PARTITIONS {
+        everyone_has(&places, &clusters, partition, 10).await;
+    }
+    shut_down_all(&clusters).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_that_reaches_nobody_says_so_long_before_a_request_has_used_its_time() {
     let places = places(3).await;
     let clusters = open_all(&places).await;
