@@ -2,13 +2,13 @@
 //! and what the files lack comes from the log once more, as after a restart.
 //!
 //! What must always hold: nothing that is here goes before what comes was checked, every byte of it, and is durable; the
-//! files reach at least up to where the log begins; nobody uses them while they are exchanged.
+//! files reach up to an entry of the log; nobody uses them while they are exchanged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GroupId, ReplicaId};
+use model::{GroupId, LogPosition, ReplicaId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Host;
@@ -22,6 +22,8 @@ use crate::raft::types::Files;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pause before a replica that got no files asks again.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How long what the files have may take to come by the log too.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 /// How long another may take to lead before the files of a leader are exchanged.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 
@@ -71,11 +73,14 @@ impl Host {
         &self,
         group: &Arc<Group>,
         files: Arc<Files>,
-        reach: Option<u64>,
+        reach: LogPosition,
     ) -> Result<(), String> {
         let Target::Partition(machine, _) = group.target().clone() else { return Ok(()) };
         let to: Vec<ReplicaId> = group.other_voters().into_iter().map(|(replica, _)| replica).collect();
         group.hand_over(&to, HAND_OVER_WITHIN).await;
+        // The other may have been ahead.
+        let applied = group.wait_applied(reach.index, CATCH_UP_WITHIN).await;
+        applied.map_err(|error| with_causes(&error))?;
         let _changing = self.changing.lock().await;
         let id = group.id();
         if !self.replicas.get(id).is_some_and(|here| Arc::ptr_eq(&here, group)) {
@@ -84,14 +89,14 @@ impl Host {
         // Peers do not find it meanwhile.
         self.replicas.remove(group);
         group.shutdown().await;
-        let exchanged = if reach < group.purged() {
-            Err("the log has become shorter meanwhile".to_owned())
-        } else {
+        let exchanged = if group.has_entry(reach) {
             let machine = Arc::clone(&machine);
             match host::offload(move || machine.install(&files.dir)).await {
                 Ok(installed) => installed.map_err(|error| with_causes(&error)),
                 Err(panic) => Err(with_causes(&panic)),
             }
+        } else {
+            Err("the log does not have the last entry of the files any more".to_owned())
         };
         // Whether that was done or not. If it cannot be opened it is opened like one that was just placed here.
         let last = self.around.lane.log(id).index().last().map(|last| last.index);

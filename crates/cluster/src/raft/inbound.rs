@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
-use model::ReplicaId;
+use model::{LogPosition, ReplicaId};
 use openraft::raft::SnapshotResponse;
 use parking_lot::Mutex;
 use proto::peer;
@@ -119,12 +119,12 @@ pub(crate) async fn take_files(
     group: &Group,
     of: ReplicaId,
     member: &Member,
-) -> Result<(Arc<Files>, Option<u64>), Status> {
+) -> Result<(Arc<Files>, LogPosition), Status> {
     let asked = peer::FilesRequest { from: group.purged().unwrap_or(0), held: group.incoming().held() };
     let parts = group.network().files(of, member, asked).await?;
     let (_vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
-    match snapshot.snapshot {
-        SnapshotData::Files(files) => Ok((files, snapshot.meta.last_log_id.map(|id| id.index))),
-        SnapshotData::Catalog(_) | SnapshotData::Noted => Err(Status::internal("a snapshot without files")),
+    match (snapshot.snapshot, snapshot.meta.last_log_id) {
+        (SnapshotData::Files(files), Some(last)) => Ok((files, types::position(&last))),
+        _ => Err(Status::unavailable("nothing is in files there")),
     }
 }
