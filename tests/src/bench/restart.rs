@@ -19,15 +19,12 @@ const REPLAYED: Metric = more("log that is replayed until it is ready, MB/s");
 /// Requests between two looks at the log.
 const REQUESTS: usize = 40;
 /// No flush comes before the kill.
-const MEMORY: [&str; 8] = [
+const MEMORY: [&str; 5] = [
     "--memory-bytes=16GiB",
     "--memory-shares=memtables=80,cache=5,index=5,queries=5,compaction=5",
     "--memtable-size=8GiB",
     "--memtable-age=1d",
     "--log-size=64GiB",
-    "--max-request-size=64MiB",
-    "--zone=a",
-    "--log-level=warn",
 ];
 
 /// Runs the scenario.
