@@ -45,6 +45,8 @@ impl Courier {
         groups: Vec<Arc<Group>>,
         reading: &Reading,
     ) -> Result<Vec<Arc<Group>>, ProposeError> {
+        // What is damaged here is whole elsewhere.
+        let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_damaged()).collect();
         let asked: Vec<_> =
             groups.iter().filter(|group| !self.is_new_enough(group, reading)).cloned().collect();
         let proof = match reading.consistency {
@@ -152,10 +154,9 @@ impl Courier {
                 return Err(Self::cut_off(group.id()));
             }
             let mut failed = None;
-            // Whoever leads a partition elsewhere has what is late or damaged here; the catalog is read nowhere else.
+            // Whoever leads a partition elsewhere has what is late here; the catalog is read nowhere else.
             let is_late = self.is_late();
-            let is_fit = |group: &Group| group.id() == GroupId::Meta || !is_late && !group.is_damaged();
-            let may_wait = |group: &Group| waits_for_all || is_fit(group);
+            let may_wait = |group: &Group| waits_for_all || !is_late || group.id() == GroupId::Meta;
             let (fed, mut again): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|group| may_wait(group) && self.is_fed(group));
             if !waits_for_all {

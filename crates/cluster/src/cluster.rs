@@ -319,6 +319,16 @@ impl Cluster {
         self.replicas.get(GroupId::Data(partition)).is_some_and(|group| group.leads())
     }
 
+    /// A partition whose files cannot be read here, if there is one.
+    #[must_use]
+    pub fn damaged(&self) -> Option<PartitionId> {
+        let groups = self.replicas.all();
+        groups.iter().find_map(|group| match group.id() {
+            GroupId::Data(partition) if group.target().is_damaged() => Some(partition),
+            _ => None,
+        })
+    }
+
     /// Whether this node has no peer port, so that no other node and no gateway has ever spoken to it.
     #[must_use]
     pub const fn is_alone(&self) -> bool {
@@ -354,7 +364,8 @@ impl Cluster {
         join_all(groups.iter().map(|group| hand_over(Arc::clone(group)))).await;
         self.tasks.stop().await;
         self.listening.stop().await;
-        join_all(groups.iter().map(|group| group.shutdown())).await;
+        // Some may have been opened since.
+        join_all(self.replicas.all().iter().map(|group| group.shutdown())).await;
         if let Some(lane) = &self.lane {
             close_lane(Arc::clone(lane)).await;
         }

@@ -129,6 +129,8 @@ pub(crate) struct Group {
     never_voted: bool,
     had_data: bool,
     /// That the group's task is to end.
+    /// Nothing is applied any more.
+    machine_end: CancellationToken,
     ended: CancellationToken,
     /// The counters of the log.
     log: Arc<LaneMetrics>,
@@ -196,6 +198,7 @@ impl Group {
         {
             return Err(OpenError::ForeignData { group: id, index: applied.index });
         }
+        let machine_end = machine.end();
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
         let store = LogStore::new(Arc::clone(&around.lane), log);
         let network = Network {
@@ -229,6 +232,7 @@ impl Group {
             never_voted,
             had_data,
             ended: CancellationToken::new(),
+            machine_end,
             log: around.lane.metrics(),
             myself: Arc::clone(&around.myself),
             reach: Arc::clone(&around.reach),
@@ -631,5 +635,11 @@ impl Group {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(group = %self.id, %error, "the group's task did not end well");
         }
+    }
+
+    /// Returns when nothing is applied any more, which may be later than the group has stopped; `false` when that takes
+    /// longer.
+    pub(crate) async fn machine_ends(&self, within: Duration) -> bool {
+        timeout(within, self.machine_end.cancelled()).await.is_ok()
     }
 }

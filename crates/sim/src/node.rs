@@ -228,6 +228,11 @@ impl Place {
         self.cluster().map(said).unwrap_or_default()
     }
 
+    /// A partition of the node that lives here whose files cannot be read, if there is one.
+    pub(crate) fn damaged(&self) -> Option<PartitionId> {
+        self.cluster()?.damaged()
+    }
+
     /// The cluster as the node that lives here sees it.
     pub(crate) fn cluster(&self) -> Option<Arc<Cluster>> {
         self.cluster.lock().upgrade()

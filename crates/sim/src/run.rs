@@ -326,6 +326,9 @@ impl World<'_> {
         for (node, place) in self.desk.places.clone().iter().enumerate() {
             self.invariants.look(node, place.groups())?;
             place.votes_seen()?;
+            if let Some(partition) = place.damaged().filter(|_| !self.disk_failed.contains(&node)) {
+                return Err(format!("{} has damaged files of partition {partition}", place.name()));
+            }
             if place.part() == Part::Left && !self.has_left {
                 if self.leaving != Some(node) {
                     return Err(format!("{} has left", place.name()));

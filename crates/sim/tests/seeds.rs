@@ -78,8 +78,8 @@ fn what_is_broken_is_found() {
     // What is wrong with a vote shows only when power is cut in the moment after it.
     for (broken, seeds, said) in [
         ("log", 20, ["in a part that had been synced", "are lost"].as_slice()),
-        ("data", 20, &["reading stored data failed", "are lost"]),
-        ("quorum", 20, &["the task of group", "leads group", "has applied", "are lost"]),
+        ("data", 20, &["has damaged files"]),
+        ("quorum", 20, &["older copy", "leads group", "has applied", "are lost"]),
         ("votes", 100, &["has forgotten", "is on the disk after"]),
     ] {
         let is_found = |seed: u64| {

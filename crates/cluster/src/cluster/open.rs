@@ -15,7 +15,7 @@ use std::time::Duration;
 use catalog::{Catalog, ClusterNode, Command, NodeInfo, NodeState, Placement, Response};
 use disk::Vfs;
 use futures::future::join_all;
-use model::{Clock, GroupId, PartitionId, ReplicaId};
+use model::{Clock, GroupId, PartitionId, Reading, ReplicaId};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -280,11 +280,10 @@ impl Opening {
         if place.founder && !self.courier.is_founded() {
             let founders = match founders {
                 Some(founders) => Some(founders),
-                None => tokio::select! {
-                    biased;
-                    () = self.founded() => None,
-                    founders = self.settle() => founders?,
-                },
+                None => {
+                    self.apply_committed(&meta).await;
+                    self.settle().await?
+                }
             };
             if let Some(founders) = founders {
                 self.progress("founding the cluster: waiting for the meta group to have a leader");
@@ -314,12 +313,14 @@ impl Opening {
         founds && self.around.lane.log(GroupId::Meta).last_index().is_some()
     }
 
-    /// Waits until the catalog knows the cluster.
-    async fn founded(&self) {
-        let mut pace = interval(LOOK_EVERY);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Waits until the catalog knows the cluster, or it is certain that nobody has ever committed that.
+    async fn apply_committed(&self, meta: &Arc<Group>) {
+        self.progress("waiting for the meta group to have a leader");
         while !self.courier.is_founded() {
-            pace.tick().await;
+            match self.courier.ready_here(Arc::clone(meta), &Reading::default()).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "the founding may not be applied yet"),
+            }
         }
     }
 

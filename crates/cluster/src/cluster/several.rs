@@ -174,6 +174,14 @@ fn expected(numbers: impl Iterator<Item = u64>) -> Vec<String> {
 
 async fn everyone_has(places: &[Place], clusters: &[Arc<Cluster>], partition: u16, numbers: u64) {
     for (place, cluster) in places.iter().zip(clusters) {
+        // One that has not heard of its group yet is not asked.
+        let heard = timeout(PATIENCE, async {
+            let group = GroupId::Data(PartitionId(partition));
+            while !cluster.replicas.data().iter().any(|here| here.id() == group) {
+                tokio::task::yield_now().await;
+            }
+        });
+        heard.await.expect("each has a vote");
         timeout(PATIENCE, cluster.read_barrier_all()).await.unwrap().unwrap();
         assert_eq!(distinct(place.ops(partition)), expected(0..numbers), "{}", place.zone);
     }

@@ -58,6 +58,12 @@ impl Group {
                 _ = look.tick(), if !self.is_alone() => self.incoming.forget_old(),
             }
             let Some(position) = *watch.borrow_and_update() else { continue };
+            // Files that are on their way need what comes after them.
+            if self.is_damaged() && self.lane.bytes() <= self.limits.log_bytes_soft {
+                watch.mark_changed();
+                look.tick().await;
+                continue;
+            }
             let upto = position.index.min(self.needed_by_nobody());
             if purged >= Some(upto) || upto == 0 {
                 continue;

@@ -133,6 +133,7 @@ pub(crate) async fn settle(
     let mut rounds = interval(ASK_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<(String, Instant)> = None;
+    let mut joins = 0;
     loop {
         rounds.tick().await;
         let identity = myself.identity();
@@ -142,32 +143,40 @@ pub(crate) async fn settle(
         let own = identity.belongs.map(|place| place.cluster_id);
         let reason = match directory.ask(myself, links).await {
             Err(reason) => reason,
-            Ok(asked) => match step(identity.node_uuid, own, myself.says.peers_hash, peers, &asked) {
-                Step::Wait(reason) => reason,
-                Step::IsFounded => return Ok(None),
-                Step::Join(at) => match join(myself, &asked, at).await {
-                    Ok(place) => {
-                        let place = myself.belong(place)?;
-                        tracing::info!(node = %place.node_id, "joined the cluster");
-                        return Ok(None);
-                    }
-                    Err(status) => match Refusal::out_of(&status) {
-                        Some(state) => return Err(OpenError::OutBefore(state)),
-                        None => format!("{} did not add this node: {}", asked[at].address, status.message()),
+            Ok(asked) => {
+                match step((identity.node_uuid, own), myself.says.peers_hash, peers, &asked, joins) {
+                    Step::Wait(reason) => reason,
+                    Step::IsFounded => return Ok(None),
+                    Step::Join(at) => match join(myself, &asked, at).await {
+                        Ok(place) => {
+                            let place = myself.belong(place)?;
+                            tracing::info!(node = %place.node_id, "joined the cluster");
+                            return Ok(None);
+                        }
+                        Err(status) => match Refusal::out_of(&status) {
+                            Some(state) => return Err(OpenError::OutBefore(state)),
+                            None => {
+                                // Another may reach this node.
+                                joins += 1;
+                                format!("{} did not add this node: {}", asked[at].address, status.message())
+                            }
+                        },
                     },
-                },
-                Step::Found => {
-                    let cluster_id = match own {
-                        Some(cluster_id) => cluster_id,
-                        None => random_id()?,
-                    };
-                    myself.belong(Belongs::founding(cluster_id, 0))?;
-                    match tell_all(myself, cluster_id, &asked).await {
-                        Ok(()) => return Ok(Some(founders(&asked))),
-                        Err(status) => format!("a peer was not told of the cluster: {}", status.message()),
+                    Step::Found => {
+                        let cluster_id = match own {
+                            Some(cluster_id) => cluster_id,
+                            None => random_id()?,
+                        };
+                        myself.belong(Belongs::founding(cluster_id, 0))?;
+                        match tell_all(myself, cluster_id, &asked).await {
+                            Ok(()) => return Ok(Some(founders(&asked))),
+                            Err(status) => {
+                                format!("a peer was not told of the cluster: {}", status.message())
+                            }
+                        }
                     }
                 }
-            },
+            }
         };
         progress.set(format!("this node belongs to no cluster yet: {reason}"));
         if told.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= TELL_EVERY) {
@@ -225,14 +234,21 @@ fn founders(asked: &[Asked]) -> Founders {
 }
 
 /// Decides from what all initial peers have answered, in their order. `own` is the cluster that this node is about to
-/// found.
-fn step(node: u128, own: Option<u128>, peers_hash: u64, peers: &InitialPeers, asked: &[Asked]) -> Step {
+/// found; members take turns to be asked to add it.
+fn step(
+    (node, own): (u128, Option<u128>),
+    peers_hash: u64,
+    peers: &InitialPeers,
+    asked: &[Asked],
+    joins: usize,
+) -> Step {
     let is_this = |asked: &Asked| asked.answer.as_ref().is_ok_and(|answer| answer.node == node);
     let is_member = |asked: &Asked| matches!(asked.stands(), Some(Stands::Member(_)));
-    if own.is_none()
-        && let Some(at) = asked.iter().position(is_member)
-    {
-        return Step::Join(at);
+    if own.is_none() {
+        let members: Vec<usize> = (0..asked.len()).filter(|at| is_member(&asked[*at])).collect();
+        if !members.is_empty() {
+            return Step::Join(members[joins % members.len()]);
+        }
     }
     if own.is_some_and(|own| asked.iter().any(|asked| asked.stands() == Some(Stands::Member(own)))) {
         return Step::IsFounded;

@@ -14,6 +14,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use prost::Message as _;
 use proto::log;
+use tokio_util::sync::CancellationToken;
 
 use super::types::{
     self, Applied, Files, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types,
@@ -107,6 +108,14 @@ pub(crate) struct StateMachine {
     membership: StoredMembership,
     /// The newest snapshot taken here; the meta group's is kept for followers.
     snapshot: Option<Snapshot>,
+    /// Cancelled when this is dropped: openraft's task that applies entries ends later than the group does.
+    end: CancellationToken,
+}
+
+impl Drop for StateMachine {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
 }
 
 impl StateMachine {
@@ -122,7 +131,13 @@ impl StateMachine {
             log.applied(position.index);
         }
         let membership = decode_membership(&durable.membership)?;
-        Ok(Self { target, log, fatal, vfs, applied, membership, snapshot: None })
+        let end = CancellationToken::new();
+        Ok(Self { target, log, fatal, vfs, applied, membership, snapshot: None, end })
+    }
+
+    /// Cancelled when nothing is applied to the target any more.
+    pub(crate) fn end(&self) -> CancellationToken {
+        self.end.clone()
     }
 
     /// Index of the last entry that is applied.

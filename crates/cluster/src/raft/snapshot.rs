@@ -3,6 +3,7 @@
 
 pub(crate) mod files;
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -71,8 +72,16 @@ pub(super) async fn of_files(
     let peer::FilesRequest { from, held } = asked;
     let (machine, vfs) = (Arc::clone(machine), Arc::clone(vfs));
     let copied = blocking(move || {
-        if machine.durable()?.position.is_none_or(|position| position.index < from) {
+        if machine.is_damaged() {
+            return Err(io::Error::other("its files are damaged too"));
+        }
+        let is_short =
+            || Ok::<_, io::Error>(machine.durable()?.position.is_none_or(|last| last.index < from));
+        if is_short()? {
             machine.make_durable()?;
+            if is_short()? {
+                return Err(io::Error::other("it has not applied what the other's log has no more"));
+            }
         }
         let (dir, durable) = machine.checkpoint()?;
         let files = Arc::new(Files { dir, vfs });
@@ -87,7 +96,7 @@ fn chunk(data: Bytes) -> Part {
 
 /// Does file work on a thread that may block.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Status> {
     let done = host::offload(work).await;
     done.map_err(|panic| Status::internal(panic.to_string()))?

@@ -32,7 +32,7 @@ fn stepped(node: u128, own: Option<u128>, peers: &InitialPeers, answers: &[Resul
         client: None,
         answer: answer.clone(),
     });
-    step(node, own, HASH, peers, &asked.collect::<Vec<_>>())
+    step((node, own), HASH, peers, &asked.collect::<Vec<_>>(), 0)
 }
 
 #[track_caller]

@@ -91,7 +91,7 @@ fn addresses_are_read_and_printed() {
     {
         assert!(BindAddress::parse(text).is_err(), "{text}");
     }
-    let peers = Peer::parse_list(" a:1, [::1]:2 ,").unwrap();
+    let peers = Peer::parse_list(" a:1, [::1]:2 ").unwrap();
     assert_eq!(peers.iter().map(Peer::to_string).collect::<Vec<_>>(), ["a:1", "[::1]:2"]);
     assert!(
         Peer::parse_list("a").is_err() && Peer::parse_list(":1").is_err() && Peer::parse_list("a:0").is_err()
