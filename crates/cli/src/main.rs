@@ -11,6 +11,7 @@ mod config;
 mod error;
 mod inspect;
 mod output;
+mod pod;
 mod profile;
 mod query;
 mod recover;
@@ -67,6 +68,12 @@ enum Verb {
     /// are stopped meanwhile. The last resort: what only the lost nodes had is lost.
     #[command(subcommand)]
     Recover(recover::Verb),
+    /// Ask the server on this machine how it is, as its configuration says where it answers.
+    Probe(pod::ProbeArguments),
+    /// Make the server of this container ready to be stopped, as a `preStop` hook.
+    PreStop(pod::PreStopArguments),
+    /// Write down in which zone a Kubernetes node is, for init containers.
+    Zone(pod::ZoneArguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -101,6 +108,9 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Inspect(verb) => inspect::run(verb),
         Verb::Verify(arguments) => inspect::verify(&arguments),
         Verb::Recover(verb) => recover::run(verb),
+        Verb::Probe(arguments) => pod::probe(&arguments),
+        Verb::PreStop(arguments) => pod::pre_stop(&arguments),
+        Verb::Zone(arguments) => pod::zone(&arguments),
         Verb::Version(arguments) => version::run(arguments),
     }
 }

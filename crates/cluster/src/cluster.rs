@@ -6,6 +6,7 @@ mod operate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use catalog::{Catalog, Command, NodeState, Response};
 use futures::future::join_all;
 use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading, ReplicaId};
 use proto::log::Vote;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::barrier::Proof;
 use crate::courier::Courier;
@@ -26,6 +28,7 @@ use crate::lane::{Lane, LaneMetrics};
 use crate::options::Limits;
 use crate::peer::follow::Out;
 use crate::peer::myself::Room;
+use crate::peer::reach::Way;
 use crate::peer::status::NodeReport;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
@@ -35,6 +38,8 @@ use crate::tasks::TaskGroup;
 const LOG_BYTES_AT_REST: u64 = 1 << 20;
 /// How long a stopping node waits for others to take the lead over.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// Pause before leads are offered again that were not taken.
+const HAND_OVER_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What holds up the end of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,15 @@ pub struct LogPressure {
     pub partitions: Vec<PartitionId>,
     /// Bytes of the whole log.
     pub bytes: u64,
+}
+
+/// How a node's copy of the catalog is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogHealth {
+    /// Whether there is a leader that this node reaches; of a gateway, whether it follows a node.
+    pub has_leader: bool,
+    /// Whether all that is known to be committed is applied.
+    pub is_current: bool,
 }
 
 pub(crate) use open::found_lane;
@@ -354,14 +368,57 @@ impl Cluster {
         self.replicas.get(GroupId::Meta).ok_or(ProposeError::NoSuchGroup(GroupId::Meta))
     }
 
+    /// Gives every lead that this node has to others that can take it, and takes none any more, for the node is about to
+    /// stop. Returns when it leads nothing that others can lead, or after so long; answers how many groups it led, and how
+    /// many it still leads.
+    pub async fn leave_leads(&self, at_most: Duration) -> (usize, usize) {
+        self.courier.leaving.store(true, Ordering::Relaxed);
+        let led = || self.replicas.all().into_iter().filter(|group| group.leads()).collect::<Vec<_>>();
+        let at_first = led().len();
+        let mut pace = interval(HAND_OVER_AGAIN_AFTER);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let gone = async {
+            while !led().is_empty() {
+                pace.tick().await;
+                let passing: Vec<_> = led().iter().map(|group| self.hand_over(Arc::clone(group))).collect();
+                join_all(passing).await;
+                if led().iter().all(|group| self.courier.successors(group.id(), false).is_empty()) {
+                    return;
+                }
+            }
+        };
+        // What is left is said.
+        let _elapsed = timeout(at_most, gone).await;
+        (at_first, led().len())
+    }
+
+    async fn hand_over(&self, group: Arc<Group>) {
+        group.hand_over(&self.courier.successors(group.id(), false), HAND_OVER_WITHIN).await;
+    }
+
+    /// How this node's copy of the catalog is: whether the group that has it has a leader that this node reaches, and
+    /// whether all that is known to be committed is applied here.
+    #[must_use]
+    pub fn catalog_health(&self) -> CatalogHealth {
+        if let Some(mirror) = &self.courier.mirror {
+            return CatalogHealth { has_leader: mirror.is_lost().is_none(), is_current: true };
+        }
+        let Ok(meta) = self.meta() else { return CatalogHealth { has_leader: false, is_current: false } };
+        let status = meta.status();
+        let has_leader = match meta.leader() {
+            Some((leader, _)) if leader == status.replica => self.courier.reaches_quorum(GroupId::Meta),
+            Some((_, leader)) => self.courier.reach.way(leader.node) != Way::Nowhere,
+            None => false,
+        };
+        let is_current = status.applied >= status.committed && status.files.is_none();
+        CatalogHealth { has_leader: status.running && has_leader, is_current }
+    }
+
     /// Stops in order: the lead of groups that others can lead, background tasks, what peers ask, groups, log. What was
     /// acknowledged is durable anyway.
     pub async fn shutdown(&self) {
-        let groups = self.replicas.all();
-        let hand_over = |group: Arc<Group>| async move {
-            group.hand_over(&self.courier.successors(group.id(), false), HAND_OVER_WITHIN).await;
-        };
-        join_all(groups.iter().map(|group| hand_over(Arc::clone(group)))).await;
+        self.courier.leaving.store(true, Ordering::Relaxed);
+        join_all(self.replicas.all().into_iter().map(|group| self.hand_over(group))).await;
         self.tasks.stop().await;
         self.listening.stop().await;
         // Some may have been opened since.

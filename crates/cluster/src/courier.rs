@@ -9,6 +9,7 @@ mod outlook;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +70,8 @@ pub(crate) struct Courier {
     pub(crate) watchers: Arc<Watchers>,
     /// Told that reads count on what is here being new.
     pub(crate) refresh: Notify,
+    /// Whether this node is about to stop.
+    pub(crate) leaving: AtomicBool,
 }
 
 /// A member of a group on another node.

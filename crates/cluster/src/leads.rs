@@ -1,6 +1,6 @@
 //! What a node does about the groups that it leads and should not: it gives them to voters that can do better.
 //!
-//! What must always hold: a node whose disk is nearly full, or slower than others', or whose files are damaged, stands for election only where nobody
+//! What must always hold: a node that is about to stop, whose disk is nearly full, or slower than others', or whose files are damaged, stands for election only where nobody
 //! else gets elected, whose logs may lack what its own has, and keeps a lead only as long as nobody else can take it, whose
 //! disk is neither. A lead goes only to who reaches more of the voters than this node, or as many when this one should not
 //! lead, so that none goes to and fro.
@@ -54,7 +54,7 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
         let mut given = Vec::new();
         for group in courier.replicas.all() {
             let id = group.id();
-            let is_short = is_short && !group.most_are_short();
+            let is_short = is_short && !group.most_are_short() || courier.is_leaving();
             if group.leader().is_some_and(|(_, leader)| courier.reach.way(leader.node) == Way::Direct) {
                 orphaned.remove(&id);
             }
@@ -62,7 +62,8 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
             let is_sound = slowness.is_none() && !group.is_damaged();
             let is_best = is_sound || courier.successors(id, false).is_empty();
             group.may_stand(!is_short && is_best || since.elapsed() >= ORPHANED_FOR);
-            if !group.leads() || offered.contains_key(&id) {
+            // One that is about to stop gives its leads away by itself.
+            if !group.leads() || offered.contains_key(&id) || courier.is_leaving() {
                 better.remove(&id);
                 continue;
             }

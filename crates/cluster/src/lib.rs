@@ -40,7 +40,7 @@ mod summaries;
 mod tasks;
 mod throttle;
 
-pub use cluster::{Cluster, LogPressure, MembershipError, Move, log_dir};
+pub use cluster::{CatalogHealth, Cluster, LogPressure, MembershipError, Move, log_dir};
 pub use comparison::{Compared, Outcome};
 pub use epochs::{EpochsError, verify_epochs};
 pub use error::{HandOverError, OpenError, ProposeError};

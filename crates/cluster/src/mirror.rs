@@ -263,7 +263,7 @@ impl Follower {
     }
 
     fn tell(&self, told: &mut Option<(String, Instant)>, reason: String) {
-        self.progress.set(format!("no catalog yet: {reason}"));
+        self.progress.wait(format!("no catalog yet: {reason}"));
         *self.mirror.trouble.lock() = Some(reason.clone());
         if told.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= TELL_EVERY) {
             tracing::info!(reason, "the catalog is not followed");

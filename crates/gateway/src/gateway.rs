@@ -20,6 +20,7 @@ use crate::ports::{
     CatalogPort, ClusterPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort,
 };
 use crate::slots::QuerySlots;
+use crate::vitals::Vitals;
 
 /// Barriers of the catalog at once; more wait.
 const BARRIERS_MAX: usize = 64;
@@ -39,6 +40,8 @@ pub struct Ports {
     pub maintenance: Arc<dyn MaintenancePort>,
     /// See [`ClusterPort`].
     pub cluster: Arc<dyn ClusterPort>,
+    /// See [`Vitals`].
+    pub vitals: Vitals,
     /// Times of points without one, of new resources, of sessions.
     pub clock: Arc<dyn Clock>,
 }
@@ -138,6 +141,12 @@ impl Shared {
     pub(crate) async fn barrier(&self) -> Result<(), Unavailable> {
         let _permit = self.barriers.acquire().await;
         self.ports.catalog.barrier().await
+    }
+
+    /// As [`Shared::barrier`], confirmed by a majority.
+    pub(crate) async fn confirm(&self) -> Result<(), Unavailable> {
+        let _permit = self.barriers.acquire().await;
+        self.ports.catalog.confirm().await
     }
 
     /// Looks something up in the local copy of the catalog.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! serve (listener) -> router (span, counters, headers, CORS, panics)
-//!    |- probes            /ping /health /ready /metrics
+//!    |- probes            /ping /health /ready /startupz /livez /readyz /metrics
 //!    |- v1                /write /query          errors {"error"}
 //!    `- v2                /api/v2/*              errors {"code","message"}
 //!          auth (before the body) -> body (limits) -> ports (catalog, write, query)
 //!                                                 answers: csv, v1::format -> stream (bounded, cancellable)
 //! ```
-//! Before the node can serve, [`Waiting`] has the listener, and says why.
+//! Before the node can serve, [`Waiting`] has the listener, and says why. [`ProbeListener`] answers probes on a thread of its
+//! own, from what [`Vitals`] has noted.
 //!
 //! It knows no storage, no query engine and no cluster: only the [`ports`] that `server` implements.
 
@@ -27,6 +28,7 @@ mod options;
 mod paging;
 mod params;
 pub mod ports;
+mod probe_listener;
 mod probes;
 mod random;
 mod reading;
@@ -36,6 +38,7 @@ mod slots;
 mod stream;
 mod v1;
 mod v2;
+mod vitals;
 mod waiting;
 
 #[cfg(test)]
@@ -44,6 +47,8 @@ mod tests;
 pub use error::{ApiError, Code};
 pub use gateway::{Gateway, Ports};
 pub use options::{Limits, Options, RequestSpanHook};
+pub use probe_listener::ProbeListener;
 pub use router::COMPATIBLE_VERSION;
 pub use v2::setup::{SetupRequest, SetupResult, setup};
+pub use vitals::{Found, Leaving, STUCK_AFTER, Stage, Vitals};
 pub use waiting::Waiting;

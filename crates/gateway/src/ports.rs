@@ -36,6 +36,8 @@ pub trait CatalogPort: Send + Sync + 'static {
     fn read(&self) -> catalog::ReadGuard<'_>;
     /// Makes the local copy as new as anything acknowledged before the call. Called before a negative answer.
     fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>>;
+    /// The same, confirmed by a majority after the call, whatever clocks say.
+    fn confirm(&self) -> BoxFuture<'_, Result<(), Unavailable>>;
     /// Proposes a change and waits until it is committed and visible in the local copy.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Response, Unavailable>>;
 }

@@ -20,6 +20,8 @@ pub(crate) const COMMIT: &str = concat!("tidemark-", env!("CARGO_PKG_VERSION"));
 
 /// Damaged places that `/health` names.
 const DAMAGE_MAX: usize = 20;
+/// How long a read that sees everything may take for `/readyz`.
+const LINEARIZABLE_MAX: Duration = Duration::from_secs(2);
 
 pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let params = Params::of_uri(request.uri(), app.options.limits.params_max)?;
@@ -31,14 +33,17 @@ pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Res
 
 /// Damage at rest is told and does not fail the check: a node that serves all else must not be taken out for it.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    let state = app.ports.status.healthy();
+    health_of(app.ports.status.healthy(), &app.ports.status.damage(DAMAGE_MAX))
+}
+
+/// The answer of `/health`.
+pub(crate) fn health_of(state: Result<(), String>, damage: &[String]) -> Response {
     let (status, word) = match &state {
         Ok(()) => (StatusCode::OK, "pass"),
         Err(_broken) => (StatusCode::SERVICE_UNAVAILABLE, "fail"),
     };
-    let damage = app.ports.status.damage(DAMAGE_MAX);
     let check = |place: &String| json!({ "name": "data file", "status": "fail", "message": place });
-    let message = match &damage[..] {
+    let message = match damage {
         [] => "ready for queries and writes",
         _ => "ready for queries and writes, but for the damaged data that the checks name",
     };
@@ -53,12 +58,26 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
     error::json(status, &body)
 }
 
-/// Ready when every partition has a leader within reach.
+/// Ready when clients may be sent here, and every partition has a leader within reach.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Response, ApiError> {
-    app.ports.status.ready().map_err(|missing| ApiError::new(Code::Unavailable, missing))?;
+    let state = app.ports.vitals.fit().and_then(|()| app.ports.status.ready());
+    state.map_err(|missing| ApiError::new(Code::Unavailable, missing))?;
     let up = app.ports.clock.monotonic().saturating_sub(app.started_monotonic);
     let body = json!({ "status": "ready", "started": app.started.to_rfc3339(), "up": go_duration(up) });
     Ok(error::json(StatusCode::OK, &body))
+}
+
+/// `/readyz`; with `?linearizable=1` also whether a read that sees all that was acknowledged can be done here. For load
+/// balancers, not for who starts the process again: that would make nothing better.
+pub(crate) async fn readyz(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let params = Params::of_uri(request.uri(), app.options.limits.params_max)?;
+    if params.get("linearizable").is_some_and(|text| !matches!(text, "0" | "false")) {
+        let done = tokio::time::timeout(LINEARIZABLE_MAX, app.confirm()).await;
+        let done =
+            done.map_err(|_late| ApiError::new(Code::Unavailable, "no majority has answered in time"))?;
+        done?;
+    }
+    Ok(app.ports.vitals.answer_ready())
 }
 
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {

@@ -11,13 +11,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use catalog::NodeState;
 use futures::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use tracing::Instrument as _;
 
 use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::metrics::InGauge;
 use crate::serve::{self, InProgress};
+use crate::vitals::{self, Leaving};
 use crate::{cluster, maintenance, probes, random, v1, v2};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
@@ -37,6 +38,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/status", get(probes::ping))
         .route("/health", get(probes::health))
         .route("/ready", get(probes::ready))
+        .route("/readyz", get(probes::readyz))
+        .route("/-/ready", get(probes::readyz))
+        .merge(vitals::routes(&app.ports.vitals))
         .route("/metrics", get(probes::metrics))
         .route("/write", post(v1::write::post))
         .route("/query", get(v1::query::handle).post(v1::query::handle))
@@ -92,7 +96,7 @@ async fn unknown_path() -> ApiError {
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = app.ports.clock.monotonic();
     let _in_flight = InGauge::new(&app.metrics.in_flight);
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);
     let first_api = is_first_api(handler);
@@ -118,6 +122,10 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     };
     let headers = response.headers_mut();
     name_version(headers);
+    // Whoever sends one request after the other on a connection is sent elsewhere before this one breaks off.
+    if version < Version::HTTP_2 && app.ports.vitals.leaving() != Leaving::No {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(id) = request_id {
         headers.insert("request-id", id.clone());
         headers.insert("x-request-id", id);

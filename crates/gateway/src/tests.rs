@@ -5,6 +5,7 @@ mod cluster;
 mod delete;
 mod flux;
 mod influxql;
+mod probes;
 mod reading;
 mod resources;
 mod routing;

@@ -21,12 +21,10 @@ use crate::options::Limits;
 use crate::probes;
 use crate::router::{COMPATIBLE_VERSION, is_first_api, name_version, worded};
 use crate::serve::Listening;
+use crate::vitals::{self, Vitals};
 
 /// How long answers in progress may take when the node begins to serve.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-
-/// What the node waits for.
-type Why = dyn Fn() -> String + Send + Sync;
 
 /// Answers for a node that cannot serve yet.
 #[derive(Clone)]
@@ -36,27 +34,27 @@ struct Shared {
     limits: Limits,
     metrics_enabled: bool,
     metrics: Metrics,
-    why: Box<Why>,
+    vitals: Vitals,
     more_metrics: Box<dyn Fn(&mut String) + Send + Sync>,
 }
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("why", &(self.0.why)()).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("why", &self.0.vitals.not_yet()).finish_non_exhaustive()
     }
 }
 
 impl Waiting {
-    /// `why` says what the node waits for, `more_metrics` appends what is known of it, as
+    /// `vitals` say what the node waits for, `more_metrics` appends what is known of it, as
     /// [`StatusPort::metrics`](crate::ports::StatusPort::metrics) does later.
     pub fn new(
+        vitals: Vitals,
         limits: Limits,
         metrics_enabled: bool,
-        why: impl Fn() -> String + Send + Sync + 'static,
         more_metrics: impl Fn(&mut String) + Send + Sync + 'static,
     ) -> Self {
-        let (why, more_metrics) = (Box::new(why), Box::new(more_metrics));
-        Self(Arc::new(Shared { limits, metrics_enabled, metrics: Metrics::new(), why, more_metrics }))
+        let more_metrics = Box::new(more_metrics);
+        Self(Arc::new(Shared { limits, metrics_enabled, metrics: Metrics::new(), vitals, more_metrics }))
     }
 
     /// Answers on a listener until some work is done, and hands over its result. Connections are closed then.
@@ -79,6 +77,7 @@ impl Waiting {
             .route("/health", get(health))
             .route("/ready", get(ready))
             .route("/metrics", get(metrics))
+            .merge(vitals::all_routes(&self.0.vitals))
             .fallback(come_again)
             .layer(axum::middleware::map_response(|mut response: Response| async {
                 name_version(response.headers_mut());
@@ -90,7 +89,7 @@ impl Waiting {
 
 impl Shared {
     fn not_yet(&self) -> ApiError {
-        ApiError::new(Code::Unavailable, format!("starting: {}", (self.why)()))
+        ApiError::new(Code::Unavailable, self.vitals.not_yet())
     }
 }
 

@@ -25,6 +25,7 @@ mod serve;
 mod source;
 mod survey;
 pub mod telemetry;
+mod vitals;
 
 pub use cluster::{Fate, GroupFate};
 pub use environment::{Environment, OpenStore};

@@ -11,7 +11,7 @@ use gateway::ports::{
     WriteError, WritePort,
 };
 use memory::Memory;
-use model::{Batch, Commits, Deletion, NodeId};
+use model::{Batch, Commits, Consistency, Deletion, NodeId, Reading};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, FLUSH_SOON};
@@ -35,6 +35,13 @@ impl CatalogPort for CatalogAdapter {
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async { self.cluster.read_barrier_meta().await.map_err(unavailable) })
+    }
+
+    fn confirm(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async {
+            let reading = Reading { consistency: Consistency::Linearizable, ..Reading::default() };
+            self.cluster.ready_catalog(&reading).await.map_err(unavailable)
+        })
     }
 
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Response, Unavailable>> {
@@ -106,7 +113,7 @@ pub(crate) fn write_error(error: RouteError) -> WriteError {
 }
 
 /// What probes and operators ask.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StatusAdapter {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) partitions: Arc<Partitions>,
@@ -118,7 +125,7 @@ pub(crate) struct StatusAdapter {
 
 impl StatusPort for StatusAdapter {
     fn ready(&self) -> Result<(), String> {
-        self.working()?;
+        self.working().and(self.follows())?;
         if let Some(group) = self.cluster.out_of_reach() {
             return Err(format!("no majority of group {group} is within reach"));
         }
@@ -130,7 +137,7 @@ impl StatusPort for StatusAdapter {
 
     /// A node without room is ready, because it answers queries, and not healthy, because it takes no points.
     fn healthy(&self) -> Result<(), String> {
-        self.working()?;
+        self.working().and(self.follows())?;
         self.partitions.no_room().map_or(Ok(()), Err)
     }
 
@@ -186,13 +193,15 @@ impl StatusPort for StatusAdapter {
 }
 
 impl StatusAdapter {
+    /// `Ok` unless this is a gateway that follows no node.
+    pub(crate) fn follows(&self) -> Result<(), String> {
+        self.cluster.is_lost().map_or(Ok(()), Err)
+    }
+
     /// Whether nothing has stopped for good.
-    fn working(&self) -> Result<(), String> {
+    pub(crate) fn working(&self) -> Result<(), String> {
         if let Some(reason) = self.cluster.fatal().reason() {
             return Err(reason.to_string());
-        }
-        if let Some(reason) = self.cluster.is_lost() {
-            return Err(reason);
         }
         for (partition, engine) in self.partitions.engines() {
             if let Some(error) = engine.fatal() {

@@ -1,7 +1,7 @@
 //! The life of a node: open what is on disk, take up its part in the cluster, serve, and stop in order.
 //!
-//! It stops on SIGTERM or SIGINT (requests in progress end, memtables go to files, exit 0), and on the cluster's
-//! fatal signal (durable state is in doubt: nothing is flushed, exit with the reason).
+//! It stops on SIGTERM or SIGINT (see [`leaving`]; requests in progress end, memtables go to files, exit 0), and on the
+//! cluster's fatal signal (durable state is in doubt: nothing is flushed, exit with the reason).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use catalog::{Catalog, NodeState};
 use cluster::{Cluster, Fatal, Progress, Router};
-use gateway::{Gateway, Ports, SetupRequest, Waiting};
+use gateway::{Gateway, Ports, ProbeListener, SetupRequest, Vitals, Waiting};
 use host::{Listener, Network};
 use memory::{Account, Memory};
 use model::Clock;
@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use storage::Commons;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -37,9 +36,12 @@ use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapt
 use crate::queries::{self, QueryAdapter};
 use crate::source::{LocalReader, Source};
 use crate::survey::ClusterAdapter;
-use crate::telemetry;
+use crate::{telemetry, vitals};
 
 mod gateway_role;
+mod leaving;
+
+use leaving::Signals;
 
 /// How long requests in progress may go on after the signal to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -86,9 +88,14 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
     // The address is taken first: a second node on it ends before it has touched anything.
     let listener = bind(&config.http_bind_address).await?;
     let http_address = listener.local_addr().map_err(ServeError::Runtime)?;
-    let mut signals = Signals::listen()?;
     let progress = Progress::default();
-    let waiting = waiting(config, &progress);
+    let vitals = vitals::of_opening(Arc::new(model::SystemClock::new()), &progress);
+    let mut signals = Signals::listen(vitals.clone())?;
+    // Answers until the end.
+    let _probes = probe_listener(config, &vitals).await?;
+    let mut turning = JoinSet::new();
+    turning.spawn(vitals::turn(vitals.clone()));
+    let waiting = waiting(config, &vitals);
     let opening = Box::pin(async {
         match config.role {
             Role::Node => {
@@ -108,7 +115,7 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
         () = signals.stop() => return Ok(()),
         node = waiting.serve_while(&listener, opening) => node?,
     };
-    progress.set("waiting for the first set-up");
+    progress.wait("waiting for the first set-up");
     let set_up = tokio::select! {
         biased;
         () = signals.stop() => Ok(false),
@@ -117,7 +124,7 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
         done = waiting.serve_while(&listener, node.set_up_as_configured(config)) => done.map(|()| true),
     };
     let result = match set_up {
-        Ok(true) => node.serve(config, listener, &mut signals, print).await,
+        Ok(true) => node.serve(config, listener, (&vitals, &mut signals), print).await,
         other => other.map(drop),
     };
     node.stop(result.is_ok()).await;
@@ -136,31 +143,19 @@ fn left(state: NodeState) -> Result<(), ServeError> {
 }
 
 /// What the node answers until it can serve.
-fn waiting(config: &Config, progress: &Progress) -> Waiting {
-    let (progress, zone) = (progress.clone(), config.zone.clone());
+fn waiting(config: &Config, vitals: &Vitals) -> Waiting {
+    let zone = config.zone.clone();
     let more_metrics = move |out: &mut String| metrics::write_starting(out, &zone);
-    Waiting::new(gateway_limits(config), !config.metrics_disabled, move || progress.to_string(), more_metrics)
+    Waiting::new(vitals.clone(), gateway_limits(config), !config.metrics_disabled, more_metrics)
 }
 
-/// The signals that tell the process to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, ServeError> {
-        let listen = |kind| signal(kind).map_err(ServeError::Runtime);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    /// Returns when there is one.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        }
-    }
+/// What answers probes on a thread of its own, where that is wanted.
+async fn probe_listener(config: &Config, vitals: &Vitals) -> Result<Option<ProbeListener>, ServeError> {
+    let Some(on) = &config.probe_bind_address else { return Ok(None) };
+    let listener = bind(on).await?.into_std().map_err(ServeError::Runtime)?;
+    let probes = ProbeListener::start(listener, vitals.clone()).map_err(ServeError::Runtime)?;
+    tracing::info!(address = %probes.address(), "probes");
+    Ok(Some(probes))
 }
 
 /// The peer port, where there are peers.
@@ -214,8 +209,7 @@ async fn bind(on: &BindAddress) -> Result<TcpListener, ServeError> {
 /// A node that has taken up its part in the cluster.
 pub struct Node {
     memory: Arc<Memory>,
-    /// What is stored has in common; nothing is on a gateway.
-    commons: Option<Arc<Commons>>,
+    admission: Arc<Admission>,
     cluster: Arc<Cluster>,
     router: Arc<Router>,
     partitions: Arc<Partitions>,
@@ -242,7 +236,7 @@ impl Node {
         progress: Progress,
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
-        progress.set("opening the catalog");
+        progress.work("opening the catalog");
         let Environment { vfs, clock, jobs, open_store, network, peer_port } = environment;
         let peers = peers(config, &network, peer_port);
         let fatal = Fatal::default();
@@ -328,8 +322,8 @@ impl Node {
             retention_check_interval: config.retention_check_interval,
         }
         .start(&mut tasks);
-        let commons = Some(commons);
-        Ok(Self { memory, commons, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
+        let admission = admission(config, &partitions, Some(commons), &clock);
+        Ok(Self { memory, admission, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
@@ -337,7 +331,7 @@ impl Node {
         &self,
         config: &Config,
         listener: TcpListener,
-        signals: &mut Signals,
+        (vitals, signals): (&Vitals, &mut Signals),
         print: Print<'_>,
     ) -> Result<(), ServeError> {
         let address = listener.local_addr().map_err(ServeError::Runtime)?;
@@ -350,9 +344,11 @@ impl Node {
         }
         self.greet(address, print);
         let mut out = Ok(());
+        let mut watching = JoinSet::new();
+        watching.spawn(vitals::watch(vitals.clone(), self.status(config), Arc::clone(&self.clock)));
         let stop = async {
             tokio::select! {
-                () = signals.stop() => DRAIN_MAX,
+                () = signals.stop_after(leaving::leave(vitals, &self.cluster, config.shutdown_delay)) => DRAIN_MAX,
                 reason = self.fatal.raised() => {
                     tracing::error!(%reason, "stopping at once");
                     Duration::ZERO
@@ -363,7 +359,7 @@ impl Node {
                 }
             }
         };
-        self.gateway(config).serve(listener, stop).await.map_err(ServeError::Runtime)?;
+        self.gateway(config, vitals.clone()).serve(listener, stop).await.map_err(ServeError::Runtime)?;
         match self.fatal.reason() {
             Some(reason) => Err(ServeError::Fatal(reason.to_string())),
             None => out,
@@ -389,9 +385,21 @@ impl Node {
         &self.fatal
     }
 
+    /// What is known of it.
+    fn status(&self, config: &Config) -> StatusAdapter {
+        StatusAdapter {
+            cluster: Arc::clone(&self.cluster),
+            partitions: Arc::clone(&self.partitions),
+            router: Arc::clone(&self.router),
+            admission: Arc::clone(&self.admission),
+            memory: Arc::clone(&self.memory),
+            zone: config.zone.clone(),
+        }
+    }
+
     /// What answers its clients.
     #[must_use]
-    pub fn gateway(&self, config: &Config) -> Gateway {
+    pub fn gateway(&self, config: &Config, vitals: Vitals) -> Gateway {
         let memory = &self.memory;
         let runtime = Handle::current();
         let source = Source::new(
@@ -400,14 +408,6 @@ impl Node {
             Arc::clone(&memory.queries),
             runtime.clone(),
         );
-        let admission = Arc::new(Admission {
-            partitions: Arc::clone(&self.partitions),
-            commons: self.commons.clone(),
-            clock: Arc::clone(&self.clock),
-            wait_max: config.write_timeout,
-            series_max: config.series_per_bucket_max,
-            metrics: AdmissionMetrics::default(),
-        });
         let deletes = Deletes {
             cluster: Arc::clone(&self.cluster),
             router: Arc::clone(&self.router),
@@ -417,7 +417,7 @@ impl Node {
             catalog: Arc::new(self.catalog()),
             write: Arc::new(WriteAdapter {
                 router: Arc::clone(&self.router),
-                admission: Arc::clone(&admission),
+                admission: Arc::clone(&self.admission),
                 deletes: deletes.clone(),
             }),
             query: Arc::new(QueryAdapter {
@@ -433,16 +433,10 @@ impl Node {
                 memory: Arc::clone(memory),
                 runtime,
             }),
-            status: Arc::new(StatusAdapter {
-                cluster: Arc::clone(&self.cluster),
-                partitions: Arc::clone(&self.partitions),
-                router: Arc::clone(&self.router),
-                admission,
-                memory: Arc::clone(memory),
-                zone: config.zone.clone(),
-            }),
+            status: Arc::new(self.status(config)),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
             cluster: Arc::new(ClusterAdapter(Arc::clone(&self.cluster))),
+            vitals,
             clock: Arc::clone(&self.clock),
         };
         Gateway::new(ports, gateway_options(config, &memory.writes))
@@ -543,6 +537,23 @@ impl Node {
         self.cluster.shutdown().await;
         self.partitions.close();
     }
+}
+
+/// What lets writes in.
+fn admission(
+    config: &Config,
+    partitions: &Arc<Partitions>,
+    commons: Option<Arc<Commons>>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Admission> {
+    Arc::new(Admission {
+        partitions: Arc::clone(partitions),
+        commons,
+        clock: Arc::clone(clock),
+        wait_max: config.write_timeout,
+        series_max: config.series_per_bucket_max,
+        metrics: AdmissionMetrics::default(),
+    })
 }
 
 /// The memory to divide.

@@ -11,6 +11,7 @@ use catalog::NodeState;
 use cluster::{Cluster, OpenError};
 use disk::SimVfs;
 use disk::vfs::sim::{Fault, PowerCut};
+use gateway::{Stage, Vitals};
 use host::Network;
 use http::Request;
 use model::{Clock, GroupId, PartitionId, PartitionOp};
@@ -309,7 +310,8 @@ impl Place {
             _ => End::Failed(server::with_causes(&error)),
         })?;
         *self.cluster.lock() = Arc::downgrade(node.cluster());
-        let gateway = node.gateway(&config);
+        let vitals = Vitals::new(Arc::new(SimClock), || Stage::Waiting("nobody asks".to_owned()));
+        let gateway = node.gateway(&config, vitals);
         let (door, mut visits) = mpsc::channel::<Visit>(WAITING_MAX);
         *self.door.lock() = Some(door);
         loop {

@@ -60,6 +60,7 @@ impl Cluster {
             mirror: Some(Arc::clone(&mirror)),
             watchers: Default::default(),
             refresh: Default::default(),
+            leaving: Default::default(),
         });
         let tasks = TaskGroup::new(fatal.clone());
         // Whoever waits for this may give up.

@@ -117,7 +117,7 @@ impl Cluster {
             return Err(OpenError::RecoveryBegun);
         }
         check_lane(vfs.as_ref(), &options, &identity)?;
-        options.progress.set("reading the log");
+        options.progress.work("reading the log");
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
         let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
         let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
@@ -147,6 +147,7 @@ impl Cluster {
             mirror: None,
             watchers: Arc::clone(&watchers),
             refresh: Default::default(),
+            leaving: Default::default(),
         });
         let tasks = TaskGroup::new(fatal.clone());
         tasks.spawn("keep fresh", Arc::clone(&courier).keep_fresh());
@@ -266,7 +267,7 @@ impl Opening {
             self.myself.epochs.begin(self.around.vfs.as_ref(), data_dir, place.cluster_id)?;
             self.compare_epochs().await?;
         }
-        self.progress("opening the meta group");
+        self.options.progress.work("opening the meta group");
         let target = Target::Catalog(Arc::clone(&self.catalog));
         let meta = Group::open(&self.around, GroupId::Meta, place.meta_replica, target).await?;
         if self.options.peers.as_ref().is_some_and(|peers| peers.initial.founders() > 1) {
@@ -286,11 +287,13 @@ impl Opening {
                 }
             };
             if let Some(founders) = founders {
-                self.progress("founding the cluster: waiting for the meta group to have a leader");
+                self.options
+                    .progress
+                    .wait("founding the cluster: waiting for the meta group to have a leader");
                 self.bootstrap(place, &founders).await?;
             }
         }
-        self.progress("waiting for the catalog to know this node");
+        self.options.progress.wait("waiting for the catalog to know this node");
         let node = tokio::select! {
             biased;
             node = self.wait_for_catalog(place) => node?,
@@ -299,7 +302,7 @@ impl Opening {
                 return Err(OpenError::Out(place.node_id, state));
             }
         };
-        self.progress("opening partitions, and applying what their log has");
+        self.options.progress.work("opening partitions, and applying what their log has");
         self.open_data_groups(&node).await?;
         self.myself.become_member()?;
         let partitions = self.catalog.read().partitions().ok_or(OpenError::NoCluster)?;
@@ -315,7 +318,7 @@ impl Opening {
 
     /// Waits until the catalog knows the cluster, or it is certain that nobody has ever committed that.
     async fn apply_committed(&self, meta: &Arc<Group>) {
-        self.progress("waiting for the meta group to have a leader");
+        self.options.progress.wait("waiting for the meta group to have a leader");
         while !self.courier.is_founded() {
             match self.courier.ready_here(Arc::clone(meta), &Reading::default()).await {
                 Ok(()) => return,
@@ -353,7 +356,7 @@ impl Opening {
 
     /// Waits until each other node has heard how old this one's data are, or is not there to hear it.
     async fn compare_epochs(&self) -> Result<(), OpenError> {
-        self.progress("asking the other nodes whether they have known newer data of this one");
+        self.options.progress.wait("asking the other nodes whether they have known newer data of this one");
         let nodes = self.courier.other_nodes();
         let mut pace = interval(COMPARE_EVERY);
         let all = async {
@@ -364,10 +367,6 @@ impl Opening {
         // Whoever does not answer in time may still do so later.
         let _elapsed = timeout(COMPARE_WITHIN, all).await;
         self.around.fatal.reason().map_or(Ok(()), |reason| Err(OpenError::Stopped(reason)))
-    }
-
-    fn progress(&self, what: &'static str) {
-        self.options.progress.set(what);
     }
 
     /// Initialises a group that is new, when this node has to; stands for election where it is alone, and waits there
@@ -451,7 +450,7 @@ impl Opening {
                     return Err(OpenError::ForeignCatalog);
                 }
                 // Others have a log in which the cluster was founded under another id, and recovered since.
-                self.progress(
+                self.options.progress.wait(
                     "waiting for the catalog: what is here is of before a recovery, or of another cluster",
                 );
                 continue;
@@ -510,6 +509,7 @@ impl Opening {
             };
             state.placements().filter_map(of_node).collect()
         };
+        let of = placements.len() as u64;
         let mut opening = JoinSet::new();
         for Placed { partition, replica, found } in placements {
             let (around, machines) = (self.around.clone(), Arc::clone(&self.machines));
@@ -526,6 +526,7 @@ impl Opening {
                     // From here on it is shut down with the others.
                     self.replicas.add(&group);
                     opened.push((group, found));
+                    self.options.progress.done(opened.len() as u64, of);
                 }
                 // The catalog here is behind.
                 Err(OpenError::Gone { group, replica }) => {
@@ -602,6 +603,7 @@ async fn open_lane(
         segment_bytes: options.limits.segment_bytes,
         queue_bytes_max: options.limits.queue_bytes_max,
         cache_bytes_max: options.limits.cache_bytes_max,
+        progress: options.progress.clone(),
     };
     let opened = host::offload(move || Lane::open(&lane, vfs, clock, fatal));
     Ok(opened.await.map_err(OpenError::Panicked)??)

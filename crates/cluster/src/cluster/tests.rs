@@ -314,7 +314,7 @@ async fn a_restart_reapplies_what_was_not_durable_from_rocksdb() {
 
 /// Waits until a condition holds, woken by the passing of openraft's own work.
 async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    let waited = timeout(Duration::from_secs(20), async {
         while !holds() {
             tokio::task::yield_now().await;
         }
@@ -362,7 +362,7 @@ async fn a_node_with_a_group_that_has_died_stops() {
     let dead = local(&cluster, 2);
     // As after a panic: nobody has asked the group to end.
     dead.raft().shutdown().await.unwrap();
-    let reason = tokio::time::timeout(Duration::from_secs(20), cluster.fatal().raised()).await;
+    let reason = timeout(Duration::from_secs(20), cluster.fatal().raised()).await;
     assert_eq!(&*reason.expect("it is seen"), "the task of group data-2 has ended");
     cluster.shutdown().await;
 }

@@ -2,6 +2,7 @@
 //! among them, and who could lead instead.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use catalog::{NodeState, Replica};
@@ -28,6 +29,11 @@ impl Courier {
     /// Whether this node should lead nothing, because its disk is nearly full.
     pub(crate) fn is_short(&self) -> bool {
         self.myself.room() > Room::Plenty || self.is_stuck()
+    }
+
+    /// Whether this node should lead nothing any more, because it is about to stop.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// How slow this node's log is, where it is: whoever waits for a leader waits for it.
@@ -116,6 +122,7 @@ impl Courier {
                 node != own
                     && self.reach.way(node) == Way::Direct
                     && !self.reach.is_short(node)
+                    && !self.reach.is_leaving(node)
                     && !self.reach.is_slow(node, slowness)
                     && (!better || reaches_more(node))
             };

@@ -74,6 +74,9 @@ impl Group {
             if self.reach.is_short(member.node) {
                 return Err(format!("the disk of member {next} is nearly full"));
             }
+            if self.reach.is_leaving(member.node) {
+                return Err(format!("member {next} is about to stop"));
+            }
             if self.reach.is_slow(member.node, self.log.slowness(self.clock.monotonic())) {
                 return Err(format!("the disk of member {next} is slow"));
             }

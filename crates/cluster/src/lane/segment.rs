@@ -11,10 +11,16 @@ use model::{LogPosition, ReplicaId};
 use prost::Message as _;
 use proto::log::{self, record};
 
+use super::shared::LaneOptions;
 use super::{LaneOpenError, LaneReader, Location, LogLane, Record, RecordBody, Recovered, WriteError};
 
 /// The longest record: an entry of the largest size with room for its framing.
 const RECORD_BYTES_MAX: u32 = 32 << 20;
+
+/// Bytes of all files in a directory.
+fn bytes_of(vfs: &dyn Vfs, dir: &Path) -> io::Result<u64> {
+    vfs.list(dir)?.iter().map(|file| vfs.open_read(file)?.len()).sum()
+}
 
 /// A lane in segments.
 #[derive(Debug)]
@@ -26,14 +32,17 @@ pub(crate) struct SegmentLane {
 impl SegmentLane {
     pub(crate) fn open(
         vfs: Arc<dyn Vfs>,
-        dir: &Path,
-        segment_bytes: u64,
+        LaneOptions { dir, segment_bytes, progress, .. }: &LaneOptions,
     ) -> Result<(Self, Recovered), LaneOpenError> {
         vfs.create_dir_all(dir).map_err(LaneOpenError::Directory)?;
+        let segment_bytes = *segment_bytes;
+        let (mut read, all) = (0, bytes_of(vfs.as_ref(), dir).map_err(LaneOpenError::Directory)?);
         let options = seglog::Options { segment_bytes, record_bytes_max: RECORD_BYTES_MAX };
         let mut recovered = Recovered::new();
         let (log, recovery) = SegmentedLog::open(vfs, dir, options, &mut |location, bytes| {
             let record = decode(bytes)?;
+            read += bytes.len() as u64;
+            progress.done(read, all);
             recovered.entry(record.group).or_default().replay(&record.body, location.into())?;
             Ok(())
         })?;

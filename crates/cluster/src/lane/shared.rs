@@ -25,6 +25,7 @@ use super::{
 use crate::entry::LogEntry;
 use crate::fatal::Fatal;
 use crate::options::{ENTRY_BYTES_MAX, LaneKind};
+use crate::progress::Progress;
 
 /// How a lane is opened.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub(crate) struct LaneOptions {
     pub(crate) queue_bytes_max: u32,
     /// Bytes of applied entries that are kept in memory for followers.
     pub(crate) cache_bytes_max: usize,
+    /// Told how much of it is read.
+    pub(crate) progress: Progress,
 }
 
 /// What groups and the flusher share.
@@ -106,7 +109,7 @@ impl Lane {
     ) -> Result<Arc<Self>, LaneOpenError> {
         let (back_end, mut recovered): (Box<dyn LogLane>, Recovered) = match options.kind {
             LaneKind::Segment => {
-                let (lane, recovered) = SegmentLane::open(vfs, &options.dir, options.segment_bytes)?;
+                let (lane, recovered) = SegmentLane::open(vfs, options)?;
                 (Box::new(lane), recovered)
             }
             LaneKind::RocksDb => {

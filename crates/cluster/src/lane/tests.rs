@@ -23,6 +23,7 @@ fn options(dir: &Path, kind: LaneKind) -> LaneOptions {
         segment_bytes: 4 << 10,
         queue_bytes_max: 1 << 20,
         cache_bytes_max: 0,
+        progress: crate::Progress::default(),
     }
 }
 

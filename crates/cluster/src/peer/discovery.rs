@@ -128,7 +128,7 @@ pub(crate) async fn settle(
     peers: &InitialPeers,
     progress: &Progress,
 ) -> Result<Option<Founders>, OpenError> {
-    progress.set("asking the other nodes who they are");
+    progress.wait("asking the other nodes who they are");
     let mut directory = Directory::new(peers);
     let mut rounds = interval(ASK_EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,7 +178,7 @@ pub(crate) async fn settle(
                 }
             }
         };
-        progress.set(format!("this node belongs to no cluster yet: {reason}"));
+        progress.wait(format!("this node belongs to no cluster yet: {reason}"));
         if told.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= TELL_EVERY) {
             tracing::info!(reason, "this node belongs to no cluster yet");
             told = Some((reason, Instant::now()));

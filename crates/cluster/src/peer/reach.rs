@@ -46,6 +46,8 @@ pub(crate) struct Beacon {
     pub(crate) silent: HashSet<u128>,
     /// Whether its disk is nearly full.
     pub(crate) is_short: bool,
+    /// Whether it is about to stop.
+    pub(crate) is_leaving: bool,
     /// How long writes to its log take, where they are slow.
     pub(crate) slowness: Option<Duration>,
 }
@@ -98,6 +100,12 @@ impl Reach {
     pub(crate) fn is_short(&self, node: u128) -> bool {
         let known = self.0.lock();
         known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_short)
+    }
+
+    /// Whether a node has said that it is about to stop.
+    pub(crate) fn is_leaving(&self, node: u128) -> bool {
+        let known = self.0.lock();
+        known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_leaving)
     }
 
     /// Whether a node has said that its disk is slow, and it is not much faster than one that is so slow. Disks that are
@@ -170,7 +178,12 @@ impl Reach {
     }
 
     /// The answer to a beacon.
-    pub(crate) fn answer(&self, is_short: bool, slowness: Option<Duration>) -> peer::BeaconResponse {
+    pub(crate) fn answer(
+        &self,
+        is_short: bool,
+        is_leaving: bool,
+        slowness: Option<Duration>,
+    ) -> peer::BeaconResponse {
         let known = self.0.lock();
         let heard = known.iter().filter(|(_, known)| known.has_answered && known.answers());
         let silent = known.iter().filter(|(_, known)| !known.answers());
@@ -178,6 +191,7 @@ impl Reach {
             reaches: heard.map(|(node, _)| route::id(*node)).collect(),
             silent: silent.map(|(node, _)| route::id(*node)).collect(),
             is_short,
+            is_leaving,
             slow_ms: slowness.map_or(0, |slowness| u32::try_from(slowness.as_millis()).unwrap_or(u32::MAX)),
             ..Default::default()
         }
@@ -258,13 +272,13 @@ async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Stat
     let Told { epoch, process } = epochs.told();
     let mut request = Request::new(peer::BeaconRequest { epoch, process, padding: padding(0) });
     courier.route_to(node).attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short, slow_ms, epoch, process } =
+    let peer::BeaconResponse { reaches, silent, is_short, is_leaving, slow_ms, epoch, process } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
     let compared = epochs.hear(node, Told { epoch, process });
     compared.map_err(|IsOlder| Status::aborted("the node's data are an older copy of what it had"))?;
     let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
-    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, slowness })
+    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_leaving, slowness })
 }
 
 #[cfg(test)]

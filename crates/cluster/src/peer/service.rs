@@ -329,7 +329,7 @@ impl Peer for Service {
         let compared = epochs.hear(sender, Told { epoch, process });
         compared.map_err(|IsOlder| Refusal::SenderOlder).inspect_err(|refusal| self.note(*refusal))?;
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
-        let answer = courier.reach.answer(courier.is_short(), courier.slowness());
+        let answer = courier.reach.answer(courier.is_short(), courier.is_leaving(), courier.slowness());
         let Told { epoch, process } = epochs.told();
         Ok(Response::new(peer::BeaconResponse { epoch, process, ..answer }))
     }

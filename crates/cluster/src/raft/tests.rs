@@ -27,6 +27,7 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
             segment_bytes: 64 << 10,
             queue_bytes_max: 1 << 20,
             cache_bytes_max: 0,
+            progress: crate::Progress::default(),
         };
         let fatal = Fatal::default();
         let clock = Arc::new(SystemClock::new());
@@ -162,6 +163,7 @@ mod three {
                 segment_bytes: 64 << 10,
                 queue_bytes_max: 1 << 20,
                 cache_bytes_max: 1 << 20,
+                progress: crate::Progress::default(),
             };
             let clock = Arc::new(SystemClock::new());
             let lane = Lane::open(&options, Arc::new(RealVfs), clock, Fatal::default()).unwrap();

@@ -213,7 +213,14 @@ impl Stopped {
         let kind = found_lane(vfs.as_ref(), &dir).map_err(ReportError::LogDir)?;
         let kind = kind.ok_or_else(|| ReportError::NoLog(dir.clone()))?;
         let Limits { segment_bytes, queue_bytes_max, .. } = Limits::PRODUCTION;
-        let options = LaneOptions { dir, kind, segment_bytes, queue_bytes_max, cache_bytes_max: 0 };
+        let options = LaneOptions {
+            dir,
+            kind,
+            segment_bytes,
+            queue_bytes_max,
+            cache_bytes_max: 0,
+            progress: crate::Progress::default(),
+        };
         let lane = Lane::open(&options, Arc::clone(vfs), clock, Fatal::default())?;
         Ok(Self { identity, place, lane })
     }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::{Stage, Vitals};
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
     GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, MaintenancePort, MoveSurvey, NodeSurvey, NodeView,
@@ -89,6 +90,10 @@ impl CatalogPort for TestCatalog {
     fn barrier(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
         self.barriers.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { self.catch_up() })
+    }
+
+    fn confirm(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
+        self.barrier()
     }
 
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Answered, Unavailable>> {
@@ -310,6 +315,7 @@ pub(crate) struct Server {
     pub(crate) query: Arc<TestQuery>,
     pub(crate) status: Arc<TestStatus>,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) vitals: Vitals,
     pub(crate) token: String,
 }
 
@@ -378,6 +384,7 @@ impl Server {
         let query = Arc::new(TestQuery::default());
         let status = Arc::new(TestStatus::default());
         let clock = Arc::new(TestClock::default());
+        let vitals = Vitals::new(Arc::<TestClock>::clone(&clock), || Stage::Waiting("a test".to_owned()));
         let ports = Ports {
             catalog: Arc::<TestCatalog>::clone(&catalog),
             write: Arc::<TestWrite>::clone(&write),
@@ -385,10 +392,11 @@ impl Server {
             status: Arc::<TestStatus>::clone(&status),
             maintenance: Arc::<TestStatus>::clone(&status),
             cluster: Arc::<TestStatus>::clone(&status),
+            vitals: vitals.clone(),
             clock: Arc::<TestClock>::clone(&clock),
         };
         let gateway = Gateway::new(ports, options);
-        Self { gateway, catalog, write, query, status, clock, token: String::new() }
+        Self { gateway, catalog, write, query, status, clock, vitals, token: String::new() }
     }
 
     /// A server with user `ann`, password `correct horse`, organization `acme`, bucket `metrics`, and a token.

@@ -1,14 +1,20 @@
 //! What a node answers before it can serve, over real sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use model::SystemClock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::support::Server;
-use crate::{Limits, Waiting};
+use crate::{Limits, Stage, Vitals, Waiting};
+
+fn vitals(waits: &'static str) -> Vitals {
+    Vitals::new(Arc::new(SystemClock::new()), move || Stage::Waiting(waits.to_owned()))
+}
 
 /// One request on a connection of its own.
 async fn ask(address: std::net::SocketAddr, request: &str) -> String {
@@ -25,7 +31,7 @@ async fn a_node_that_cannot_serve_says_why_and_tells_clients_to_come_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let more = |out: &mut String| out.push_str("tidemark_starting 1\n");
-    let waiting = Waiting::new(Limits::STANDARD, true, || "node 2 is asleep".to_owned(), more);
+    let waiting = Waiting::new(vitals("node 2 is asleep"), Limits::STANDARD, true, more);
     let (begin, begun) = oneshot::channel();
     let asking = async {
         // Left open: it must not hold the node up.
@@ -82,7 +88,7 @@ async fn a_node_that_cannot_serve_says_why_and_tells_clients_to_come_again() {
 async fn metrics_that_are_switched_off_stay_so_while_a_node_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let waiting = Waiting::new(Limits::STANDARD, false, String::new, |_| ());
+    let waiting = Waiting::new(vitals(""), Limits::STANDARD, false, |_| ());
     let answer = waiting.serve_while(&listener, ask(address, "GET /metrics")).await;
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
 }

@@ -48,6 +48,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Address of the HTTP API.
     pub http_bind_address: BindAddress,
+    /// Address that answers probes alone.
+    pub probe_bind_address: Option<BindAddress>,
+    /// How long a node that is told to stop only says that it is not ready.
+    pub shutdown_delay: Duration,
     /// Address for the other nodes.
     pub peer_bind_address: BindAddress,
     /// Whether other machines may reach that address although nothing is encrypted.
@@ -100,6 +104,8 @@ pub struct Config {
     pub json_bytes_max: usize,
     /// Whether `/metrics` is closed.
     pub metrics_disabled: bool,
+    /// Whether `/metrics` also has InfluxDB's names.
+    pub influxdb_metrics: bool,
     /// Largest request body as sent.
     pub body_bytes_max: usize,
     /// Largest request body after decompression.

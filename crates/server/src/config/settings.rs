@@ -159,6 +159,15 @@ static SETTINGS: &[Setting] = &[
     row("http-bind-address", "TIDEMARK_HTTP_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8086", |c, t| {
         BindAddress::parse(t).map(|a| c.http_bind_address = a)
     }, "Address of the HTTP API; `:8086` listens on every interface").group(NODE).or(&[port("HTTP_PORT")]),
+    row("probe-bind-address", "TIDEMARK_PROBE_BIND_ADDRESS", "HOST:PORT", "", |c, t| {
+        let given = (!t.is_empty()).then(|| BindAddress::parse(t)).transpose();
+        given.map(|address| c.probe_bind_address = address)
+    }, "Address that answers probes alone (`/startupz`, `/livez`, `/readyz`, `/health`), on a thread of its own, also when the \
+     node is too busy to answer them on http-bind-address; empty for none").group(NODE),
+    row("shutdown-delay", "TIDEMARK_SHUTDOWN_DELAY", "DURATION", "0s", |c, t| {
+        units::duration(t).map(|d| c.shutdown_delay = d)
+    }, "How long a node that is told to stop goes on as before but for saying that it is not ready, so that load balancers send \
+     no more clients").group(NODE),
     row("peer-bind-address", "TIDEMARK_PEER_BIND_ADDRESS", "HOST:PORT", "127.0.0.1:8088", |c, t| {
         BindAddress::parse(t).map(|a| c.peer_bind_address = a)
     }, "Address for the other nodes of the cluster").group(NODE).or(&[port("RAFT_PORT")]),
@@ -228,9 +237,9 @@ static SETTINGS: &[Setting] = &[
     }, "With `kubernetes` the pod's namespace, from `metadata.namespace`; empty where names are searched for in it")
     .group(NODE).or(&[same("POD_NAMESPACE")]),
     row("zone", "TIDEMARK_ZONE", "NAME", "", |c, t| {
-        t.clone_into(&mut c.zone);
+        t.trim().clone_into(&mut c.zone);
         Ok(())
-    }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE),
+    }, "Failure domain of the node; replicas of a partition live in different zones").group(NODE).or_file(),
     row("timing", "TIDEMARK_TIMING", "PROFILE", "near", |c, t| {
         c.timing = match t {
             "near" => Distances::Near,
@@ -302,6 +311,9 @@ static SETTINGS: &[Setting] = &[
     row("metrics-disabled", "TIDEMARK_METRICS_DISABLED", "BOOL", "false", |c, t| {
         units::switch(t).map(|on| c.metrics_disabled = on)
     }, "Whether `/metrics` is closed").group(HTTP).switch(),
+    row("influxdb-metrics", "TIDEMARK_INFLUXDB_METRICS", "BOOL", "true", |c, t| {
+        units::switch(t).map(|on| c.influxdb_metrics = on)
+    }, "Whether `/metrics` also has the names that dashboards and alerts of InfluxDB use").group(HTTP).switch(),
 
     row("max-body-size", "TIDEMARK_MAX_BODY_SIZE", "SIZE", "64MiB", |c, t| {
         units::memory(t).map(|b| c.body_bytes_max = b)

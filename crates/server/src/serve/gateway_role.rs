@@ -15,7 +15,7 @@ impl Node {
         progress: Progress,
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
-        progress.set("looking for a node of the cluster");
+        progress.wait("looking for a node of the cluster");
         let fatal = Fatal::default();
         let catalog = Catalog::open_up_to(Box::new(catalog::Nowhere), config.feature_level);
         let catalog = catalog.map_err(ServeError::Catalog)?;
@@ -45,7 +45,7 @@ impl Node {
         partitions.tell(&cluster);
         Ok(Self {
             memory,
-            commons: None,
+            admission: admission(config, &partitions, None, &clock),
             router: Arc::new(Router::new(Arc::clone(&cluster))),
             cluster,
             partitions,

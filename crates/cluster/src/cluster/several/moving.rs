@@ -176,6 +176,7 @@ async fn leave_only_the_vote(place: &Place, partition: PartitionId) {
         segment_bytes: 64 << 10,
         queue_bytes_max: 1 << 20,
         cache_bytes_max: 0,
+        progress: crate::Progress::default(),
     };
     let clock = Arc::new(SystemClock::new());
     let lane = Lane::open(&options, Arc::new(RealVfs), clock, Fatal::default()).unwrap();

@@ -9,7 +9,16 @@ const SLOW: Duration = Duration::from_millis(150);
 
 fn known(reach: &Reach, node: u128, reaches: &[u128], is_short: bool) {
     let (reaches, silent) = (reaches.iter().copied().collect(), HashSet::from([9]));
-    reach.asked(node, Some(Beacon { reaches, silent, is_short, slowness: (!is_short).then_some(SLOW) }));
+    reach.asked(
+        node,
+        Some(Beacon {
+            reaches,
+            silent,
+            is_short,
+            is_leaving: !is_short,
+            slowness: (!is_short).then_some(SLOW),
+        }),
+    );
 }
 
 #[test]
@@ -18,11 +27,12 @@ fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
     assert_eq!(reach.way(2), Way::Direct, "nobody has asked yet");
     assert_eq!(reach.ask(&HashSet::from([2, 3])).len(), 2);
     assert_eq!(reach.ask(&HashSet::from([2, 3])), [], "one question at a time");
-    assert!(reach.answer(false, None).reaches.is_empty(), "nobody has answered yet");
+    assert!(reach.answer(false, false, None).reaches.is_empty(), "nobody has answered yet");
     known(&reach, 2, &[3], false);
     known(&reach, 3, &[2], true);
-    assert_eq!(reach.answer(false, None).reaches.len(), 2);
+    assert_eq!(reach.answer(false, false, None).reaches.len(), 2);
     assert_eq!((reach.is_short(2), reach.is_short(3)), (false, true));
+    assert_eq!([2, 3].map(|node| reach.is_leaving(node)), [true, false]);
     assert_eq!([2, 3].map(|node| reach.is_slow(node, None)), [true, false]);
     // Nobody gives a lead to one that is about as slow.
     assert!(reach.is_slow(2, Some(SLOW * 3)) && !reach.is_slow(2, Some(SLOW * 4)));
@@ -30,8 +40,15 @@ fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
     known(&reach, 3, &[2], true);
     assert_eq!((reach.way(2), reach.way(3)), (Way::Over(3), Way::Direct));
     let (reaches, silent) = (vec![route::id(3)], vec![route::id(2)]);
-    let said = peer::BeaconResponse { reaches, silent, is_short: true, slow_ms: 150, ..Default::default() };
-    assert_eq!(reach.answer(true, Some(SLOW)), said);
+    let said = peer::BeaconResponse {
+        reaches,
+        silent,
+        is_short: true,
+        is_leaving: true,
+        slow_ms: 150,
+        ..Default::default()
+    };
+    assert_eq!(reach.answer(true, true, Some(SLOW)), said);
     assert_eq!((reach.silent(&[1, 2, 3]), reach.silent_as_seen_by(3, &[1, 2, 3])), (1, 0));
     assert_eq!((reach.silent_as_seen_by(3, &[1, 9]), reach.silent_as_seen_by(2, &[9])), (1, 0));
     // The third does not reach it any more either.
@@ -39,7 +56,7 @@ fn a_node_that_stops_answering_is_reached_over_one_that_still_reaches_it() {
     assert_eq!(reach.way(2), Way::Nowhere);
     time_passes(&reach);
     assert_eq!((reach.way(2), reach.way(3)), (Way::Nowhere, Way::Nowhere));
-    assert!(!reach.is_short(3), "of a silent node nobody knows");
+    assert!(!reach.is_short(3) && !reach.is_leaving(2), "of a silent node nobody knows");
     // It is back, and whoever has left is forgotten.
     reach.ask(&HashSet::from([2]));
     assert!(reach.asked(2, Some(Beacon::default())), "it was silent");
