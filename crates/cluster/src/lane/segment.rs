@@ -19,7 +19,7 @@ const RECORD_BYTES_MAX: u32 = 32 << 20;
 
 /// Bytes of all files in a directory.
 fn bytes_of(vfs: &dyn Vfs, dir: &Path) -> io::Result<u64> {
-    vfs.list(dir)?.iter().map(|file| vfs.open_read(file)?.len()).sum()
+    vfs.list(dir)?.iter().map(|name| vfs.open_read(&dir.join(name))?.len()).sum()
 }
 
 /// A lane in segments.

@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::{Stage, Vitals};
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
     GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, MaintenancePort, MoveSurvey, NodeSurvey, NodeView,
@@ -23,6 +22,7 @@ use crate::ports::{
     WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
+use crate::{Stage, Vitals};
 
 /// 2024-01-02T03:04:05Z
 pub(crate) const NOW: Timestamp = Timestamp(1_704_164_645_000_000_000);
