@@ -259,6 +259,12 @@ impl Cluster {
         }
     }
 
+    /// Bytes of the log above which partitions are flushed for it.
+    #[must_use]
+    pub const fn log_bytes_soft(&self) -> u64 {
+        self.limits.log_bytes_soft
+    }
+
     /// Which partitions should flush so that the log gets below its soft limit, or, where space is short, as small as
     /// it can be; `None` when none needs to. To be asked every second or so. When the catalog holds the log up, that is
     /// dealt with here.

@@ -30,6 +30,7 @@ use crate::comparison::Compared;
 use crate::entry::{LogEntry, Op, Payload, Proposal};
 use crate::error::{OpenError, ProposeError};
 use crate::fatal::Fatal;
+use crate::figures::Counters;
 use crate::lane::{Lane, LaneMetrics};
 use crate::options::{Limits, Timing};
 use crate::peer::links::Links;
@@ -289,6 +290,11 @@ impl Group {
         &self.raft
     }
 
+    /// What this node's groups have done.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.myself.counters
+    }
+
     /// What the log is applied to.
     pub(crate) const fn target(&self) -> &Target {
         &self.target
@@ -443,6 +449,18 @@ impl Group {
     /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
     /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
     pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        let began = self.clock.monotonic();
+        let result = self.propose_all(ops).await;
+        let counters = self.counters();
+        counters.proposals.inc();
+        match &result {
+            Ok(_) => counters.proposal_durations.observe(self.clock.monotonic().saturating_sub(began)),
+            Err(_) => counters.proposals_failed.inc(),
+        }
+        result
+    }
+
+    async fn propose_all(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
         // Others can do it: nothing that is proposed here would be acknowledged.
         if *self.log.waiting_for_space.borrow() && !self.is_alone() {
             return Err(ProposeError::NotLeader { group: self.id, leader: None });

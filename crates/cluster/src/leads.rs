@@ -14,6 +14,7 @@ use model::{GroupId, ReplicaId};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::courier::Courier;
+use crate::figures::Watched;
 use crate::group::Group;
 use crate::peer::reach::Way;
 
@@ -36,8 +37,12 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
     let mut better: BTreeMap<GroupId, Instant> = BTreeMap::new();
     let mut orphaned: BTreeMap<GroupId, Instant> = BTreeMap::new();
     let (mut was_short, mut was_slow) = (false, false);
+    let mut watched = Watched::default();
     loop {
         pace.tick().await;
+        let groups = courier.replicas.all();
+        let groups: Vec<_> = groups.iter().map(|group| (group.status(), group.least_of_followers())).collect();
+        watched.look(&groups, &courier.myself.counters, courier.clock.monotonic());
         let is_short = courier.is_short();
         if std::mem::replace(&mut was_short, is_short) != is_short {
             tracing::warn!(is_short, "whether the disk is nearly full: a node of which it is leads nothing");

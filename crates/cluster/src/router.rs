@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::CatalogError;
 use futures::future::join_all;
+use metrics::Distribution;
 use model::{
     Batch, Bitmap, BucketId, Commits, Deletion, GroupId, PartitionId, PartitionOp, Timestamp, predicate,
 };
@@ -64,6 +65,10 @@ pub struct RouterMetrics {
     pub points_refused_fields: AtomicU64,
     /// Registrations of new fields proposed.
     pub registrations: AtomicU64,
+    /// How long it took to check points and to find out where they belong.
+    pub route_durations: Distribution,
+    /// How long it took until all their entries were committed and applied.
+    pub commit_durations: Distribution,
 }
 
 /// What was left out of a batch, and the reason to tell.
@@ -102,13 +107,19 @@ impl Router {
     /// See [`RouteError`].
     pub async fn write(&self, mut batch: Batch) -> Result<Commits, RouteError> {
         let _types = self.types.read().await;
+        let began = self.cluster.clock().monotonic();
         let expired = self.admit_times(&mut batch).await?;
         let refused = fields::resolve(&self.cluster, &self.metrics, &mut batch).await?;
         self.metrics.points_beyond_retention.fetch_add(expired.points as u64, Ordering::Relaxed);
         self.metrics.points_refused_fields.fetch_add(refused.points as u64, Ordering::Relaxed);
         let points = batch.rows();
         let mut commits = self.cluster.catalog_commits();
-        commits.extend(self.propose(batch).await?.iter());
+        let routed = self.cluster.clock().monotonic();
+        self.metrics.route_durations.observe(routed.saturating_sub(began));
+        let committed = self.propose(batch).await;
+        let took = self.cluster.clock().monotonic().saturating_sub(routed);
+        self.metrics.commit_durations.observe(took);
+        commits.extend(committed?.iter());
         self.metrics.points.fetch_add(points as u64, Ordering::Relaxed);
         // InfluxDB tells of a conflict rather than of age when a request has both.
         match refused.message.or(expired.message) {

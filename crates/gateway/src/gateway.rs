@@ -61,7 +61,7 @@ pub struct Gateway(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) options: Options,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) query_slots: QuerySlots,
     pub(crate) sessions: Sessions,
     pub(crate) passwords: Passwords,
@@ -80,7 +80,7 @@ impl Gateway {
     pub fn new(ports: Ports, options: Options) -> Self {
         let limits = &options.limits;
         let shared = Shared {
-            metrics: Metrics::new(),
+            metrics: Arc::default(),
             query_slots: QuerySlots::new(limits.query_concurrency, limits.query_queue_max),
             sessions: Sessions::new(limits.sessions_max, limits.session_idle_max),
             passwords: Passwords::new(limits.password_checks_max, limits.password_queue_max),

@@ -11,7 +11,6 @@ use model::{Batch, Commits, Precision};
 use crate::body::{self, BodyLimits, Encoding, Held};
 use crate::error::{ApiError, Code};
 use crate::gateway::App;
-use crate::metrics::add;
 use crate::ports::WriteError;
 
 /// A plain body above this is parsed on a thread that may block.
@@ -45,7 +44,8 @@ pub(crate) async fn receive(
     let body_limits =
         BodyLimits { bytes_max: (limits.body_bytes_max, "max-body-size"), idle_max: limits.body_idle_max };
     let packed = body::read(headers, body, body_limits, &mut held).await?;
-    add(&app.metrics.write_bytes, packed.len());
+    app.metrics.write_bytes.add(packed.len());
+    let began = app.ports.clock.monotonic();
     let options = lineprotocol::Options {
         bucket: bucket.id,
         shard_duration_ns: bucket.shard_duration_ns,
@@ -72,7 +72,9 @@ pub(crate) async fn receive(
         held.settle(parsed.batch.bytes().saturating_mul(2));
         Ok(Received { parsed, empty: text.is_empty(), held })
     };
-    app.compute(large, work).await?
+    let received = app.compute(large, work).await?;
+    app.metrics.parse_durations.observe(app.ports.clock.monotonic().saturating_sub(began));
+    received
 }
 
 /// Writes a batch, and answers what a query must see to see it; the points of an empty one are all written already.
@@ -86,13 +88,6 @@ pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<Commits
         app.ports.write.write(batch).instrument(span).await
     };
     drop(held);
-    let refused = match &result {
-        Ok(_commits) => 0,
-        Err(WriteError::Partial { dropped, .. }) => (*dropped).min(points),
-        Err(_all) => points,
-    };
-    add(&app.metrics.points_written, points - refused);
-    add(&app.metrics.points_refused, refused);
     result
 }
 

@@ -18,6 +18,8 @@ pub struct Options {
     pub setup_allowed: bool,
     /// Whether `/metrics` answers; else it is 403.
     pub metrics_enabled: bool,
+    /// Whether it also has the names of InfluxDB's figures.
+    pub influxdb_metrics: bool,
     /// The memory of the writes that are being worked on; beyond it they are answered 429.
     pub write_memory: Arc<Account>,
     /// See [`Limits`].
@@ -32,6 +34,7 @@ impl std::fmt::Debug for Options {
             .field("auth_enabled", &self.auth_enabled)
             .field("setup_allowed", &self.setup_allowed)
             .field("metrics_enabled", &self.metrics_enabled)
+            .field("influxdb_metrics", &self.influxdb_metrics)
             .field("write_memory", &self.write_memory)
             .field("limits", &self.limits)
             .field("on_request_span", &self.on_request_span.is_some())

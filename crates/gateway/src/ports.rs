@@ -252,8 +252,8 @@ pub trait StatusPort: Send + Sync + 'static {
     fn damage(&self, places_max: usize) -> Vec<String>;
     /// The cluster, as this node sees it.
     fn cluster(&self) -> ClusterView;
-    /// Prometheus text of everything that is not the gateway's own (the gateway prepends its metrics).
-    fn metrics(&self, out: &mut String);
+    /// Writes down the figures of everything that is not the gateway's own; with `influxdb` also under InfluxDB's names.
+    fn metrics(&self, page: &mut metrics::Page, influxdb: bool);
 }
 
 /// What an operator may order.

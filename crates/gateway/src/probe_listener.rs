@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
-use prometheus_client::metrics::gauge::Gauge;
+use metrics::Gauge;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 

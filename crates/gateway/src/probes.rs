@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use metrics::{Form, Page};
 use serde_json::json;
 
 use crate::error::{self, ApiError, Code};
-use crate::gateway::App;
-use crate::metrics::Metrics;
+use crate::gateway::{App, Shared};
 use crate::params::Params;
 use crate::router::COMPATIBLE_VERSION;
+use crate::vitals::Leaving;
 
 /// What `/health` says was built.
 pub(crate) const COMMIT: &str = concat!("tidemark-", env!("CARGO_PKG_VERSION"));
@@ -80,26 +81,49 @@ pub(crate) async fn readyz(State(app): State<App>, request: Request) -> Result<R
     Ok(app.ports.vitals.answer_ready())
 }
 
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    app.metrics.write_bytes_held.set(i64::try_from(app.options.write_memory.used()).unwrap_or(i64::MAX));
-    exposition(app.options.metrics_enabled, &app.metrics, |out| app.ports.status.metrics(out))
+pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let Shared { options, metrics, ports, query_slots, .. } = &*app;
+    exposition(options.metrics_enabled, &headers, |page| {
+        metrics.show(page, options.influxdb_metrics);
+        page.gauge("tidemark_http_write_held_bytes", "Write bodies in memory.", options.write_memory.used());
+        let (limit, queued) = query_slots.figures();
+        page.gauge("tidemark_query_concurrency_limit", "Queries that may run at once.", limit);
+        page.gauge("tidemark_queries_queued", "Queries that wait for their turn.", queued);
+        let uptime = ports.clock.monotonic().saturating_sub(app.started_monotonic);
+        if options.influxdb_metrics {
+            let org = || vec![("org", String::new())];
+            page.gauges("qc_queueing_active", "Queries that wait for their turn.", [(org(), queued)]);
+            let all = queued as u64 + metrics.queries_running.get();
+            page.gauges("qc_all_active", "Queries that wait or run.", [(org(), all)]);
+            page.gauge("influxdb_uptime_seconds", "Time since the server began to serve.", uptime);
+        }
+        page.gauge("tidemark_uptime_seconds", "Time since the server began to serve.", uptime);
+        let vitals = &ports.vitals;
+        page.gauge("tidemark_ready", "Whether clients may be sent here.", vitals.ready().is_ok());
+        let is_leaving = vitals.leaving() != Leaving::No;
+        page.gauge("tidemark_draining", "Whether the server is about to stop.", is_leaving);
+        let name = "tidemark_event_loop_age_seconds";
+        page.gauge(name, "Time since the event loop turned last.", vitals.age());
+        ports.status.metrics(page, options.influxdb_metrics);
+    })
 }
 
-/// The answer of `/metrics`: the gateway's own, then what `others` appends.
+/// The answer of `/metrics`, in the form that is asked for.
 pub(crate) fn exposition(
     is_enabled: bool,
-    metrics: &Metrics,
-    others: impl FnOnce(&mut String),
+    headers: &HeaderMap,
+    show: impl FnOnce(&mut Page),
 ) -> Result<Response, ApiError> {
     if !is_enabled {
         return Err(ApiError::forbidden("metrics disabled"));
     }
-    let text = metrics.encode(others);
-    let mut response = Response::new(Body::from(text.map_err(|failure| ApiError::internal(&failure))?));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    );
+    let form = Form::of_accept(headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default());
+    let mut page = Page::default();
+    show(&mut page);
+    let mut response = Response::new(Body::from(page.encode(form)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
 

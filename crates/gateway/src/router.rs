@@ -16,7 +16,6 @@ use tracing::Instrument as _;
 
 use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
-use crate::metrics::InGauge;
 use crate::serve::{self, InProgress};
 use crate::vitals::{self, Leaving};
 use crate::{cluster, maintenance, probes, random, v1, v2};
@@ -95,7 +94,7 @@ async fn unknown_path() -> ApiError {
 /// What every request has around it.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = app.ports.clock.monotonic();
-    let _in_flight = InGauge::new(&app.metrics.in_flight);
+    let _in_flight = app.metrics.in_flight.enter();
     let (method, version) = (request.method().clone(), request.version());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use prometheus_client::metrics::gauge::Gauge;
+use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -24,7 +24,6 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::gateway::{Gateway, Shared};
-use crate::metrics::InGauge;
 use crate::options::Limits;
 
 /// HTTP/2 requests at once on one connection.
@@ -111,7 +110,7 @@ impl Listening {
             let service = TowerToHyperService::new(service);
             let connection = self.builder.serve_connection(TokioIo::new(io), service).into_owned();
             let connection = self.graceful.watch(connection);
-            let open = InGauge::new(&self.open);
+            let open = self.open.enter();
             self.tasks.spawn(async move {
                 let _held = (slot, open);
                 if let Err(error) = connection.await {

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use metrics::{Counter, Inside};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{ApiError, Code};
-use crate::metrics::InGauge;
 use crate::ports::SinkClosed;
 
 /// Queries that run at once, and those that wait. As many as may run may stand aside.
@@ -19,23 +19,31 @@ pub(crate) struct QuerySlots {
     aside: Arc<Semaphore>,
     waiting: AtomicUsize,
     waiting_max: usize,
+    running_max: usize,
 }
 
 impl QuerySlots {
     pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
         let semaphore = || Arc::new(Semaphore::new(running_max));
-        Self { running: semaphore(), aside: semaphore(), waiting: AtomicUsize::new(0), waiting_max }
+        Self { running: semaphore(), aside: semaphore(), waiting: AtomicUsize::new(0), waiting_max, running_max }
+    }
+
+    /// How many may run, and how many wait.
+    pub(crate) fn figures(&self) -> (usize, usize) {
+        (self.running_max, self.waiting.load(Ordering::Relaxed))
     }
 
     /// Waits for a turn; while it lasts, `gauge` counts it.
     pub(crate) async fn acquire(
         &self,
-        gauge: impl Fn() -> InGauge + Send + 'static,
+        refused: &Counter,
+        gauge: impl Fn() -> Inside + Send + 'static,
     ) -> Result<Turn, ApiError> {
         let permit = match Arc::clone(&self.running).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_none) => {
                 let _place = Place::take(&self.waiting, self.waiting_max).ok_or_else(|| {
+                    refused.inc();
                     let waiting = self.waiting_max;
                     let message =
                         format!("queue length exceeded: {waiting} queries wait already (query-concurrency)");
@@ -54,8 +62,8 @@ impl QuerySlots {
 /// The turn of a query, over when dropped.
 pub(crate) struct Turn {
     /// `None` while it stands aside.
-    running: Option<(OwnedSemaphorePermit, InGauge)>,
-    gauge: Box<dyn Fn() -> InGauge + Send>,
+    running: Option<(OwnedSemaphorePermit, Inside)>,
+    gauge: Box<dyn Fn() -> Inside + Send>,
     turns: Arc<Semaphore>,
     aside: Arc<Semaphore>,
 }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header};
+use metrics::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::csv::CHUNK_BYTES;
 use crate::error::{ApiError, Code};
 use crate::gateway::Shared;
-use crate::metrics::{Count, InGauge, add};
+use crate::metrics::Language;
 use crate::ports::{CancelToken, QueryError, SinkClosed};
 use crate::slots::Turn;
 
@@ -60,7 +61,7 @@ pub(crate) struct ChunkWriter {
     packing: Packing,
     plain: Vec<u8>,
     sent: bool,
-    bytes: Count,
+    bytes: Counter,
     turn: Turn,
     /// Longest that the client may take no chunk.
     stall_max: Duration,
@@ -130,7 +131,7 @@ impl ChunkWriter {
             return self.check();
         }
         self.check()?;
-        add(&self.bytes, chunk.len());
+        self.bytes.add(chunk.len());
         match self.sender.try_send(Ok(chunk.into())) {
             Ok(()) => {}
             Err(TrySendError::Closed(_chunk)) => return Err(SinkClosed),
@@ -235,13 +236,14 @@ impl Job {
 /// written the error into the text itself and return `Ok`.
 pub(crate) async fn run(
     app: &Shared,
+    language: Language,
     gzip: bool,
     run: impl FnOnce(&mut Job) -> Result<(), QueryError> + Send + 'static,
 ) -> Result<Body, ApiError> {
     let duration_max = app.options.limits.query_duration_max;
     let deadline = tokio::time::Instant::now() + duration_max;
     let gauge = app.metrics.queries_running.clone();
-    let turn = app.query_slots.acquire(move || InGauge::new(&gauge));
+    let turn = app.query_slots.acquire(&app.metrics.queries_refused, move || gauge.enter());
     let turn = tokio::time::timeout_at(deadline, turn).await.map_err(|_elapsed| {
         ApiError::new(Code::TooManyRequests, "the query waited for its turn for too long (query-concurrency)")
     })??;
@@ -277,15 +279,20 @@ pub(crate) async fn run(
             }
         }
     });
-    let panics = app.metrics.panics.clone();
+    let (metrics, clock) = (Arc::clone(&app.metrics), Arc::clone(&app.ports.clock));
+    let began = clock.monotonic();
     let span = tracing::debug_span!("query");
     app.tasks.spawn(host::offload(move || {
         let _held = done.drop_guard();
         let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
         let result = result.unwrap_or_else(|_panic| {
-            panics.inc();
+            metrics.panics.inc();
             Err(QueryError::Internal("the query panicked".into()))
         });
+        let queries = metrics.queries(language);
+        if result.is_err() {
+            queries.errors.inc();
+        }
         match result {
             Ok(()) => job.writer.end(),
             Err(_stopped) if job.writer.check().is_err() => {}
@@ -299,6 +306,7 @@ pub(crate) async fn run(
                 job.writer.fail(error);
             }
         }
+        queries.durations.observe(clock.monotonic().saturating_sub(began));
     }));
     match body.chunks.recv().await {
         Some(Ok(chunk)) => body.first = Some(chunk),

@@ -10,7 +10,8 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use metrics::Page;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,7 @@ struct Shared {
     metrics_enabled: bool,
     metrics: Metrics,
     vitals: Vitals,
-    more_metrics: Box<dyn Fn(&mut String) + Send + Sync>,
+    more_metrics: Box<dyn Fn(&mut Page) + Send + Sync>,
 }
 
 impl fmt::Debug for Waiting {
@@ -51,10 +52,10 @@ impl Waiting {
         vitals: Vitals,
         limits: Limits,
         metrics_enabled: bool,
-        more_metrics: impl Fn(&mut String) + Send + Sync + 'static,
+        more_metrics: impl Fn(&mut Page) + Send + Sync + 'static,
     ) -> Self {
         let more_metrics = Box::new(more_metrics);
-        Self(Arc::new(Shared { limits, metrics_enabled, metrics: Metrics::new(), vitals, more_metrics }))
+        Self(Arc::new(Shared { limits, metrics_enabled, metrics: Metrics::default(), vitals, more_metrics }))
     }
 
     /// Answers on a listener until some work is done, and hands over its result. Connections are closed then.
@@ -109,8 +110,11 @@ async fn ready(State(shared): State<Arc<Shared>>) -> ApiError {
     shared.not_yet()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    probes::exposition(shared.metrics_enabled, &shared.metrics, |out| (shared.more_metrics)(out))
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    probes::exposition(shared.metrics_enabled, &headers, |page| {
+        shared.metrics.show(page, false);
+        (shared.more_metrics)(page);
+    })
 }
 
 async fn come_again(State(shared): State<Arc<Shared>>, request: Request) -> Response {

@@ -6,12 +6,14 @@
 //! What must always hold: counting takes no lock and allocates nothing; labels have few values, and those that clients choose
 //! are never among them.
 
+mod count;
 mod distribution;
 mod form;
 mod page;
 mod protobuf;
 mod text;
 
+pub use count::{Counter, Gauge, Inside};
 pub use distribution::{Distribution, Exemplar};
 pub use form::Form;
 pub use page::{Labels, Number, Page};

@@ -64,12 +64,16 @@ pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
+    /// A sum and a number, as a summary without quantiles.
+    Sum,
 }
 
 #[derive(Debug)]
 pub(crate) enum Value {
     Number(Number),
     Histogram(Snapshot),
+    /// What was summed, and over how many.
+    Sum(u64, u64),
 }
 
 #[derive(Debug)]
@@ -145,6 +149,12 @@ impl Page {
         self.add(name, help, Kind::Histogram, rows.into_iter().map(sample).collect());
     }
 
+    /// Adds a sum, and of how many it is.
+    pub fn sum(&mut self, name: &'static str, help: &'static str, sum: u64, count: u64) {
+        let sample = Sample { labels: Labels::new(), value: Value::Sum(sum, count) };
+        self.add(name, help, Kind::Sum, vec![sample]);
+    }
+
     fn numbers<N: Into<Number>>(
         &mut self,
         name: &'static str,
@@ -157,8 +167,11 @@ impl Page {
     }
 
     fn add(&mut self, name: &'static str, help: &'static str, kind: Kind, samples: Vec<Sample>) {
-        debug_assert!(self.families.iter().all(|family| family.name != name), "{name} is there twice");
-        self.families.push(Family { name, help, kind, samples });
+        match self.families.iter_mut().find(|family| family.name == name) {
+            // Another part has samples of it too.
+            Some(family) => family.samples.extend(samples),
+            None => self.families.push(Family { name, help, kind, samples }),
+        }
     }
 
     /// Writes it down.

@@ -24,6 +24,7 @@ pub(crate) struct MetricFamily {
 pub(crate) enum MetricType {
     Counter = 0,
     Gauge = 1,
+    Summary = 2,
     Histogram = 4,
 }
 
@@ -35,6 +36,8 @@ pub(crate) struct Metric {
     pub(crate) gauge: Option<Single>,
     #[prost(message, optional, tag = "3")]
     pub(crate) counter: Option<Single>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) summary: Option<Summary>,
     #[prost(message, optional, tag = "7")]
     pub(crate) histogram: Option<Histogram>,
 }
@@ -51,6 +54,14 @@ pub(crate) struct LabelPair {
 pub(crate) struct Single {
     #[prost(double, optional, tag = "1")]
     pub(crate) value: Option<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Summary {
+    #[prost(uint64, optional, tag = "1")]
+    pub(crate) sample_count: Option<u64>,
+    #[prost(double, optional, tag = "2")]
+    pub(crate) sample_sum: Option<f64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -117,6 +128,7 @@ fn message(family: &page::Family) -> MetricFamily {
         Kind::Counter => MetricType::Counter,
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram => MetricType::Histogram,
+        Kind::Sum => MetricType::Summary,
     };
     let metric = family.samples.iter().map(|sample| {
         let label = sample.labels.iter().map(|(name, value)| pair(name, value.clone())).collect();
@@ -124,6 +136,10 @@ fn message(family: &page::Family) -> MetricFamily {
         let metric = Metric { label, ..Metric::default() };
         match (&sample.value, family.kind) {
             (Value::Histogram(snapshot), _) => Metric { histogram: Some(histogram(snapshot)), ..metric },
+            (Value::Sum(sum, count), _) => {
+                let sample_sum = Some(Number::Whole(*sum).as_f64());
+                Metric { summary: Some(Summary { sample_count: Some(*count), sample_sum }), ..metric }
+            }
             (Value::Number(number), Kind::Counter) => Metric { counter: single(*number), ..metric },
             (Value::Number(number), _) => Metric { gauge: single(*number), ..metric },
         }

@@ -18,6 +18,7 @@ fn page() -> Page {
     let mut page = Page::default();
     page.counter("tidemark_points_total", "Points.", 7_u64);
     page.gauges("tidemark_zone", "Where.", [(vec![("zone", "a\"b\\c\nd".to_owned())], true)]);
+    page.sum("tidemark_size", "How much.", 12, 3);
     page.distribution("tidemark_took_seconds", "How long.", &took);
     page
 }
@@ -28,6 +29,7 @@ fn text_and_open_metrics_differ_as_their_specifications_say() {
     assert!(text.starts_with(
         "# HELP tidemark_points_total Points.\n# TYPE tidemark_points_total counter\ntidemark_points_total 7\n"
     ));
+    assert!(text.contains("\ntidemark_size_sum 12\ntidemark_size_count 3\n"), "{text}");
     assert!(text.contains("\ntidemark_zone{zone=\"a\\\"b\\\\c\\nd\"} 1\n"));
     assert!(text.contains("\ntidemark_took_seconds_bucket{le=\"0.001\"} 2\n"), "{text}");
     assert!(text.contains("\ntidemark_took_seconds_bucket{le=\"0.1\"} 3\n"));
@@ -52,8 +54,8 @@ fn messages_have_native_buckets_that_hold_each_value() {
         families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
     }
     let kinds: Vec<MetricType> = families.iter().map(MetricFamily::r#type).collect();
-    assert_eq!(kinds, [MetricType::Counter, MetricType::Gauge, MetricType::Histogram]);
-    let histogram = families[2].metric[0].histogram.clone().unwrap();
+    assert_eq!(kinds, [MetricType::Counter, MetricType::Gauge, MetricType::Summary, MetricType::Histogram]);
+    let histogram = families[3].metric[0].histogram.clone().unwrap();
     // Spans and differences of counts, put together again.
     let (mut index, mut count, mut deltas) = (0, 0, histogram.positive_delta.iter());
     let mut buckets = Vec::new();

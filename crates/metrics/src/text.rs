@@ -22,6 +22,7 @@ pub(crate) fn encode(families: &[Family], is_open_metrics: bool) -> String {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
+            Kind::Sum => "summary",
         };
         writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", escaped(family.help)).expect(GROWS);
         for sample in &family.samples {
@@ -31,6 +32,12 @@ pub(crate) fn encode(families: &[Family], is_open_metrics: bool) -> String {
                 Value::Number(value) => {
                     line(&mut out, family.name, "", &labels, *value);
                     out.push('\n');
+                }
+                Value::Sum(sum, count) => {
+                    for (suffix, value) in [("_sum", sum), ("_count", count)] {
+                        line(&mut out, family.name, suffix, &labels, Number::Whole(*value));
+                        out.push('\n');
+                    }
                 }
                 Value::Histogram(histogram) => {
                     write_histogram(&mut out, family.name, &labels, histogram, is_open_metrics);

@@ -53,7 +53,7 @@ pub(crate) fn memory_to_divide(configured: Option<usize>, read: impl Fn(&Path) -
 }
 
 /// Bytes of memory that the process may use.
-fn memory(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+pub(crate) fn memory(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| kib(&text, "MemTotal:"));
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().flat_map(limit_files).filter_map(|path| read(&path)?.trim().parse().ok());

@@ -52,6 +52,8 @@ pub(crate) struct Partitions {
     leaving: Mutex<BTreeMap<PartitionId, Arc<Engine>>>,
     /// Bytes free in the file system when it was last asked.
     free_bytes: AtomicU64,
+    /// All bytes of it.
+    total_bytes: AtomicU64,
     /// Of them, those below which no points are taken.
     reserve_bytes: AtomicU64,
     /// Who is told of flushes; set when all engines are open.
@@ -77,6 +79,7 @@ impl Partitions {
             engines: RwLock::default(),
             leaving: Mutex::default(),
             free_bytes,
+            total_bytes: AtomicU64::new(0),
             reserve_bytes,
             cluster: OnceLock::new(),
         })
@@ -155,6 +158,7 @@ impl Partitions {
                 let was_short = self.free_bytes() < self.reserve_bytes.load(Ordering::Relaxed);
                 self.reserve_bytes.store(reserve, Ordering::Relaxed);
                 self.free_bytes.store(bytes, Ordering::Relaxed);
+                self.total_bytes.store(space.total_bytes, Ordering::Relaxed);
                 if let Some(cluster) = self.cluster.get().and_then(Weak::upgrade) {
                     cluster.note_room(room(bytes, reserve));
                 }
@@ -181,6 +185,11 @@ impl Partitions {
     /// Bytes free in the file system when it was last asked.
     pub(crate) fn free_bytes(&self) -> u64 {
         self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the file system, free or not.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.total_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether what is free is needed to make more free.

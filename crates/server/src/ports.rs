@@ -186,9 +186,8 @@ impl StatusPort for StatusAdapter {
         }
     }
 
-    fn metrics(&self, out: &mut String) {
-        let Self { cluster, partitions, router, admission, memory, zone } = self;
-        metrics::write(out, cluster, partitions, router, admission, memory, zone);
+    fn metrics(&self, page: &mut ::metrics::Page, influxdb: bool) {
+        self.show(page, influxdb);
     }
 }
 

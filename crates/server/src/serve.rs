@@ -145,7 +145,11 @@ fn left(state: NodeState) -> Result<(), ServeError> {
 /// What the node answers until it can serve.
 fn waiting(config: &Config, vitals: &Vitals) -> Waiting {
     let zone = config.zone.clone();
-    let more_metrics = move |out: &mut String| metrics::write_starting(out, &zone);
+    let role = match config.role {
+        Role::Node => "node",
+        Role::Gateway => "gateway",
+    };
+    let more_metrics = move |page: &mut ::metrics::Page| metrics::show_starting(page, role, &zone);
     Waiting::new(vitals.clone(), gateway_limits(config), !config.metrics_disabled, more_metrics)
 }
 
@@ -603,6 +607,7 @@ fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Opt
         auth_enabled: config.http_auth_enabled,
         setup_allowed: config.http_bind_address.is_loopback(),
         metrics_enabled: !config.metrics_disabled,
+        influxdb_metrics: config.influxdb_metrics,
         write_memory: Arc::clone(write_memory),
         limits: gateway_limits(config),
         on_request_span: Some(Arc::new(|span, headers| {

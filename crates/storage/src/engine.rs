@@ -116,6 +116,10 @@ pub struct Stats {
     pub series: u64,
     /// Deletes for which files or memory are still to be rewritten.
     pub tombstones: usize,
+    /// Series that were ever new, of the buckets that are there.
+    pub series_created: u64,
+    /// Shards whose files wait to be merged.
+    pub compactions_pending: usize,
 }
 
 #[derive(Debug, Default)]
@@ -354,6 +358,8 @@ impl Engine {
             shards: state.shards().count(),
             series: state.buckets.values().map(|b| b.index.len()).sum(),
             tombstones: state.buckets.values().map(|b| b.tombstones.len()).sum(),
+            series_created: state.buckets.values().map(|b| b.index.assigned()).sum(),
+            compactions_pending: self.inner.compactions_pending(&state),
         }
     }
 

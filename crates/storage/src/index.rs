@@ -85,6 +85,11 @@ impl SeriesIndex {
         id
     }
 
+    /// How many series were ever given an id.
+    pub(crate) fn assigned(&self) -> u64 {
+        self.head.next_id().into()
+    }
+
     /// The id of a key with its hash.
     pub(crate) fn find(&self, key: &SeriesKey, hash: u64) -> Option<SeriesId> {
         let is_live = |id| self.live.contains(id);

@@ -36,6 +36,7 @@ mod tombstone;
 mod tsm;
 mod verify;
 
+pub use tsm::corruptions_met;
 pub use cache::CacheStats;
 pub use commons::Commons;
 pub use engine::{

@@ -23,6 +23,7 @@ mod tests;
 pub(crate) mod writer;
 
 pub(crate) use directory::ChunkEntry;
+pub use flaws::corruptions_met;
 pub(crate) use pack::{FilePiece, Packs};
 pub(crate) use reader::{ChunkPiece, FileSeries, PageTimes, TsmFile};
 pub(crate) use writer::{Finished, Writer};

@@ -65,9 +65,14 @@ impl Courier {
     /// Whether this node reaches a majority of a group's voters, over others where it must. Those that were given up answer
     /// nothing any more.
     pub(crate) fn reaches_quorum(&self, group: GroupId) -> bool {
+        let (reached, all) = self.voters_reached(group);
+        all == 0 || 2 * (all - reached) < all
+    }
+
+    /// How many of a group's voters this node reaches, and how many there are.
+    pub(crate) fn voters_reached(&self, group: GroupId) -> (usize, usize) {
         let voters = self.voters(group);
-        let away = voters.iter().filter(|node| !self.is_reached(**node)).count();
-        voters.is_empty() || 2 * away < voters.len()
+        (voters.iter().filter(|node| self.is_reached(**node)).count(), voters.len())
     }
 
     /// Whether this node reaches any of a group's voters, or is one.

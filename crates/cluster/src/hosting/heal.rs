@@ -47,6 +47,7 @@ impl Host {
                 group.note_damage(true);
                 match self.make_whole(&group).await {
                     Ok(from) => {
+                        group.counters().heals.inc();
                         tracing::warn!(group = %id, %from, "damaged files were replaced by a member's");
                     }
                     Err(reason) => {

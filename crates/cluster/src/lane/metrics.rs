@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use metrics::Distribution;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -30,6 +31,8 @@ pub struct LaneMetrics {
     pub syncs: AtomicU64,
     /// Time spent in writing and syncing, nanoseconds.
     pub sync_ns: AtomicU64,
+    /// How long each write and sync took.
+    pub sync_durations: Distribution,
     /// The longest write and sync so far, nanoseconds.
     pub sync_ns_max: AtomicU64,
     /// Gauge: bytes of the lane on the disk.
@@ -93,6 +96,7 @@ impl LaneMetrics {
             }
         }
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.sync_durations.observe(took);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_ns.fetch_add(took_ns, Ordering::Relaxed);
         self.sync_ns_max.fetch_max(took_ns, Ordering::Relaxed);

@@ -129,6 +129,11 @@ impl Links {
         Self { links: Mutex::default(), ways: Ways { network, tls } }
     }
 
+    /// When this node's certificate expires, in seconds since the Unix epoch; `None` where it has none.
+    pub(crate) fn certificate_expires(&self) -> Option<i64> {
+        self.ways.tls.as_ref()?.expires()
+    }
+
     /// A client to an address of which nobody knows yet who is there; its certificate is for `server_name`, or for the
     /// address.
     pub(crate) fn dial(&self, address: &str, server_name: Option<&str>) -> Result<Client, Status> {

@@ -10,6 +10,7 @@ use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
 
 use crate::epochs::Epochs;
+use crate::figures::Counters;
 use crate::identity::{Belongs, Identity, IdentityError};
 
 /// How much room a node's disk has.
@@ -44,6 +45,8 @@ pub(crate) struct Myself {
     pub(crate) epochs: Epochs,
     /// The [`Room`] that the disk was last seen to have.
     room: AtomicU8,
+    /// What its groups have done.
+    pub(crate) counters: Counters,
 }
 
 /// What a node is told to say of itself.
@@ -87,7 +90,7 @@ impl Myself {
     fn at(home: Option<Home>, identity: Identity, epochs: Epochs, says: Says) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
         let room = AtomicU8::new(Room::Plenty as u8);
-        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room })
+        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room, counters: Counters::default() })
     }
 
     /// The cluster that the node belongs to, or serves.

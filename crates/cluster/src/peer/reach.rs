@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use model::Timestamp;
 use parking_lot::Mutex;
 use proto::peer;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -50,6 +51,8 @@ pub(crate) struct Beacon {
     pub(crate) is_leaving: bool,
     /// How long writes to its log take, where they are slow.
     pub(crate) slowness: Option<Duration>,
+    /// How far its calendar's clock is from this node's, as well as that can be known.
+    pub(crate) clock_offset: Duration,
 }
 
 /// How a node is reached.
@@ -106,6 +109,13 @@ impl Reach {
     pub(crate) fn is_leaving(&self, node: u128) -> bool {
         let known = self.0.lock();
         known.get(&node).is_some_and(|known| known.answers() && known.beacon.is_leaving)
+    }
+
+    /// How far the clock of a node that answers is from this one's, of all the furthest.
+    pub(crate) fn clock_offset(&self) -> Duration {
+        let known = self.0.lock();
+        let offsets = known.values().filter(|known| known.answers()).map(|known| known.beacon.clock_offset);
+        offsets.max().unwrap_or_default()
     }
 
     /// Whether a node has said that its disk is slow, and it is not much faster than one that is so slow. Disks that are
@@ -272,13 +282,25 @@ async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Stat
     let Told { epoch, process } = epochs.told();
     let mut request = Request::new(peer::BeaconRequest { epoch, process, padding: padding(0) });
     courier.route_to(node).attach(&mut request);
-    let peer::BeaconResponse { reaches, silent, is_short, is_leaving, slow_ms, epoch, process } =
+    let (asked, began) = (courier.clock.now(), courier.clock.monotonic());
+    let peer::BeaconResponse { reaches, silent, is_short, is_leaving, slow_ms, epoch, process, now_ms } =
         link.client(Class::Beacon)?.beacon(request).await?.into_inner();
+    let took = courier.clock.monotonic().saturating_sub(began);
+    let clock_offset = clock_offset(asked, took, now_ms);
     let compared = epochs.hear(node, Told { epoch, process });
     compared.map_err(|IsOlder| Status::aborted("the node's data are an older copy of what it had"))?;
     let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
-    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_leaving, slowness })
+    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_leaving, slowness, clock_offset })
+}
+
+/// How far a clock is from this one, which said so many milliseconds within a time after a moment; nothing less than what the
+/// answer's way may account for.
+fn clock_offset(asked: Timestamp, took: Duration, now_ms: u64) -> Duration {
+    let Some(theirs) = i64::try_from(now_ms).ok().filter(|ms| *ms > 0) else { return Duration::ZERO };
+    let halfway = Duration::from_nanos(u64::try_from(asked.0).unwrap_or(0)) + took / 2;
+    let theirs = Duration::from_millis(theirs.unsigned_abs());
+    theirs.abs_diff(halfway).saturating_sub(took / 2 + Duration::from_millis(1))
 }
 
 #[cfg(test)]

@@ -331,7 +331,8 @@ impl Peer for Service {
         let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
         let answer = courier.reach.answer(courier.is_short(), courier.is_leaving(), courier.slowness());
         let Told { epoch, process } = epochs.told();
-        Ok(Response::new(peer::BeaconResponse { epoch, process, ..answer }))
+        let now_ms = u64::try_from(courier.clock.now().0 / 1_000_000).unwrap_or(0);
+        Ok(Response::new(peer::BeaconResponse { epoch, process, now_ms, ..answer }))
     }
 
     async fn node_status(

@@ -96,6 +96,8 @@ struct Now {
     contents: Contents,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    /// When the node's certificate expires, in seconds since the Unix epoch; `None` where it does not say.
+    expires: Option<i64>,
 }
 
 impl fmt::Debug for Tls {
@@ -119,6 +121,10 @@ impl Contents {
 impl Now {
     fn new(files: &TlsFiles, contents: Contents) -> Result<Self, TlsError> {
         let certificates = certificates(&files.certificate, &contents.certificate)?;
+        let expires = certificates.first().and_then(|certificate| {
+            let (_rest, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+            Some(certificate.validity().not_after.timestamp())
+        });
         let key = PrivateKeyDer::from_pem_slice(&contents.key)
             .map_err(|source| TlsError::Pem { path: files.key.clone(), source })?;
         let mut roots = RootCertStore::empty();
@@ -144,7 +150,7 @@ impl Now {
             .with_single_cert(certificates, key)
             .map_err(unusable)?;
         server.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Self { contents, client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self { contents, client: Arc::new(client), server: Arc::new(server), expires })
     }
 }
 
@@ -161,6 +167,11 @@ impl Tls {
         let contents = Contents::read(&files)?;
         let now = RwLock::new(Now::new(&files, contents)?);
         Ok(Self { files, now })
+    }
+
+    /// When the node's certificate expires, in seconds since the Unix epoch.
+    pub(crate) fn expires(&self) -> Option<i64> {
+        self.now.read().expires
     }
 
     /// Reads the files again; whether they have changed.

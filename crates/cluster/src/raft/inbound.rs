@@ -98,10 +98,15 @@ pub(crate) async fn install(
     group: &Group,
     parts: impl Stream<Item = Result<peer::SnapshotPart, Status>> + Unpin,
 ) -> Result<peer::SnapshotResponse, Status> {
-    let (vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
-    let SnapshotResponse { vote } =
-        group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
-    Ok(peer::SnapshotResponse { vote: Some(types::stored_vote(&vote)) })
+    let received = &group.counters().received;
+    let installed = async {
+        let parts = parts.inspect_ok(|part| received.bytes.add(part.encoded_len()));
+        let (vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
+        group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)
+    };
+    let installed = installed.await;
+    received.note(installed.is_ok());
+    Ok(peer::SnapshotResponse { vote: Some(types::stored_vote(&installed?.vote)) })
 }
 
 /// Sends what is in files here.

@@ -172,6 +172,7 @@ impl Wire {
             Err(StreamAppendError::Conflict(at)) if acknowledged.has(self.target, term, at.index) => {
                 let replica = self.target;
                 tracing::error!(%group, %replica, index = at.index, "a member has lost what it had acknowledged");
+                myself.counters.members_expelled.inc();
                 myself.epochs.has_forgotten(self.member.node);
                 return Err(Failure::Forgotten);
             }
@@ -212,6 +213,8 @@ impl Wire {
             let throttle = Arc::clone(&self.network.throttle);
             let parts: BoxStream<'static, SnapshotPart> =
                 snapshot::parts(vote, snapshot, held, throttle).await?;
+            let bytes = self.network.myself.counters.sent.bytes.clone();
+            let parts = parts.inspect(move |part| bytes.add(part.encoded_len())).boxed();
             // A type of our own: the compiler cannot follow the lifetime of a boxed stream through the call.
             let call = self.call(Parts(parts));
             let response = self.client(Class::Snapshot)?.snapshot(call).await?.into_inner();
@@ -429,10 +432,12 @@ impl NetSnapshot<Types> for Wire {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        tokio::select! {
+        let sent = tokio::select! {
             sent = self.send_snapshot(vote, snapshot) => sent.map_err(|failure| self.rpc_error(failure).into()),
             closed = cancel => Err(closed.into()),
-        }
+        };
+        self.network.myself.counters.sent.note(sent.is_ok());
+        sent
     }
 }
 

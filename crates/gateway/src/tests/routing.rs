@@ -95,14 +95,35 @@ async fn metrics_join_both_sources_and_bound_their_labels() {
     server.get("/api/v2/buckets/0000000000000001").await;
     server.get("/some/path/of/a/stranger").await;
     let text = server.get("/metrics").await.text().to_owned();
-    assert!(text.contains("tidemark_http_points_written_total 2\n"), "{text}");
-    let labels = "handler=\"/api/v2/buckets/{id}\",method=\"GET\",status=\"404\"} 1\n";
-    assert!(text.contains(labels), "{text}");
+    let requests = "tidemark_http_requests_total{handler=\"/api/v2/buckets/{id}\",method=\"GET\",code=\"404\"} 1\n";
+    assert!(text.contains(requests), "{text}");
+    let influxdb = "http_api_requests_total{handler=\"platform\",method=\"POST\",path=\"/api/v2/write\",status=\"2XX\",\
+                    user_agent=\"unknown\",response_code=\"204\"} 1\n";
+    assert!(text.contains(influxdb), "{text}");
     assert!(text.contains("handler=\"unknown\""), "{text}");
     assert!(!text.contains("stranger"), "{text}");
     assert!(text.contains("tidemark_test 42\n"), "{text}");
-    assert_eq!(text.matches("# EOF").count(), 1);
-    assert!(text.ends_with("# EOF\n"));
+    assert!(text.contains("tidemark_write_stage_duration_seconds_count{stage=\"parse\"} 1\n"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_form_that_is_asked_for() {
+    let server = Server::with(|options| options.influxdb_metrics = false).await;
+    let ask = async |accept: &str| {
+        let ask = server.ask(Method::GET, "/metrics").header("accept", accept).body(Body::empty()).unwrap();
+        server.send(ask).await
+    };
+    let text = ask("*/*").await;
+    assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(text.text().contains("# TYPE tidemark_http_requests_total counter\n"));
+    assert!(!text.text().contains("http_api_requests_total"));
+    let open = ask("application/openmetrics-text; version=1.0.0").await;
+    assert!(open.text().contains("# TYPE tidemark_http_requests counter\n"));
+    assert!(open.text().ends_with("# EOF\n"));
+    let messages =
+        ask("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited").await;
+    assert!(messages.header("content-type").starts_with("application/vnd.google.protobuf;"));
+    assert!(std::str::from_utf8(&messages.body).is_err(), "messages are no text");
 }
 
 #[tokio::test]

@@ -209,8 +209,8 @@ impl StatusPort for TestStatus {
         ClusterView { partitions: 16, nodes, groups, ..ClusterView::default() }
     }
 
-    fn metrics(&self, out: &mut String) {
-        out.push_str("# TYPE tidemark_test gauge\ntidemark_test 42\n# EOF\n");
+    fn metrics(&self, page: &mut metrics::Page, _influxdb: bool) {
+        page.gauge("tidemark_test", "A test.", 42_u64);
     }
 }
 
@@ -374,6 +374,7 @@ impl Server {
             auth_enabled: true,
             setup_allowed: true,
             metrics_enabled: true,
+            influxdb_metrics: true,
             write_memory: Account::new("writes", 1 << 30, 0),
             limits: Limits::STANDARD,
             on_request_span: None,

@@ -30,7 +30,7 @@ async fn ask(address: std::net::SocketAddr, request: &str) -> String {
 async fn a_node_that_cannot_serve_says_why_and_tells_clients_to_come_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let more = |out: &mut String| out.push_str("tidemark_starting 1\n");
+    let more = |page: &mut metrics::Page| page.gauge("tidemark_starting", "It starts.", true);
     let waiting = Waiting::new(vitals("node 2 is asleep"), Limits::STANDARD, true, more);
     let (begin, begun) = oneshot::channel();
     let asking = async {

@@ -13,6 +13,7 @@ use crate::auth;
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
 use crate::gateway::App;
+use crate::metrics::Language;
 use crate::params::Params;
 use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
 use crate::stream::{self, Job, accepts_gzip};
@@ -76,7 +77,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let style = style(&parts.headers, &params);
     let gzip = accepts_gzip(&parts.headers);
     let port = Arc::clone(&app.ports.query);
-    let body = stream::run(&app, gzip, move |job| answer(&*port, request, style, job)).await?;
+    let body = stream::run(&app, Language::Influxql, gzip, move |job| answer(&*port, request, style, job)).await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let content_type = match style.format {
@@ -105,7 +106,7 @@ fn run_detached(app: &App, request: InfluxqlRequest) -> Response {
                 Ok(())
             })
         };
-        if let Err(error) = stream::run(&detached, false, run).await {
+        if let Err(error) = stream::run(&detached, Language::Influxql, false, run).await {
             tracing::warn!(%error, "an async query failed");
         }
     });

@@ -9,7 +9,6 @@ use crate::auth;
 use crate::error::{ApiError, V1Error};
 use crate::gateway::App;
 use crate::ingest;
-use crate::metrics::add;
 use crate::params::Params;
 use crate::ports::WriteError;
 
@@ -40,7 +39,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let is_dropped = |kind| matches!(kind, LineErrorKind::Dropped | LineErrorKind::ReservedTagKey);
     let complaint = received.complaint(is_dropped);
     let dropped = received.dropped(is_dropped);
-    add(&app.metrics.points_refused, received.parsed.refused);
+    app.metrics.points_unreadable.add(received.parsed.refused);
     let nothing_good = received.parsed.batch.is_empty() && dropped.is_none();
     let (batch, held) = received.into_batch();
     let commits = ingest::join(dropped, ingest::store(&app, batch, held).await)

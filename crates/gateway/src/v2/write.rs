@@ -10,7 +10,6 @@ use crate::auth;
 use crate::error::ApiError;
 use crate::gateway::App;
 use crate::ingest;
-use crate::metrics::add;
 use crate::params::Params;
 
 pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
@@ -32,7 +31,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     }
     let is_dropped = |kind| kind == LineErrorKind::Dropped;
     if let Some(complaint) = received.complaint(is_dropped) {
-        add(&app.metrics.points_refused, received.parsed.refused);
+        app.metrics.points_unreadable.add(received.parsed.refused);
         return Err(ApiError::invalid(complaint));
     }
     let dropped = received.dropped(is_dropped);

@@ -16,7 +16,7 @@ use model::BucketId;
 use parking_lot::Mutex;
 
 use super::room::buffers_of;
-use super::state::{Bucket, Shard, ShardId, file_path, shard_dir};
+use super::state::{Bucket, Shard, ShardId, State, file_path, shard_dir};
 use super::{Inner, guarded};
 use crate::codec::Effort;
 use crate::compact::plan::{Plan, plan};
@@ -141,6 +141,17 @@ impl Inner {
             return false;
         }
         true
+    }
+
+    /// How many shards have files that are to be merged, those that rest after a failure too.
+    pub(super) fn compactions_pending(&self, state: &State) -> usize {
+        let is_pending = |shard: &Shard| {
+            shard.runs().any(|run| {
+                let entries: Vec<&FileEntry> = run.iter().map(|file| &file.entry).collect();
+                plan(&entries, false, &self.options).is_some()
+            })
+        };
+        state.shards().filter(|(_, shard)| is_pending(shard)).count()
     }
 
     /// The shard to merge next: the one whose merge removes most files.

@@ -107,6 +107,11 @@ impl Head {
         same && wanted.next().is_none()
     }
 
+    /// The id of the next series.
+    pub(super) fn next_id(&self) -> SeriesId {
+        self.first.saturating_add(self.len())
+    }
+
     /// Adds a series that the head does not have.
     pub(super) fn add(&mut self, key: &SeriesKey, hash: u64) -> SeriesId {
         let place = self.len();

@@ -2,6 +2,7 @@
 //! only to the query that met them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,12 +17,21 @@ pub(crate) struct Flaws {
     by_offset: Mutex<BTreeMap<u64, ReadError>>,
 }
 
+/// Damaged places that this process has met, whatever has become of them since.
+static MET: AtomicU64 = AtomicU64::new(0);
+
+/// How many damaged places of files this process has met.
+pub fn corruptions_met() -> u64 {
+    MET.load(Ordering::Relaxed)
+}
+
 impl Flaws {
     /// Keeps an error, and gives it back. It is logged the first time that its place is met.
     pub(super) fn note(&self, offset: u64, error: ReadError) -> ReadError {
         let mut by_offset = self.by_offset.lock();
         if by_offset.len() < FLAWS_MAX && by_offset.insert(offset, error.clone()).is_none() {
             drop(by_offset);
+            MET.fetch_add(1, Ordering::Relaxed);
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::error!(%error, cause, "data cannot be read; queries of it fail, all else is served");
         }

@@ -16,7 +16,7 @@ fn known(reach: &Reach, node: u128, reaches: &[u128], is_short: bool) {
             silent,
             is_short,
             is_leaving: !is_short,
-            slowness: (!is_short).then_some(SLOW),
+            slowness: (!is_short).then_some(SLOW), clock_offset: Duration::ZERO,
         }),
     );
 }
@@ -74,4 +74,15 @@ async fn who_waits_for_a_node_waits_no_longer_than_it_is_reached() {
     assert_eq!(waits.await, None);
     assert_eq!(reach.way(2), Way::Nowhere);
     assert_eq!(reach.while_reached(2, Way::Nowhere, std::future::pending::<()>()).await, None);
+}
+
+#[test]
+fn clocks_differ_by_more_than_the_way_takes() {
+    let offset = |took: u64, theirs: u64| {
+        clock_offset(Timestamp(1_000_000_000_000), Duration::from_millis(took), theirs).as_millis()
+    };
+    assert_eq!(offset(10, 0), 0, "an older node does not say");
+    assert_eq!([offset(10, 1_000_000), offset(10, 1_000_005), offset(10, 1_000_010)], [0, 0, 0]);
+    assert_eq!([offset(10, 1_000_505), offset(10, 999_505)], [494, 494]);
+    assert_eq!(offset(1_000, 1_000_900), 0, "it may have taken long to come");
 }
