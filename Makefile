@@ -4,6 +4,7 @@ DATA ?= ./tidemark-data
 ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
+MANIFEST_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/manifest-tools
 
 IMAGE ?= tidemark
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -12,7 +13,7 @@ DOCKER ?= docker
 K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
 
 .PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data clean \
-	sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status
+	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -24,10 +25,10 @@ build: ## Build the release binary
 	@.ci/deps build
 	cargo build --release --locked --package cli --bin tidemark
 
-test: python ## Run every test
+test: python manifest-tools ## Run every test
 	@.ci/deps test
 	cargo build --locked --workspace --bin tidemark
-	TIDEMARK_PYTHON="$(PYTHON)" cargo test --workspace --locked --no-fail-fast
+	TIDEMARK_PYTHON="$(PYTHON)" TIDEMARK_MANIFEST_TOOLS="$(MANIFEST_TOOLS)" cargo test --workspace --locked --no-fail-fast
 
 check: ## Format check and lints, warnings denied
 	cargo fmt --all --check
@@ -40,6 +41,13 @@ $(PYTHON_ENV)/ready: tests/python/requirements.txt
 	@mkdir -p "$(PYTHON_ENV)"
 	python3 -m venv --clear "$(PYTHON_ENV)"
 	"$(PYTHON)" -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	@touch "$@"
+
+manifest-tools: $(MANIFEST_TOOLS)/ready ## Set up the tools that check the manifests
+
+$(MANIFEST_TOOLS)/ready: tests/manifests/requirements.txt tests/manifests/package-lock.json .ci/manifest-tools
+	@.ci/deps test
+	.ci/manifest-tools "$(MANIFEST_TOOLS)"
 	@touch "$@"
 
 demo-data: python ## Write a minute of this machine's metrics and public data sets to the running node, and read them back

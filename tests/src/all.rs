@@ -16,6 +16,7 @@ mod durability;
 mod failpoints;
 mod first_minutes;
 mod gateways;
+mod manifests;
 mod memory;
 mod official_clients;
 mod recover;
