@@ -238,6 +238,22 @@ def voters_are_odd_and_there():
 
 
 @check
+def policies_refuse_what_they_should():
+    def expression(policy, at, text):
+        return put(lambda o: named(o, "ValidatingAdmissionPolicy", policy)["spec"]["validations"][at], "expression", text)
+
+    over(
+        semantics.admission,
+        WHOLE,
+        {
+            "one replica may be missing": expression("tidemark-voters", 1, "variables.replicas >= variables.voters - 1"),
+            "even numbers are let in": expression("tidemark-voters", 0, "variables.voters > 0"),
+            "four voters are let in": expression("tidemark-voters-odd", 0, "object.data['voters'] in ['1', '3', '4', '5']"),
+        },
+    )
+
+
+@check
 def ports_agree():
     def closed(name, port):
         def change(objects):

@@ -398,3 +398,46 @@ def certificates(objects):
             require({"server auth", "client auth"} <= set(certificate["usages"]), "a node is client and server")
             require(certificate["privateKey"]["rotationPolicy"] == "Always", "renewed with the old key")
             require(seconds(certificate["renewBefore"]) * 3 == seconds(certificate["duration"]), "renewed when two thirds are over")
+
+
+def decision(objects, policy, thing, params=None):
+    """Whether an admission policy lets an object in, by its own expressions."""
+    import celpy
+
+    environment = celpy.Environment()
+    spec = named(objects, "ValidatingAdmissionPolicy", policy)["spec"]
+
+    def evaluate(expression, given):
+        return environment.program(environment.compile(expression)).evaluate(celpy.json_to_cel(given))
+
+    given = {"object": thing, "params": params or {}, "variables": {}}
+    if not all(evaluate(c["expression"], given) for c in spec.get("matchConditions", [])):
+        return True
+    for variable in spec.get("variables", []):
+        given["variables"][variable["name"]] = int(evaluate(variable["expression"], given))
+    for validation in spec["validations"]:
+        if "messageExpression" in validation:
+            require(str(evaluate(validation["messageExpression"], given)), f"{policy} refuses without a word")
+    return all(evaluate(v["expression"], given) for v in spec["validations"])
+
+
+def admission(objects):
+    """What the policies say: no fewer replicas than voters, never an even number, nothing of others."""
+    for name, replicas, count, admitted in (
+        ("tidemark", 3, "3", True),
+        ("tidemark", 5, "3", True),
+        ("tidemark", None, "1", True),
+        ("tidemark", None, "3", False),
+        ("tidemark", 2, "3", False),
+        ("tidemark", 0, "3", False),
+        ("tidemark", 3, "5", False),
+        ("tidemark", 4, "4", False),
+        ("tidemark", 3, "many", False),
+        ("another", 1, "3", True),
+    ):
+        thing = {"metadata": {"name": name}, "spec": {} if replicas is None else {"replicas": replicas}}
+        said = decision(objects, "tidemark-voters", thing, {"data": {"voters": count}})
+        require(said == admitted, f"{name} with {replicas} replicas and {count} voters is {'admitted' if said else 'refused'}")
+    for count, admitted in (("1", True), ("3", True), ("5", True), ("2", False), ("4", False), ("", False), ("7", False)):
+        said = decision(objects, "tidemark-voters-odd", {"metadata": {"name": "tidemark-voters"}, "data": {"voters": count}})
+        require(said == admitted, f"{count} voters are {'admitted' if said else 'refused'}")

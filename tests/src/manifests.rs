@@ -60,6 +60,7 @@ checks! {
     selectors_match
     budgets_let_one_go
     voters_are_odd_and_there
+    policies_refuse_what_they_should
     ports_agree
     the_process_knows_its_settings
     the_binary_has_the_commands
