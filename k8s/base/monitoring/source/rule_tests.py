@@ -4,6 +4,8 @@ A case says which series there are and when the alert must fire, with which labe
 must not. What every alert has (severity, service, links) is added here, written independently of rules.py.
 """
 
+import re
+
 import yaml
 
 from sources import ROOT, Sources, dump
@@ -14,19 +16,38 @@ NODE = {"cluster": "c1", "namespace": "tidemark", "job": "tidemark"}
 
 
 def files(sources: Sources) -> dict[str, str]:
+    """One file for each file of cases and each interval of evaluation: over a day, every 15 s would take too long."""
     found = {}
     for file in sorted((ROOT / FOLDER / "cases").glob("*.yaml")):
-        cases = yaml.safe_load(file.read_text())
-        tests = [test for case in cases for test in tests_of(sources, case)]
-        found[f"{FOLDER}/{file.stem}.test.yaml"] = dump(
-            {
-                "rule_files": [f"{RULES}/rules.yaml", f"{RULES}/rules-aliases.yaml"],
-                "evaluation_interval": "15s",
-                "tests": tests,
-            },
-            f"../../../../{FOLDER}/cases/{file.name}",
-        ).replace("k8s/base/monitoring/source/../../../../", "")
+        tests: dict[str, list] = {}
+        for case in yaml.safe_load(file.read_text()):
+            for one in tests_of(sources, case):
+                tests.setdefault(evaluation_interval(one), []).append(one)
+        for interval, chosen in tests.items():
+            text = dump(
+                {
+                    "rule_files": [f"{RULES}/rules.yaml", f"{RULES}/rules-aliases.yaml"],
+                    "evaluation_interval": interval,
+                    "tests": chosen,
+                },
+                "@",
+            )
+            head = f"{FOLDER}/cases/{file.name}"
+            found[f"{FOLDER}/{file.stem}-{interval}.test.yaml"] = text.replace("k8s/base/monitoring/source/@", head)
     return found
+
+
+def evaluation_interval(one: dict) -> str:
+    if one["interval"] == "15s":
+        return "15s"
+    times = [check["eval_time"] for part in ("alert_rule_test", "promql_expr_test") for check in one.get(part, [])]
+    longest = max(map(seconds, times))
+    return "1m" if longest <= 2 * 3600 else "5m" if longest <= 12 * 3600 else "30m"
+
+
+def seconds(duration: str) -> int:
+    units = {"h": 3600, "m": 60, "s": 1}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
 
 
 def tests_of(sources: Sources, case: dict) -> list[dict]:
@@ -53,7 +74,8 @@ def expand(series: dict) -> list[dict]:
         for number in range(3):
             name = name.replace(f"@{number}@", labels(node(number)))
         name = name.replace("@c@", 'cluster="c1",namespace="tidemark"')
-        found.append({"series": name, "values": str(values)})
+        # promtool reads 0x20 as a hexadecimal number.
+        found.append({"series": name, "values": " ".join(re.sub("^0x", "0+0x", one) for one in str(values).split())})
     return found
 
 
@@ -63,7 +85,7 @@ def firing_test(sources: Sources, case: dict, alert: dict, one: dict) -> dict:
     annotations = {"summary": one.get("summary", ""), "description": one.get("description", "")}
     if alert is None:
         labels |= {"severity": "none", "service": "tidemark", "alias_of": case["alias_of"]}
-        annotations = {"summary": one["summary"], "runbook_url": sources.runbook_url(case["alias_of"])}
+        annotations = {"summary": one.get("summary", ""), "runbook_url": sources.runbook_url(case["alias_of"])}
     else:
         scope = f"?var-namespace={labels.get('namespace', '')}"
         if "instance" in labels:
