@@ -5,7 +5,7 @@ ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data clean
+.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -59,6 +59,13 @@ chaos-long: ## All that can be done to them (half an hour, root)
 
 sim: ## Simulate a cluster on a simulated network and disk, as a seed decides (SEED=n, SIM_ARGS)
 	@cargo run --quiet --locked --package sim -- --seed $(or $(SEED),0) $(SIM_ARGS)
+
+monitoring: python ## Make rules, dashboards and the reference of metrics anew from k8s/base/monitoring/source
+	"$(PYTHON)" k8s/base/monitoring/source/generate.py
+
+monitoring-check: python ## Check them, and that each alert fires when it should and only then
+	"$(PYTHON)" tests/monitoring/check.py
+	"$(PYTHON)" tests/monitoring/mutate.py
 
 clean: ## Remove what was built (not the data)
 	cargo clean

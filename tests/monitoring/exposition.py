@@ -1,9 +1,9 @@
-"""Reads Prometheus's text format as far as names, types and labels go."""
+"""Reads Prometheus's text format, or OpenMetrics, as far as names, types and labels go."""
 
 import re
 from dataclasses import dataclass, field
 
-SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+\S+')
+SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?\s+\S+')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count", "")}
 
@@ -23,6 +23,12 @@ def read(text: str) -> dict[str, Family]:
         elif line and not line.startswith("#") and (found := SAMPLE.match(line)):
             name, labels = found[1], dict(LABEL.findall(found[2] or ""))
             families.setdefault(family_of(name, families), Family()).samples.append(labels)
+    # OpenMetrics names the family of a counter without `_total`, and that of an info without `_info`.
+    for name, family in list(families.items()):
+        ending = {"counter": "_total", "info": "_info"}.get(family.type)
+        if ending and not family.samples and name + ending in families:
+            families[name + ending].type = "gauge" if ending == "_info" else family.type
+            del families[name]
     return families
 
 

@@ -17,6 +17,7 @@ mod failpoints;
 mod first_minutes;
 mod gateways;
 mod memory;
+mod monitoring;
 mod official_clients;
 mod recover;
 mod tidy;

@@ -82,7 +82,7 @@ class Panel:
                 "thresholdsStyle": {"mode": "dashed" if self.lines else "off"},
             }
         if self.kind == "state-timeline":
-            found["custom"] = {"lineWidth": 0, "fillOpacity": 80, "spanNulls": False}
+            found["custom"] = {"lineWidth": 0, "fillOpacity": 80}
         if self.kind == "table":
             found["custom"] = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
         return found
