@@ -64,6 +64,7 @@ monitoring: python ## Make rules, dashboards and the reference of metrics anew f
 	"$(PYTHON)" k8s/base/monitoring/source/generate.py
 
 monitoring-check: python ## Check them, and that each alert fires when it should and only then
+	@.ci/deps test
 	"$(PYTHON)" tests/monitoring/check.py
 	"$(PYTHON)" tests/monitoring/mutate.py
 
