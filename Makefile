@@ -12,7 +12,7 @@ TAG ?= $(VERSION)
 DOCKER ?= docker
 K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data clean \
+.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
 	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status
 
 help: ## List the commands
@@ -108,6 +108,14 @@ k8s-deploy: ## Deploy to the cluster that kubectl names, and wait until it is th
 
 k8s-status: ## Show what runs there, and what is wrong (ENV)
 	k8s/status "$(K8S_ENV)"
+
+monitoring: python ## Make rules, dashboards and the reference of metrics anew from k8s/base/monitoring/source
+	"$(PYTHON)" k8s/base/monitoring/source/generate.py
+
+monitoring-check: python ## Check them, and that each alert fires when it should and only then
+	@.ci/deps test
+	"$(PYTHON)" tests/monitoring/check.py
+	"$(PYTHON)" tests/monitoring/mutate.py
 
 clean: ## Remove what was built (not the data)
 	cargo clean

@@ -140,12 +140,15 @@ def custom_resources():
 
 @check
 def checkov():
-    rendered = {name: rendering.render(name) for name in ("dev", "staging", "prod", "prod + all", "base + discovery-kubernetes")}
-    # In its own namespace is what an overlay says; base has "tidemark" from this check.
-    tools.checkov_of(rendered)
-    broken = copy.deepcopy(rendered["prod"])
+    rendered = {"dev": rendering.render("dev"), "staging": rendering.render("staging"), "all": rendering.render("prod + all")}
+    broken = copy.deepcopy(rendered["dev"])
     container(broken)["securityContext"]["readOnlyRootFilesystem"] = False
-    must_fail("a container writes to its image", tools.checkov_of, {"prod": broken})
+    # In one run, because it takes longer to start than to look.
+    found = tools.checkov(dict(rendered, broken=broken))
+    if not any("CKV_K8S_22" in f for f in found.pop("broken")):
+        raise Failure("the check itself is broken: it passes although a container writes to its image")
+    if any(found.values()):
+        raise Failure("\n".join(f"{name}: {f}" for name, all_of in found.items() for f in all_of))
 
 
 @check

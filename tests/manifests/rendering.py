@@ -49,7 +49,13 @@ def build(folder):
     done = subprocess.run([*kustomize_command(), str(folder)], capture_output=True, text=True, check=False)
     if done.returncode != 0 or done.stderr.strip():
         raise Failure(f"{folder}: {done.stderr.strip() or done.returncode}")
-    return [document for document in yaml.load_all(done.stdout, LOADER) if document]
+    return [parse(document) for document in re.split(r"(?m)^---\n", done.stdout) if document.strip()]
+
+
+@functools.cache
+def parse(document):
+    """Most documents are the same in many variants, and dashboards are long."""
+    return yaml.load(document, LOADER)
 
 
 def components():

@@ -322,7 +322,7 @@ def mounts(objects):
     made = {(o["kind"], o["metadata"]["name"]) for o in objects}
     made |= {("Secret", o["spec"]["secretName"]) for o in of_kind(objects, "Certificate")}
     made |= {("Secret", o["spec"]["target"]["name"]) for o in of_kind(objects, "ExternalSecret")}
-    by_hand = {("Secret", "tidemark-init"), ("ConfigMap", "kube-root-ca.crt")}
+    by_hand = {("Secret", "tidemark-init"), ("Secret", "tidemark-alerts"), ("ConfigMap", "kube-root-ca.crt")}
     for o in ours(objects):
         volumes = {v["name"]: v for v in pod_of(o).get("volumes", [])}
         volumes |= {c["metadata"]["name"]: c for c in o["spec"].get("volumeClaimTemplates", [])}

@@ -18,6 +18,7 @@ mod first_minutes;
 mod gateways;
 mod manifests;
 mod memory;
+mod monitoring;
 mod official_clients;
 mod recover;
 mod tidy;
