@@ -110,7 +110,9 @@ def record_test(case: dict) -> dict:
         "name": f"{case['record']}: {case['why']}",
         "interval": case.get("interval", "1m"),
         "input_series": expand(case["series"]),
-        "promql_expr_test": [{"expr": case["record"], "eval_time": case["at"], "exp_samples": samples}],
+        "promql_expr_test": [
+            {"expr": f"round({case['record']}, {case.get('to', 0.001)})", "eval_time": case["at"], "exp_samples": samples}
+        ],
     }
 
 
