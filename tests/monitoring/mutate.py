@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Changes each threshold, comparison, connective and duration of every alert, one at a time: a test must fail each time.
+"""Changes each threshold, comparison, connective and duration of every rule, one at a time: a test must fail each time.
 
-    mutate.py           all alerts
+    mutate.py           all rules
     mutate.py NAME...   those
 
-First every alert's tests are run on the rule as it is. Prints the changes that no test noticed, and fails.
+The tests are run on the rules as they are, too. Prints the changes that no test noticed, and fails.
 """
 
 import re
@@ -62,24 +62,28 @@ def twice(duration: str) -> str:
 
 def main() -> int:
     rules, tests = promtool.load_rules(), promtool.load_tests()
-    names = sys.argv[1:] or [name for name, rule in rules.items() if "alert" in rule]
-    untested = [name for name in names if name not in tests]
-    jobs = [(name, "nothing", rules[name]) for name in names if name in tests]
-    jobs += [(name, what, rule) for name in names if name in tests for what, rule in mutations(rules[name])]
+    names = sys.argv[1:] or list(rules)
+    needs = {tested: promtool.all_for(tested, rules) for tested in tests}
 
     def passes(job) -> bool:
-        name, _, rule = job
-        return promtool.run([*promtool.needed(rules[name], rules), rule], tests[name])[0]
+        """Whether all tests pass in which the rule has a part."""
+        rule, changed = job
+        for tested, chosen in needs.items():
+            if rule in chosen and not promtool.run([changed if one is rule else one for one in chosen], tests[tested])[0]:
+                return False
+        return True
 
+    jobs = [(name, "nothing", rules[name]) for name in names]
+    jobs += [(name, what, changed) for name in names for what, changed in mutations(rules[name])]
     with ThreadPoolExecutor(cpu_count()) as pool:
-        results = list(zip(jobs, pool.map(passes, jobs), strict=True))
-    wrong = [f"{name}: no test" for name in untested]
-    for (name, what, _), has_passed in results:
+        results = list(pool.map(passes, [(rules[name], changed) for name, _, changed in jobs]))
+    wrong = [f"{name}: no test" for name in names if not any(rules[name] in chosen for chosen in needs.values())]
+    for (name, what, _), has_passed in zip(jobs, results, strict=True):
         if what == "nothing" and not has_passed:
             wrong.append(f"{name}: its tests fail")
         elif what != "nothing" and has_passed and (name, what.partition(" at ")[0]) not in SAME:
             wrong.append(f"{name}: {what}: no test fails")
-    print(f"{len(names)} alerts, {len(jobs) - len(names) + len(untested)} changes, {len(wrong)} not noticed")
+    print(f"{len(names)} rules, {len(jobs) - len(names)} changes, {len(wrong)} complaints")
     print("\n".join(wrong))
     return int(bool(wrong))
 

@@ -30,7 +30,7 @@ def load_tests() -> dict[str, list[tuple[str, dict]]]:
         content = yaml.safe_load(file.read_text())
         for test in content["tests"]:
             checks = test.get("alert_rule_test") or test["promql_expr_test"]
-            name = checks[0].get("alertname") or checks[0]["expr"]
+            name = checks[0].get("alertname") or re.fullmatch(r"round\((.*), .*\)", checks[0]["expr"])[1]
             found.setdefault(name, []).append((content["evaluation_interval"], test))
     return found
 
@@ -47,6 +47,15 @@ def needed(rule: dict, rules: dict[str, dict]) -> list[dict]:
             if other not in before:
                 before.append(other)
     return before
+
+
+def all_for(tested: str, rules: dict[str, dict]) -> list[dict]:
+    """The rules of that name, and those that they need."""
+    found = []
+    for name, rule in rules.items():
+        if name.partition("#")[0] == tested:
+            found += [one for one in [*needed(rule, rules), rule] if one not in found]
+    return found
 
 
 def run(rules: list[dict], tests: list[tuple[str, dict]]) -> tuple[bool, str]:
