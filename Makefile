@@ -4,8 +4,16 @@ DATA ?= ./tidemark-data
 ADDRESS ?= 127.0.0.1:8086
 PYTHON_ENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/python
 PYTHON := $(PYTHON_ENV)/bin/python
+MANIFEST_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidemark/manifest-tools
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data clean
+IMAGE ?= tidemark
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+TAG ?= $(VERSION)
+DOCKER ?= docker
+K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
+
+.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
+	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -17,10 +25,10 @@ build: ## Build the release binary
 	@.ci/deps build
 	cargo build --release --locked --package cli --bin tidemark
 
-test: python ## Run every test
+test: python manifest-tools ## Run every test
 	@.ci/deps test
 	cargo build --locked --workspace --bin tidemark
-	TIDEMARK_PYTHON="$(PYTHON)" cargo test --workspace --locked --no-fail-fast
+	TIDEMARK_PYTHON="$(PYTHON)" TIDEMARK_MANIFEST_TOOLS="$(MANIFEST_TOOLS)" cargo test --workspace --locked --no-fail-fast
 
 check: ## Format check and lints, warnings denied
 	cargo fmt --all --check
@@ -33,6 +41,13 @@ $(PYTHON_ENV)/ready: tests/python/requirements.txt
 	@mkdir -p "$(PYTHON_ENV)"
 	python3 -m venv --clear "$(PYTHON_ENV)"
 	"$(PYTHON)" -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	@touch "$@"
+
+manifest-tools: $(MANIFEST_TOOLS)/ready ## Set up the tools that check the manifests
+
+$(MANIFEST_TOOLS)/ready: tests/manifests/requirements.txt tests/manifests/package-lock.json .ci/manifest-tools
+	@.ci/deps test
+	.ci/manifest-tools "$(MANIFEST_TOOLS)"
 	@touch "$@"
 
 demo-data: python ## Write a minute of this machine's metrics and public data sets to the running node, and read them back
@@ -59,6 +74,48 @@ chaos-long: ## All that can be done to them (half an hour, root)
 
 sim: ## Simulate a cluster on a simulated network and disk, as a seed decides (SEED=n, SIM_ARGS)
 	@cargo run --quiet --locked --package sim -- --seed $(or $(SEED),0) $(SIM_ARGS)
+
+sbom: ## Write what the binary is made of to target/sbom.json (CycloneDX)
+	k8s/image/sbom target/sbom.json
+
+ifdef PREBUILT
+docker-build: sbom ## Build the image (PREBUILT=binary: of that, with no registry; TAG, IMAGE)
+	k8s/image/prepare "$(PREBUILT)" target/sbom.json target/image
+	DOCKER_BUILDKIT=0 $(DOCKER) build --file Dockerfile.prebuilt --tag "$(IMAGE):$(TAG)" \
+		--build-arg VERSION="$(VERSION)" --build-arg REVISION="$$(git rev-parse HEAD)" target/image
+else
+docker-build:
+	DOCKER_BUILDKIT=1 $(DOCKER) build --tag "$(IMAGE):$(TAG)" \
+		--build-arg VERSION="$(VERSION)" --build-arg REVISION="$$(git rev-parse HEAD)" .
+endif
+
+docker-push: ## Push the image (REGISTRY=registry.example.com/team)
+	@test -n "$(REGISTRY)" || { echo "make docker-push REGISTRY=registry.example.com/team" >&2; exit 1; }
+	$(DOCKER) tag "$(IMAGE):$(TAG)" "$(REGISTRY)/$(IMAGE):$(TAG)"
+	$(DOCKER) push "$(REGISTRY)/$(IMAGE):$(TAG)"
+
+docker-test: ## Try the image: three containers, read-only and without rights, are a cluster (IMAGE, TAG)
+	tests/image/run "$(IMAGE):$(TAG)"
+
+k8s-render: ## Print the manifests (ENV=dev, staging or prod)
+	@kubectl kustomize "k8s/overlays/$(K8S_ENV)"
+
+k8s-diff: ## Show what a deployment would change (ENV)
+	kubectl diff -k "k8s/overlays/$(K8S_ENV)"
+
+k8s-deploy: ## Deploy to the cluster that kubectl names, and wait until it is there (ENV)
+	k8s/deploy "$(K8S_ENV)"
+
+k8s-status: ## Show what runs there, and what is wrong (ENV)
+	k8s/status "$(K8S_ENV)"
+
+monitoring: python ## Make rules, dashboards and the reference of metrics anew from k8s/base/monitoring/source
+	"$(PYTHON)" k8s/base/monitoring/source/generate.py
+
+monitoring-check: python ## Check them, and that each alert fires when it should and only then
+	@.ci/deps test
+	"$(PYTHON)" tests/monitoring/check.py
+	"$(PYTHON)" tests/monitoring/mutate.py
 
 clean: ## Remove what was built (not the data)
 	cargo clean
