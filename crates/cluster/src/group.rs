@@ -24,6 +24,7 @@ use proto::log;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use trace::Traced as _;
 
 use crate::barrier::Proof;
 use crate::comparison::Compared;
@@ -183,7 +184,8 @@ impl Group {
         let config =
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
         let vfs = Arc::clone(&around.vfs);
-        let machine = StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs)
+        let tracer = around.myself.tracer.clone();
+        let machine = StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs, tracer.clone())
             .map_err(|source| OpenError::Machine { group: id, source })?;
         // A voter alone commits nothing that is not durable in its own log.
         if let Some(durable) = machine.applied_index()
@@ -200,7 +202,7 @@ impl Group {
         }
         let machine_end = machine.end();
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
-        let store = LogStore::new(Arc::clone(&around.lane), log);
+        let store = LogStore::new(Arc::clone(&around.lane), log, tracer);
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
@@ -443,6 +445,21 @@ impl Group {
     /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
     /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
     pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        let mut span = trace::span("raft.propose");
+        if span.is_wanted() {
+            span.set("group", self.id.number());
+            span.set("entries", ops.len());
+        }
+        let result = self.propose_all(ops).in_span(&span).await;
+        if span.is_wanted() {
+            span.note(&result);
+            span.set("term", self.raft.metrics().borrow_watched().current_term);
+            span.set("index", result.as_ref().map_or(0, |committed| committed.index));
+        }
+        result
+    }
+
+    async fn propose_all(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
         // Others can do it: nothing that is proposed here would be acknowledged.
         if *self.log.waiting_for_space.borrow() && !self.is_alone() {
             return Err(ProposeError::NotLeader { group: self.id, leader: None });

@@ -278,14 +278,22 @@ pub(crate) async fn run(
         }
     });
     let panics = app.metrics.panics.clone();
-    let span = tracing::debug_span!("query");
+    let mut span = trace::span("query");
+    let log_span = tracing::Span::current();
     app.tasks.spawn(host::offload(move || {
         let _held = done.drop_guard();
-        let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
+        let entered = span.here().map(trace::Here::enter);
+        let result = log_span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
+        drop(entered);
         let result = result.unwrap_or_else(|_panic| {
             panics.inc();
             Err(QueryError::Internal("the query panicked".into()))
         });
+        span.note(&result);
+        if job.writer.sent() && matches!(result, Err(QueryError::Internal(_) | QueryError::Unavailable(_))) {
+            span.fail_request();
+        }
+        drop(span);
         match result {
             Ok(()) => job.writer.end(),
             Err(_stopped) if job.writer.check().is_err() => {}

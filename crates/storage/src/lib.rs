@@ -36,7 +36,7 @@ mod tombstone;
 mod tsm;
 mod verify;
 
-pub use cache::CacheStats;
+pub use cache::{CacheStats, Tally};
 pub use commons::Commons;
 pub use engine::{
     EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError,

@@ -8,6 +8,7 @@ use model::{GroupId, PartitionId, SystemClock};
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
+use trace::Tracer;
 
 use super::log_store::LogStore;
 use super::machine::{StateMachine, Target};
@@ -34,8 +35,8 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
         let log = lane.log(GroupId::Data(PartitionId(3)));
         let catalog = Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap());
         let machine =
-            StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal, Arc::new(RealVfs)).unwrap();
-        Ok((dir, LogStore::new(lane, log), machine))
+            StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal, Arc::new(RealVfs), Tracer::off()).unwrap();
+        Ok((dir, LogStore::new(lane, log, Tracer::off()), machine))
     }
 }
 
@@ -173,10 +174,10 @@ mod three {
             let target =
                 Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>, Arc::default());
             let machine =
-                StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs)).unwrap();
+                StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs), Tracer::off()).unwrap();
             let wire = Wire { members: Arc::clone(members), target: id };
             let config = config::of_group(GROUP, Timing::WAN).unwrap();
-            let store = LogStore::new(Arc::clone(&self.lane), log);
+            let store = LogStore::new(Arc::clone(&self.lane), log, Tracer::off());
             let raft = Raft::new(id, config, wire, store, machine).await.unwrap();
             members.lock().insert(id, raft.clone());
             raft

@@ -370,7 +370,7 @@ impl Server {
             metrics_enabled: true,
             write_memory: Account::new("writes", 1 << 30, 0),
             limits: Limits::STANDARD,
-            on_request_span: None,
+            tracer: trace::Tracer::off(),
         };
         change(&mut options);
         let catalog = Arc::new(TestCatalog::new());
@@ -385,6 +385,8 @@ impl Server {
             status: Arc::<TestStatus>::clone(&status),
             maintenance: Arc::<TestStatus>::clone(&status),
             cluster: Arc::<TestStatus>::clone(&status),
+            traces: Arc::<TestStatus>::clone(&status),
+            log: Arc::<TestStatus>::clone(&status),
             clock: Arc::<TestClock>::clone(&clock),
         };
         let gateway = Gateway::new(ports, options);
