@@ -20,4 +20,5 @@ mod memory;
 mod official_clients;
 mod recover;
 mod tidy;
+mod traces;
 mod upgrade;

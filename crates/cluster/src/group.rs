@@ -185,8 +185,9 @@ impl Group {
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
         let vfs = Arc::clone(&around.vfs);
         let tracer = around.myself.tracer.clone();
-        let machine = StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs, tracer.clone())
-            .map_err(|source| OpenError::Machine { group: id, source })?;
+        let machine =
+            StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs, tracer.clone())
+                .map_err(|source| OpenError::Machine { group: id, source })?;
         // A voter alone commits nothing that is not durable in its own log.
         if let Some(durable) = machine.applied_index()
             && machine.is_alone(replica)

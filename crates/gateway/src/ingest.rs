@@ -79,11 +79,7 @@ pub(crate) async fn receive(
 /// Writes a batch, and answers what a query must see to see it; the points of an empty one are all written already.
 pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<Commits, WriteError> {
     let points = batch.rows();
-    let result = if points == 0 {
-        Ok(Commits::default())
-    } else {
-        app.ports.write.write(batch).await
-    };
+    let result = if points == 0 { Ok(Commits::default()) } else { app.ports.write.write(batch).await };
     drop(held);
     let refused = match &result {
         Ok(_commits) => 0,

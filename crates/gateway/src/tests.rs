@@ -11,5 +11,6 @@ mod routing;
 mod serve;
 mod setup;
 pub(crate) mod support;
+mod traces;
 mod waiting;
 mod write;

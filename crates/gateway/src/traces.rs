@@ -84,8 +84,7 @@ pub(crate) async fn get(
     request: Request,
 ) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
-    let id: TraceId =
-        id.parse().map_err(|_no| ApiError::invalid(format!("{id:?} is no id of a trace")))?;
+    let id: TraceId = id.parse().map_err(|_no| ApiError::invalid(format!("{id:?} is no id of a trace")))?;
     let none = || ApiError::not_found(format!("no trace {id} is held: ask with ?trace=1, and soon after"));
     let is_operator = call.who.grants.require(Action::Read, ResourceType::Instance, None, None).is_ok();
     let collected = call.app.ports.traces.collect(id).await.ok_or_else(none)?;

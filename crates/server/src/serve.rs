@@ -336,7 +336,18 @@ impl Node {
         }
         .start(&mut tasks);
         let commons = Some(commons);
-        Ok(Self { memory, commons, cluster, router, partitions, bucket_deleted, clock, fatal, tasks, telemetry })
+        Ok(Self {
+            memory,
+            commons,
+            cluster,
+            router,
+            partitions,
+            bucket_deleted,
+            clock,
+            fatal,
+            tasks,
+            telemetry,
+        })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::OrgId;
 
-use crate::queries::QueryAdapter;
 use crate::fragment::Scanned;
+use crate::queries::QueryAdapter;
 use crate::source::Source;
 
 #[cfg(test)]
@@ -45,12 +45,7 @@ pub(crate) struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    pub(crate) fn begin(
-        adapter: &'a QueryAdapter,
-        language: Language,
-        org: OrgId,
-        source: &Source,
-    ) -> Self {
+    pub(crate) fn begin(adapter: &'a QueryAdapter, language: Language, org: OrgId, source: &Source) -> Self {
         Self { adapter, language, org, began: adapter.clock.monotonic(), scanned: source.scanned() }
     }
 
@@ -88,9 +83,9 @@ impl<'a> Watched<'a> {
 
 /// FNV-1a: the same on every node and in every version.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A query's text with `?` for literals, without comments, and with single spaces. Names stay: identifiers, in Flux also
@@ -137,7 +132,8 @@ pub(crate) fn normalised(text: &str, language: Language) -> String {
         } else if c.is_ascii_digit() && !(before == '_' || before.is_alphanumeric()) {
             // Numbers, durations, times.
             put("?");
-            let is_part = |c: &&char| c.is_alphanumeric() || matches!(c, '.' | ':') || **c == '-' && c.is_ascii();
+            let is_part =
+                |c: &&char| c.is_alphanumeric() || matches!(c, '.' | ':') || **c == '-' && c.is_ascii();
             let time = chars[at..].iter().take_while(is_part).count();
             let is_time = chars[at..].iter().take(5).filter(|c| c.is_ascii_digit()).count() == 4
                 && chars.get(at + 4) == Some(&'-');

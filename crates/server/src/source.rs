@@ -90,11 +90,8 @@ impl Source {
         let streams =
             host::wait(&self.runtime, self.cluster.scan_elsewhere(here, &self.reading, request, ends));
         let streams = streams.map_err(remote_error)?;
-        let stream = |blocks| Remote {
-            blocks,
-            runtime: self.runtime.clone(),
-            scanned: Arc::clone(&self.scanned),
-        };
+        let stream =
+            |blocks| Remote { blocks, runtime: self.runtime.clone(), scanned: Arc::clone(&self.scanned) };
         Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
     }
 

@@ -148,9 +148,10 @@ impl Finished {
             };
             ((*key).to_owned(), value)
         });
-        let links = self.links.iter().map(|link| {
-            json!({ "traceId": link.trace.to_string(), "spanId": link.span.to_string() })
-        });
+        let links = self
+            .links
+            .iter()
+            .map(|link| json!({ "traceId": link.trace.to_string(), "spanId": link.span.to_string() }));
         let mut span = json!({
             "traceId": self.trace.to_string(),
             "spanId": self.id.to_string(),

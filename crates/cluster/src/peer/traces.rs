@@ -1,8 +1,8 @@
 //! Spans across nodes: the span that asks goes along with a call, as W3C has it, and what the other node does is part of it.
 
-use trace::{Caller, Kind, Span, Tracer};
-use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::Request;
+use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
+use trace::{Caller, Kind, Span, Tracer};
 
 /// The service, as conventions want it named.
 const SERVICE: &str = "tidemark.peer.v1.Peer";

@@ -34,8 +34,14 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
         let lane = Lane::open(&options, Arc::new(RealVfs), clock, fatal.clone()).unwrap();
         let log = lane.log(GroupId::Data(PartitionId(3)));
         let catalog = Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap());
-        let machine =
-            StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal, Arc::new(RealVfs), Tracer::off()).unwrap();
+        let machine = StateMachine::new(
+            Target::Catalog(catalog),
+            Arc::clone(&log),
+            fatal,
+            Arc::new(RealVfs),
+            Tracer::off(),
+        )
+        .unwrap();
         Ok((dir, LogStore::new(lane, log, Tracer::off()), machine))
     }
 }
@@ -173,8 +179,14 @@ mod three {
             let log = self.lane.log(GROUP);
             let target =
                 Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>, Arc::default());
-            let machine =
-                StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs), Tracer::off()).unwrap();
+            let machine = StateMachine::new(
+                target,
+                Arc::clone(&log),
+                Fatal::default(),
+                Arc::new(RealVfs),
+                Tracer::off(),
+            )
+            .unwrap();
             let wire = Wire { members: Arc::clone(members), target: id };
             let config = config::of_group(GROUP, Timing::WAN).unwrap();
             let store = LogStore::new(Arc::clone(&self.lane), log, Tracer::off());

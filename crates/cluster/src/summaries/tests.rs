@@ -107,7 +107,8 @@ async fn limits_and_errors_are_told_as_what_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_computes_for_who_is_gone() {
     let (stopped, is_stopped) = mpsc::channel();
-    let mut parts = for_peer(Arc::new(Does::Works(stopped)), vec![PartitionId(0)], request(), Span::default());
+    let mut parts =
+        for_peer(Arc::new(Does::Works(stopped)), vec![PartitionId(0)], request(), Span::default());
     // It says that it is there.
     assert!(matches!(parts.next().await.unwrap().unwrap().part, Some(Part::Beat(_))));
     drop(parts);

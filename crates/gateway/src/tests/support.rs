@@ -14,12 +14,13 @@ use model::{Batch, Clock, Commits, Deletion, LogPosition, PartitionId, ReplicaId
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use trace::{Collected, TraceId};
 
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
-    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, MaintenancePort, MoveSurvey, NodeSurvey, NodeView,
-    OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, Unavailable, WriteError,
-    WritePort,
+    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, LogPort, MaintenancePort, MoveSurvey, NodeSurvey,
+    NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, TracePort,
+    Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 
@@ -183,6 +184,8 @@ pub(crate) struct TestStatus {
     pub(crate) damage: Mutex<Vec<String>>,
     pub(crate) flushes: Mutex<Vec<bool>>,
     pub(crate) orders: Mutex<Vec<ClusterOrder>>,
+    pub(crate) level: Mutex<String>,
+    pub(crate) trace: Mutex<Option<Collected>>,
 }
 
 impl StatusPort for TestStatus {
@@ -293,6 +296,26 @@ fn cluster_survey() -> ClusterSurvey {
         }],
         groups: vec![group("meta", None), group("data-0", Some(0))],
         ..ClusterSurvey::default()
+    }
+}
+
+impl LogPort for TestStatus {
+    fn level(&self) -> String {
+        self.level.lock().clone()
+    }
+
+    fn set_level(&self, directives: &str) -> Result<(), String> {
+        if directives == "loud" {
+            return Err("expected a level".to_owned());
+        }
+        directives.clone_into(&mut self.level.lock());
+        Ok(())
+    }
+}
+
+impl TracePort for TestStatus {
+    fn collect(&self, _id: TraceId) -> BoxFuture<'_, Option<Collected>> {
+        Box::pin(async { self.trace.lock().clone() })
     }
 }
 

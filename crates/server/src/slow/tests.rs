@@ -12,7 +12,8 @@ fn literals_of_flux_are_left_out() {
 #[test]
 fn literals_of_influxql_are_left_out() {
     let text = "SELECT mean(\"temp\") FROM weather2 -- all\n WHERE time > now() - 1h AND city = 'Oslo' AND x =~ /a\\/b/ GROUP BY time(10m)";
-    let expected = "SELECT mean(\"temp\") FROM weather2 WHERE time > now() - ? AND city = ? AND x =~ ? GROUP BY time(?)";
+    let expected =
+        "SELECT mean(\"temp\") FROM weather2 WHERE time > now() - ? AND city = ? AND x =~ ? GROUP BY time(?)";
     assert_eq!(normalised(text, Language::Influxql), expected);
     let secret = normalised("CREATE USER a WITH PASSWORD 'x y", Language::Influxql);
     assert_eq!(secret, "CREATE USER a WITH PASSWORD ?");

@@ -249,11 +249,14 @@ fn attribute(key: &str, value: any_value::Value) -> KeyValue {
 fn message(finished: Finished) -> Span {
     let unix = |time: model::Timestamp| u64::try_from(time.0).unwrap_or(0);
     let attributes = finished.attributes.into_iter().map(|(key, value)| {
-        attribute(key, match value {
-            Value::Text(text) => any_value::Value::StringValue(text.into_owned()),
-            Value::Int(number) => any_value::Value::IntValue(number),
-            Value::Bool(is) => any_value::Value::BoolValue(is),
-        })
+        attribute(
+            key,
+            match value {
+                Value::Text(text) => any_value::Value::StringValue(text.into_owned()),
+                Value::Int(number) => any_value::Value::IntValue(number),
+                Value::Bool(is) => any_value::Value::BoolValue(is),
+            },
+        )
     });
     let link = |link: &trace::Context| span::Link {
         trace_id: link.trace.get().to_be_bytes().to_vec(),
@@ -266,10 +269,9 @@ fn message(finished: Finished) -> Span {
         Kind::Server => span::SpanKind::Server,
         Kind::Client => span::SpanKind::Client,
     };
-    let status = finished.failure.map(|reason| Status {
-        message: reason.into_owned(),
-        code: status::StatusCode::Error.into(),
-    });
+    let status = finished
+        .failure
+        .map(|reason| Status { message: reason.into_owned(), code: status::StatusCode::Error.into() });
     let remote = if finished.is_parent_remote { IS_REMOTE } else { 0 };
     Span {
         trace_id: finished.trace.get().to_be_bytes().to_vec(),
