@@ -22,4 +22,5 @@ mod monitoring;
 mod official_clients;
 mod recover;
 mod tidy;
+mod traces;
 mod upgrade;

@@ -17,6 +17,11 @@ struct Rule {
 /// The crate table of ARCHITECTURE.md.
 const RULES: &[Rule] = &[
     Rule { name: "model", ours: &[], never: &["tokio", "serde", "arrow", "tonic"] },
+    Rule {
+        name: "trace",
+        ours: &["model"],
+        never: &["tokio", "tonic", "opentelemetry", "opentelemetry-proto"],
+    },
     Rule { name: "memory", ours: &[], never: &["tokio"] },
     Rule { name: "disk", ours: &[], never: &["tokio"] },
     Rule {
@@ -29,26 +34,26 @@ const RULES: &[Rule] = &[
     Rule { name: "proto", ours: &["model"], never: &["storage", "cluster", "query"] },
     Rule {
         name: "cluster",
-        ours: &["model", "host", "disk", "catalog", "proto"],
+        ours: &["model", "trace", "host", "disk", "catalog", "proto"],
         never: &["storage", "query", "axum"],
     },
     Rule { name: "influxql", ours: &["model"], never: &["tokio", "datafusion", "flux"] },
-    Rule { name: "flux", ours: &["model", "memory"], never: &["tokio", "datafusion", "influxql"] },
+    Rule { name: "flux", ours: &["model", "trace", "memory"], never: &["tokio", "datafusion", "influxql"] },
     Rule {
         name: "query",
-        ours: &["model", "memory", "catalog", "influxql", "flux"],
+        ours: &["model", "trace", "memory", "catalog", "influxql", "flux"],
         never: &["storage", "cluster", "tonic", "axum"],
     },
     Rule {
         name: "gateway",
-        ours: &["model", "memory", "host", "catalog", "proto"],
+        ours: &["model", "trace", "memory", "host", "catalog", "proto"],
         never: &["query", "storage", "cluster"],
     },
     Rule {
         name: "server",
         ours: &[
-            "model", "memory", "host", "disk", "storage", "catalog", "proto", "cluster", "influxql", "flux",
-            "query", "gateway",
+            "model", "trace", "memory", "host", "disk", "storage", "catalog", "proto", "cluster", "influxql",
+            "flux", "query", "gateway",
         ],
         never: &["cli"],
     },
@@ -66,11 +71,11 @@ const RULES: &[Rule] = &[
 /// Crates of others that one crate alone may name.
 const OWNED: &[(&str, &[&str])] = &[
     ("openraft", &["cluster"]),
-    ("tonic", &["proto", "cluster"]),
+    ("tonic", &["proto", "cluster", "server", "testkit"]),
     ("rocksdb", &["catalog", "cluster"]),
     ("axum", &["gateway"]),
     ("clap", &["cli", "sim"]),
-    ("opentelemetry", &["server"]),
+    ("opentelemetry-proto", &["server", "testkit"]),
 ];
 
 fn metadata() -> cargo_metadata::Metadata {

@@ -16,6 +16,7 @@ use futures::future::join_all;
 use model::{Clock, Commits, GroupId, LogPosition, NodeId, PartitionId, PartitionOp, Reading, ReplicaId};
 use proto::log::Vote;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use trace::{Collected, TraceId};
 
 use crate::barrier::Proof;
 use crate::courier::Courier;
@@ -331,6 +332,11 @@ impl Cluster {
     /// What each node that is not out of the cluster says of itself; why not, where it does not.
     pub async fn reports(&self) -> BTreeMap<NodeId, Result<NodeReport, String>> {
         self.courier.reports().await
+    }
+
+    /// The parts of a trace that a client has asked to see, of all nodes that answer; `None` where none holds any.
+    pub async fn collect_trace(&self, trace: TraceId) -> Option<Collected> {
+        self.courier.collect_trace(trace).await
     }
 
     /// Whether this node leads a partition, as far as it knows. Whoever does looks after it.

@@ -20,6 +20,7 @@ use model::{Clock, GroupId, NodeId, ReplicaId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use trace::{Collected, TraceId};
 
 use crate::barrier::Proof;
 use crate::entry::{CommandError, Op, read_op};
@@ -425,6 +426,29 @@ impl Courier {
             (node.id, report)
         });
         join_all(asked).await.into_iter().collect()
+    }
+
+    /// The parts of a trace that this node and the others hold; nothing where none holds any.
+    pub(crate) async fn collect_trace(&self, trace: TraceId) -> Option<Collected> {
+        let own = self.myself.identity().node_uuid;
+        let nodes: Vec<NodeInfo> = {
+            let state = self.catalog.read();
+            let others = state.nodes().filter(|node| !node.state.is_out() && node.info.uuid != own);
+            others.map(|node| node.info.clone()).collect()
+        };
+        let asked = nodes.iter().map(|NodeInfo { uuid, address, .. }| async move {
+            let link = self.links.to(*uuid, address);
+            let asked = status::collect_trace(&link, self.route(*uuid, None), trace, REPORT_WITHIN);
+            timeout(REPORT_WITHIN, asked).await.ok().flatten()
+        });
+        let others = join_all(asked).await.into_iter().flatten();
+        let mut parts = self.myself.tracer.collected(trace).into_iter().chain(others);
+        let mut all = parts.next()?;
+        for Collected { owner, spans } in parts {
+            all.owner = all.owner.or(owner);
+            all.spans.extend(spans);
+        }
+        (!all.spans.is_empty()).then_some(all)
     }
 
     /// Lets the member of a group that is on a node lead it, whoever leads now.

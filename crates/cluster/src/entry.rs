@@ -11,6 +11,7 @@ use proto::EntryError;
 use proto::entry::{self as envelope};
 use proto::log::{self, entry::Body};
 use tokio::sync::OwnedSemaphorePermit;
+use trace::{Context, Here};
 
 /// Bytes counted for an entry above its envelope.
 const ENTRY_OVERHEAD_BYTES: usize = 128;
@@ -40,6 +41,8 @@ pub(crate) struct Proposal(Arc<Inner>);
 
 struct Inner {
     encoded: Bytes,
+    /// The span that has proposed it, where somebody wants to see it. Lost when the entry is read from the disk.
+    traced: Option<Context>,
     decoded: Mutex<Decoded>,
 }
 
@@ -52,20 +55,26 @@ struct Decoded {
 }
 
 impl Proposal {
-    /// A new proposal, for which `admitted` was taken from the group's bytes in flight.
+    /// A new proposal of what is current on this thread, for which `admitted` was taken from the group's bytes in flight.
     pub(crate) fn new(encoded: Bytes, op: Op, admitted: Option<OwnedSemaphorePermit>) -> Self {
         let decoded = Mutex::new(Decoded { op: Some(op), _admitted: admitted });
-        Self(Arc::new(Inner { encoded, decoded }))
+        let traced = trace::current().map(|here: Here| here.context()).filter(Context::is_wanted);
+        Self(Arc::new(Inner { encoded, traced, decoded }))
     }
 
     /// An entry that came from the disk or from another node.
     pub(crate) fn stored(encoded: Bytes) -> Self {
-        Self(Arc::new(Inner { encoded, decoded: Mutex::default() }))
+        Self(Arc::new(Inner { encoded, traced: None, decoded: Mutex::default() }))
     }
 
     /// The envelope.
     pub(crate) fn encoded(&self) -> &Bytes {
         &self.0.encoded
+    }
+
+    /// The span that has proposed it, where somebody wants to see it.
+    pub(crate) fn traced(&self) -> Option<Context> {
+        self.0.traced
     }
 
     fn take(&self) -> Option<Op> {
@@ -155,6 +164,23 @@ impl LogEntry {
             | Body::Catalog(_) => Payload::Op(Proposal::stored(encoded)),
         };
         Ok(Self { position, payload })
+    }
+
+    /// The span that has proposed it, where somebody wants to see it.
+    pub(crate) fn traced(&self) -> Option<Context> {
+        match &self.payload {
+            Payload::Op(proposal) => proposal.traced(),
+            Payload::Blank | Payload::Membership(_) => None,
+        }
+    }
+
+    /// Notes the span that has proposed it, of an entry that has just come.
+    pub(crate) fn trace(&mut self, traced: Context) {
+        if let Payload::Op(proposal) = &mut self.payload
+            && let Some(inner) = Arc::get_mut(&mut proposal.0)
+        {
+            inner.traced = Some(traced);
+        }
     }
 
     /// The envelope.

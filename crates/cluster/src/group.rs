@@ -24,6 +24,7 @@ use proto::log;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use trace::Traced as _;
 
 use crate::barrier::Proof;
 use crate::comparison::Compared;
@@ -184,8 +185,10 @@ impl Group {
         let config =
             config::of_group(id, around.timing).map_err(|error| OpenError::Timing(error.to_string()))?;
         let vfs = Arc::clone(&around.vfs);
-        let machine = StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs)
-            .map_err(|source| OpenError::Machine { group: id, source })?;
+        let tracer = around.myself.tracer.clone();
+        let machine =
+            StateMachine::new(target.clone(), Arc::clone(&log), around.fatal.clone(), vfs, tracer.clone())
+                .map_err(|source| OpenError::Machine { group: id, source })?;
         // A voter alone commits nothing that is not durable in its own log.
         if let Some(durable) = machine.applied_index()
             && machine.is_alone(replica)
@@ -201,7 +204,7 @@ impl Group {
         }
         let machine_end = machine.end();
         let (never_voted, had_data) = (log.vote().is_none(), machine.applied_index().is_some());
-        let store = LogStore::new(Arc::clone(&around.lane), log);
+        let store = LogStore::new(Arc::clone(&around.lane), log, tracer);
         let network = Network {
             myself: Arc::clone(&around.myself),
             links: Arc::clone(&around.links),
@@ -449,13 +452,23 @@ impl Group {
     /// Proposes operations, in order, and waits until all of them are committed and applied; answers the last. After
     /// an error some of them may have been carried out; [`ProposeError::Unknown`] says so unless nothing was.
     pub(crate) async fn propose(&self, ops: Vec<(Bytes, Op)>) -> Result<Committed, ProposeError> {
+        let mut span = trace::span("raft.propose");
+        if span.is_wanted() {
+            span.set("group", self.id.number());
+            span.set("entries", ops.len());
+        }
         let began = self.clock.monotonic();
-        let result = self.propose_all(ops).await;
+        let result = self.propose_all(ops).in_span(&span).await;
         let counters = self.counters();
         counters.proposals.inc();
         match &result {
             Ok(_) => counters.proposal_durations.observe(self.clock.monotonic().saturating_sub(began)),
             Err(_) => counters.proposals_failed.inc(),
+        }
+        if span.is_wanted() {
+            span.note(&result);
+            span.set("term", self.raft.metrics().borrow_watched().current_term);
+            span.set("index", result.as_ref().map_or(0, |committed| committed.index));
         }
         result
     }

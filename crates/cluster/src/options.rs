@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use host::{Listener, Network};
 
+use trace::Tracer;
+
 use crate::peer::tls::TlsFiles;
 use crate::progress::Progress;
 
@@ -31,6 +33,8 @@ pub struct Options {
     pub limits: Limits,
     /// Where the node says what it waits for while it opens.
     pub progress: Progress,
+    /// What requests do here is told to it.
+    pub tracer: Tracer,
 }
 
 /// How a node finds others, and is found.
@@ -65,6 +69,8 @@ pub struct GatewayOptions {
     pub limits: Limits,
     /// Where it says what it waits for while it opens.
     pub progress: Progress,
+    /// What requests do here is told to it.
+    pub tracer: Tracer,
 }
 
 /// How the nodes that found a cluster find one another. It must be the same on each of them.

@@ -22,4 +22,5 @@ pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod tls;
+pub(crate) mod traces;
 pub(crate) mod watch;

@@ -19,11 +19,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
+use trace::{Here, Span};
 
 use crate::cluster::Cluster;
 use crate::courier::{Courier, Remote};
 use crate::peer::links::{Class, Link, reason};
 use crate::peer::reach::Way;
+use crate::peer::traces;
 use crate::summaries::PartitionSummary;
 
 /// How long a node may take for the next blocks.
@@ -93,6 +95,8 @@ pub struct RemoteBlocks {
     /// Where they come from.
     node: u128,
     courier: Arc<Courier>,
+    /// Lasts as long as they come.
+    span: Span,
 }
 
 impl std::fmt::Debug for RemoteBlocks {
@@ -116,6 +120,7 @@ impl RemoteBlocks {
                 Ok(None) => self.is_over = true,
                 Err(error) => {
                     self.is_over = true;
+                    self.span.fail(error.to_string());
                     return Some(Err(error));
                 }
             }
@@ -167,10 +172,12 @@ impl Cluster {
         ask_all(courier, self.without(here), reading, |link, node, place| async move {
             let mut call = Request::new(wire::request(&place, request, ends).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
+            let span = fragment(&mut call, "Scan", node, &place);
             let stream = link.client(Class::Query)?.scan(call).await?.into_inner();
             let partition = place.partitions.first().copied().unwrap_or(PartitionId(0));
             let courier = Arc::clone(courier);
-            Ok(RemoteBlocks { stream, partition, here: VecDeque::new(), is_over: false, node, courier })
+            let here = VecDeque::new();
+            Ok(RemoteBlocks { stream, partition, here, is_over: false, node, courier, span })
         })
         .await
     }
@@ -189,10 +196,22 @@ impl Cluster {
         ask_all(courier, self.without(here), reading, |link, node, place| async move {
             let mut call = Request::new(wire::schema_request(&place, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
+            let _span = fragment(&mut call, "Schema", node, &place);
             Ok(link.client(Class::Query)?.schema(call).await?.into_inner().names)
         })
         .await
     }
+}
+
+/// The span of what another node reads for this one, which goes along with the call.
+pub(crate) fn fragment<T>(call: &mut Request<T>, method: &'static str, node: u128, place: &Place) -> Span {
+    let mut span = traces::asks("exec.fragment", method, node);
+    if span.is_wanted() {
+        let shards: Vec<String> = place.partitions.iter().map(ToString::to_string).collect();
+        span.set("shards", shards.join(","));
+        traces::attach(call, &span);
+    }
+    span
 }
 
 pub(crate) fn refused(error: wire::ScanError) -> Status {
@@ -279,9 +298,12 @@ pub(crate) fn status(error: ReadError) -> Status {
 pub(crate) fn scan_for_peer(
     reader: Arc<dyn Reader>,
     (place, request, ends): wire::Asked,
+    mut span: Span,
 ) -> mpsc::Receiver<Result<peer::SeriesBlocks, Status>> {
     let (give, take) = mpsc::channel(MESSAGES_AHEAD);
     let read = move || {
+        let _entered = span.here().map(Here::enter);
+        span.set("partitions", place.partitions.len());
         let mut gather = Gather::default();
         let runtime = Handle::current();
         let send = |message| host::wait(&runtime, give.send(message)).is_ok();
@@ -296,6 +318,7 @@ pub(crate) fn scan_for_peer(
             let goes_on = match block {
                 Ok(block) => gather.push(block).into_iter().all(|message| send(Ok(message))),
                 Err(error) => {
+                    span.fail(error.to_string());
                     send(Err(status(error)));
                     false
                 }
@@ -319,6 +342,10 @@ pub(crate) async fn schema_for_peer(
     partitions: Vec<PartitionId>,
     request: SchemaRequest,
 ) -> Result<Vec<String>, Status> {
-    let answered = host::offload(move || reader.schema(&partitions, &request));
+    let here = trace::current();
+    let answered = host::offload(move || {
+        let _entered = here.map(Here::enter);
+        reader.schema(&partitions, &request)
+    });
     answered.await.map_err(|panic| Status::internal(panic.to_string()))?.map_err(status)
 }

@@ -17,6 +17,7 @@ use model::{
     Batch, Bitmap, BucketId, Commits, Deletion, GroupId, PartitionId, PartitionOp, Timestamp, predicate,
 };
 use tokio::sync::{RwLock, RwLockWriteGuard};
+use trace::Traced as _;
 
 use crate::cluster::Cluster;
 use crate::error::ProposeError;
@@ -105,7 +106,18 @@ impl Router {
     ///
     /// # Errors
     /// See [`RouteError`].
-    pub async fn write(&self, mut batch: Batch) -> Result<Commits, RouteError> {
+    pub async fn write(&self, batch: Batch) -> Result<Commits, RouteError> {
+        let mut span = trace::span("route");
+        if span.is_wanted() {
+            span.set("points", batch.rows());
+            span.set("measurements", batch.tables.len());
+        }
+        let result = self.write_batch(batch).in_span(&span).await;
+        span.note(&result);
+        result
+    }
+
+    async fn write_batch(&self, mut batch: Batch) -> Result<Commits, RouteError> {
         let _types = self.types.read().await;
         let began = self.cluster.clock().monotonic();
         let expired = self.admit_times(&mut batch).await?;

@@ -20,13 +20,14 @@ use proto::summary::{self, GroupsError};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tonic::{Request, Status, Streaming};
+use trace::{Here, Span};
 
 use crate::cluster::Cluster;
 use crate::courier::Courier;
 use crate::peer::links::Class;
 use crate::peer::reach::Way;
 use crate::raft::machine::with_causes;
-use crate::reads::{BLOCKS_WITHIN, ReadError, Reader, ask_all, error, refused, status};
+use crate::reads::{BLOCKS_WITHIN, ReadError, Reader, ask_all, error, fragment, refused, status};
 
 /// Between two signs of life while a summary is computed.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -56,6 +57,8 @@ pub struct RemoteSummary {
     /// Whether nothing more comes, for another reason than that the node says so.
     is_broken: bool,
     courier: Arc<Courier>,
+    /// Lasts as long as something comes.
+    span: Span,
 }
 
 impl std::fmt::Debug for RemoteSummary {
@@ -97,6 +100,7 @@ impl RemoteSummary {
             Some(Ok(Some(message))) => message,
             // A status that the node has sent comes from nothing else.
             Some(Err(status)) => {
+                self.span.fail(status.message().to_owned());
                 self.is_broken = std::error::Error::source(&status).is_some();
                 return Err(error(partition, &status));
             }
@@ -149,9 +153,10 @@ impl Cluster {
         ask_all(courier, partitions, reading, |link, node, place| async move {
             let mut call = Request::new(summary::request(&place, request).map_err(refused)?);
             courier.route_to(node).attach(&mut call);
+            let span = fragment(&mut call, "Summarize", node, &place);
             let stream = link.client(Class::Query)?.summarize(call).await?.into_inner();
             let (partitions, courier) = (place.partitions.into(), Arc::clone(courier));
-            Ok(RemoteSummary { stream, partitions, node, is_broken: false, courier })
+            Ok(RemoteSummary { stream, partitions, node, is_broken: false, courier, span })
         })
         .await
     }
@@ -178,6 +183,8 @@ struct Answer {
     request: SummaryRequest,
     beat: Interval,
     _listener: Listener,
+    /// Lasts as long as there is something to send.
+    _span: Span,
 }
 
 type Messages = Box<dyn Iterator<Item = peer::Groups> + Send>;
@@ -187,14 +194,19 @@ pub(crate) fn for_peer(
     reader: Arc<dyn Reader>,
     mut partitions: Vec<PartitionId>,
     request: SummaryRequest,
+    mut span: Span,
 ) -> BoxStream<'static, Result<peer::SummaryPart, Status>> {
     partitions.sort_unstable();
     partitions.dedup();
     let is_over = Arc::<AtomicBool>::default();
     let listener = Listener(Arc::clone(&is_over));
     let (asked, wanted) = (partitions.clone(), request.clone());
-    let computing =
-        host::offload(move || reader.summarize(&partitions, &wanted, &|| is_over.load(Ordering::Relaxed)));
+    span.set("partitions", partitions.len());
+    let here = span.here();
+    let computing = host::offload(move || {
+        let _entered = here.map(Here::enter);
+        reader.summarize(&partitions, &wanted, &|| is_over.load(Ordering::Relaxed))
+    });
     let mut beat = interval(BEAT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let answer = Answer {
@@ -205,6 +217,7 @@ pub(crate) fn for_peer(
         request,
         beat,
         _listener: listener,
+        _span: span,
     };
     unfold(Some(answer), |answer| async move {
         let mut answer = answer?;

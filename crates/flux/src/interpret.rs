@@ -72,8 +72,10 @@ pub fn run(
     source: &dyn Source,
     sink: &mut dyn FnMut(&str, i64, Frame) -> Result<(), Stopped>,
 ) -> Result<()> {
+    let plan = trace::span("plan");
     let file = crate::parse(script)?;
     let program = semantic::resolve(&file).map_err(FluxError::Compile)?;
+    drop(plan);
     let context = Context::new(environment, source);
     let scope = Scope::new(program.slots, None);
     for step in &program.steps {

@@ -17,7 +17,8 @@ use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::ports::{
-    CatalogPort, ClusterPort, MaintenancePort, QueryPort, StatusPort, Unavailable, WritePort,
+    CatalogPort, ClusterPort, LogPort, MaintenancePort, QueryPort, StatusPort, TracePort, Unavailable,
+    WritePort,
 };
 use crate::slots::QuerySlots;
 use crate::vitals::Vitals;
@@ -42,6 +43,10 @@ pub struct Ports {
     pub cluster: Arc<dyn ClusterPort>,
     /// See [`Vitals`].
     pub vitals: Vitals,
+    /// See [`TracePort`].
+    pub traces: Arc<dyn TracePort>,
+    /// See [`LogPort`].
+    pub log: Arc<dyn LogPort>,
     /// Times of points without one, of new resources, of sessions.
     pub clock: Arc<dyn Clock>,
 }
@@ -173,9 +178,13 @@ impl Shared {
         if !large {
             return Ok(work());
         }
-        let span = tracing::Span::current();
+        let (span, here) = (tracing::Span::current(), trace::current());
+        let work = move || {
+            let _entered = here.map(trace::Here::enter);
+            span.in_scope(work)
+        };
         self.tasks
-            .spawn(host::offload(move || span.in_scope(work)))
+            .spawn(host::offload(work))
             .await
             .and_then(std::convert::identity)
             .map_err(|failure| ApiError::internal(&failure))

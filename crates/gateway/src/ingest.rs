@@ -58,13 +58,14 @@ pub(crate) async fn receive(
     let large = packed.len() > inline;
     let unpacked_max = (limits.decompressed_bytes_max, "max-decompressed-size");
     let work = move || {
-        let span = tracing::debug_span!("parse", packed = packed.len(), bytes = tracing::field::Empty);
-        let _entered = span.enter();
+        let mut span = trace::span("parse");
+        span.set("packed", packed.len());
         let text = body::unpack(packed, encoding, unpacked_max, &mut held)?;
-        span.record("bytes", text.len());
+        span.set("bytes", text.len());
         // The points take about as much as their text.
         held.cover(text.len().saturating_mul(2))?;
         let parsed = lineprotocol::parse(&text, &options);
+        span.set("points", parsed.batch.rows());
         if let Some(error) = parsed.errors.iter().find(|e| e.kind == LineErrorKind::RequestTooLarge) {
             return Err(ApiError::new(Code::TooLarge, format!("request too large: {}", error.reason)));
         }
@@ -79,14 +80,8 @@ pub(crate) async fn receive(
 
 /// Writes a batch, and answers what a query must see to see it; the points of an empty one are all written already.
 pub(crate) async fn store(app: &App, batch: Batch, held: Held) -> Result<Commits, WriteError> {
-    use tracing::Instrument as _;
     let points = batch.rows();
-    let result = if points == 0 {
-        Ok(Commits::default())
-    } else {
-        let span = tracing::debug_span!("store", points, tables = batch.tables.len());
-        app.ports.write.write(batch).instrument(span).await
-    };
+    let result = if points == 0 { Ok(Commits::default()) } else { app.ports.write.write(batch).await };
     drop(held);
     result
 }

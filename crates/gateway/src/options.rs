@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use memory::Account;
 
-/// Called with the span of a request before it is handled, so that the server can join it to the caller's trace.
-pub type RequestSpanHook = Arc<dyn Fn(&tracing::Span, &http::HeaderMap) + Send + Sync>;
-
 /// How the gateway behaves.
 #[derive(Clone)]
 pub struct Options {
@@ -24,8 +21,8 @@ pub struct Options {
     pub write_memory: Arc<Account>,
     /// See [`Limits`].
     pub limits: Limits,
-    /// See [`RequestSpanHook`].
-    pub on_request_span: Option<RequestSpanHook>,
+    /// Makes the traces of requests.
+    pub tracer: trace::Tracer,
 }
 
 impl std::fmt::Debug for Options {
@@ -37,7 +34,7 @@ impl std::fmt::Debug for Options {
             .field("influxdb_metrics", &self.influxdb_metrics)
             .field("write_memory", &self.write_memory)
             .field("limits", &self.limits)
-            .field("on_request_span", &self.on_request_span.is_some())
+            .field("tracer", &self.tracer)
             .finish()
     }
 }

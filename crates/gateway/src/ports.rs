@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
+use trace::{Collected, TraceId};
 
 pub use cluster::{
     ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, ComparedSurvey, GatewaySurvey, GroupSurvey,
@@ -254,6 +255,20 @@ pub trait StatusPort: Send + Sync + 'static {
     fn cluster(&self) -> ClusterView;
     /// Writes down the figures of everything that is not the gateway's own; with `influxdb` also under InfluxDB's names.
     fn metrics(&self, page: &mut metrics::Page, influxdb: bool);
+}
+
+/// Traces that clients asked to see.
+pub trait TracePort: Send + Sync + 'static {
+    /// The parts of a trace that nodes hold; `None` where none holds any.
+    fn collect(&self, id: TraceId) -> BoxFuture<'_, Option<Collected>>;
+}
+
+/// The log of the process.
+pub trait LogPort: Send + Sync + 'static {
+    /// What is logged: a level, or directives.
+    fn level(&self) -> String;
+    /// Logs this from now on. The error says what would do.
+    fn set_level(&self, directives: &str) -> Result<(), String>;
 }
 
 /// What an operator may order.

@@ -12,13 +12,14 @@ use axum::routing::{get, post};
 use catalog::NodeState;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use trace::Traced as _;
 use tracing::Instrument as _;
 
 use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::serve::{self, InProgress};
 use crate::vitals::{self, Leaving};
-use crate::{cluster, maintenance, probes, random, v1, v2};
+use crate::{cluster, log_level, maintenance, probes, random, traces, v1, v2};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -64,6 +65,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v2/dbrps", get(v2::dbrps::list).post(v2::dbrps::create))
         .route("/api/v2/dbrps/{id}", get(v2::dbrps::get).delete(v2::dbrps::delete))
         .route("/api/v1/storage/flush", post(maintenance::flush))
+        .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
+        .route("/api/v1/trace/{id}", get(traces::get))
         .route("/api/v1/cluster/status", get(cluster::status))
         .route("/api/v1/cluster/nodes", get(cluster::nodes))
         .route("/api/v1/cluster/nodes/{id}", get(cluster::node))
@@ -107,16 +110,16 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         preflight()
     } else {
         let span = tracing::info_span!("request", handler, %method, status = tracing::field::Empty);
-        if let Some(hook) = &app.options.on_request_span {
-            hook(&span, request.headers());
-        }
-        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-        let response = answer.unwrap_or_else(|_panic| {
+        let mut traced = traces::begin(&app.options.tracer, handler, &request);
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+        let answer = answer.in_span(&traced).await;
+        let mut response = answer.unwrap_or_else(|_panic| {
             app.metrics.panics.inc();
-            tracing::error!(parent: &span, "a handler panicked");
+            traced.in_scope(|| tracing::error!(parent: &span, "a handler panicked"));
             worded(first_api, &ApiError::new(Code::Internal, INTERNAL_TEXT))
         });
         span.record("status", response.status().as_u16());
+        traces::end(&mut traced, &mut response);
         response
     };
     let headers = response.headers_mut();

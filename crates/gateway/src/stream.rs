@@ -281,10 +281,13 @@ pub(crate) async fn run(
     });
     let (metrics, clock) = (Arc::clone(&app.metrics), Arc::clone(&app.ports.clock));
     let began = clock.monotonic();
-    let span = tracing::debug_span!("query");
+    let mut span = trace::span("query");
+    let log_span = tracing::Span::current();
     app.tasks.spawn(host::offload(move || {
         let _held = done.drop_guard();
-        let result = span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
+        let entered = span.here().map(trace::Here::enter);
+        let result = log_span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
+        drop(entered);
         let result = result.unwrap_or_else(|_panic| {
             metrics.panics.inc();
             Err(QueryError::Internal("the query panicked".into()))
@@ -293,6 +296,11 @@ pub(crate) async fn run(
         if result.is_err() {
             queries.errors.inc();
         }
+        span.note(&result);
+        if job.writer.sent() && matches!(result, Err(QueryError::Internal(_) | QueryError::Unavailable(_))) {
+            span.fail_request();
+        }
+        drop(span);
         match result {
             Ok(()) => job.writer.end(),
             Err(_stopped) if job.writer.check().is_err() => {}

@@ -12,5 +12,6 @@ mod routing;
 mod serve;
 mod setup;
 pub(crate) mod support;
+mod traces;
 mod waiting;
 mod write;

@@ -14,6 +14,7 @@ use storage::{Jobs, ThreadJobs};
 
 use crate::config::Config;
 use crate::error::ServeError;
+use crate::telemetry;
 
 /// Data files that are kept open; the others are opened when they are read.
 const DATA_FILES_OPEN_MAX: usize = 16 << 10;
@@ -36,6 +37,8 @@ pub struct Environment {
     pub network: Arc<dyn Network>,
     /// The peer port, for a node that has others.
     pub peer_port: Option<Arc<dyn Listener>>,
+    /// What is told of it.
+    pub telemetry: telemetry::Handle,
 }
 
 impl fmt::Debug for Environment {
@@ -49,6 +52,7 @@ impl Environment {
     pub(crate) fn of_the_machine(
         config: &Config,
         peer_port: Option<Arc<dyn Listener>>,
+        telemetry: telemetry::Handle,
     ) -> Result<Self, ServeError> {
         Ok(Self {
             vfs: Arc::new(PooledVfs::new(disk(config), data_files_open_max())),
@@ -57,6 +61,7 @@ impl Environment {
             open_store: |_vfs, dir| Ok(Box::new(RocksStore::open(dir)?)),
             network: Arc::new(Tcp::default()),
             peer_port,
+            telemetry,
         })
     }
 }

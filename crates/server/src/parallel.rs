@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use query::source::ScanError;
 use storage::{Summarize, SummarizeError};
 
+use crate::fragment::Fragment;
+
 /// Series below which other threads cost more than they help.
 const SERIES_ALONE_MAX: u64 = 16;
 /// Most threads of one summary.
@@ -23,6 +25,7 @@ pub(crate) type Part = (Groups, Allowance);
 pub(crate) fn summarize(
     parts: Vec<(PartitionId, Summarize<'_>)>,
     memory: &Arc<Account>,
+    fragment: &Fragment,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<(PartitionId, Part)>, ScanError> {
     let series: u64 = parts.iter().map(|(_, part)| part.series()).sum();
@@ -30,7 +33,7 @@ pub(crate) fn summarize(
     if threads <= 1 || series <= SERIES_ALONE_MAX {
         let run = |(partition, part): (PartitionId, Summarize<'_>)| {
             let mut held = Allowance::new(memory);
-            let groups = part.run(&mut held, &stop).map_err(error)?;
+            let groups = fragment.count(|| part.run(&mut held, &stop)).map_err(error)?;
             Ok((partition, (groups, held)))
         };
         return parts.into_iter().map(run).collect();
@@ -47,7 +50,7 @@ pub(crate) fn summarize(
             let next = waiting.lock().next();
             let Some((at, (_, part))) = next else { return };
             let mut held = Allowance::new(memory);
-            let result = part.run(&mut held, &stop).map(|groups| (groups, held));
+            let result = fragment.count(|| part.run(&mut held, &stop)).map(|groups| (groups, held));
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             done[at].get_or_init(|| result);
         }

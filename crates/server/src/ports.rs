@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use catalog::{Command, Response};
 use cluster::{Cluster, GroupStatus, ProposeError, RouteError, Router};
 use gateway::ports::{
-    BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, Unavailable,
-    WriteError, WritePort,
+    BoxFuture, CatalogPort, ClusterView, GroupView, MaintenancePort, NodeView, StatusPort, TracePort,
+    Unavailable, WriteError, WritePort,
 };
 use memory::Memory;
 use model::{Batch, Commits, Consistency, Deletion, NodeId, Reading};
 use tokio::sync::Notify;
+use trace::{Collected, TraceId};
 
 use crate::admission::{Admission, FLUSH_SOON};
 use crate::deletes::Deletes;
@@ -61,6 +62,16 @@ pub(crate) fn unavailable(error: ProposeError) -> Unavailable {
         Unavailable::TryLater(error.to_string())
     } else {
         Unavailable::OutcomeUnknown(error.to_string())
+    }
+}
+
+/// The parts of a trace, of all nodes.
+#[derive(Debug)]
+pub(crate) struct TraceAdapter(pub(crate) Arc<Cluster>);
+
+impl TracePort for TraceAdapter {
+    fn collect(&self, id: TraceId) -> BoxFuture<'_, Option<Collected>> {
+        Box::pin(self.0.collect_trace(id))
     }
 }
 

@@ -23,7 +23,9 @@ use tokio::runtime::Handle;
 
 use crate::deletes::Deletes;
 use crate::ports::unavailable;
+use crate::slow::{Language, Watched};
 use crate::source::Source;
+use crate::telemetry::Counters;
 
 /// Runs queries.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(crate) struct QueryAdapter {
     pub(crate) memory: Arc<Memory>,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
+    /// How long a query takes that is logged as slow; zero for none.
+    pub(crate) slow_after: Duration,
+    /// Where slow queries are counted.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// The catalog's local copy, as a query sees it.
@@ -80,12 +86,47 @@ impl QueryPort for QueryAdapter {
         request: FluxRequest,
         sink: &mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>,
     ) -> Result<(), QueryError> {
+        let source = self.source.at(request.reading.clone());
+        let watched = Watched::begin(self, Language::Flux, request.org, &source);
+        let script = request.script.clone();
+        let result = self.run_flux(request, &source, sink);
+        watched.end(&script, result.as_ref().err().map(ToString::to_string));
+        result
+    }
+
+    fn influxql(
+        &self,
+        request: InfluxqlRequest,
+        sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError> {
+        let source = self.source.at(request.reading.clone());
+        let watched = Watched::begin(self, Language::Influxql, request.org, &source);
+        let text = request.query.clone();
+        let mut failed = None;
+        let result = self.run_influxql(request, &source, &mut |item| {
+            if let InfluxqlItem::Error(reason) = &item {
+                failed.get_or_insert_with(|| reason.clone());
+            }
+            sink(item)
+        });
+        watched.end(&text, result.as_ref().err().map(ToString::to_string).or(failed));
+        result
+    }
+}
+
+impl QueryAdapter {
+    fn run_flux(
+        &self,
+        request: FluxRequest,
+        source: &Source,
+        sink: &mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError> {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
         let view = self.view(&request.reading)?;
         let context = query::flux::FluxContext {
             catalog: &view,
-            source: &self.source.at(request.reading),
+            source,
             org: request.org,
             now: request.now.unwrap_or_else(|| self.clock.now()),
             clock: self.clock.as_ref(),
@@ -100,9 +141,10 @@ impl QueryPort for QueryAdapter {
         result.map_err(query_error)
     }
 
-    fn influxql(
+    fn run_influxql(
         &self,
         request: InfluxqlRequest,
+        source: &Source,
         sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
     ) -> Result<(), QueryError> {
         let cancel = request.cancel.clone();
@@ -113,7 +155,7 @@ impl QueryPort for QueryAdapter {
         let effects = Changes { view: &view, org: request.org, may_create: request.may_create };
         let context = InfluxqlContext {
             catalog: &view,
-            source: &self.source.at(request.reading),
+            source,
             org: request.org,
             database: request.database.as_deref(),
             retention_policy: request.retention_policy.as_deref(),

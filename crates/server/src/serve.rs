@@ -32,7 +32,7 @@ use crate::machine;
 use crate::maintenance::Maintenance;
 use crate::metrics;
 use crate::partitions::{Ground, Partitions};
-use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, WriteAdapter};
+use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, TraceAdapter, WriteAdapter};
 use crate::queries::{self, QueryAdapter};
 use crate::source::{LocalReader, Source};
 use crate::survey::ClusterAdapter;
@@ -66,10 +66,8 @@ pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Resul
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        let outcome = run(&config, be_frugal, print).await;
-        if host::offload(|| telemetry.shutdown()).await.is_err() {
-            tracing::error!("sending the last spans panicked");
-        }
+        let outcome = run(&config, telemetry.handle(), be_frugal, print).await;
+        telemetry.shutdown().await;
         outcome
     });
     // Whatever still blocks (a query that does not look at its token) does not hold up the end.
@@ -77,7 +75,12 @@ pub fn serve(resolved: Resolved, be_frugal: BeFrugal, print: Print<'_>) -> Resul
     outcome
 }
 
-async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(), ServeError> {
+async fn run(
+    config: &Config,
+    telemetry: telemetry::Handle,
+    be_frugal: BeFrugal,
+    print: Print<'_>,
+) -> Result<(), ServeError> {
     let _lock = match config.role {
         Role::Node => Some(DirectoryLock::take(&config.data_dir).map_err(|source| match source.kind() {
             std::io::ErrorKind::WouldBlock => ServeError::InUse(config.data_dir.clone()),
@@ -99,13 +102,14 @@ async fn run(config: &Config, be_frugal: BeFrugal, print: Print<'_>) -> Result<(
     let opening = Box::pin(async {
         match config.role {
             Role::Node => {
-                let environment = Environment::of_the_machine(config, peer_port(config).await?)?;
+                let peer_port = peer_port(config).await?;
+                let environment = Environment::of_the_machine(config, peer_port, telemetry)?;
                 Node::open(config, environment, progress.clone(), be_frugal).await
             }
             Role::Gateway => {
                 let ways: (Arc<dyn Clock>, Arc<dyn Network>) =
                     (Arc::new(model::SystemClock::new()), Arc::new(host::Tcp::default()));
-                Node::open_gateway(config, http_address, ways, progress.clone(), be_frugal).await
+                Node::open_gateway(config, http_address, ways, telemetry, progress.clone(), be_frugal).await
             }
         }
     });
@@ -221,6 +225,7 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     fatal: Fatal,
     tasks: JoinSet<()>,
+    telemetry: telemetry::Handle,
 }
 
 impl fmt::Debug for Node {
@@ -241,7 +246,7 @@ impl Node {
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
         progress.work("opening the catalog");
-        let Environment { vfs, clock, jobs, open_store, network, peer_port } = environment;
+        let Environment { vfs, clock, jobs, open_store, network, peer_port, telemetry } = environment;
         let peers = peers(config, &network, peer_port);
         let fatal = Fatal::default();
         let unusable = |source| ServeError::DataDir { path: config.data_dir.clone(), source };
@@ -306,11 +311,13 @@ impl Node {
                 ..cluster::Limits::PRODUCTION
             },
             progress,
+            tracer: telemetry.tracer.clone(),
         };
         let machines = partitions.machines(ground);
         let cluster =
             Cluster::open(options, vfs, Arc::clone(&clock), machines, catalog, fatal.clone()).await?;
         partitions.tell(&cluster);
+        telemetry.name_node(&cluster.node_id().map(|id| id.to_string()).unwrap_or_default());
         cluster.serve_reads(Arc::new(LocalReader {
             partitions: Arc::clone(&partitions),
             memory: Arc::clone(&memory.queries),
@@ -327,7 +334,18 @@ impl Node {
         }
         .start(&mut tasks);
         let admission = admission(config, &partitions, Some(commons), &clock);
-        Ok(Self { memory, admission, cluster, router, partitions, bucket_deleted, clock, fatal, tasks })
+        Ok(Self {
+            memory,
+            admission,
+            cluster,
+            router,
+            partitions,
+            bucket_deleted,
+            clock,
+            fatal,
+            tasks,
+            telemetry,
+        })
     }
 
     /// Serves until a signal says to stop (`Ok`) or the node must not go on (`Err`).
@@ -436,14 +454,18 @@ impl Node {
                 ),
                 memory: Arc::clone(memory),
                 runtime,
+                slow_after: config.slow_query_threshold,
+                counters: Arc::clone(&self.telemetry.counters),
             }),
             status: Arc::new(self.status(config)),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
             cluster: Arc::new(ClusterAdapter(Arc::clone(&self.cluster))),
             vitals,
+            traces: Arc::new(TraceAdapter(Arc::clone(&self.cluster))),
+            log: Arc::new(self.telemetry.clone()),
             clock: Arc::clone(&self.clock),
         };
-        Gateway::new(ports, gateway_options(config, &memory.writes))
+        Gateway::new(ports, gateway_options(config, &memory.writes, &self.telemetry))
     }
 
     /// The set-up that the configuration asks for, once for the whole cluster.
@@ -602,7 +624,11 @@ fn gateway_limits(config: &Config) -> gateway::Limits {
     }
 }
 
-fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Options {
+fn gateway_options(
+    config: &Config,
+    write_memory: &Arc<Account>,
+    telemetry: &telemetry::Handle,
+) -> gateway::Options {
     gateway::Options {
         auth_enabled: config.http_auth_enabled,
         setup_allowed: config.http_bind_address.is_loopback(),
@@ -610,11 +636,7 @@ fn gateway_options(config: &Config, write_memory: &Arc<Account>) -> gateway::Opt
         influxdb_metrics: config.influxdb_metrics,
         write_memory: Arc::clone(write_memory),
         limits: gateway_limits(config),
-        on_request_span: Some(Arc::new(|span, headers| {
-            if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
-                telemetry::adopt_traceparent(span, parent);
-            }
-        })),
+        tracer: telemetry.tracer.clone(),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cluster::{Blocks, Cluster, PartitionSummary, Reader, RemoteBlocks, RemoteSummary};
@@ -19,8 +20,10 @@ use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError, Summarize};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+use trace::Traced as _;
 
 use crate::error::with_causes;
+use crate::fragment::{Fragment, Scanned};
 use crate::parallel::{self, Part};
 use crate::partitions::Partitions;
 
@@ -39,6 +42,8 @@ pub(crate) struct Source {
     /// For waiting from a thread that may block.
     runtime: Handle,
     reading: Reading,
+    /// What the query has read.
+    scanned: Arc<Scanned>,
 }
 
 impl Source {
@@ -48,18 +53,25 @@ impl Source {
         memory: Arc<Account>,
         runtime: Handle,
     ) -> Self {
-        Self { partitions, cluster, memory, runtime, reading: Reading::default() }
+        Self { partitions, cluster, memory, runtime, reading: Reading::default(), scanned: Arc::default() }
     }
 
     /// The same, for a query that demands this.
     pub(crate) fn at(&self, reading: Reading) -> Self {
-        Self { reading, ..self.clone() }
+        Self { reading, scanned: Arc::default(), ..self.clone() }
+    }
+
+    /// What the query has read.
+    pub(crate) fn scanned(&self) -> Arc<Scanned> {
+        Arc::clone(&self.scanned)
     }
 
     /// The partitions that are read here, with their engines, when they are as new as they must be. Others may come and
     /// go meanwhile; this question reads all others elsewhere.
     fn engines(&self) -> Result<(Vec<PartitionId>, Vec<Arc<Engine>>), ScanError> {
-        let here = host::wait(&self.runtime, self.cluster.ready_to_read(&self.reading));
+        let mut span = trace::span("barrier");
+        let here = host::wait(&self.runtime, self.cluster.ready_to_read(&self.reading).in_span(&span));
+        span.note(&here);
         let here = here.map_err(|error| ScanError::Unavailable {
             partition: partition_of(&error),
             reason: error.to_string(),
@@ -78,14 +90,17 @@ impl Source {
         let streams =
             host::wait(&self.runtime, self.cluster.scan_elsewhere(here, &self.reading, request, ends));
         let streams = streams.map_err(remote_error)?;
-        let stream = |blocks| Remote { blocks, runtime: self.runtime.clone() };
+        let stream =
+            |blocks| Remote { blocks, runtime: self.runtime.clone(), scanned: Arc::clone(&self.scanned) };
         Ok(streams.into_iter().map(|blocks| Box::new(stream(blocks)) as ScanStream).collect())
     }
 
     fn scan_all(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<ScanStream, ScanError> {
         let (partitions, engines) = self.engines()?;
         let remote = self.elsewhere(&partitions, request, ends)?;
-        merged(&self.memory, here(&engines, request, ends).chain(remote.into_iter().map(Ok)))
+        let fragment = Fragment::own(&partitions, &self.scanned);
+        let here = here(&engines, request, ends, &fragment);
+        merged(&self.memory, here.chain(remote.into_iter().map(Ok)))
     }
 }
 
@@ -94,9 +109,10 @@ fn here<'a>(
     engines: &'a [Arc<Engine>],
     request: &'a ScanRequest,
     ends: Option<Ends>,
+    fragment: &'a Arc<Fragment>,
 ) -> impl Iterator<Item = Result<ScanStream, ScanError>> + 'a {
     let boxed = |scan: Box<dyn Iterator<Item = Result<SeriesBlock, ReadError>> + Send>| {
-        Box::new(scan.map(|block| block.map_err(storage_error))) as ScanStream
+        fragment.scan(Box::new(scan.map(|block| block.map_err(storage_error))))
     };
     engines.iter().map(move |engine| match ends {
         None => Ok(boxed(Box::new(engine.scan(request).map_err(storage_error)?))),
@@ -209,14 +225,19 @@ async fn unless<T>(
 struct Remote {
     blocks: RemoteBlocks,
     runtime: Handle,
+    scanned: Arc<Scanned>,
 }
 
 impl Iterator for Remote {
     type Item = Result<SeriesBlock, ScanError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Self { blocks, runtime } = self;
-        host::wait(runtime, blocks.next()).map(|block| block.map_err(remote_error))
+        let Self { blocks, runtime, scanned } = self;
+        let block = host::wait(runtime, blocks.next())?;
+        if let Ok(block) = &block {
+            scanned.rows.fetch_add(block.times.len() as u64, Ordering::Relaxed);
+        }
+        Some(block.map_err(remote_error))
     }
 }
 
@@ -266,7 +287,10 @@ impl ScanSource for Source {
         let elsewhere = self.cluster.without(&partitions);
         // The others compute meanwhile.
         let mut remote = Elsewhere::begin(self, request, elsewhere.clone(), stop)?;
-        let here = parallel::summarize(parts(&partitions, &engines, request)?, &self.memory, stop)?;
+        let fragment = Fragment::own(&partitions, &self.scanned);
+        let parts = parts(&partitions, &engines, request)?;
+        let here = parallel::summarize(parts, &self.memory, &fragment, stop)?;
+        drop(fragment);
         let mut here: BTreeMap<PartitionId, Part> = here.into_iter().collect();
         let mut groups = Groups::new(request);
         let mut held = Allowance::new(&self.memory);
@@ -335,7 +359,8 @@ impl Reader for LocalReader {
         ends: Option<Ends>,
     ) -> Result<Blocks, cluster::ReadError> {
         let engines = self.engines(partitions)?;
-        let blocks = merged(&self.memory, here(&engines, request, ends)).map_err(for_peer)?;
+        let fragment = Fragment::for_peer();
+        let blocks = merged(&self.memory, here(&engines, request, ends, &fragment)).map_err(for_peer)?;
         Ok(Box::new(blocks.map(|block| block.map_err(for_peer))))
     }
 
@@ -347,7 +372,7 @@ impl Reader for LocalReader {
     ) -> Result<Vec<PartitionSummary>, cluster::ReadError> {
         let engines = self.engines(partitions)?;
         let parts = parts(partitions, &engines, request).map_err(for_peer)?;
-        let done = parallel::summarize(parts, &self.memory, stop).map_err(for_peer)?;
+        let done = parallel::summarize(parts, &self.memory, &Fragment::for_peer(), stop).map_err(for_peer)?;
         let summary = |(partition, (groups, held)): (PartitionId, Part)| PartitionSummary {
             partition,
             groups,

@@ -1,42 +1,42 @@
 //! Logs and traces: what the program says of itself while it runs.
 //!
-//! Logs go to standard error, as text or JSON, filtered by `log-level`. When a collector is configured, spans of
-//! level info and above go there by OTLP, whatever the log's level; the exporter's own spans never do, so it
-//! cannot feed itself. A request that carries `traceparent` continues its caller's trace and follows the caller's
-//! decision whether it is sampled; of others, `otlp-sampling-ratio` are.
+//! ```text
+//! tracing events ─► filter (log-level, changed at run time) ─► repeats ─► text | JSON | logfmt ─► standard error
+//! trace::Tracer ─► spans of sampled, failed and slow requests ─► bounded queue ─► OTLP (gRPC), when there is a collector
+//! ```
+//! Nothing here holds a request up: a queue that is full drops spans and counts them. The exporter is not traced, so that
+//! it cannot feed itself.
 
-use std::collections::HashMap;
-use std::io::IsTerminal as _;
-use std::time::Duration;
-
-use opentelemetry::KeyValue;
-use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, TracerProviderBuilder};
-use tracing::{Span, Subscriber};
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
-
-use crate::config::{Config, LogFormat};
-
+mod export;
+mod lines;
+mod repeats;
 #[cfg(test)]
 mod tests;
 
-/// How long one batch of spans may take to send, and the last ones at shutdown.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-/// Libraries beneath the exporter: their spans would be exported by sending them.
-const EXPORTERS_OWN: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
+use gateway::ports::LogPort;
+use model::{Clock, SystemClock};
+use parking_lot::Mutex;
+use trace::{Sink, Tracer};
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer, Registry, reload};
 
-/// The Raft library's spans belong to no request.
-const OF_NO_REQUEST: &str = "openraft";
+use crate::config::{Config, LogFormat};
+use export::{Exporter, Queue};
+use lines::{About, Lines};
+use repeats::Repeats;
+
+/// How often the log tells of lines that it has left out and that have come no more.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Why telemetry could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +44,9 @@ pub enum TelemetryError {
     /// The log filter cannot be parsed; the configuration checks it, so only a hand-made one gets here.
     #[error("log-level cannot be parsed")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// The exporter of traces cannot be built.
+    /// The way to the collector cannot be built.
     #[error("traces cannot be sent to otlp-endpoint")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    Exporter(#[source] tonic::transport::Error),
     /// There is an endpoint, but no runtime for the connection to it.
     #[error("the exporter of traces needs a tokio runtime")]
     NoRuntime,
@@ -55,11 +55,84 @@ pub enum TelemetryError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// What telemetry counts. Monotonic.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Spans that did not get to the collector.
+    pub spans_dropped: AtomicU64,
+    /// Lines of level error, those that were left out as repeated too.
+    pub lines_error: AtomicU64,
+    /// Lines of level warn, likewise.
+    pub lines_warn: AtomicU64,
+    /// Queries that took longer than slow-query-threshold.
+    pub queries_slow: AtomicU64,
+}
+
+/// Telemetry as the parts of a node use it. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Handle {
+    /// Makes traces.
+    pub tracer: Tracer,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    about: Arc<About>,
+    level: Option<Arc<Level>>,
+}
+
+impl Handle {
+    /// Of a node that nobody watches.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Names the node in logs and traces, once it is known.
+    pub fn name_node(&self, node: &str) {
+        self.about.node.get_or_init(|| node.to_owned());
+        self.tracer.name_node(node);
+    }
+}
+
+/// Directives that decide what is logged, and the way to change them.
+struct Level {
+    directives: Mutex<String>,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Level").field(&self.directives.lock()).finish()
+    }
+}
+
+impl LogPort for Handle {
+    fn level(&self) -> String {
+        self.level.as_ref().map(|level| level.directives.lock().clone()).unwrap_or_default()
+    }
+
+    fn set_level(&self, directives: &str) -> Result<(), String> {
+        let wrong = || {
+            "expected error, warn, info, debug, trace, or directives such as info,cluster=debug".to_owned()
+        };
+        if directives.trim().is_empty() {
+            return Err(wrong());
+        }
+        let filter = filter(directives).map_err(|_parse| wrong())?;
+        let level = self.level.as_ref().ok_or("this process has no log of its own")?;
+        level.filter.reload(filter).map_err(|error| error.to_string())?;
+        let before = std::mem::replace(&mut *level.directives.lock(), directives.to_owned());
+        tracing::warn!(before, now = directives, "the log level was changed");
+        Ok(())
+    }
+}
+
 /// Telemetry that runs; [`Telemetry::shutdown`] sends what is left.
 #[derive(Debug)]
 #[must_use = "spans of the last seconds are sent by shutdown"]
 pub struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+    handle: Handle,
+    exporter: Option<Exporter>,
+    tells: Option<tokio::task::JoinSet<()>>,
 }
 
 /// Starts logs and traces for the whole process. With an endpoint it must be called inside a tokio runtime.
@@ -67,90 +140,90 @@ pub struct Telemetry {
 /// # Errors
 /// See [`TelemetryError`]; nothing was started.
 pub fn init(config: &Config) -> Result<Telemetry, TelemetryError> {
-    let provider = match &config.otlp_endpoint {
-        None => None,
-        Some(endpoint) => {
-            if tokio::runtime::Handle::try_current().is_err() {
-                return Err(TelemetryError::NoRuntime);
-            }
-            let builder = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
-            let exporter = builder.with_timeout(EXPORT_TIMEOUT).build()?;
-            Some(provider(config).with_batch_exporter(exporter).build())
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (counters, about) = (Arc::<Counters>::default(), Arc::new(About::new(&config.zone)));
+    let runtime = tokio::runtime::Handle::try_current();
+    let mut exporter = None;
+    let mut sink: Option<Arc<dyn Sink>> = None;
+    if let Some(endpoint) = &config.otlp_endpoint {
+        if runtime.is_err() {
+            return Err(TelemetryError::NoRuntime);
         }
-    };
+        let queue = Arc::new(Queue::new(Arc::clone(&counters)));
+        let started = Exporter::start(endpoint, config, Arc::clone(&queue), Arc::clone(&about));
+        exporter = Some(started.map_err(TelemetryError::Exporter)?);
+        sink = Some(queue);
+    }
+    let tracer = Tracer::new(trace::Options {
+        ratio: config.otlp_sampling_ratio,
+        slow: config.slow_query_threshold,
+        sink,
+        clock: Arc::clone(&clock),
+    });
+    let repeats = Repeats::new(clock, Arc::clone(&counters));
     let colours = std::io::stderr().is_terminal();
-    let subscriber = subscriber(config, provider.as_ref(), std::io::stderr, colours)?;
+    let (subscriber, level) = subscriber(config, &about, repeats.clone(), std::io::stderr, colours)?;
     tracing::subscriber::set_global_default(subscriber)?;
-    Ok(Telemetry { provider })
+    let tells = runtime.ok().map(|_runtime| {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let mut every = tokio::time::interval(TELL_EVERY);
+            loop {
+                every.tick().await;
+                repeats.tell();
+            }
+        });
+        tasks
+    });
+    let handle = Handle { tracer, counters, about, level: Some(Arc::new(level)) };
+    Ok(Telemetry { handle, exporter, tells })
 }
 
 impl Telemetry {
-    /// Sends the spans that are still waiting, for at most a few seconds. Blocks: call it on a thread that may,
-    /// while the runtime of [`init`] still runs.
-    pub fn shutdown(self) {
-        if let Some(provider) = self.provider
-            && let Err(error) = provider.shutdown_with_timeout(EXPORT_TIMEOUT)
-        {
-            tracing::warn!(%error, "the last spans were not sent");
+    /// For the parts of the node.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Sends the spans that are still waiting, for at most a few seconds.
+    pub async fn shutdown(self) {
+        drop(self.tells);
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
         }
     }
 }
 
-/// What traces are made of, without where they go.
-fn provider(config: &Config) -> TracerProviderBuilder {
-    let resource = Resource::builder()
-        .with_service_name(config.otlp_service_name.clone())
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    let own = Sampler::TraceIdRatioBased(config.otlp_sampling_ratio);
-    SdkTracerProvider::builder().with_resource(resource).with_sampler(Sampler::ParentBased(Box::new(own)))
+/// What is logged. The Raft library tells of every step of every election, and warns of what is normal in each (a message of
+/// the vote before); the operator's own directives come last and win.
+fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(format!("openraft=error,{directives}"))
 }
 
 fn subscriber<W>(
     config: &Config,
-    provider: Option<&SdkTracerProvider>,
+    about: &Arc<About>,
+    repeats: Repeats,
     writer: W,
     colours: bool,
-) -> Result<impl Subscriber + Send + Sync + use<W>, TelemetryError>
+) -> Result<(impl Subscriber + Send + Sync + use<W>, Level), TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // The Raft library tells of every step of every election, and warns of what is normal in each (a message of the
-    // vote before); the operator's own directives come last and win.
-    let filter = EnvFilter::try_new(format!("openraft=error,{}", config.log_level))?;
+    let (filter, handle) = reload::Layer::new(filter(&config.log_level)?);
+    let level = Level { directives: Mutex::new(config.log_level.clone()), filter: handle };
+    let filter = filter.and(repeats);
     // A line that cannot be written is lost: to complain of it on the same standard error would be a panic.
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    let lines = Lines::new(config.log_format, Arc::clone(about), colours);
     let logs: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
-        LogFormat::Text => lines.with_filter(filter).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Text => layer.with_ansi(colours).event_format(lines).with_filter(filter).boxed(),
+        LogFormat::Logfmt => layer.with_ansi(false).event_format(lines).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            let layer = layer.with_ansi(false).fmt_fields(JsonFields::new());
+            layer.event_format(lines).with_filter(filter).boxed()
+        }
     };
-    Ok(tracing_subscriber::registry().with(logs).with(provider.map(traces)))
-}
-
-fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
-where
-    S: Subscriber + for<'s> LookupSpan<'s>,
-{
-    let exported = Targets::new()
-        .with_default(LevelFilter::INFO)
-        // The steps of a request: parse, store, query.
-        .with_target("gateway", LevelFilter::DEBUG)
-        .with_target(OF_NO_REQUEST, LevelFilter::OFF)
-        .with_targets(EXPORTERS_OWN.map(|target| (target, LevelFilter::OFF)));
-    tracing_opentelemetry::layer().with_tracer(provider.tracer("tidemark")).with_filter(exported)
-}
-
-/// The trace and span that a W3C `traceparent` header names; `None` when it is not one.
-pub fn parent_from_traceparent(header: &str) -> Option<opentelemetry::Context> {
-    let carrier = HashMap::from([("traceparent".to_owned(), header.to_owned())]);
-    let empty = opentelemetry::Context::new();
-    let parent = TraceContextPropagator::new().extract_with_context(&empty, &carrier);
-    parent.span().span_context().is_valid().then_some(parent)
-}
-
-/// Makes a span the child of what a `traceparent` header names. Must come before the span is entered. Answers
-/// whether it did: not when the header is malformed, or when the span is not traced.
-pub fn adopt_traceparent(span: &Span, header: &str) -> bool {
-    parent_from_traceparent(header).is_some_and(|parent| span.set_parent(parent).is_ok())
+    Ok((tracing_subscriber::registry().with(logs), level))
 }

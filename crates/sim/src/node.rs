@@ -285,7 +285,8 @@ impl Place {
         if self.is_gateway {
             let ways: (Arc<dyn Clock>, Arc<dyn Network>) = (Arc::new(SimClock), Arc::new(network));
             let address = SocketAddr::from(([0, 0, 0, 0], HTTP_PORT));
-            return Node::open_gateway(config, address, ways, progress, |_frugal| {}).await;
+            let telemetry = server::telemetry::Handle::none();
+            return Node::open_gateway(config, address, ways, telemetry, progress, |_frugal| {}).await;
         }
         let listener = turmoil::net::TcpListener::bind(("0.0.0.0", PEER_PORT)).await;
         let environment = Environment {
@@ -295,6 +296,7 @@ impl Place {
             open_store: SimStore::open,
             network: Arc::new(network),
             peer_port: Some(Arc::new(SimListener(listener.map_err(ServeError::Runtime)?))),
+            telemetry: server::telemetry::Handle::none(),
         };
         Node::open(config, environment, progress, |_frugal| {}).await
     }

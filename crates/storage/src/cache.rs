@@ -182,6 +182,58 @@ impl BlockCache {
     }
 }
 
+thread_local! {
+    static TALLY: std::cell::Cell<Tally> = const { std::cell::Cell::new(Tally { blocks: 0, cached: 0, bytes: 0 }) };
+}
+
+/// What a thread has read of files. Grows only, so that what some work has read is the difference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Blocks, those of the cache too.
+    pub blocks: u64,
+    /// Blocks of the cache.
+    pub cached: u64,
+    /// Bytes that were read from files.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// What this thread has read so far.
+    #[must_use]
+    pub fn of_this_thread() -> Self {
+        TALLY.get()
+    }
+
+    /// What was read since.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            blocks: self.blocks - before.blocks,
+            cached: self.cached - before.cached,
+            bytes: self.bytes - before.bytes,
+        }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            blocks: self.blocks + other.blocks,
+            cached: self.cached + other.cached,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    fn add(more: Self) {
+        TALLY.set(TALLY.get().plus(more));
+    }
+
+    /// Counts a block that was read.
+    pub(crate) fn read(bytes: usize) {
+        Self::add(Self { blocks: 1, cached: 0, bytes: bytes as u64 });
+    }
+}
+
 /// Where and by which clock the time of reads goes.
 pub(crate) type Timing = (Arc<Pace>, Arc<dyn Clock>);
 
@@ -217,7 +269,9 @@ impl Reads {
     }
 
     fn get(&self, place: Place) -> Option<Block> {
-        Some(self.cache.as_ref()?.blocks.get(&place)?.block)
+        let block = self.cache.as_ref()?.blocks.get(&place)?.block;
+        Tally::add(Tally { blocks: 1, cached: 1, bytes: 0 });
+        Some(block)
     }
 
     fn put(&self, place: Place, bytes: usize, block: impl FnOnce() -> Block) {

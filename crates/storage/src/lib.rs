@@ -36,8 +36,8 @@ mod tombstone;
 mod tsm;
 mod verify;
 
+pub use cache::{CacheStats, Tally};
 pub use tsm::corruptions_met;
-pub use cache::CacheStats;
 pub use commons::Commons;
 pub use engine::{
     EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError,

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod binary;
 pub mod cluster;
+pub mod collector;
 pub mod http;
 pub mod node;
 pub mod relay;

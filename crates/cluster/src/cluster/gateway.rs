@@ -40,12 +40,12 @@ impl Cluster {
         catalog: Arc<Catalog>,
         fatal: Fatal,
     ) -> Result<Arc<Self>, OpenError> {
-        let GatewayOptions { initial, network, tls, address, zone, limits, progress } = options;
+        let GatewayOptions { initial, network, tls, address, zone, limits, progress, tracer } = options;
         let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
         let id = random_id()?;
         let level = catalog.newest();
         let says = Says { zone: zone.clone(), peers_hash: 0, advertised: None, bound: None, level };
-        let myself = Myself::gateway(id, says);
+        let myself = Myself::gateway(id, says, tracer);
         let mirror = Mirror::new(Arc::clone(&catalog));
         let courier = Arc::new(Courier {
             myself: Arc::clone(&myself),

@@ -121,13 +121,14 @@ impl Cluster {
         let lane = open_lane(&options, Arc::clone(&vfs), Arc::clone(&clock), fatal.clone()).await?;
         let peers_hash = options.peers.as_ref().map_or(0, |peers| discovery::hash_of(&peers.initial));
         let (data_dir, zone) = (options.data_dir.clone(), options.zone.clone());
+        let tracer = options.tracer.clone();
         let advertised = options.peers.as_ref().and_then(|peers| peers.advertised.clone());
         let bound = options.peers.as_ref().and_then(|peers| peers.listener.local_addr().ok());
         let bound = bound.filter(|bound| !bound.ip().is_unspecified()).map(|bound| bound.to_string());
         let says = Says { zone, peers_hash, advertised, bound, level: catalog.newest() };
         let cluster = identity.belongs.map(|place| place.cluster_id);
         let epochs = Epochs::read(vfs.as_ref(), &data_dir, cluster)?;
-        let myself = Myself::new(Arc::clone(&vfs), data_dir.clone(), identity, epochs, says);
+        let myself = Myself::new(Arc::clone(&vfs), data_dir.clone(), identity, epochs, says, tracer);
         let network = options.peers.as_ref().map(|peers| Arc::clone(&peers.network));
         let links =
             Arc::new(Links::new(network.unwrap_or_else(|| Arc::new(host::Tcp::default())), tls.clone()));

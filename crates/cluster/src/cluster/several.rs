@@ -105,6 +105,7 @@ impl Place {
             lane: LaneKind::Segment,
             timing: Timing::NEAR,
             progress: self.progress.clone(),
+            tracer: trace::Tracer::off(),
             limits: Limits {
                 segment_bytes: 64 << 10,
                 log_bytes_soft: self.log_bytes_soft,

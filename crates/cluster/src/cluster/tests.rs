@@ -256,6 +256,7 @@ pub(crate) fn options(dir: &Path, lane: LaneKind) -> Options {
         timing: Timing::NEAR,
         limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
         progress: crate::Progress::default(),
+        tracer: trace::Tracer::off(),
     }
 }
 

@@ -14,6 +14,13 @@ use super::shared::Shared;
 use super::{LaneError, Location, LogLane, RECORD_OVERHEAD_BYTES, Record, RecordBody, WriteError};
 use crate::raft::machine::with_causes;
 
+/// Tells those appends of a write and its sync that somebody wants to see.
+fn tell(works: &[Work], records: usize, times: (Duration, Duration)) {
+    for here in works.iter().filter_map(|work| work.traced.as_ref()) {
+        here.add("wal.fsync", times, vec![("appends", works.len().into()), ("records", records.into())]);
+    }
+}
+
 /// Silence after which the lane notes on the disk how far it is durable.
 const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// Time between attempts to write while the disk is full.
@@ -84,7 +91,9 @@ impl Flusher {
                 return Err(error);
             }
         };
-        self.shared.metrics.synced(began, self.clock.monotonic());
+        let ended = self.clock.monotonic();
+        self.shared.metrics.synced(began, ended);
+        tell(&works, batch.records.len(), (began, ended));
         self.note(&works, &batch, &locations);
         let is_purge =
             |body: &_| matches!(body, RecordBody::Purge(_) | RecordBody::State(_) | RecordBody::Reset(_));

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::timeout;
+use trace::Here;
 
 use super::{GroupLog, LaneError, Record};
 
@@ -21,6 +22,8 @@ pub(super) struct Work {
     /// Ticket of the first appended entry; the others follow.
     pub(super) first_ticket: u64,
     pub(super) done: Option<Done>,
+    /// The span of the append, where somebody wants to see it.
+    pub(super) traced: Option<Here>,
     /// The share of the queue's bytes.
     pub(super) _queued: Option<OwnedSemaphorePermit>,
 }

@@ -325,8 +325,8 @@ impl Lane {
         done: Done,
         queued: Option<OwnedSemaphorePermit>,
     ) -> Result<(), LaneError> {
-        let log = Arc::clone(log);
-        self.shared.queue.push(Work { log, records, first_ticket, done: Some(done), _queued: queued })
+        let (log, traced) = (Arc::clone(log), trace::current());
+        self.shared.queue.push(Work { log, records, first_ticket, done: Some(done), traced, _queued: queued })
     }
 
     /// Writes what is queued, refuses what comes later, and waits for the thread. Blocks.

@@ -10,6 +10,7 @@ use tonic::{Request, Status};
 
 use super::links::{Class, Link, was_never_sent};
 use super::route::Route;
+use super::traces;
 use crate::barrier::Proof;
 use crate::error::ProposeError;
 use crate::group::Committed;
@@ -31,9 +32,11 @@ pub(crate) async fn propose(
         peer::ProposeRequest { entries, hand_on: hand_on.map(member) }
     });
     route.attach(&mut request);
+    let mut span = traces::asks("tidemark.peer.v1.Peer/Propose", "Propose", route.to_node);
+    traces::attach(&mut request, &span);
     request.set_timeout(within);
     let answer = match link.client(Class::Request) {
-        Ok(mut client) => client.propose(request).await,
+        Ok(mut client) => client.propose(request).await.inspect_err(|status| span.fail(text(status))),
         Err(status) => return Err(unavailable(text(&status))),
     };
     let outcome = match answer {

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use catalog::{Level, NodeState};
 use disk::{Space, Vfs};
 use parking_lot::{Mutex, RwLock};
+use trace::Tracer;
 
 use crate::epochs::Epochs;
 use crate::figures::Counters;
@@ -47,6 +48,8 @@ pub(crate) struct Myself {
     room: AtomicU8,
     /// What its groups have done.
     pub(crate) counters: Counters,
+    /// What requests do here is told to it.
+    pub(crate) tracer: Tracer,
 }
 
 /// What a node is told to say of itself.
@@ -77,20 +80,21 @@ impl Myself {
         identity: Identity,
         epochs: Epochs,
         says: Says,
+        tracer: Tracer,
     ) -> Arc<Self> {
-        Self::at(Some(Home { vfs, data_dir }), identity, epochs, says)
+        Self::at(Some(Home { vfs, data_dir }), identity, epochs, says, tracer)
     }
 
     /// A gateway: who it is lasts as long as the process.
-    pub(crate) fn gateway(node_uuid: u128, says: Says) -> Arc<Self> {
+    pub(crate) fn gateway(node_uuid: u128, says: Says, tracer: Tracer) -> Arc<Self> {
         let identity = Identity { node_uuid, belongs: None, member: false, out: None };
-        Self::at(None, identity, Epochs::default(), says)
+        Self::at(None, identity, Epochs::default(), says, tracer)
     }
 
-    fn at(home: Option<Home>, identity: Identity, epochs: Epochs, says: Says) -> Arc<Self> {
+    fn at(home: Option<Home>, identity: Identity, epochs: Epochs, says: Says, tracer: Tracer) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
         let room = AtomicU8::new(Room::Plenty as u8);
-        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room, counters: Counters::default() })
+        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room, tracer, counters: Counters::default() })
     }
 
     /// The cluster that the node belongs to, or serves.

@@ -7,19 +7,21 @@ use catalog::NodeState;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use futures::stream::{BoxStream, FuturesUnordered, unfold};
-use model::{GroupId, ReplicaId};
+use model::{GroupId, OrgId, ReplicaId};
 use parking_lot::Mutex;
 use proto::peer::peer_server::Peer;
 use proto::peer::{self, beat_answer::Result as BeatResult, who_are_you_response::Stage};
 use proto::scan::Place;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
+use trace::{Span, TraceId, Traced as _};
 
 use super::calls;
 use super::discovery::{self, JOIN_WITHIN, read_level};
 use super::myself::{Myself, VERSION};
 use super::route::{self, Refusal, Route, read_id};
 use super::status;
+use super::traces;
 use super::watch::{self, Watchers};
 use crate::barrier::Proof;
 use crate::courier::{Courier, HAND_OVER_WITHIN};
@@ -68,6 +70,11 @@ impl Service {
             route.check(&self.myself, state_of).map(|()| route)
         });
         checked.inspect_err(|refusal| self.note(*refusal))
+    }
+
+    /// The span of what is done for a call, where somebody wants to see it.
+    fn answers<T>(&self, request: &Request<T>, name: &'static str, method: &'static str) -> Span {
+        traces::answers(&self.myself.tracer, request, name, method)
     }
 
     /// The member that a call is for.
@@ -273,23 +280,29 @@ impl Peer for Service {
 
     async fn propose(&self, request: Request<peer::ProposeRequest>) -> Answer<peer::ProposeResponse> {
         let route = self.admit(&request)?;
+        let mut span = self.answers(&request, "tidemark.peer.v1.Peer/Propose", "Propose");
         let peer::ProposeRequest { entries, hand_on } = request.into_inner();
-        let result = match hand_on {
-            None => {
-                let group = route.group(&self.replicas).inspect_err(|refusal| self.note(*refusal))?;
-                self.propose_here(&group, entries).await
-            }
-            Some(member) => {
-                let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
-                let group = GroupId::from_number(member.group);
-                let group = group.ok_or_else(|| Status::invalid_argument("no such group"))?;
-                let replica = ReplicaId(member.replica);
-                match route::member(&self.replicas, group, replica) {
-                    Ok(local) => self.propose_here(&local, entries).await,
-                    Err(_not_here) => courier.hand_on(group, replica, entries).await,
+        let proposed = async {
+            let result = match hand_on {
+                None => {
+                    let group = route.group(&self.replicas).inspect_err(|refusal| self.note(*refusal))?;
+                    self.propose_here(&group, entries).await
                 }
-            }
+                Some(member) => {
+                    let courier = self.courier.get().ok_or(Refusal::NoCluster)?;
+                    let group = GroupId::from_number(member.group);
+                    let group = group.ok_or_else(|| Status::invalid_argument("no such group"))?;
+                    let replica = ReplicaId(member.replica);
+                    match route::member(&self.replicas, group, replica) {
+                        Ok(local) => self.propose_here(&local, entries).await,
+                        Err(_not_here) => courier.hand_on(group, replica, entries).await,
+                    }
+                }
+            };
+            Ok::<_, Status>(result)
         };
+        let result = proposed.in_span(&span).await?;
+        span.note(&result);
         Ok(Response::new(calls::propose_response(result)))
     }
 
@@ -360,9 +373,10 @@ impl Peer for Service {
 
     async fn scan(&self, request: Request<peer::ScanRequest>) -> Answer<Self::ScanStream> {
         self.admit(&request)?;
+        let span = self.answers(&request, "exec.fragment", "Scan");
         let asked = proto::scan::read_request(request.into_inner()).map_err(malformed)?;
-        let reader = self.ready_to_read(&asked.0).await?;
-        let messages = reads::scan_for_peer(reader, asked);
+        let reader = self.ready_to_read(&asked.0).in_span(&span).await?;
+        let messages = reads::scan_for_peer(reader, asked, span);
         let messages = unfold(messages, |mut messages| async move {
             let message = messages.recv().await?;
             Some((message, messages))
@@ -374,16 +388,29 @@ impl Peer for Service {
 
     async fn summarize(&self, request: Request<peer::SummaryRequest>) -> Answer<Self::SummarizeStream> {
         self.admit(&request)?;
+        let span = self.answers(&request, "exec.fragment", "Summarize");
         let (place, asked) = proto::summary::read_request(request.into_inner()).map_err(malformed)?;
-        let reader = self.ready_to_read(&place).await?;
-        Ok(Response::new(summaries::for_peer(reader, place.partitions, asked)))
+        let reader = self.ready_to_read(&place).in_span(&span).await?;
+        Ok(Response::new(summaries::for_peer(reader, place.partitions, asked, span)))
     }
 
     async fn schema(&self, request: Request<peer::SchemaRequest>) -> Answer<peer::SchemaResponse> {
         self.admit(&request)?;
+        let span = self.answers(&request, "exec.fragment", "Schema");
         let (place, asked) = proto::scan::read_schema_request(request.into_inner()).map_err(malformed)?;
-        let reader = self.ready_to_read(&place).await?;
-        let names = reads::schema_for_peer(reader, place.partitions, asked).await?;
+        let reader = self.ready_to_read(&place).in_span(&span).await?;
+        let names = reads::schema_for_peer(reader, place.partitions, asked).in_span(&span).await?;
         Ok(Response::new(peer::SchemaResponse { names }))
+    }
+
+    async fn collect_trace(
+        &self,
+        request: Request<peer::CollectTraceRequest>,
+    ) -> Answer<peer::CollectTraceResponse> {
+        self.admit(&request)?;
+        let trace = read_id(&request.into_inner().trace).and_then(TraceId::new);
+        let trace = trace.ok_or_else(|| Status::invalid_argument("no id of a trace"))?;
+        let trace::Collected { owner, spans } = self.myself.tracer.collected(trace).unwrap_or_default();
+        Ok(Response::new(peer::CollectTraceResponse { owner: owner.map_or(0, OrgId::get), spans }))
     }
 }

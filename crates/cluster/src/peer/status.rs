@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use catalog::NodeState;
 use disk::Space;
-use model::{Digest, GroupId, ReplicaId};
+use model::{Digest, GroupId, OrgId, ReplicaId};
 use proto::peer::{self, compared::Outcome as Comparing, hand_over_response::Outcome};
 use tonic::{Request, Status};
+use trace::{Collected, TraceId};
 
 use super::calls::{is_certain, of};
 use super::links::{Class, Link, reason};
-use super::route::{Refusal, Route};
+use super::route::{Refusal, Route, id};
 use super::watch::GatewayInfo;
 use crate::comparison::{self, Compared};
 use crate::error::HandOverError;
@@ -35,6 +36,21 @@ pub(crate) async fn node_status(link: &Link, route: Route, within: Duration) -> 
     let answer = async { Ok(link.client(Class::Request)?.node_status(request).await?.into_inner()) };
     let answer: Result<peer::NodeStatusResponse, Status> = answer.await;
     read(answer.map_err(|status| reason(&status))?).ok_or_else(|| "its answer makes no sense".to_owned())
+}
+
+/// Asks another node for its part of a trace; nothing from one that does not know, or is of a version that cannot.
+pub(crate) async fn collect_trace(
+    link: &Link,
+    route: Route,
+    trace: TraceId,
+    within: Duration,
+) -> Option<Collected> {
+    let mut request = Request::new(peer::CollectTraceRequest { trace: id(trace.get()) });
+    route.attach(&mut request);
+    request.set_timeout(within);
+    let answer = link.client(Class::Request).ok()?.collect_trace(request).await.ok()?;
+    let peer::CollectTraceResponse { owner, spans } = answer.into_inner();
+    Some(Collected { owner: OrgId::new(owner), spans })
 }
 
 /// Whether another node says that this one is out of the cluster for good.

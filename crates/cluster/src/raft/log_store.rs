@@ -9,7 +9,10 @@ use futures::Stream;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 
+use trace::{Span, Traced as _, Tracer};
+
 use super::types::{self, Entry, LogId, Types, Vote};
+use crate::entry::LogEntry;
 use crate::lane::{GroupLog, Lane};
 
 /// Bytes of one answer to a limited read: one message to a follower, or one step of applying.
@@ -20,11 +23,28 @@ const READ_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct LogStore {
     lane: Arc<Lane>,
     log: Arc<GroupLog>,
+    tracer: Tracer,
 }
 
 impl LogStore {
-    pub(crate) fn new(lane: Arc<Lane>, log: Arc<GroupLog>) -> Self {
-        Self { lane, log }
+    pub(crate) fn new(lane: Arc<Lane>, log: Arc<GroupLog>, tracer: Tracer) -> Self {
+        Self { lane, log, tracer }
+    }
+
+    /// The span of appending entries, where somebody wants to see it: a trace of its own, with links to the proposals,
+    /// because one append is for many of them.
+    fn traced(&self, entries: &[LogEntry]) -> Span {
+        let mut span = self.tracer.linked(entries.iter().filter_map(LogEntry::traced), "raft.append");
+        if span.is_wanted() {
+            span.set("group", self.log.group());
+            span.set("entries", entries.len());
+            span.set("bytes", entries.iter().map(LogEntry::bytes).sum::<usize>());
+            if let Some(first) = entries.first() {
+                span.set("term", first.position.term);
+                span.set("index", first.position.index);
+            }
+        }
+        span
     }
 
     fn read(&self, range: std::ops::Range<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
@@ -133,11 +153,15 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(types::from_openraft).collect();
+        let entries: Vec<LogEntry> = entries.into_iter().map(types::from_openraft).collect();
+        let span = self.traced(&entries);
+        let here = span.here();
         let done = Box::new(move |result: Result<(), crate::lane::LaneError>| {
+            let mut span = span;
+            span.note(&result);
             callback.io_completed(result.map_err(io::Error::from));
         });
-        self.lane.append(&self.log, entries, done).await.map_err(io::Error::other)
+        self.lane.append(&self.log, entries, done).in_place(here).await.map_err(io::Error::other)
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {

@@ -15,6 +15,7 @@ use openraft::{EntryPayload, OptionalSend};
 use prost::Message as _;
 use proto::log;
 use tokio_util::sync::CancellationToken;
+use trace::{Span, Tracer};
 
 use super::types::{
     self, Applied, Files, LogId, Snapshot, SnapshotData, SnapshotMeta, StoredMembership, Types,
@@ -110,6 +111,7 @@ pub(crate) struct StateMachine {
     snapshot: Option<Snapshot>,
     /// Cancelled when this is dropped: openraft's task that applies entries ends later than the group does.
     end: CancellationToken,
+    tracer: Tracer,
 }
 
 impl Drop for StateMachine {
@@ -124,6 +126,7 @@ impl StateMachine {
         log: Arc<GroupLog>,
         fatal: Fatal,
         vfs: Arc<dyn Vfs>,
+        tracer: Tracer,
     ) -> io::Result<Self> {
         let durable = target.durable()?;
         let applied = durable.position.map(types::log_id);
@@ -132,7 +135,7 @@ impl StateMachine {
         }
         let membership = decode_membership(&durable.membership)?;
         let end = CancellationToken::new();
-        Ok(Self { target, log, fatal, vfs, applied, membership, snapshot: None, end })
+        Ok(Self { target, log, fatal, vfs, applied, membership, snapshot: None, end, tracer })
     }
 
     /// Cancelled when nothing is applied to the target any more.
@@ -170,16 +173,29 @@ impl StateMachine {
             }
             EntryPayload::Normal(proposal) => {
                 let small = proposal.encoded().len() <= APPLY_INLINE_BYTES;
-                if small {
+                let mut span = self.traced(position, &proposal);
+                let applied = if small {
                     self.target.apply(position, &proposal)
                 } else {
                     self.apply_large(position, &proposal)
-                }?
+                };
+                span.note(&applied);
+                applied?
             }
         };
         self.applied = Some(entry.log_id);
         self.log.applied(position.index);
         Ok(applied)
+    }
+
+    /// The span of applying an entry, where somebody wants to see it: part of its proposal.
+    fn traced(&self, position: LogPosition, proposal: &Proposal) -> Span {
+        let Some(proposed) = proposal.traced() else { return Span::default() };
+        let mut span = self.tracer.part_of(proposed, "apply");
+        span.set("group", self.log.group());
+        span.set("term", position.term);
+        span.set("index", position.index);
+        span
     }
 
     fn apply_large(&self, position: LogPosition, proposal: &Proposal) -> io::Result<Applied> {

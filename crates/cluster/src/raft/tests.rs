@@ -8,6 +8,7 @@ use model::{GroupId, PartitionId, SystemClock};
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
+use trace::Tracer;
 
 use super::log_store::LogStore;
 use super::machine::{StateMachine, Target};
@@ -34,9 +35,15 @@ impl StoreBuilder<Types, LogStore, StateMachine, TempDir> for Builder {
         let lane = Lane::open(&options, Arc::new(RealVfs), clock, fatal.clone()).unwrap();
         let log = lane.log(GroupId::Data(PartitionId(3)));
         let catalog = Arc::new(Catalog::open(Box::new(MemoryStore::default())).unwrap());
-        let machine =
-            StateMachine::new(Target::Catalog(catalog), Arc::clone(&log), fatal, Arc::new(RealVfs)).unwrap();
-        Ok((dir, LogStore::new(lane, log), machine))
+        let machine = StateMachine::new(
+            Target::Catalog(catalog),
+            Arc::clone(&log),
+            fatal,
+            Arc::new(RealVfs),
+            Tracer::off(),
+        )
+        .unwrap();
+        Ok((dir, LogStore::new(lane, log, Tracer::off()), machine))
     }
 }
 
@@ -174,11 +181,17 @@ mod three {
             let log = self.lane.log(GROUP);
             let target =
                 Target::Partition(Arc::clone(&self.machine) as Arc<dyn crate::Machine>, Arc::default());
-            let machine =
-                StateMachine::new(target, Arc::clone(&log), Fatal::default(), Arc::new(RealVfs)).unwrap();
+            let machine = StateMachine::new(
+                target,
+                Arc::clone(&log),
+                Fatal::default(),
+                Arc::new(RealVfs),
+                Tracer::off(),
+            )
+            .unwrap();
             let wire = Wire { members: Arc::clone(members), target: id };
             let config = config::of_group(GROUP, Timing::WAN).unwrap();
-            let store = LogStore::new(Arc::clone(&self.lane), log);
+            let store = LogStore::new(Arc::clone(&self.lane), log, Tracer::off());
             let raft = Raft::new(id, config, wire, store, machine).await.unwrap();
             members.lock().insert(id, raft.clone());
             raft

@@ -8,9 +8,11 @@ use openraft::raft::{
 };
 use proto::peer::append_response::Result as Answer;
 use proto::{EntryError, log, peer};
+use trace::{Context, SpanId, TraceId};
 
 use super::types::{self, LogId, Types};
 use crate::entry::LogEntry;
+use crate::peer::route;
 
 /// Why a message is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +52,17 @@ pub(crate) fn append_request(
     all_have: u64,
 ) -> (peer::AppendRequest, usize) {
     let mut bytes = 0;
-    let entries = request.entries.into_iter().map(|entry| {
+    let mut traces = Vec::new();
+    let entries = (0..).zip(request.entries).map(|(at, entry)| {
         let entry = types::from_openraft(entry);
         bytes += entry.bytes();
+        traces.extend(entry.traced().map(|context| entry_trace(at, context)));
         log::Append { id: Some(entry.position.into()), entry: entry.encoded() }
     });
+    let entries = entries.collect();
     let message = peer::AppendRequest {
-        entries: entries.collect(),
+        entries,
+        traces,
         vote: Some(types::stored_vote(&request.vote)),
         previous: request.prev_log_id.as_ref().map(log_id),
         committed: request.leader_commit.as_ref().map(log_id),
@@ -65,19 +71,45 @@ pub(crate) fn append_request(
     (message, bytes)
 }
 
+fn entry_trace(entry: u32, context: Context) -> peer::EntryTrace {
+    peer::EntryTrace {
+        entry,
+        trace: route::id(context.trace.get()),
+        span: context.span.get(),
+        sampled: context.is_sampled,
+        kept: context.is_kept,
+    }
+}
+
+/// The entry and the span that has proposed it; nothing of what is no span.
+fn read_entry_trace(message: &peer::EntryTrace) -> Option<(usize, Context)> {
+    let context = Context {
+        trace: route::read_id(&message.trace).and_then(TraceId::new)?,
+        span: SpanId::new(message.span)?,
+        is_sampled: message.sampled,
+        is_kept: message.kept,
+    };
+    Some((usize::try_from(message.entry).ok()?, context))
+}
+
 pub(crate) fn read_append_request(
     message: peer::AppendRequest,
 ) -> Result<AppendEntriesRequest<Types>, WireError> {
     let mut wanted = message.previous.map_or(0, |id| id.index.saturating_add(1));
+    let mut traces = message.traces.iter().filter_map(read_entry_trace).peekable();
     let mut entries = Vec::with_capacity(message.entries.len());
-    for log::Append { id, entry } in message.entries {
+    for (at, log::Append { id, entry }) in message.entries.into_iter().enumerate() {
         let position = LogPosition::from(id.ok_or(WireError::Missing("entry's position"))?);
         if position.index != wanted {
             return Err(WireError::Gap { wanted, found: position.index });
         }
         wanted = wanted.saturating_add(1);
-        let entry = LogEntry::stored(position, entry)
+        let mut entry = LogEntry::stored(position, entry)
             .map_err(|source| WireError::Entry { index: position.index, source })?;
+        // They come in the order of the entries.
+        if let Some((_, context)) = traces.next_if(|(traced, _)| *traced == at) {
+            entry.trace(context);
+        }
         entries.push(types::to_openraft(entry));
     }
     Ok(AppendEntriesRequest {

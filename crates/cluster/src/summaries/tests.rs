@@ -78,7 +78,7 @@ fn summary(partition: u16, request: &SummaryRequest) -> PartitionSummary {
 
 async fn sent(does: Does, asked: &[u16]) -> Vec<Result<Part, tonic::Code>> {
     let asked = asked.iter().map(|p| PartitionId(*p)).collect();
-    let parts: Vec<_> = for_peer(Arc::new(does), asked, request()).collect().await;
+    let parts: Vec<_> = for_peer(Arc::new(does), asked, request(), Span::default()).collect().await;
     let part = |part: Result<peer::SummaryPart, Status>| part.map(|p| p.part.unwrap()).map_err(|s| s.code());
     parts.into_iter().map(part).filter(|part| !matches!(part, Ok(Part::Beat(_)))).collect()
 }
@@ -107,7 +107,8 @@ async fn limits_and_errors_are_told_as_what_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_computes_for_who_is_gone() {
     let (stopped, is_stopped) = mpsc::channel();
-    let mut parts = for_peer(Arc::new(Does::Works(stopped)), vec![PartitionId(0)], request());
+    let mut parts =
+        for_peer(Arc::new(Does::Works(stopped)), vec![PartitionId(0)], request(), Span::default());
     // It says that it is there.
     assert!(matches!(parts.next().await.unwrap().unwrap().part, Some(Part::Beat(_))));
     drop(parts);

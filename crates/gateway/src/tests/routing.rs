@@ -144,21 +144,6 @@ async fn too_many_parameters_are_refused() {
 }
 
 #[tokio::test]
-async fn the_hook_sees_the_headers_of_a_request() {
-    let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
-    let copy = Arc::clone(&seen);
-    let server = Server::with(|options| {
-        options.on_request_span = Some(Arc::new(move |_span, headers| {
-            copy.lock().push(headers.get("traceparent").cloned());
-        }));
-    })
-    .await;
-    let traced = request(Method::GET, "/ping").header("traceparent", "00-1-2-01");
-    server.send(traced.body(Body::empty()).unwrap()).await;
-    assert_eq!(*seen.lock(), [Some("00-1-2-01".parse().unwrap())]);
-}
-
-#[tokio::test]
 async fn metrics_can_be_closed() {
     let server = Server::with(|options| options.metrics_enabled = false).await;
     server.get("/metrics").await.is_v2(403, "forbidden", "metrics disabled");

@@ -14,12 +14,13 @@ use model::{Batch, Clock, Commits, Deletion, LogPosition, PartitionId, ReplicaId
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use trace::{Collected, TraceId};
 
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
-    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, MaintenancePort, MoveSurvey, NodeSurvey, NodeView,
-    OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, Unavailable, WriteError,
-    WritePort,
+    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, LogPort, MaintenancePort, MoveSurvey, NodeSurvey,
+    NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, TracePort,
+    Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 use crate::{Stage, Vitals};
@@ -188,6 +189,8 @@ pub(crate) struct TestStatus {
     pub(crate) damage: Mutex<Vec<String>>,
     pub(crate) flushes: Mutex<Vec<bool>>,
     pub(crate) orders: Mutex<Vec<ClusterOrder>>,
+    pub(crate) level: Mutex<String>,
+    pub(crate) trace: Mutex<Option<Collected>>,
 }
 
 impl StatusPort for TestStatus {
@@ -301,6 +304,26 @@ fn cluster_survey() -> ClusterSurvey {
     }
 }
 
+impl LogPort for TestStatus {
+    fn level(&self) -> String {
+        self.level.lock().clone()
+    }
+
+    fn set_level(&self, directives: &str) -> Result<(), String> {
+        if directives == "loud" {
+            return Err("expected a level".to_owned());
+        }
+        directives.clone_into(&mut self.level.lock());
+        Ok(())
+    }
+}
+
+impl TracePort for TestStatus {
+    fn collect(&self, _id: TraceId) -> BoxFuture<'_, Option<Collected>> {
+        Box::pin(async { self.trace.lock().clone() })
+    }
+}
+
 impl MaintenancePort for TestStatus {
     fn flush(&self, compact: bool) -> BoxFuture<'_, Result<(), String>> {
         self.flushes.lock().push(compact);
@@ -377,7 +400,7 @@ impl Server {
             influxdb_metrics: true,
             write_memory: Account::new("writes", 1 << 30, 0),
             limits: Limits::STANDARD,
-            on_request_span: None,
+            tracer: trace::Tracer::off(),
         };
         change(&mut options);
         let catalog = Arc::new(TestCatalog::new());
@@ -394,6 +417,8 @@ impl Server {
             maintenance: Arc::<TestStatus>::clone(&status),
             cluster: Arc::<TestStatus>::clone(&status),
             vitals: vitals.clone(),
+            traces: Arc::<TestStatus>::clone(&status),
+            log: Arc::<TestStatus>::clone(&status),
             clock: Arc::<TestClock>::clone(&clock),
         };
         let gateway = Gateway::new(ports, options);

@@ -54,9 +54,10 @@ impl Writer {
         }
     }
 
-    pub(crate) fn finish(self, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
+    /// Ends the answer; `trace` is the object of the request's own trace, for one document of JSON.
+    pub(crate) fn finish(self, trace: Option<String>, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
         match self {
-            Self::Json(writer) => writer.finish(to),
+            Self::Json(writer) => writer.finish(trace, to),
             Self::Csv(mut writer) => to.write(&mut writer.out),
         }
     }
@@ -109,6 +110,8 @@ pub(crate) struct JsonWriter {
     zone: Option<TimeZone>,
     /// Whether a statement has come.
     begun: bool,
+    /// The request's own trace, to end the document with.
+    trace: Option<String>,
 }
 
 impl JsonWriter {
@@ -121,6 +124,7 @@ impl JsonWriter {
             series: None,
             zone: None,
             begun: false,
+            trace: None,
         }
     }
 
@@ -154,13 +158,14 @@ impl JsonWriter {
         }
     }
 
-    fn finish(mut self, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
+    fn finish(mut self, trace: Option<String>, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
         self.end_statement(to)?;
         if !self.begun {
             // A text of no statement, such as `;`, has no results.
             self.json.out.extend_from_slice(b"{}\n");
         } else if self.style.chunk_rows.is_none() {
             self.begin_document();
+            self.trace = trace;
             self.end_document();
         }
         to.write(&mut self.json.out)
@@ -177,6 +182,10 @@ impl JsonWriter {
 
     fn end_document(&mut self) {
         self.json.end(b']');
+        if let Some(trace) = self.trace.take() {
+            self.json.key("trace");
+            self.json.raw(&trace);
+        }
         self.json.end(b'}');
         self.json.out.push(b'\n');
         self.document = false;

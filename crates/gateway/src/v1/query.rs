@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
 use crate::auth;
@@ -17,6 +18,7 @@ use crate::metrics::Language;
 use crate::params::Params;
 use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
 use crate::stream::{self, Job, accepts_gzip};
+use crate::traces;
 use crate::v2::small_body;
 
 /// Rows of a chunk when the client names no number.
@@ -35,6 +37,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let mut params = Params::of_uri(&parts.uri, params_max)?;
     let who = auth::v1(&app, &parts.headers, &params).await?;
     let org = who.org.ok_or_else(|| ApiError::forbidden("the user belongs to no organization"))?;
+    trace::own(org);
     let mut script = None;
     if parts.method == Method::POST {
         let limit = (app.options.limits.query_bytes_max, "max-query-size");
@@ -77,7 +80,14 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let style = style(&parts.headers, &params);
     let gzip = accepts_gzip(&parts.headers);
     let port = Arc::clone(&app.ports.query);
-    let body = stream::run(&app, Language::Influxql, gzip, move |job| answer(&*port, request, style, job)).await?;
+    let kept = trace::current().map(|here| here.context()).filter(|context| context.is_kept);
+    let (port_of_traces, runtime) = (Arc::clone(&app.ports.traces), Handle::current());
+    let own_trace = move || {
+        let id = kept?.trace;
+        let collected = host::wait(&runtime, port_of_traces.collect(id))?;
+        Some(traces::shown(id, &collected))
+    };
+    let body = stream::run(&app, Language::Influxql, gzip, move |job| answer(&*port, request, style, own_trace, job)).await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let content_type = match style.format {
@@ -117,6 +127,7 @@ fn answer(
     port: &dyn QueryPort,
     request: InfluxqlRequest,
     style: Style,
+    own_trace: impl FnOnce() -> Option<String>,
     job: &mut Job,
 ) -> Result<(), QueryError> {
     let mut writer = Writer::new(style);
@@ -132,7 +143,7 @@ fn answer(
         let _gone = writer.item(InfluxqlItem::Error(message), &mut job.writer);
     }
     // A closed sink is a client that went away: nobody is left to tell.
-    writer.finish(&mut job.writer).or(Ok(()))
+    writer.finish(own_trace(), &mut job.writer).or(Ok(()))
 }
 
 /// Errors of the whole text in 1.x's words.

@@ -21,6 +21,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let seen = app.seen(&parts.headers)?;
     consistency(params.get("consistency"))?;
     let org = who.org.ok_or_else(|| ApiError::forbidden("the user belongs to no organization"))?;
+    trace::own(org);
     let policy = params.get("rp");
     let found = app
         .find(|state| state.resolve_dbrp(org, database, policy).and_then(|id| state.bucket(id).cloned()))

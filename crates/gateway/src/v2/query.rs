@@ -41,6 +41,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let (parts, body) = request.into_parts();
     let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
     let who = auth::v2(&app, &parts.headers).await?;
+    who.org.into_iter().for_each(trace::own);
     let reading = app.reading(&parts.headers, &params)?;
     let org = lookup::org_of(&app, &params).await?.id;
     let limit = (app.options.limits.query_bytes_max, "max-query-size");

@@ -16,6 +16,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let (parts, body) = request.into_parts();
     let params = Params::of_uri(&parts.uri, app.options.limits.params_max)?;
     let who = auth::v2(&app, &parts.headers).await?;
+    who.org.into_iter().for_each(trace::own);
     let seen = app.seen(&parts.headers)?;
     let precision = precision(params.get("precision"))?;
     let org = lookup::org_of(&app, &params).await?.id;

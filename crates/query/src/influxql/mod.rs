@@ -114,7 +114,9 @@ pub fn run_influxql(
     context: &InfluxqlContext<'_>,
     sink: &mut dyn FnMut(Item) -> Result<(), Stopped>,
 ) -> Result<(), Error> {
+    let plan = trace::span("plan");
     let statements = influxql::parse(text, context.params)?;
+    drop(plan);
     let budget = Budget::new(context.limits, context.memory, context.clock, context.cancelled);
     let resolver = resolver(context);
     statements.iter().try_for_each(|statement| delete::authorize(statement, &resolver, context))?;

@@ -154,6 +154,8 @@ pub struct Config {
     pub otlp_service_name: String,
     /// Share of requests that are traced.
     pub otlp_sampling_ratio: f64,
+    /// How long a query takes that is logged as slow; zero for none.
+    pub slow_query_threshold: Duration,
     /// What to set up at the first start.
     pub init: Option<Init>,
     given: init::Given,
@@ -193,6 +195,8 @@ pub enum LogFormat {
     Text,
     /// A JSON object per line.
     Json,
+    /// Keys and values, as InfluxDB writes them.
+    Logfmt,
 }
 
 impl Config {

@@ -185,6 +185,7 @@ impl Config {
             otlp_endpoint: None,
             otlp_service_name: String::new(),
             otlp_sampling_ratio: 0.0,
+            slow_query_threshold: Duration::ZERO,
             init: None,
             given: Given::default(),
         }

@@ -392,16 +392,18 @@ static SETTINGS: &[Setting] = &[
         }
         t.clone_into(&mut c.log_level);
         Ok(())
-    }, "Least severe messages that are logged: error, warn, info, debug, trace; or directives per target")
+    }, "Least severe messages that are logged: error, warn, info, debug, trace; or directives per target. `PUT /api/v1/log-level` \
+     changes it while the node runs")
     .group(TELEMETRY),
     row("log-format", "TIDEMARK_LOG_FORMAT", "FORMAT", "text", |c, t| {
         c.log_format = match t {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
-            _ => return Err(Expected("text or json")),
+            "logfmt" => LogFormat::Logfmt,
+            _ => return Err(Expected("text, json or logfmt")),
         };
         Ok(())
-    }, "Form of the log on standard error: `text` or `json`").group(TELEMETRY),
+    }, "Form of the log on standard error: `text`, `json`, or `logfmt` as InfluxDB writes it").group(TELEMETRY),
     row("otlp-endpoint", "TIDEMARK_OTLP_ENDPOINT", "URL", "", |c, t| {
         let is_url = t.starts_with("http://");
         if !t.is_empty() && !is_url {
@@ -415,10 +417,16 @@ static SETTINGS: &[Setting] = &[
         t.clone_into(&mut c.otlp_service_name);
         Ok(())
     }, "Name of the service in traces").group(TELEMETRY).or(&[same("OTEL_SERVICE_NAME")]),
-    row("otlp-sampling-ratio", "TIDEMARK_OTLP_SAMPLING_RATIO", "RATIO", "1", |c, t| {
+    row("otlp-sampling-ratio", "TIDEMARK_OTLP_SAMPLING_RATIO", "RATIO", "0.01", |c, t| {
         units::ratio(t).map(|r| c.otlp_sampling_ratio = r)
-    }, "Share of requests that are traced, from 0 to 1; a request that comes with `traceparent` follows its caller")
+    }, "Share of requests that are traced, from 0 to 1; a request that comes with `traceparent` follows its caller, and what fails \
+     or takes longer than slow-query-threshold is traced on the node that it came to in any case")
     .group(TELEMETRY).or(&[same("OTEL_TRACES_SAMPLER_ARG")]),
+
+    row("slow-query-threshold", "TIDEMARK_SLOW_QUERY_THRESHOLD", "DURATION", "5s", |c, t| {
+        units::duration(t).map(|d| c.slow_query_threshold = d)
+    }, "How long a query takes that is logged as slow, with its text without literals; `0s` logs none")
+    .group(TELEMETRY),
 
     row("init-mode", "TIDEMARK_INIT_MODE", "MODE", "", |c, t| {
         init::mode(t).map(|mode| c.given.mode = mode)

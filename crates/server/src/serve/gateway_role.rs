@@ -12,6 +12,7 @@ impl Node {
         config: &Config,
         http_address: SocketAddr,
         (clock, network): (Arc<dyn Clock>, Arc<dyn Network>),
+        telemetry: telemetry::Handle,
         progress: Progress,
         be_frugal: BeFrugal,
     ) -> Result<Self, ServeError> {
@@ -38,11 +39,13 @@ impl Node {
                 ..cluster::Limits::PRODUCTION
             },
             progress,
+            tracer: telemetry.tracer.clone(),
         };
         let cluster =
             Cluster::open_gateway(options, Arc::clone(&clock), Arc::new(catalog), fatal.clone()).await?;
         let partitions = Partitions::none();
         partitions.tell(&cluster);
+        telemetry.name_node(&format!("gateway {http_address}"));
         Ok(Self {
             memory,
             admission: admission(config, &partitions, None, &clock),
@@ -53,6 +56,7 @@ impl Node {
             clock,
             fatal,
             tasks,
+            telemetry,
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Spans as a collector would see them, and log lines as an operator does.
+//! Log lines as an operator sees them.
 
 use std::io::Write;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use opentelemetry::trace::SpanId;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::SpanData;
+use serde_json::json;
 
 use super::*;
 
@@ -13,17 +13,6 @@ fn config(flags: &[(&str, &str)]) -> Config {
     let flags = flags.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
     let no_file = |_: &std::path::Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
     Config::resolve(flags, |_| None, no_file).unwrap().config
-}
-
-/// A collector in memory.
-#[derive(Debug, Clone, Default)]
-struct Collector(Arc<Mutex<Vec<SpanData>>>);
-
-impl opentelemetry_sdk::trace::SpanExporter for Collector {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
 }
 
 /// A log in memory.
@@ -45,142 +34,154 @@ impl Write for Log {
     }
 }
 
-/// Runs `work` under telemetry and answers the spans exported and the log.
-fn observed(flags: &[(&str, &str)], work: impl FnOnce()) -> (Vec<SpanData>, String) {
-    let (config, collector, log) = (config(flags), Collector::default(), Log::default());
-    let provider = provider(&config).with_simple_exporter(collector.clone()).build();
-    let writer = log.clone();
-    let subscriber = subscriber(&config, Some(&provider), move || writer.clone(), false).unwrap();
-    tracing::subscriber::with_default(subscriber, work);
-    provider.shutdown().unwrap();
-    let spans = collector.0.lock().unwrap().clone();
-    (spans, log.text())
-}
+/// A clock that a test turns.
+#[derive(Debug, Default)]
+struct Turned(Mutex<Duration>);
 
-const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-
-fn a_write(traceparent: &str) {
-    let request = tracing::info_span!("http_request", path = "/api/v2/write");
-    assert_eq!(adopt_traceparent(&request, traceparent), parent_from_traceparent(traceparent).is_some());
-    let _request = request.entered();
-    let _write = tracing::info_span!("write", points = 3).entered();
-    tracing::info_span!("append").in_scope(|| tracing::info!(bytes = 10, "appended"));
-}
-
-fn span<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
-    spans.iter().find(|s| s.name == name).unwrap_or_else(|| panic!("{name} in {spans:?}"))
-}
-
-#[test]
-fn a_span_tree_is_exported_below_the_callers_span() {
-    let (spans, _) = observed(&[], || a_write(TRACEPARENT));
-    assert_eq!(spans.len(), 3);
-    let (request, write, append) =
-        (span(&spans, "http_request"), span(&spans, "write"), span(&spans, "append"));
-    assert_eq!(request.parent_span_id, SpanId::from_hex("b7ad6b7169203331").unwrap());
-    assert!(request.parent_span_is_remote);
-    assert_eq!(write.parent_span_id, request.span_context.span_id());
-    assert_eq!(append.parent_span_id, write.span_context.span_id());
-    for span in &spans {
-        assert_eq!(span.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+impl Clock for Turned {
+    fn now(&self) -> model::Timestamp {
+        model::Timestamp(0)
     }
-    assert!(write.attributes.contains(&KeyValue::new("points", 3)), "{:?}", write.attributes);
-    assert_eq!(append.events.len(), 1, "events belong to their span");
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
 }
 
-#[test]
-fn without_a_caller_a_trace_begins() {
-    let (spans, _) = observed(&[], || a_write(""));
-    let request = span(&spans, "http_request");
-    assert_eq!(request.parent_span_id, SpanId::INVALID);
-    assert!(request.span_context.is_sampled());
-    assert_eq!(span(&spans, "append").span_context.trace_id(), request.span_context.trace_id());
+struct Observed {
+    log: Log,
+    clock: Arc<Turned>,
+    repeats: Repeats,
+    handle: Handle,
 }
 
-#[test]
-fn the_caller_decides_on_sampling_and_else_the_ratio() {
-    let count = |ratio: &str, traceparent: &str| {
-        observed(&[("otlp-sampling-ratio", ratio)], || a_write(traceparent)).0.len()
-    };
-    assert_eq!(count("0", ""), 0);
-    assert_eq!(count("0", TRACEPARENT), 3);
-    assert_eq!(count("1", NOT_SAMPLED), 0);
-    assert_eq!(count("1", ""), 3);
+/// Runs `work` under a log, and answers what was seen.
+fn observed(flags: &[(&str, &str)], work: impl FnOnce(&Observed)) -> String {
+    let (config, log, clock) = (config(flags), Log::default(), Arc::<Turned>::default());
+    let (counters, about) = (Arc::<Counters>::default(), Arc::new(About::new(&config.zone)));
+    let repeats = Repeats::new(Arc::clone(&clock) as _, Arc::clone(&counters));
+    let writer = log.clone();
+    let (subscriber, level) =
+        subscriber(&config, &about, repeats.clone(), move || writer.clone(), false).unwrap();
+    let handle = Handle { tracer: Tracer::off(), counters, about, level: Some(Arc::new(level)) };
+    let observed = Observed { log, clock, repeats, handle };
+    tracing::subscriber::with_default(subscriber, || work(&observed));
+    observed.log.text()
 }
 
-#[test]
-fn the_logs_level_does_not_thin_out_traces_and_the_exporter_is_not_traced() {
-    let (spans, log) = observed(&[("log-level", "error")], || {
-        a_write("");
-        tracing::info_span!(target: "h2::client", "frame").in_scope(|| ());
-        tracing::debug_span!("detail").in_scope(|| ());
-        tracing::info_span!(target: "openraft::core", "build_snapshot").in_scope(|| ());
-    });
-    assert_eq!(spans.len(), 3, "{spans:?}");
-    assert_eq!(log, "");
-}
-
-#[test]
-fn the_steps_of_a_request_are_exported() {
-    let (spans, log) = observed(&[], || {
-        let request = tracing::info_span!(target: "gateway::router", "request").entered();
-        tracing::debug_span!(target: "gateway::ingest", "parse").in_scope(|| ());
-        drop(request);
-    });
-    assert_eq!(span(&spans, "parse").parent_span_id, span(&spans, "request").span_context.span_id());
-    assert_eq!(log, "", "the log keeps its own level");
+fn a_write() {
+    let _request = tracing::info_span!("request", handler = "/api/v2/write").entered();
+    let _write = tracing::info_span!("write", points = 3).entered();
+    tracing::info!(bytes = 10, "appended");
 }
 
 #[test]
 fn what_the_raft_library_warns_of_in_every_election_is_not_logged() {
-    let (_, log) = observed(&[], || tracing::warn!(target: "openraft::core::raft_core", "ignored"));
-    assert_eq!(log, "");
-    let (_, asked) = observed(&[("log-level", "info,openraft::core=warn")], || {
-        tracing::warn!(target: "openraft::core::raft_core", "ignored");
-    });
+    let warn = |_: &Observed| tracing::warn!(target: "openraft::core::raft_core", "ignored");
+    assert_eq!(observed(&[], warn), "");
+    let asked = observed(&[("log-level", "info,openraft::core=warn")], warn);
     assert!(asked.contains("ignored"), "{asked}");
 }
 
 #[test]
-fn logs_are_lines_of_text_or_objects_of_json() {
-    let (_, text) = observed(&[], || a_write(""));
+fn logs_are_lines_of_text_objects_of_json_or_pairs() {
+    let text = observed(&[], |_| a_write());
     assert_eq!(text.lines().count(), 1, "{text}");
-    for part in ["INFO", "http_request{path=\"/api/v2/write\"}", "write{points=3}", "appended bytes=10"] {
+    for part in ["INFO", "request{handler=\"/api/v2/write\"}", "write{points=3}", "appended bytes=10"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let (_, json) = observed(&[("log-format", "json")], || a_write(""));
+    let json = observed(&[("log-format", "json"), ("zone", "a")], |seen| {
+        seen.handle.name_node("0000000000000001");
+        a_write();
+    });
     let line: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (&line["level"], &line["message"], &line["bytes"]),
         (&"INFO".into(), &"appended".into(), &10.into())
     );
-    assert_eq!(line["spans"][1]["points"], 3, "{json}");
-    let (_, filtered) = observed(&[("log-level", "info,server=warn")], || a_write(""));
-    assert!(!filtered.contains("appended") || !module_path!().starts_with("server"), "{filtered}");
+    assert_eq!((&line["node"], &line["zone"]), (&"0000000000000001".into(), &"a".into()));
+    assert_eq!(line["spans"][1], json!({ "name": "write", "points": 3 }), "{json}");
+    assert!(line.get("trace_id").is_none());
+    let pairs = observed(&[("log-format", "logfmt")], |_| {
+        a_write();
+        tracing::error!(error = "a \"b\"\n", "no room");
+    });
+    let lines: Vec<&str> = pairs.lines().collect();
+    assert_eq!(lines.len(), 2, "{pairs}");
+    assert!(lines[0].starts_with("ts=") && lines[0].contains(" lvl=info msg=appended log_id="), "{pairs}");
+    assert!(lines[0].contains(" bytes=10 handler=\"/api/v2/write\" points=3"), "{pairs}");
+    assert!(
+        lines[1].contains(" lvl=error msg=\"no room\" ") && lines[1].contains(" error=\"a \\\"b\\\"\\n\""),
+        "{pairs}"
+    );
 }
 
 #[test]
-fn only_a_traceparent_is_a_parent() {
-    assert!(parent_from_traceparent(TRACEPARENT).is_some());
-    assert!(
-        parent_from_traceparent("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what").is_some()
-    );
-    for wrong in [
-        "",
-        "-",
-        "00",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what",
-        "00-zzz-b7ad6b7169203331-01",
-        "é-é-é-é",
-    ] {
-        assert!(parent_from_traceparent(wrong).is_none(), "{wrong}");
+fn lines_of_a_traced_request_name_its_trace() {
+    let clock = Arc::new(SystemClock::new());
+    let tracer = Tracer::new(trace::Options { ratio: 0.0, slow: Duration::ZERO, sink: None, clock });
+    let request = tracer.request(None, true);
+    let context = request.context().unwrap();
+    let (trace, span) = (context.trace.to_string(), context.span.to_string());
+    for format in ["json", "logfmt", "text"] {
+        let log = observed(&[("log-format", format)], |_| request.in_scope(a_write));
+        assert!(log.contains(&trace), "{log}");
+        assert!(format == "text" || log.contains(&span), "{log}");
     }
+}
+
+#[test]
+fn the_level_changes_while_the_process_runs() {
+    let log = observed(&[("log-level", "error")], |seen| {
+        a_write();
+        assert_eq!(seen.handle.level(), "error");
+        assert!(seen.handle.set_level("nonsense=[").is_err());
+        assert!(seen.handle.set_level(" ").is_err());
+        seen.handle.set_level("info").unwrap();
+        assert_eq!(seen.handle.level(), "info");
+        a_write();
+        seen.handle.set_level("error").unwrap();
+        a_write();
+    });
+    assert_eq!(log.matches("appended").count(), 1, "{log}");
+    assert!(log.contains("the log level was changed"), "{log}");
+}
+
+#[test]
+fn equal_lines_are_left_out_and_counted() {
+    let complain = |reason: &str| tracing::warn!(reason, "no peer");
+    let log = observed(&[("log-format", "json")], |seen| {
+        (0..20).for_each(|_| complain("silent"));
+        complain("other");
+        *seen.clock.0.lock().unwrap() += repeats::WINDOW;
+        complain("silent");
+        (0..10).for_each(|_| tracing::info!("as often as it comes"));
+        (0..9).for_each(|_| complain("silent"));
+        *seen.clock.0.lock().unwrap() += repeats::WINDOW;
+        seen.repeats.tell();
+        seen.repeats.tell();
+        let Counters { lines_warn, lines_error, .. } = &*seen.handle.counters;
+        assert_eq!(lines_warn.load(Ordering::Relaxed), 31);
+        tracing::error!("once");
+        assert_eq!(lines_error.load(Ordering::Relaxed), 1);
+    });
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let silent: Vec<_> = lines.iter().filter(|line| line["reason"] == "silent").collect();
+    assert_eq!(silent.len() as u64, 2 * repeats::LINES_MAX);
+    assert_eq!(silent[5]["left_out"], 15, "{log}");
+    assert_eq!(lines.iter().filter(|line| line["message"] == "as often as it comes").count(), 10);
+    let told: Vec<_> = lines.iter().filter(|line| line["line"] == "no peer").collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert_eq!(told[0]["left_out"], 5);
+}
+
+#[test]
+fn a_queue_that_is_full_drops_and_counts() {
+    let counters = Arc::<Counters>::default();
+    let queue: Arc<dyn Sink> = Arc::new(Queue::new(Arc::clone(&counters)));
+    let clock = Arc::new(SystemClock::new());
+    let tracer = Tracer::new(trace::Options { ratio: 1.0, slow: Duration::ZERO, sink: Some(queue), clock });
+    (0..8192 + 7).for_each(|_| drop(tracer.request(None, false)));
+    assert_eq!(counters.spans_dropped.load(Ordering::Relaxed), 7);
 }
 
 #[test]

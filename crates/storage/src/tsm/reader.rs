@@ -14,7 +14,7 @@ use super::flaws::Flaws;
 use super::format::{Footer, HEADER, KIND, PART_BYTES_MAX, Part, TRAILER_BYTES, checksum};
 use super::page;
 use super::table::{Table, Unit};
-use crate::cache::{Directory, FileId, Place, Reads};
+use crate::cache::{Directory, FileId, Place, Reads, Tally};
 use crate::codec::Decoder;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::index::SeriesId;
@@ -208,6 +208,7 @@ impl TsmFile {
         let len = usize::try_from(len).map_err(|_large| self.damaged(offset, Damage::Malformed("length")))?;
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, offset).map_err(|source| self.unreadable(offset, source))?;
+        Tally::read(len);
         Ok(bytes)
     }
 

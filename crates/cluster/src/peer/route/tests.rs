@@ -26,7 +26,8 @@ fn myself(belongs: Option<Belongs>) -> (tempfile::TempDir, Arc<Myself>) {
         bound: None,
         level: catalog::Level::NEWEST,
     };
-    let myself = Myself::new(Arc::new(RealVfs), path, identity, Epochs::default(), says);
+    let myself =
+        Myself::new(Arc::new(RealVfs), path, identity, Epochs::default(), says, trace::Tracer::off());
     (dir, myself)
 }
 
