@@ -41,7 +41,8 @@ pub(crate) async fn look_after(courier: Arc<Courier>) {
     loop {
         pace.tick().await;
         let groups = courier.replicas.all();
-        let groups: Vec<_> = groups.iter().map(|group| (group.status(), group.least_of_followers())).collect();
+        let groups: Vec<_> =
+            groups.iter().map(|group| (group.status(), group.least_of_followers())).collect();
         watched.look(&groups, &courier.myself.counters, courier.clock.monotonic());
         let is_short = courier.is_short();
         if std::mem::replace(&mut was_short, is_short) != is_short {

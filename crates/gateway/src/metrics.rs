@@ -109,9 +109,17 @@ impl Metrics {
         let queries = || languages.into_iter().map(each);
         let name = "tidemark_query_duration_seconds";
         let help = "Time from a query's turn to the end of its answer.";
-        page.distributions(name, help, queries().map(|(labels, queries): (_, &Queries)| (labels, &queries.durations)));
+        page.distributions(
+            name,
+            help,
+            queries().map(|(labels, queries): (_, &Queries)| (labels, &queries.durations)),
+        );
         let name = "tidemark_query_errors_total";
-        page.counters(name, "Queries that failed.", queries().map(|(labels, queries)| (labels, &queries.errors)));
+        page.counters(
+            name,
+            "Queries that failed.",
+            queries().map(|(labels, queries)| (labels, &queries.errors)),
+        );
         page.gauge("tidemark_queries_running", "Queries running.", &self.queries_running);
         let name = "tidemark_queries_refused_total";
         page.counter(name, "Queries for which there was no place in the queue.", &self.queries_refused);
@@ -135,12 +143,20 @@ impl Metrics {
         let counts = requests.iter().map(|row| (api(row), row.3.len()));
         page.counters("http_api_requests_total", "Requests answered.", counts);
         let name = "http_api_request_duration_seconds";
-        page.distributions(name, "Time to the answer's head.", requests.iter().map(|row| (api(row), &*row.3)));
+        page.distributions(
+            name,
+            "Time to the answer's head.",
+            requests.iter().map(|row| (api(row), &*row.3)),
+        );
         let plain = |(handler, method, code, _): &Row| -> Labels {
             vec![("handler", handler.clone()), ("method", (*method).to_owned()), ("code", code.to_string())]
         };
         let name = "http_request_duration_seconds";
-        page.distributions(name, "Time to the answer's head.", requests.iter().map(|row| (plain(row), &*row.3)));
+        page.distributions(
+            name,
+            "Time to the answer's head.",
+            requests.iter().map(|row| (plain(row), &*row.3)),
+        );
         let all = || vec![("org", String::new())];
         page.gauges("qc_executing_active", "Queries running.", [(all(), &self.queries_running)]);
         let (done, failed) = [&self.flux, &self.influxql].iter().fold((0, 0), |(done, failed), queries| {

@@ -25,7 +25,13 @@ pub(crate) struct QuerySlots {
 impl QuerySlots {
     pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
         let semaphore = || Arc::new(Semaphore::new(running_max));
-        Self { running: semaphore(), aside: semaphore(), waiting: AtomicUsize::new(0), waiting_max, running_max }
+        Self {
+            running: semaphore(),
+            aside: semaphore(),
+            waiting: AtomicUsize::new(0),
+            waiting_max,
+            running_max,
+        }
     }
 
     /// How many may run, and how many wait.

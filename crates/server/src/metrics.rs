@@ -8,9 +8,9 @@ mod process;
 
 use std::time::Duration;
 
+use ::metrics::{Labels, Page};
 use cluster::{Cluster, Transfers};
 use memory::Memory;
-use ::metrics::{Labels, Page};
 use model::BucketId;
 
 use crate::admission::Admission;
@@ -98,7 +98,11 @@ impl StatusAdapter {
         page.gauge("tidemark_wal_sync_seconds_max", "Longest write and sync of the log.", longest);
         page.gauge("tidemark_wal_size_bytes", "Bytes of the log on disk.", get(&log.disk_bytes));
         let name = "tidemark_wal_size_limit_bytes";
-        page.gauge(name, "Size above which points are written to files for it.", self.cluster.log_bytes_soft());
+        page.gauge(
+            name,
+            "Size above which points are written to files for it.",
+            self.cluster.log_bytes_soft(),
+        );
     }
 
     /// Shows the engines, and answers their sums.
@@ -130,7 +134,9 @@ impl StatusAdapter {
         counter("tidemark_storage_compaction_bytes_total", help, |s| s.compaction_bytes);
         let help = "Passes of the search for damage over a partition.";
         counter("tidemark_storage_scrubs_total", help, |s| s.scrubs);
-        counter("tidemark_storage_scrub_bytes_total", "Bytes read by the search for damage.", |s| s.scrub_bytes);
+        counter("tidemark_storage_scrub_bytes_total", "Bytes read by the search for damage.", |s| {
+            s.scrub_bytes
+        });
         let help = "Damaged places that were met.";
         page.counter("tidemark_storage_corruptions_total", help, storage::corruptions_met());
         let mut gauge = |name, help, figure| page.gauge(name, help, sum(figure));
@@ -198,7 +204,11 @@ fn raft(page: &mut Page, cluster: &Cluster) {
     let name = "tidemark_raft_follower_lag_entries";
     page.gauge(name, "Entries that a follower of a group led here lacks, at most.", now.follower_lag);
     let name = "tidemark_raft_follower_lag_seconds";
-    page.gauge(name, "How long a follower of a group led here has lacked an entry, at most.", now.follower_behind);
+    page.gauge(
+        name,
+        "How long a follower of a group led here has lacked an entry, at most.",
+        now.follower_behind,
+    );
     let name = "tidemark_raft_in_flight_bytes";
     page.gauge(name, "Bytes proposed and not yet applied.", now.in_flight_bytes);
 
@@ -210,11 +220,16 @@ fn raft(page: &mut Page, cluster: &Cluster) {
     let name = "tidemark_raft_proposals_failed_total";
     page.counter(name, "Proposals that failed, or of which nobody knows.", &counters.proposals_failed);
     let name = "tidemark_raft_proposal_duration_seconds";
-    page.distribution(name, "From a proposal until it is applied by the leader.", &counters.proposal_durations);
+    page.distribution(
+        name,
+        "From a proposal until it is applied by the leader.",
+        &counters.proposal_durations,
+    );
     let directions: [(&str, &Transfers); 2] = [("sent", &counters.sent), ("received", &counters.received)];
     let snapshots = directions.into_iter().flat_map(|(direction, transfers)| {
-        [("ok", &transfers.ok), ("failed", &transfers.failed)]
-            .map(|(result, count)| (vec![("direction", direction.to_owned()), ("result", result.to_owned())], count))
+        [("ok", &transfers.ok), ("failed", &transfers.failed)].map(|(result, count)| {
+            (vec![("direction", direction.to_owned()), ("result", result.to_owned())], count)
+        })
     });
     page.counters("tidemark_raft_snapshots_total", "Snapshots between members.", snapshots);
     let bytes = directions.map(|(direction, transfers)| (one("direction", direction), &transfers.bytes));

@@ -37,7 +37,6 @@ mod tsm;
 mod verify;
 
 pub use cache::{CacheStats, Tally};
-pub use tsm::corruptions_met;
 pub use commons::Commons;
 pub use engine::{
     EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError,
@@ -47,4 +46,5 @@ pub use error::{Damage, FatalError, FlushError, OpenError, OtherVersion, ReadErr
 pub use inspect::{Extent, FileSummary, Inspection, PageSummary, SeriesSummary};
 pub use jobs::{Job, JobClass, Jobs, StepJobs, ThreadJobs};
 pub use options::Options;
+pub use tsm::corruptions_met;
 pub use verify::{Contents, Finding, Problem, Verified, verify};

@@ -42,7 +42,11 @@ fn elections_and_leaders_are_counted_and_who_is_behind_for_how_long() {
 fn a_follower_that_lacks_an_entry_for_long_is_behind() {
     let (counters, mut watched) = (Counters::default(), Watched::default());
     let mut at = |seconds, least, last| {
-        watched.look(&[(status(1, Some(1), last, last), Some(least))], &counters, Duration::from_secs(seconds));
+        watched.look(
+            &[(status(1, Some(1), last, last), Some(least))],
+            &counters,
+            Duration::from_secs(seconds),
+        );
         Duration::from_nanos(counters.follower_behind_ns.load(Ordering::Relaxed)).as_secs()
     };
     assert_eq!([at(0, 8, 7), at(1, 8, 9), at(3, 9, 9)], [0, 0, 2]);

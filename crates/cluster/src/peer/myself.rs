@@ -94,7 +94,17 @@ impl Myself {
     fn at(home: Option<Home>, identity: Identity, epochs: Epochs, says: Says, tracer: Tracer) -> Arc<Self> {
         let (identity, writing) = (RwLock::new(identity), Mutex::default());
         let room = AtomicU8::new(Room::Plenty as u8);
-        Arc::new(Self { home, identity, serves: OnceLock::new(), writing, says, epochs, room, tracer, counters: Counters::default() })
+        Arc::new(Self {
+            home,
+            identity,
+            serves: OnceLock::new(),
+            writing,
+            says,
+            epochs,
+            room,
+            tracer,
+            counters: Counters::default(),
+        })
     }
 
     /// The cluster that the node belongs to, or serves.

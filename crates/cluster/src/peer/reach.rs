@@ -291,7 +291,14 @@ async fn call(link: &Link, courier: &Courier, node: u128) -> Result<Beacon, Stat
     compared.map_err(|IsOlder| Status::aborted("the node's data are an older copy of what it had"))?;
     let slowness = (slow_ms > 0).then(|| Duration::from_millis(slow_ms.into()));
     let nodes = |ids: Vec<Bytes>| ids.iter().filter_map(|id| read_id(id)).collect();
-    Ok(Beacon { reaches: nodes(reaches), silent: nodes(silent), is_short, is_leaving, slowness, clock_offset })
+    Ok(Beacon {
+        reaches: nodes(reaches),
+        silent: nodes(silent),
+        is_short,
+        is_leaving,
+        slowness,
+        clock_offset,
+    })
 }
 
 /// How far a clock is from this one, which said so many milliseconds within a time after a moment; nothing less than what the

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use model::{LogPosition, ReplicaId};
-use openraft::raft::SnapshotResponse;
 use parking_lot::Mutex;
+use prost::Message as _;
 use proto::peer;
 use tonic::Status;
 
@@ -101,7 +101,8 @@ pub(crate) async fn install(
     let received = &group.counters().received;
     let installed = async {
         let parts = parts.inspect_ok(|part| received.bytes.add(part.encoded_len()));
-        let (vote, snapshot) = snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
+        let (vote, snapshot) =
+            snapshot::receive(group.target(), group.vfs(), group.incoming(), parts).await?;
         group.raft().install_full_snapshot(vote, snapshot).await.map_err(stopped)
     };
     let installed = installed.await;

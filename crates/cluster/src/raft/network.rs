@@ -26,6 +26,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use parking_lot::Mutex;
+use prost::Message as _;
 use proto::peer::{Beat, FilesRequest, HeldRequest, SnapshotPart};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};

@@ -95,7 +95,8 @@ async fn metrics_join_both_sources_and_bound_their_labels() {
     server.get("/api/v2/buckets/0000000000000001").await;
     server.get("/some/path/of/a/stranger").await;
     let text = server.get("/metrics").await.text().to_owned();
-    let requests = "tidemark_http_requests_total{handler=\"/api/v2/buckets/{id}\",method=\"GET\",code=\"404\"} 1\n";
+    let requests =
+        "tidemark_http_requests_total{handler=\"/api/v2/buckets/{id}\",method=\"GET\",code=\"404\"} 1\n";
     assert!(text.contains(requests), "{text}");
     let influxdb = "http_api_requests_total{handler=\"platform\",method=\"POST\",path=\"/api/v2/write\",status=\"2XX\",\
                     user_agent=\"unknown\",response_code=\"204\"} 1\n";
@@ -121,7 +122,8 @@ async fn metrics_come_in_the_form_that_is_asked_for() {
     assert!(open.text().contains("# TYPE tidemark_http_requests counter\n"));
     assert!(open.text().ends_with("# EOF\n"));
     let messages =
-        ask("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited").await;
+        ask("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+            .await;
     assert!(messages.header("content-type").starts_with("application/vnd.google.protobuf;"));
     assert!(std::str::from_utf8(&messages.body).is_err(), "messages are no text");
 }

@@ -87,7 +87,10 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         let collected = host::wait(&runtime, port_of_traces.collect(id))?;
         Some(traces::shown(id, &collected))
     };
-    let body = stream::run(&app, Language::Influxql, gzip, move |job| answer(&*port, request, style, own_trace, job)).await?;
+    let body = stream::run(&app, Language::Influxql, gzip, move |job| {
+        answer(&*port, request, style, own_trace, job)
+    })
+    .await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let content_type = match style.format {

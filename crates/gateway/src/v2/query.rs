@@ -58,7 +58,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     };
     let query = Arc::clone(&app.ports.query);
     if wants_nothing(&parts.headers) {
-        let nothing = stream::run(&app, Language::Flux, false, move |job| run_silently(&*query, request(job))).await?;
+        let nothing =
+            stream::run(&app, Language::Flux, false, move |job| run_silently(&*query, request(job))).await?;
         drop(nothing);
         return Ok(error::empty(StatusCode::NO_CONTENT));
     }

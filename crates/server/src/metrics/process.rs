@@ -20,9 +20,8 @@ pub(super) fn show(page: &mut Page) {
         let resident = stat.resident_pages * page_size() as u64;
         page.gauge("process_resident_memory_bytes", "Memory that is in use.", resident);
         page.gauge("process_threads", "Threads.", stat.threads);
-        let booted = text("/proc/stat").and_then(|stat| {
-            stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
-        });
+        let booted = text("/proc/stat")
+            .and_then(|stat| stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()));
         if let Some(booted) = booted.map(Duration::from_secs) {
             let started = booted + seconds(stat.started_ticks);
             page.gauge("process_start_time_seconds", "When it started, since the Unix epoch.", started);
@@ -78,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 900 0 0 0 11 22 0 0 20 0 5 0 777 4096000 250 1844 1 1 0 0";
+        let text =
+            "7 (a) b (c)) S 1 7 7 0 -1 4194560 900 0 0 0 11 22 0 0 20 0 5 0 777 4096000 250 1844 1 1 0 0";
         let stat = Stat {
             cpu_ticks: 33,
             threads: 5,

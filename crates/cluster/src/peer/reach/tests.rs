@@ -16,7 +16,8 @@ fn known(reach: &Reach, node: u128, reaches: &[u128], is_short: bool) {
             silent,
             is_short,
             is_leaving: !is_short,
-            slowness: (!is_short).then_some(SLOW), clock_offset: Duration::ZERO,
+            slowness: (!is_short).then_some(SLOW),
+            clock_offset: Duration::ZERO,
         }),
     );
 }
