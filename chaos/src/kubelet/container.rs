@@ -170,7 +170,7 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         // With process 1 all others of its namespace end.
-        drop(kill_process(self.first, Signal::KILL));
+        kill_process(self.first, Signal::KILL).ok();
         drop(self.child.wait());
     }
 }
@@ -282,7 +282,7 @@ fn first_child(of: u32) -> Option<Pid> {
 fn kill_children(of: u32) {
     if let Some(child) = first_child(of) {
         // It may have ended meanwhile.
-        drop(kill_process(child, Signal::KILL));
+        kill_process(child, Signal::KILL).ok();
     }
 }
 

@@ -12,6 +12,7 @@ use super::load::{Counts as LoadCounts, Tally};
 use super::manifest::Manifests;
 use super::pod::{Concern, Pod};
 use super::scenario::{Scenario, Start};
+use super::secret::INIT;
 use super::steps::{Operator, Seen, url};
 use super::world::{Settings, World};
 use super::{admission, secret};
@@ -22,10 +23,9 @@ use crate::oracle::{self, Counts, Oracle};
 use crate::run::{READ_ALL, Verdict, WRITERS, chain, read_all};
 use crate::workload::{Answers, Workload};
 
-/// The StatefulSet of the nodes, the Service of clients, and the Secret of the first user.
+/// The StatefulSet of the nodes, and the Service of clients.
 const SET: &str = "tidemark";
 const SERVICE: &str = "tidemark";
-const INIT: &str = "tidemark-init";
 /// Ways of the usual clients to the Service.
 const WAYS: usize = 3;
 const REGISTER_USERS: usize = 4;
@@ -189,6 +189,11 @@ fn with_clients(
 ) -> Result<(), Box<dyn Error>> {
     let took = operator.wait_ready()?;
     report.ready = Some(took);
+    let unbounded: Vec<String> =
+        operator.pods().into_iter().filter(|pod| !pod.has_memory_bound).map(|pod| pod.name).collect();
+    if !unbounded.is_empty() {
+        report.notes.push(format!("without the memory limit that they ask for: {}", unbounded.join(", ")));
+    }
     if let Some(limit) = scenario.promises.ready_ms.map(Duration::from_millis).filter(|limit| took > *limit) {
         report.violations.push(format!("ready {took:?} after applying, promised {limit:?}"));
     }

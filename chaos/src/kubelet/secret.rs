@@ -18,20 +18,28 @@ pub(crate) enum SecretError {
 /// An authority, by the Secret that it is in.
 type Authorities = BTreeMap<(String, String), CertifiedIssuer<'static, KeyPair>>;
 
+/// The Secret of the first user, which an operator makes where the manifests do not, and its keys.
+pub(crate) const INIT: &str = "tidemark-init";
+const INIT_KEYS: [&str; 6] = ["username", "password", "org", "bucket", "retention", "admin-token"];
+
 /// Fills in what is not there. Answers what was made, for people.
 pub(crate) fn fill(manifests: &mut Manifests) -> Result<Vec<String>, SecretError> {
     let mut told = Vec::new();
     for external in &manifests.externals {
         let name = if external.spec.target.name.is_empty() { &external.metadata.name } else { &external.spec.target.name };
-        let value = |key: &str| match key {
-            "retention" => "0".to_owned(),
-            key if key.contains("password") || key.contains("token") => random(),
-            key => format!("a-{key}"),
-        };
         let keys = external.spec.data.iter().map(|one| &one.secret_key);
         let contents: Contents = keys.map(|key| (key.clone(), value(key).into_bytes())).collect();
         told.push(format!("Secret {name} of ExternalSecret {}: {} values made up", external.metadata.name, contents.len()));
         manifests.secrets.insert((external.metadata.namespace.clone(), name.clone()), contents);
+    }
+    let namespaces = manifests.stateful_sets.iter().map(|set| set.metadata.namespace.clone());
+    for namespace in namespaces.collect::<Vec<_>>() {
+        let key = (namespace, INIT.to_owned());
+        if !manifests.secrets.contains_key(&key) {
+            let contents = INIT_KEYS.iter().map(|key| ((*key).to_owned(), value(key).into_bytes()));
+            told.push(format!("Secret {INIT}: nobody makes it; {} values made up", INIT_KEYS.len()));
+            manifests.secrets.insert(key, contents.collect());
+        }
     }
     let mut certificates = std::mem::take(&mut manifests.certificates);
     // Authorities first, each after the one that signs it: those that nobody in the manifests signs are their own.
@@ -109,6 +117,15 @@ fn issue(
 fn contents(certificate: String, key: String, authority: String) -> Contents {
     let all = [("tls.crt", certificate), ("tls.key", key), ("ca.crt", authority)];
     all.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect()
+}
+
+/// A value for a key.
+fn value(key: &str) -> String {
+    match key {
+        "retention" => "0".to_owned(),
+        key if key.contains("password") || key.contains("token") => random(),
+        key => format!("a-{key}"),
+    }
 }
 
 /// Characters that nobody guesses.

@@ -115,11 +115,6 @@ impl Service {
         &self.object.metadata.name
     }
 
-    /// Its namespace.
-    pub(crate) fn namespace(&self) -> &str {
-        &self.object.metadata.namespace
-    }
-
     /// The first of its ports.
     pub(crate) fn first_port(&self) -> u16 {
         self.object.spec.ports.first().map_or(0, |port| port.port)
@@ -189,8 +184,8 @@ fn serve(listener: &TcpListener, backends: &Mutex<Vec<SocketAddrV4>>, ends: &Ato
     let turn = AtomicUsize::new(0);
     while !ends.load(Ordering::Relaxed) {
         let mut wait = [PollFd::new(listener, PollFlags::IN)];
-        // Interrupted at worst.
-        drop(poll(&mut wait, Some(&Timespec::try_from(LOOK).unwrap_or_default())));
+        // Interrupted at worst, and then nobody is there to be accepted.
+        poll(&mut wait, Some(&Timespec::try_from(LOOK).unwrap_or_default())).ok();
         let Ok((client, _)) = listener.accept() else { continue };
         let number = turn.fetch_add(1, Ordering::Relaxed);
         let pod = {
