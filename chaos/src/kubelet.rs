@@ -121,16 +121,19 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 
 /// Whether a process may have a view of its own of what is mounted, of names and of processes.
 fn can_unshare() -> Result<(), String> {
-    let tried = shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /proc/sys/fs/binfmt_misc");
+    let tried =
+        shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /proc/sys/fs/binfmt_misc");
     // Any place to mount something at will do.
-    let tried = tried.or_else(|_no_place| shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /mnt"));
+    let tried = tried.or_else(|_no_place| {
+        shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /mnt")
+    });
     tried.and_then(|_| shell::run("setpriv --version")).map(drop).map_err(|error| crate::run::chain(&error))
 }
 
 fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
     guard::sweep()?;
     let _guard = guard::Guard::set()?;
-    let text = rendered(arguments.manifests.as_deref().unwrap_or(Path::new(".")))?;
+    let text = rendered(arguments.manifests.as_deref().unwrap_or_else(|| Path::new(".")))?;
     let scenarios = chosen(arguments)?;
     let directory = std::env::temp_dir().join(format!("{}{}", disk::HOME, std::process::id()));
     let how = How {

@@ -290,11 +290,9 @@ fn heal(cluster: &Cluster, workload: &Workload<'_>, oracle: &Oracle, limit: Dura
 /// Everything that a node has must be everything that was acknowledged or seen, and nothing that was not sent.
 pub(crate) fn read_all(client: &Client, url: &str, oracle: &Oracle, node: usize) {
     let readings: Vec<_> = (0..oracle.writers()).map(|writer| oracle.begin_read(writer, None)).collect();
-    let answer = wait_until(Duration::from_secs(30), || {
-        match client.read(url, "SELECT n, w FROM chaos") {
-            Err(later @ ReadError::Later { .. }) => Err(later.to_string()),
-            other => Ok(other),
-        }
+    let answer = wait_until(Duration::from_secs(30), || match client.read(url, "SELECT n, w FROM chaos") {
+        Err(later @ ReadError::Later { .. }) => Err(later.to_string()),
+        other => Ok(other),
     });
     let rows = match answer {
         Ok(Ok(rows)) => rows,

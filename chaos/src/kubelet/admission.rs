@@ -106,7 +106,10 @@ fn concerns(policy: &PolicySpec, binding: &BindingSpec, manifests: &Manifests, c
     let namespace = namespace_labels(manifests, change);
     let selectors = [&policy.match_constraints, &binding.match_resources];
     policy.match_constraints.resource_rules.iter().any(of_rule)
-        && selectors.iter().filter_map(|one| one.namespace_selector.as_ref()).all(|one| one.matches(&namespace))
+        && selectors
+            .iter()
+            .filter_map(|one| one.namespace_selector.as_ref())
+            .all(|one| one.matches(&namespace))
 }
 
 fn namespace_of<'a>(change: &'a Change<'_>) -> &'a str {
@@ -125,7 +128,8 @@ fn judge(
     change: &Change<'_>,
 ) -> Result<(), String> {
     let spec = &policy.spec;
-    let refuse = |why: String| format!("ValidatingAdmissionPolicy '{}' denied request: {why}", policy.metadata.name);
+    let refuse =
+        |why: String| format!("ValidatingAdmissionPolicy '{}' denied request: {why}", policy.metadata.name);
     let params = match (&spec.param_kind, &binding.param_ref) {
         (Some(kind), Some(reference)) => {
             let own = reference.namespace.as_str();

@@ -95,9 +95,8 @@ pub(crate) struct Entry {
 impl Container {
     /// Starts it.
     pub(crate) fn start(order: &Order<'_>) -> Result<Self, ContainerError> {
-        let error = |doing| {
-            move |source| ContainerError::Process { doing, container: order.name.to_owned(), source }
-        };
+        let error =
+            |doing| move |source| ContainerError::Process { doing, container: order.name.to_owned(), source };
         let root = order.home.join("root");
         std::fs::create_dir_all(&root).map_err(error("making the directory of"))?;
         let script = order.home.join("start.sh");
@@ -219,7 +218,9 @@ impl Order<'_> {
         line("mkdir -p \"$R/usr/local/bin\" \"$R/proc\" \"$R/sys\" \"$R/dev/shm\" \"$R/etc/ssl\" \"$R/tmp\" \"$R/var/lib\" \"$R/run\"".to_owned());
         line("chmod 1777 \"$R/tmp\"".to_owned());
         for system in SYSTEM {
-            line(format!("if [ -d {system} ]; then mkdir -p \"$R{system}\"; mount --bind {system} \"$R{system}\"; mount -o remount,bind,ro \"$R{system}\"; fi"));
+            line(format!(
+                "if [ -d {system} ]; then mkdir -p \"$R{system}\"; mount --bind {system} \"$R{system}\"; mount -o remount,bind,ro \"$R{system}\"; fi"
+            ));
         }
         for link in LINKS {
             // A directory where it is no link.

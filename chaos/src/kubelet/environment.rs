@@ -18,13 +18,13 @@ const NODE_MEMORY: u64 = 8 << 30;
 pub(crate) enum EnvironmentError {
     /// A ConfigMap or Secret, or its key.
     #[error("{kind} {name} has no {key}")]
-    NoKey { kind: &'static str, name: String, key: String },
+    Key { kind: &'static str, name: String, key: String },
     /// Nothing of a pod is called so.
     #[error("a pod has no field {0}")]
-    NoField(String),
+    Field(String),
     /// Nothing of a container is called so.
     #[error("a container has no resource {0}")]
-    NoResource(String),
+    Resource(String),
 }
 
 /// What a pod's containers can ask of it.
@@ -71,7 +71,7 @@ impl Facts {
             "spec.serviceAccountName" => self.account.clone(),
             "status.podIP" | "status.podIPs" => self.address.to_string(),
             "status.hostIP" | "status.hostIPs" => self.host.to_string(),
-            other => return Err(EnvironmentError::NoField(other.to_owned())),
+            other => return Err(EnvironmentError::Field(other.to_owned())),
         })
     }
 }
@@ -83,7 +83,7 @@ fn lines(labels: &Labels) -> String {
 
 /// A resource of a container, in units of the divisor, rounded up.
 pub(crate) fn resource(asked: &ResourceRef, containers: &[&Container]) -> Result<String, EnvironmentError> {
-    let unknown = || EnvironmentError::NoResource(asked.resource.clone());
+    let unknown = || EnvironmentError::Resource(asked.resource.clone());
     let named = |one: &&&Container| asked.container_name.is_empty() || one.name == asked.container_name;
     let container = containers.iter().find(named).ok_or_else(unknown)?;
     let (which, name) = asked.resource.split_once('.').ok_or_else(unknown)?;
@@ -139,7 +139,10 @@ pub(crate) fn environment(
     // What the image says is not known to `$(VAR)`.
     let mut known = BTreeMap::from([("HOSTNAME".to_owned(), facts.name.clone())]);
     for source in &container.env_from {
-        let both = [("ConfigMap", &source.config_map_ref, stores.config_maps), ("Secret", &source.secret_ref, stores.secrets)];
+        let both = [
+            ("ConfigMap", &source.config_map_ref, stores.config_maps),
+            ("Secret", &source.secret_ref, stores.secrets),
+        ];
         for (kind, reference, store) in both {
             let Some(reference) = reference else { continue };
             let found = store.get(&(facts.namespace.clone(), reference.name.clone()));
@@ -200,7 +203,7 @@ fn of_source(
 }
 
 fn no_key(kind: &'static str, reference: &KeyRef) -> EnvironmentError {
-    EnvironmentError::NoKey { kind, name: reference.name.clone(), key: reference.key.clone() }
+    EnvironmentError::Key { kind, name: reference.name.clone(), key: reference.key.clone() }
 }
 
 fn text(value: &[u8]) -> String {

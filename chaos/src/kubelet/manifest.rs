@@ -276,7 +276,8 @@ fn typed<T: DeserializeOwned>(object: &Value) -> Result<T, ManifestError> {
 /// What a ConfigMap or Secret holds.
 fn contents(object: &Value) -> Contents {
     let text = |value: &Value| value.as_str().unwrap_or_default().as_bytes().to_vec();
-    let plain = ["data", "stringData"].into_iter().filter(|field| *field != "data" || object["kind"] != "Secret");
+    let plain =
+        ["data", "stringData"].into_iter().filter(|field| *field != "data" || object["kind"] != "Secret");
     let plain = plain.flat_map(|field| object[field].as_object().into_iter().flatten());
     let mut all: Contents = plain.map(|(key, value)| (key.clone(), text(value))).collect();
     let coded = if object["kind"] == "Secret" { &object["data"] } else { &object["binaryData"] };

@@ -257,7 +257,11 @@ impl Pod {
             State::Running(running) => Some(running),
             State::Waiting(_) | State::Over(_) => None,
         });
-        running.flat_map(|one| &one.probes).filter(|asked| asked.kind == kind).map(|asked| asked.course.failures).sum()
+        running
+            .flat_map(|one| &one.probes)
+            .filter(|asked| asked.kind == kind)
+            .map(|asked| asked.course.failures)
+            .sum()
     }
 
     /// Gives it a machine and a namespace of the network.
@@ -342,7 +346,16 @@ impl Pod {
         for at in 0..self.init.len() + self.runs.len() {
             let is_init = at < self.init.len();
             let run = if is_init { &mut self.init[at] } else { &mut self.runs[at - self.init.len()] };
-            run.turn(now, address(slot), &self.name, &self.spec, self.deleted, is_init, is_ending, &mut events);
+            run.turn(
+                now,
+                address(slot),
+                &self.name,
+                &self.spec,
+                self.deleted,
+                is_init,
+                is_ending,
+                &mut events,
+            );
         }
         let ready = !self.runs.is_empty() && self.runs.iter().all(Run::is_ready);
         match (ready, self.ready_since) {
@@ -381,7 +394,11 @@ impl Pod {
                     let running = Running { container, since: now, probes, ending: None };
                     run.state = State::Running(Box::new(running));
                     self.why = "its containers are not ready".to_owned();
-                    events.push(Event::of(&self.name, Concern::None, format!("container {} started", spec.name)));
+                    events.push(Event::of(
+                        &self.name,
+                        Concern::None,
+                        format!("container {} started", spec.name),
+                    ));
                 }
                 Err(error) => {
                     self.why = crate::run::chain(&error);
@@ -422,7 +439,8 @@ impl Pod {
         let all: Vec<&Container> = self.spec.containers.iter().chain(&self.spec.init_containers).collect();
         let known = environment::environment(&[], spec, &all, &facts, around.stores)?;
         let words = environment::words(&around.image.entry_point, &around.image.command, spec, &known);
-        let environment = environment::environment(&around.image.environment, spec, &all, &facts, around.stores)?;
+        let environment =
+            environment::environment(&around.image.environment, spec, &all, &facts, around.stores)?;
         let etc = home.join("etc");
         self.write_etc(&etc, slot)?;
         let mounts = spec.volume_mounts.iter().map(|mount| {
@@ -589,11 +607,7 @@ impl Run {
             self.restarts += 1;
             return;
         }
-        let whom = || Whom {
-            address: at,
-            container: self.spec.clone(),
-            entry: running.container.entry(),
-        };
+        let whom = || Whom { address: at, container: self.spec.clone(), entry: running.container.entry() };
         let situation = Situation {
             age: now.saturating_duration_since(running.since),
             has_started: running.has_started(),
@@ -605,8 +619,14 @@ impl Run {
         for asked in &mut running.probes {
             if let Some(why) = asked.turn(now, situation, &whom) {
                 let own = asked.probe.termination_grace_period_seconds.map(Duration::from_secs);
-                grace = grace.or(Some((now, own.unwrap_or_else(|| of_pod.grace()))));
+                grace = grace.or_else(|| Some((now, own.unwrap_or_else(|| of_pod.grace()))));
                 restart = Some(why);
+            }
+        }
+        if !situation.has_started && running.has_started() {
+            // Whoever has started is asked at once whether it is ready.
+            for asked in running.probes.iter_mut().filter(|asked| asked.kind == Kind::Readiness) {
+                asked.next = now;
             }
         }
         if let Some(why) = restart {
@@ -616,7 +636,8 @@ impl Run {
         let begins = running.ending.is_none();
         if let Some((began, grace)) = grace.filter(|_| begins) {
             let hook = hook.filter(|_| !grace.is_zero()).map(|action| ask(whom(), action.clone(), grace));
-            running.ending = Some(Ending { began, hook, until: began + grace, kill: None, was_killed: false });
+            running.ending =
+                Some(Ending { began, hook, until: began + grace, kill: None, was_killed: false });
         }
         if let (Some(ending), Some(deleted)) = (&mut running.ending, deleted) {
             // It may have been made shorter.
@@ -657,7 +678,8 @@ impl Running {
                 Err(TryRecvError::Empty) if now < ending.until => return,
                 Ok((good, said)) => {
                     let took = now.saturating_duration_since(ending.began).as_secs_f64();
-                    let (how, concern) = if good { ("done", Concern::None) } else { ("FAILED", Concern::Hook) };
+                    let (how, concern) =
+                        if good { ("done", Concern::None) } else { ("FAILED", Concern::Hook) };
                     events.push(Event::of(pod, concern, format!("preStop {how} after {took:.2} s: {said}")));
                 }
                 Err(_) => {

@@ -26,7 +26,9 @@ impl Whom {
             return self.entry.run(&exec.command, limit);
         }
         if let Some(socket) = &action.tcp_socket {
-            let Some(port) = self.container.port(&socket.port) else { return (false, "no such port".to_owned()) };
+            let Some(port) = self.container.port(&socket.port) else {
+                return (false, "no such port".to_owned());
+            };
             let at = SocketAddr::V4(SocketAddrV4::new(self.address, port));
             return match TcpStream::connect_timeout(&at, limit) {
                 Ok(_) => (true, "connected".to_owned()),

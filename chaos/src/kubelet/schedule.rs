@@ -35,7 +35,8 @@ impl Machine {
     pub(crate) fn fleet(zones: &[&str], each: usize, labels: &Labels) -> Vec<Self> {
         let one = |number: usize, zone: &str| {
             let name = format!("node-{zone}{number}");
-            let own = [(HOST, name.as_str()), (ZONE, zone), (REGION, "miniature"), ("kubernetes.io/os", "linux")];
+            let own =
+                [(HOST, name.as_str()), (ZONE, zone), (REGION, "miniature"), ("kubernetes.io/os", "linux")];
             let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
             let labels = labels.clone().into_iter().chain(own).collect();
             Self { name, labels, is_cordoned: false, is_up: true }
@@ -53,7 +54,8 @@ impl Machine {
 pub(crate) fn wanted(specs: &[&PodSpec]) -> Labels {
     let selected = specs.iter().flat_map(|spec| &spec.node_selector);
     let mut labels: Labels = selected.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let terms = specs.iter().flat_map(|spec| spec.affinity.node_affinity.required.node_selector_terms.first());
+    let terms =
+        specs.iter().flat_map(|spec| spec.affinity.node_affinity.required.node_selector_terms.first());
     for one in terms.flat_map(|term| &term.match_expressions).filter(|one| one.operator == "In") {
         labels.extend(one.values.first().map(|value| (one.key.clone(), value.clone())));
     }
@@ -102,7 +104,8 @@ pub(crate) fn choose(
             }
         }
     }
-    let told = || why.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ");
+    let told =
+        || why.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ");
     best.map(|(at, _)| at).ok_or_else(|| format!("no node for it: {}", told()))
 }
 
@@ -121,12 +124,14 @@ fn against(
     };
     for term in &spec.affinity.pod_anti_affinity.required {
         let here = machine.labels.get(&term.topology_key);
-        let mut others = pods.iter().filter(|pod| pod.namespace == namespace && term.label_selector.matches(pod.labels));
+        let mut others =
+            pods.iter().filter(|pod| pod.namespace == namespace && term.label_selector.matches(pod.labels));
         if others.any(|pod| domain_of(pod.machine, &term.topology_key).as_ref() == here) {
             return Some("has a pod that it must not be beside".to_owned());
         }
     }
-    let hard = spec.topology_spread_constraints.iter().filter(|one| one.when_unsatisfiable != "ScheduleAnyway");
+    let hard =
+        spec.topology_spread_constraints.iter().filter(|one| one.when_unsatisfiable != "ScheduleAnyway");
     for spread in hard {
         if skew(spread, labels, namespace, machine, of_kind, pods) > spread.max_skew.max(1) {
             return Some(format!("has too many of its kind by {}", spread.topology_key));
@@ -150,14 +155,18 @@ fn skew(
             counts.entry(domain).or_default();
         }
     }
-    for pod in pods.iter().filter(|pod| pod.namespace == namespace && spread.label_selector.matches(pod.labels)) {
+    for pod in
+        pods.iter().filter(|pod| pod.namespace == namespace && spread.label_selector.matches(pod.labels))
+    {
         let on = of_kind.iter().find(|one| one.name == pod.machine);
         if let Some(domain) = on.and_then(|one| one.labels.get(&spread.topology_key)) {
             *counts.entry(domain).or_default() += 1;
         }
     }
-    let here = machine.labels.get(&spread.topology_key).and_then(|domain| counts.get(domain.as_str())).copied();
-    let fewest = if counts.len() < spread.min_domains { 0 } else { counts.values().min().copied().unwrap_or(0) };
+    let here =
+        machine.labels.get(&spread.topology_key).and_then(|domain| counts.get(domain.as_str())).copied();
+    let fewest =
+        if counts.len() < spread.min_domains { 0 } else { counts.values().min().copied().unwrap_or(0) };
     let own = usize::from(spread.label_selector.matches(labels));
     (here.unwrap_or(0) + own).saturating_sub(fewest)
 }

@@ -26,20 +26,27 @@ const INIT_KEYS: [&str; 6] = ["username", "password", "org", "bucket", "retentio
 pub(crate) fn fill(manifests: &mut Manifests) -> Result<Vec<String>, SecretError> {
     let mut told = Vec::new();
     for external in &manifests.externals {
-        let name = if external.spec.target.name.is_empty() { &external.metadata.name } else { &external.spec.target.name };
+        let name = if external.spec.target.name.is_empty() {
+            &external.metadata.name
+        } else {
+            &external.spec.target.name
+        };
         let keys = external.spec.data.iter().map(|one| &one.secret_key);
         let contents: Contents = keys.map(|key| (key.clone(), value(key).into_bytes())).collect();
-        told.push(format!("Secret {name} of ExternalSecret {}: {} values made up", external.metadata.name, contents.len()));
+        told.push(format!(
+            "Secret {name} of ExternalSecret {}: {} values made up",
+            external.metadata.name,
+            contents.len()
+        ));
         manifests.secrets.insert((external.metadata.namespace.clone(), name.clone()), contents);
     }
     let namespaces = manifests.stateful_sets.iter().map(|set| set.metadata.namespace.clone());
     for namespace in namespaces.collect::<Vec<_>>() {
         let key = (namespace, INIT.to_owned());
-        if !manifests.secrets.contains_key(&key) {
-            let contents = INIT_KEYS.iter().map(|key| ((*key).to_owned(), value(key).into_bytes()));
+        manifests.secrets.entry(key).or_insert_with(|| {
             told.push(format!("Secret {INIT}: nobody makes it; {} values made up", INIT_KEYS.len()));
-            manifests.secrets.insert(key, contents.collect());
-        }
+            INIT_KEYS.iter().map(|key| ((*key).to_owned(), value(key).into_bytes())).collect()
+        });
     }
     let mut certificates = std::mem::take(&mut manifests.certificates);
     // Authorities first, each after the one that signs it: those that nobody in the manifests signs are their own.
@@ -55,7 +62,9 @@ pub(crate) fn fill(manifests: &mut Manifests) -> Result<Vec<String>, SecretError
             certificate.metadata.name,
             if spec.is_ca { "an authority".to_owned() } else { spec.dns_names.join(", ") }
         ));
-        manifests.secrets.insert((certificate.metadata.namespace.clone(), spec.secret_name.clone()), contents);
+        manifests
+            .secrets
+            .insert((certificate.metadata.namespace.clone(), spec.secret_name.clone()), contents);
     }
     manifests.certificates = certificates;
     Ok(told)

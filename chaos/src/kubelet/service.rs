@@ -86,7 +86,8 @@ pub(crate) fn records(object: &Object<ServiceSpec>, address: Option<Ipv4Addr>, p
             names.insert(name, chosen.iter().map(|pod| pod.address).collect());
         }
     }
-    let target = |pod: &Endpoint, port: &Value| pod.containers.iter().find_map(|container| container.port(port));
+    let target =
+        |pod: &Endpoint, port: &Value| pod.containers.iter().find_map(|container| container.port(port));
     let of_port = |port: &super::manifest::ServicePort| {
         let target_port = port.target_port.clone().unwrap_or_else(|| Value::from(port.port));
         let at = |pod: &&Endpoint| Some(SocketAddrV4::new(pod.address, target(pod, &target_port)?));
@@ -203,7 +204,8 @@ fn serve(listener: &TcpListener, backends: &Mutex<Vec<SocketAddrV4>>, ends: &Ato
 /// Carries what one end says to the other, until both have said all.
 fn join(client: &TcpStream, pod: SocketAddrV4) {
     let Ok(pod) = TcpStream::connect_timeout(&SocketAddr::V4(pod), CONNECT) else { return };
-    if client.set_nonblocking(false).and(client.set_nodelay(true)).and(pod.set_nodelay(true)).is_err() {
+    let prepared = client.set_nonblocking(false).and_then(|()| client.set_nodelay(true));
+    if prepared.and_then(|()| pod.set_nodelay(true)).is_err() {
         return;
     }
     std::thread::scope(|scope| {

@@ -139,7 +139,8 @@ impl Operator<'_> {
     /// What was noted of a pod since a moment.
     fn noted(&self, pod: &str, since: Duration, text: &str) -> Option<(Duration, String)> {
         let events = self.world.events().into_iter();
-        let mut of = events.filter(|(at, event)| *at >= since && event.pod == pod && event.what.contains(text));
+        let mut of =
+            events.filter(|(at, event)| *at >= since && event.pod == pod && event.what.contains(text));
         of.next().map(|(at, event)| (at.saturating_sub(since), event.what))
     }
 
@@ -149,12 +150,17 @@ impl Operator<'_> {
         wait_until(self.limit, || {
             let pods = self.pods();
             let done = pods.len() == before.len() && pods.iter().all(|pod| pod.is_new && pod.is_ready);
-            if done { Ok(()) } else { Err(format!("{:?}", pods.iter().map(|pod| &pod.why).collect::<Vec<_>>())) }
+            if done {
+                Ok(())
+            } else {
+                Err(format!("{:?}", pods.iter().map(|pod| &pod.why).collect::<Vec<_>>()))
+            }
         })?;
         self.wait_ready()?;
         let took = (self.world.elapsed() - since).as_secs_f64();
         let events = self.world.events();
-        let deleted = events.iter().filter(|(at, event)| *at >= since && event.what == "deleted by its StatefulSet");
+        let deleted =
+            events.iter().filter(|(at, event)| *at >= since && event.what == "deleted by its StatefulSet");
         let order: Vec<&str> = deleted.map(|(_, event)| event.pod.as_str()).collect();
         let right: Vec<&str> = before.iter().rev().map(|pod| pod.name.as_str()).collect();
         seen.saw(order == right, format!("replaced in {took:.1} s, in the order {}", order.join(", ")));
@@ -176,7 +182,8 @@ impl Operator<'_> {
     /// Tells how many pods have another address than before.
     fn saw_moved(&self, before: &[PodView], seen: &mut Seen) {
         let after = self.pods();
-        let same = |old: &&PodView| after.iter().any(|new| new.name == old.name && new.address == old.address);
+        let same =
+            |old: &&PodView| after.iter().any(|new| new.name == old.name && new.address == old.address);
         let moved = before.len() - before.iter().filter(same).count();
         seen.saw(moved == before.len(), format!("{moved} of {} pods have another address", before.len()));
     }
@@ -185,13 +192,15 @@ impl Operator<'_> {
         for before in self.pods() {
             let (machine, pod) = (&before.machine, &before.name);
             let since = self.world.elapsed();
-            let led = self.leads(None).into_iter().find(|(name, _)| name == pod).map_or(0, |(_, leads)| leads);
+            let led =
+                self.leads(None).into_iter().find(|(name, _)| name == pod).map_or(0, |(_, leads)| leads);
             self.world.cordon(machine, true);
             let mut refused = 0;
             let mut last = now();
             // All pods of the machine, each as soon as its budget allows it.
             let evicted = wait_until(self.limit, || {
-                let here: Vec<PodView> = self.world.pods().into_iter().filter(|one| one.machine == *machine).collect();
+                let here: Vec<PodView> =
+                    self.world.pods().into_iter().filter(|one| one.machine == *machine).collect();
                 if here.is_empty() {
                     return Ok(());
                 }
@@ -273,7 +282,11 @@ impl Operator<'_> {
             let shares = self.pods().iter().map(of).collect::<Result<Vec<u64>, String>>()?;
             let (least, most) = (shares.iter().min().copied(), shares.iter().max().copied());
             let even = least.zip(most).is_some_and(|(least, most)| most - least <= UNEVEN && least > 0);
-            if even && moves == 0 { Ok(shares) } else { Err(format!("{moves} on their way, replicas {shares:?}")) }
+            if even && moves == 0 {
+                Ok(shares)
+            } else {
+                Err(format!("{moves} on their way, replicas {shares:?}"))
+            }
         })
     }
 
@@ -321,7 +334,10 @@ impl Operator<'_> {
                 None => Ok(()),
             })?;
             let took = (self.world.elapsed() - since).as_secs_f64();
-            let what = format!("{pod} gave {had:?} replicas away in {drained:.1} s, {}; gone after {took:.1} s", left.1);
+            let what = format!(
+                "{pod} gave {had:?} replicas away in {drained:.1} s, {}; gone after {took:.1} s",
+                left.1
+            );
             seen.saw(had.is_some_and(|had| had > 0) && left.1.contains("exit status: 0"), what);
         }
         self.wait_ready()?;
@@ -349,7 +365,10 @@ impl Operator<'_> {
             seen.saw(answer.is_err(), format!("{verb} to {to}: {said}"));
         }
         let even = self.world.set_config(self.set, VOTERS.0, VOTERS.1, "2");
-        seen.saw(even.is_err(), format!("voters: 2: {}", even.err().unwrap_or_else(|| "accepted".to_owned())));
+        seen.saw(
+            even.is_err(),
+            format!("voters: 2: {}", even.err().unwrap_or_else(|| "accepted".to_owned())),
+        );
         seen.saw(self.pods().len() == before, format!("{before} pods stay"));
         Ok(())
     }
@@ -366,7 +385,10 @@ impl Operator<'_> {
         let took = (self.world.elapsed() - since).as_secs_f64();
         let gone = self.noted(&name, since, "gone").map_or(0.0, |(after, _)| after.as_secs_f64());
         let killed = self.noted(&name, since, "is killed").is_some();
-        seen.saw(killed == grace.is_some(), format!("{name} gone after {gone:.2} s, all ready again after {took:.2} s"));
+        seen.saw(
+            killed == grace.is_some(),
+            format!("{name} gone after {gone:.2} s, all ready again after {took:.2} s"),
+        );
         self.saw_moved(&before, seen);
         self.saw_end(&name, since, seen);
         Ok(())
@@ -421,7 +443,10 @@ impl Operator<'_> {
         );
         seen.saw(
             !names.is_empty(),
-            format!("{} of zone {zone} without power for {lasts:?}; {left}; ready {took:.1} s after", names.join(", ")),
+            format!(
+                "{} of zone {zone} without power for {lasts:?}; {left}; ready {took:.1} s after",
+                names.join(", ")
+            ),
         );
         Ok(())
     }
@@ -432,7 +457,11 @@ impl Operator<'_> {
         let since = self.world.elapsed();
         seen.excused.insert(name.clone());
         self.world.signal(&name, Signal::STOP)?;
-        let wait = |text: &str| wait_until(self.limit, || self.noted(&name, since, text).ok_or_else(|| format!("{name}: no {text:?}")));
+        let wait = |text: &str| {
+            wait_until(self.limit, || {
+                self.noted(&name, since, text).ok_or_else(|| format!("{name}: no {text:?}"))
+            })
+        };
         let (unready, _) = wait("not ready")?;
         let (judged, why) = wait("to be restarted")?;
         let (ended, how) = wait(" ended ")?;
@@ -499,7 +528,9 @@ impl Operator<'_> {
 
     fn wait_gone(&self, before: &[PodView]) -> Result<(), String> {
         wait_until(self.limit, || {
-            let still = |old: &&PodView| self.pods().iter().any(|pod| pod.name == old.name && pod.address == old.address);
+            let still = |old: &&PodView| {
+                self.pods().iter().any(|pod| pod.name == old.name && pod.address == old.address)
+            };
             match before.iter().filter(still).count() {
                 0 => Ok(()),
                 count => Err(format!("{count} pods are still there")),
@@ -517,7 +548,10 @@ impl Operator<'_> {
         let ready = pods.iter().filter(|pod| pod.is_ready).count();
         seen.saw(
             pods.len() == 1 && ready == 0,
-            format!("in order: {} pods {lasts:?} later, {ready} ready: the first waits for a majority", pods.len()),
+            format!(
+                "in order: {} pods {lasts:?} later, {ready} ready: the first waits for a majority",
+                pods.len()
+            ),
         );
         self.world.manage(self.set, Management::Parallel);
         let took = self.wait_ready()?.as_secs_f64();

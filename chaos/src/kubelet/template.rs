@@ -454,7 +454,8 @@ impl Container {
         match named {
             Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
             Value::String(name) => {
-                let of_name = self.ports.iter().find(|port| port.name == *name).map(|port| port.container_port);
+                let of_name =
+                    self.ports.iter().find(|port| port.name == *name).map(|port| port.container_port);
                 of_name.or_else(|| name.parse().ok())
             }
             _ => None,

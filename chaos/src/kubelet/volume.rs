@@ -164,13 +164,16 @@ fn of_store(
         None => return Err(missing(name)),
     };
     if files.items.is_empty() {
-        let one = |(key, bytes): (&String, &Vec<u8>)| Content { path: key.clone(), bytes: bytes.clone(), mode };
+        let one =
+            |(key, bytes): (&String, &Vec<u8>)| Content { path: key.clone(), bytes: bytes.clone(), mode };
         return Ok(contents.iter().map(one).collect());
     }
     let one = |item: &Item| match contents.get(&item.key) {
-        Some(bytes) => {
-            Ok(Some(Content { path: item.path.clone(), bytes: bytes.clone(), mode: item.mode.unwrap_or(mode) }))
-        }
+        Some(bytes) => Ok(Some(Content {
+            path: item.path.clone(),
+            bytes: bytes.clone(),
+            mode: item.mode.unwrap_or(mode),
+        })),
         None if files.optional => Ok(None),
         None => Err(missing(&format!("{name}/{}", item.key))),
     };
@@ -190,7 +193,11 @@ fn of_fields(
             (None, None) => Ok(String::new()),
         };
         let value = value.map_err(|source| VolumeError::Field { volume: volume.to_owned(), source })?;
-        Ok(Content { path: item.path.clone(), bytes: value.into_bytes(), mode: item.mode.unwrap_or(FILE_MODE) })
+        Ok(Content {
+            path: item.path.clone(),
+            bytes: value.into_bytes(),
+            mode: item.mode.unwrap_or(FILE_MODE),
+        })
     };
     downward.items.iter().map(one).collect()
 }

@@ -138,7 +138,8 @@ impl World {
         let network = Network::create(SLOTS)?;
         let names = NameServer::start(CLIENTS_ADDRESS, NOBODY)
             .map_err(|source| WorldError::Machine("the name server", source))?;
-        let specs: Vec<&PodSpec> = manifests.stateful_sets.iter().map(|set| &set.spec.template.spec).collect();
+        let specs: Vec<&PodSpec> =
+            manifests.stateful_sets.iter().map(|set| &set.spec.template.spec).collect();
         let machines = Machine::fleet(&ZONES, MACHINES_EACH, &schedule::wanted(&specs));
         let state = State {
             pods: Vec::new(),
@@ -167,7 +168,8 @@ impl World {
             }
         };
         let thread = std::thread::Builder::new().name("kubelet".to_owned()).spawn(turn);
-        let thread = Some(thread.map_err(|source| WorldError::Machine("the thread of the kubelets", source))?);
+        let thread =
+            Some(thread.map_err(|source| WorldError::Machine("the thread of the kubelets", source))?);
         Ok(Self { shared, thread })
     }
 
@@ -207,7 +209,8 @@ impl World {
     /// A value of a Secret of the namespace that a StatefulSet is in.
     pub(crate) fn secret(&self, set: &str, name: &str, key: &str) -> Option<String> {
         let state = self.state();
-        let namespace = &state.sets.iter().find(|one| one.object.metadata.name == set)?.object.metadata.namespace;
+        let namespace =
+            &state.sets.iter().find(|one| one.object.metadata.name == set)?.object.metadata.namespace;
         let contents = state.manifests.secrets.get(&(namespace.clone(), name.to_owned()))?;
         contents.get(key).map(|value| String::from_utf8_lossy(value).trim().to_owned())
     }
@@ -285,7 +288,8 @@ impl World {
     /// Sends the process of a pod a signal.
     pub(crate) fn signal(&self, pod: &str, signal: Signal) -> Result<(), String> {
         let state = self.state();
-        let pod = state.pods.iter().find(|one| one.name == pod && one.deleted.is_none()).ok_or("no such pod")?;
+        let pod =
+            state.pods.iter().find(|one| one.name == pod && one.deleted.is_none()).ok_or("no such pod")?;
         pod.signal(signal).map_err(|error| crate::run::chain(&error))
     }
 
@@ -340,14 +344,16 @@ impl State {
 
     fn revision_of(&self, owner: &Owner) -> Option<u64> {
         let of_set = self.sets.iter().find(|one| owner.kind == SET && one.object.metadata.name == owner.name);
-        let of_fleet = self.fleets.iter().find(|one| owner.kind == FLEET && one.object.metadata.name == owner.name);
-        of_set.map(|one| one.revision).or(of_fleet.map(|one| one.revision))
+        let of_fleet =
+            self.fleets.iter().find(|one| owner.kind == FLEET && one.object.metadata.name == owner.name);
+        of_set.map(|one| one.revision).or_else(|| of_fleet.map(|one| one.revision))
     }
 
     fn apply(&mut self) -> Result<(), WorldError> {
         for (kind, resource) in [("ConfigMap", "configmaps"), (SET, "statefulsets"), (FLEET, "deployments")] {
             for ((_, _), object) in self.manifests.raw.iter().filter(|((of, _), _)| of == kind) {
-                let change = Change { resource, operation: "CREATE", object: object.clone(), old: Value::Null };
+                let change =
+                    Change { resource, operation: "CREATE", object: object.clone(), old: Value::Null };
                 admission::admit(&self.manifests, &change).map_err(WorldError::Refused)?;
             }
         }
@@ -359,7 +365,8 @@ impl State {
                 next += 1;
                 self.network.add_clients_address(address)?;
             }
-            let service = Service::open(object, address).map_err(|source| WorldError::Machine("a Service", source))?;
+            let service =
+                Service::open(object, address).map_err(|source| WorldError::Machine("a Service", source))?;
             self.services.push(service);
         }
         for object in self.manifests.stateful_sets.clone() {
@@ -409,7 +416,12 @@ impl State {
         let namespace = found.map(|one| one.object.metadata.namespace.clone()).unwrap_or_default();
         let at = (namespace, name.to_owned());
         let of_raw = ("ConfigMap".to_owned(), at.clone());
-        let old = self.manifests.raw.get(&of_raw).cloned().ok_or_else(|| format!("there is no ConfigMap {name}"))?;
+        let old = self
+            .manifests
+            .raw
+            .get(&of_raw)
+            .cloned()
+            .ok_or_else(|| format!("there is no ConfigMap {name}"))?;
         let mut object = old.clone();
         object["data"][key] = value.into();
         let change = Change { resource: "configmaps", operation: "UPDATE", object, old };
@@ -427,7 +439,8 @@ impl State {
         };
         self.manifests.budgets.iter().filter(of).map(|budget| {
             let spec = &budget.spec;
-            let same = |one: &&Pod| one.namespace == budget.metadata.namespace && spec.selector.matches(&one.labels);
+            let same =
+                |one: &&Pod| one.namespace == budget.metadata.namespace && spec.selector.matches(&one.labels);
             let pods: Vec<&Pod> = self.pods.iter().filter(same).collect();
             let owners: BTreeSet<(&str, &str)> =
                 pods.iter().map(|pod| (pod.owner.kind, pod.owner.name.as_str())).collect();
@@ -442,11 +455,15 @@ impl State {
         let of_set = self.sets.iter().find(|one| kind == SET && one.object.metadata.name == name);
         let of_fleet = self.fleets.iter().find(|one| kind == FLEET && one.object.metadata.name == name);
         let of_set = of_set.map(|one| one.object.spec.replicas);
-        of_set.or(of_fleet.map(|one| one.object.spec.replicas)).flatten().unwrap_or(1)
+        of_set.or_else(|| of_fleet.map(|one| one.object.spec.replicas)).flatten().unwrap_or(1)
     }
 
     fn evict(&mut self, pod: &str, now: Instant) -> Result<(), String> {
-        let at = self.pods.iter().position(|one| one.name == pod).ok_or_else(|| format!("there is no pod {pod}"))?;
+        let at = self
+            .pods
+            .iter()
+            .position(|one| one.name == pod)
+            .ok_or_else(|| format!("there is no pod {pod}"))?;
         let victim = &self.pods[at];
         if victim.deleted.is_some() {
             return Ok(());
@@ -473,7 +490,8 @@ impl State {
     fn doom_claims(&mut self, pod: &str) {
         let Some(pod) = self.pods.iter().find(|one| one.name == pod) else { return };
         let templates = claim_templates(&self.sets, &pod.owner);
-        let claims = templates.iter().map(|template| (pod.namespace.clone(), claim_name(template, &pod.name)));
+        let claims =
+            templates.iter().map(|template| (pod.namespace.clone(), claim_name(template, &pod.name)));
         self.doomed.extend(claims.collect::<Vec<_>>());
     }
 
@@ -518,7 +536,13 @@ impl State {
         self.tell_services(now);
     }
 
-    fn seen(&self, owner: (&str, &str), revision: u64, min_ready: u64, now: Instant) -> (Vec<usize>, Vec<Seen>) {
+    fn seen(
+        &self,
+        owner: (&str, &str),
+        revision: u64,
+        min_ready: u64,
+        now: Instant,
+    ) -> (Vec<usize>, Vec<Seen>) {
         let is_of = |pod: &Pod| (pod.owner.kind, pod.owner.name.as_str()) == owner;
         let places: Vec<usize> = (0..self.pods.len()).filter(|at| is_of(&self.pods[*at])).collect();
         let see = |at: &usize| {
@@ -539,7 +563,8 @@ impl State {
     fn control_sets(&mut self, now: Instant) {
         for number in 0..self.sets.len() {
             let controlled = &self.sets[number];
-            let (name, namespace) = (controlled.object.metadata.name.clone(), controlled.object.metadata.namespace.clone());
+            let (name, namespace) =
+                (controlled.object.metadata.name.clone(), controlled.object.metadata.namespace.clone());
             let (spec, revision) = (&controlled.object.spec, controlled.revision);
             let set = Set {
                 replicas: spec.replicas.unwrap_or(1),
@@ -547,7 +572,8 @@ impl State {
                 partition: spec.update_strategy.rolling_update.partition,
                 on_delete: spec.update_strategy.kind.as_deref() == Some("OnDelete"),
             };
-            let deletes_claims = spec.persistent_volume_claim_retention_policy.when_scaled.as_deref() == Some("Delete");
+            let deletes_claims =
+                spec.persistent_volume_claim_retention_policy.when_scaled.as_deref() == Some("Delete");
             let (places, seen) = self.seen((SET, &name), revision, spec.min_ready_seconds, now);
             for action in controller::stateful_set(set, &seen) {
                 match action {
@@ -558,8 +584,14 @@ impl State {
                         let mut template = previous.unwrap_or(&controlled.object.spec.template).clone();
                         template.spec.subdomain = controlled.object.spec.service_name.clone();
                         let pod = format!("{name}-{ordinal}");
-                        template.metadata.labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), pod.clone());
-                        template.metadata.labels.insert("apps.kubernetes.io/pod-index".to_owned(), ordinal.to_string());
+                        template
+                            .metadata
+                            .labels
+                            .insert("statefulset.kubernetes.io/pod-name".to_owned(), pod.clone());
+                        template
+                            .metadata
+                            .labels
+                            .insert("apps.kubernetes.io/pod-index".to_owned(), ordinal.to_string());
                         let owner = Owner { kind: SET, name: name.clone(), revision, ordinal };
                         let claims = claim_templates(&self.sets, &owner);
                         self.create(pod, namespace.clone(), owner, &template, claims);
@@ -581,7 +613,8 @@ impl State {
     fn control_fleets(&mut self, now: Instant) {
         for number in 0..self.fleets.len() {
             let controlled = &self.fleets[number];
-            let (name, namespace) = (controlled.object.metadata.name.clone(), controlled.object.metadata.namespace.clone());
+            let (name, namespace) =
+                (controlled.object.metadata.name.clone(), controlled.object.metadata.namespace.clone());
             let (spec, revision) = (&controlled.object.spec, controlled.revision);
             let replicas = spec.replicas.unwrap_or(1);
             let quarter = Value::from("25%");
@@ -610,7 +643,14 @@ impl State {
         }
     }
 
-    fn create(&mut self, name: String, namespace: String, owner: Owner, template: &Template, claims: Vec<String>) {
+    fn create(
+        &mut self,
+        name: String,
+        namespace: String,
+        owner: Owner,
+        template: &Template,
+        claims: Vec<String>,
+    ) {
         self.made += 1;
         self.note(&name, "created");
         self.pods.push(Pod::new(name, namespace, owner, template, claims, self.made));
@@ -635,7 +675,8 @@ impl State {
                     Some(Placed { labels: &other.labels, namespace: &other.namespace, machine })
                 })
                 .collect();
-            let chosen = schedule::choose(&pod.spec, &pod.labels, &pod.namespace, zone, &self.machines, &placed);
+            let chosen =
+                schedule::choose(&pod.spec, &pod.labels, &pod.namespace, zone, &self.machines, &placed);
             match chosen {
                 Err(why) => self.pods[at].why = why,
                 Ok(machine) => {
@@ -684,7 +725,8 @@ impl State {
 
     /// Removes what has ended of those that were deleted.
     fn bury_pods(&mut self) {
-        let is_dark = |pod: &Pod| pod.place.as_ref().is_some_and(|place| self.dark.contains_key(&place.machine));
+        let is_dark =
+            |pod: &Pod| pod.place.as_ref().is_some_and(|place| self.dark.contains_key(&place.machine));
         let gone: Vec<usize> =
             (0..self.pods.len()).filter(|at| self.pods[*at].is_gone() && !is_dark(&self.pods[*at])).collect();
         for at in gone.into_iter().rev() {
