@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -580,7 +579,9 @@ impl Run {
         let State::Running(running) = &mut self.state else { return };
         if let Some(status) = running.container.ended() {
             let age = now.saturating_duration_since(running.since);
-            let how = status.signal().map_or_else(|| status.to_string(), |signal| format!("signal {signal}"));
+            let was_killed = running.ending.as_ref().is_some_and(|ending| ending.was_killed);
+            // `unshare` does not always tell by which signal.
+            let how = if was_killed { "killed".to_owned() } else { status.to_string() };
             let (concern, when) = match &running.ending {
                 None if is_init && status.success() => (Concern::None, "well".to_owned()),
                 None => (Concern::ByItself, "by itself".to_owned()),

@@ -118,9 +118,9 @@ impl Operator<'_> {
     }
 
     /// How many groups each node leads, by its pod.
-    fn leads(&self, except: Option<&str>) -> Vec<(String, usize)> {
+    fn leads(&self) -> Vec<(String, usize)> {
         let pods: Vec<PodView> = self.pods().into_iter().filter(|pod| pod.runs).collect();
-        let asked = pods.iter().enumerate().filter(|(_, pod)| Some(pod.name.as_str()) != except);
+        let asked = pods.iter().enumerate();
         let urls: Vec<(usize, String)> = asked.filter_map(|(at, pod)| Some((at, url(pod)?))).collect();
         let urls = urls.iter().map(|(at, url)| (*at, url.as_str()));
         let view = View::ask(&self.client(ASK), urls, pods.len());
@@ -128,7 +128,7 @@ impl Operator<'_> {
     }
 
     fn choose(&self, target: Target) -> Result<String, Box<dyn Error>> {
-        let leads = self.leads(None);
+        let leads = self.leads();
         let chosen = match target {
             Target::Leader => leads.iter().max_by_key(|(_, leads)| *leads),
             Target::Follower => leads.iter().min_by_key(|(_, leads)| *leads),
@@ -192,10 +192,10 @@ impl Operator<'_> {
         for before in self.pods() {
             let (machine, pod) = (&before.machine, &before.name);
             let since = self.world.elapsed();
-            let led =
-                self.leads(None).into_iter().find(|(name, _)| name == pod).map_or(0, |(_, leads)| leads);
+            let led = self.leads().into_iter().find(|(name, _)| name == pod).map_or(0, |(_, leads)| leads);
             self.world.cordon(machine, true);
             let mut refused = 0;
+            let mut leaderless = None;
             let mut last = now();
             // All pods of the machine, each as soon as its budget allows it.
             let evicted = wait_until(self.limit, || {
@@ -210,9 +210,12 @@ impl Operator<'_> {
                         refused += usize::from(self.world.evict(&one.name).is_err());
                     }
                 }
+                if leaderless.is_none() && self.leads().iter().all(|(name, leads)| name != pod || *leads == 0)
+                {
+                    leaderless = Some(self.world.elapsed() - since);
+                }
                 Err(format!("{} pods are still on {machine}", here.len()))
             });
-            let leads_gone = self.noted(pod, since, "preStop done").map(|(_, what)| what).unwrap_or_default();
             evicted?;
             let gone = self.world.elapsed() - since;
             self.wait_ready()?;
@@ -222,8 +225,9 @@ impl Operator<'_> {
             seen.saw(
                 after.machine != *machine && after.zone == before.zone,
                 format!(
-                    "{machine} empty after {:.2} s ({refused} evictions refused first), {pod} (which led {led} groups) ready \
-                     on {} of zone {} after {:.2} s; {leads_gone}",
+                    "{pod} led {led} groups, and none {:.2} s after its eviction; {machine} empty after {:.2} s ({refused} \
+                     evictions refused first); ready on {} of zone {} after {:.2} s",
+                    leaderless.unwrap_or(gone).as_secs_f64(),
                     gone.as_secs_f64(),
                     after.machine,
                     after.zone,
@@ -274,19 +278,18 @@ impl Operator<'_> {
         found.ok_or_else(|| format!("no node {pod}: {said}"))
     }
 
-    /// Waits until every node has its share of replicas.
+    /// Waits until every node has its share of replicas: nothing is on its way, and the nodes of a zone have about as many
+    /// as one another. Zones have as many as there are nodes in them, or one node has all of its zone.
     fn wait_shares(&self) -> Result<Vec<u64>, String> {
         wait_until(self.limit, || {
             let moves = self.survey()?["moves"].as_array().map_or(0, Vec::len);
+            let pods = self.pods();
             let of = |pod: &PodView| Ok(self.node_of(&pod.name)?["replicas"].as_u64().unwrap_or(0));
-            let shares = self.pods().iter().map(of).collect::<Result<Vec<u64>, String>>()?;
-            let (least, most) = (shares.iter().min().copied(), shares.iter().max().copied());
-            let even = least.zip(most).is_some_and(|(least, most)| most - least <= UNEVEN && least > 0);
-            if even && moves == 0 {
-                Ok(shares)
-            } else {
-                Err(format!("{moves} on their way, replicas {shares:?}"))
+            let shares = pods.iter().map(of).collect::<Result<Vec<u64>, String>>()?;
+            if moves == 0 && are_even(&pods, &shares) {
+                return Ok(shares);
             }
+            Err(format!("{moves} on their way, replicas {shares:?}"))
         })
     }
 
@@ -558,6 +561,16 @@ impl Operator<'_> {
         seen.saw(true, format!("in parallel: ready {took:.1} s later"));
         Ok(())
     }
+}
+
+/// Whether the nodes of each zone have about as many replicas, and all have some.
+fn are_even(pods: &[PodView], shares: &[u64]) -> bool {
+    let zones: BTreeSet<&str> = pods.iter().map(|pod| pod.zone.as_str()).collect();
+    zones.into_iter().all(|zone| {
+        let own = || pods.iter().zip(shares).filter(|(pod, _)| pod.zone == zone).map(|(_, share)| *share);
+        let (least, most) = (own().min().unwrap_or(0), own().max().unwrap_or(0));
+        least > 0 && most - least <= UNEVEN
+    })
 }
 
 /// Where a pod answers itself.

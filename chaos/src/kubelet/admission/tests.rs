@@ -19,11 +19,13 @@ spec:
   paramKind: { apiVersion: v1, kind: ConfigMap }
   matchConstraints:
     resourceRules:
-      - { apiGroups: [apps], apiVersions: [v1], operations: [UPDATE], resources: [statefulsets, statefulsets/scale] }
+      - operations: [UPDATE]
+        resources: [statefulsets, statefulsets/scale]
   matchConditions:
     - { name: own, expression: object.metadata.name == 'tidemark' }
   variables:
-    - { name: voters, expression: int(params.data['voters']) }
+    - name: voters
+      expression: int(params.data['voters'])
     - { name: replicas, expression: 'has(object.spec.replicas) ? int(object.spec.replicas) : 1' }
   validations:
     - expression: variables.replicas >= variables.voters
