@@ -241,7 +241,11 @@ pub(crate) fn sweep() -> Result<(), NetworkError> {
         for pid in shell::run(&format!("ip netns pids {name}"))?.split_whitespace() {
             drop(shell::run(&format!("kill -9 {pid}")));
         }
-        shell::run(&format!("ip netns del {name}"))?;
+        let removed = shell::run(&format!("ip netns del {name}"));
+        // Another may look for the same at the same time.
+        if Path::new("/run/netns").join(name).exists() {
+            removed?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use super::load::{Counts as LoadCounts, Tally};
 use super::manifest::Manifests;
 use super::pod::{Concern, Pod};
 use super::scenario::{Scenario, Start};
-use super::secret::INIT;
 use super::steps::{Operator, Seen, url};
 use super::world::{Settings, World};
 use super::{admission, secret};
@@ -109,6 +108,8 @@ fn run_all(
     scenario.changes.make(&mut manifests);
     report.notes = secret::fill(&mut manifests)?;
     report.notes.extend(without_effect(&manifests));
+    let set = manifests.stateful_sets.iter().find(|set| set.metadata.name == SET);
+    let first_user = secret::of_first_user(set.ok_or_else(|| format!("there is no StatefulSet {SET}"))?);
     let settings = Settings {
         propagation: how.propagation,
         machine_silence: how.machine_silence,
@@ -118,8 +119,9 @@ fn run_all(
     };
     let world = World::start(manifests, settings)?;
     world.apply()?;
-    let secret =
-        |key: &str| world.secret(SET, INIT, key).ok_or_else(|| format!("Secret {INIT} has no {key}"));
+    let secret = |key: &str| {
+        world.secret(SET, &first_user, key).ok_or_else(|| format!("Secret {first_user} has no {key}"))
+    };
     let operator = Operator {
         world: &world,
         set: SET,

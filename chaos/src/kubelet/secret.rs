@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
-use super::manifest::{CertificateSpec, Contents, Manifests, Object};
+use super::manifest::{CertificateSpec, Contents, Manifests, Object, StatefulSetSpec};
 
 /// A certificate could not be issued.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub(crate) enum SecretError {
 type Authorities = BTreeMap<(String, String), CertifiedIssuer<'static, KeyPair>>;
 
 /// The Secret of the first user, which an operator makes where the manifests do not, and its keys.
-pub(crate) const INIT: &str = "tidemark-init";
+const INIT: &str = "tidemark-init";
 const INIT_KEYS: [&str; 6] = ["username", "password", "org", "bucket", "retention", "admin-token"];
 
 /// Fills in what is not there. Answers what was made, for people.
@@ -40,9 +40,9 @@ pub(crate) fn fill(manifests: &mut Manifests) -> Result<Vec<String>, SecretError
         ));
         manifests.secrets.insert((external.metadata.namespace.clone(), name.clone()), contents);
     }
-    let namespaces = manifests.stateful_sets.iter().map(|set| set.metadata.namespace.clone());
-    for namespace in namespaces.collect::<Vec<_>>() {
-        let key = (namespace, INIT.to_owned());
+    let firsts =
+        manifests.stateful_sets.iter().map(|set| (set.metadata.namespace.clone(), of_first_user(set)));
+    for key in firsts.collect::<Vec<_>>() {
         manifests.secrets.entry(key).or_insert_with(|| {
             told.push(format!("Secret {INIT}: nobody makes it; {} values made up", INIT_KEYS.len()));
             INIT_KEYS.iter().map(|key| ((*key).to_owned(), value(key).into_bytes())).collect()
@@ -68,6 +68,15 @@ pub(crate) fn fill(manifests: &mut Manifests) -> Result<Vec<String>, SecretError
     }
     manifests.certificates = certificates;
     Ok(told)
+}
+
+/// The name of the Secret of the first user, as a StatefulSet mounts it: a generator adds a hash to it.
+pub(crate) fn of_first_user(set: &Object<StatefulSetSpec>) -> String {
+    let volumes = set.spec.template.spec.volumes.iter();
+    let mut names = volumes.filter_map(|volume| volume.secret.as_ref()).map(|files| &files.secret_name);
+    let is_it =
+        |name: &&String| name.strip_prefix(INIT).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    names.find(is_it).cloned().unwrap_or_else(|| INIT.to_owned())
 }
 
 /// The Secret of the authority that signs a certificate, where the manifests name one.

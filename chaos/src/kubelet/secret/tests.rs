@@ -40,3 +40,22 @@ fn values_that_are_kept_elsewhere_are_made_up() {
     assert_eq!(made["username"], b"a-username");
     assert_eq!(made["admin-token"].len(), 32);
 }
+
+#[test]
+fn the_secret_of_the_first_user_may_have_a_hash_in_its_name() {
+    let set = |secret: &str| {
+        let text = format!(
+            "kind: StatefulSet\nmetadata: {{name: t, namespace: n}}\nspec: {{template: {{spec: {{volumes: \
+             [{{name: other, secret: {{secretName: tidemark-initial}}}}, {{name: init, secret: {{secretName: {secret}}}}}]}}}}}}\n"
+        );
+        Manifests::read(&text).unwrap()
+    };
+    for (secret, expected) in
+        [("tidemark-init", "tidemark-init"), ("tidemark-init-5h2k", "tidemark-init-5h2k"), ("x", INIT)]
+    {
+        let mut manifests = set(secret);
+        assert_eq!(of_first_user(&manifests.stateful_sets[0]), expected);
+        fill(&mut manifests).unwrap();
+        assert!(manifests.secrets.contains_key(&("n".to_owned(), expected.to_owned())));
+    }
+}
