@@ -7,6 +7,10 @@ use testkit::{Reply, Request};
 use crate::history::Outcome;
 use crate::oracle::Row;
 
+/// The organization of a run's users, where nothing else is said.
+const ORG: &str = "chaos";
+/// The bucket of all points.
+pub(crate) const BUCKET: &str = "chaos";
 /// How long a writer waits for an answer.
 pub(crate) const WRITE: Duration = Duration::from_secs(1);
 /// How long a reader waits for an answer.
@@ -19,6 +23,7 @@ pub(crate) const PROBE: Duration = Duration::from_secs(20);
 pub(crate) struct Client {
     agent: ureq::Agent,
     token: String,
+    org: String,
 }
 
 /// Why a read has no rows.
@@ -40,7 +45,13 @@ impl Client {
             .timeout_global(Some(timeout))
             .timeout_connect(Some(Duration::from_millis(500)))
             .build();
-        Self { agent: agent.into(), token: token.to_owned() }
+        Self { agent: agent.into(), token: token.to_owned(), org: ORG.to_owned() }
+    }
+
+    /// One of another organization.
+    #[must_use]
+    pub(crate) fn of_org(self, org: &str) -> Self {
+        Self { org: org.to_owned(), ..self }
     }
 
     /// Sends; fails only when no answer comes.
@@ -50,7 +61,9 @@ impl Client {
 
     /// Writes lines; answers what is known then, with the status.
     pub(crate) fn write(&self, url: &str, lines: String) -> (Outcome, Option<Reply>) {
-        let request = Request::new("POST", format!("{url}/api/v2/write?org=chaos&bucket=chaos")).body(lines);
+        let org = testkit::node::encode(&self.org);
+        let request =
+            Request::new("POST", format!("{url}/api/v2/write?org={org}&bucket={BUCKET}")).body(lines);
         match self.send(request) {
             Ok(reply) if reply.status == 204 => (Outcome::Acknowledged, Some(reply)),
             Ok(reply) => (Outcome::Unknown, Some(reply)),
@@ -62,7 +75,7 @@ impl Client {
     /// Asks for rows of time, `n`, `w`.
     pub(crate) fn read(&self, url: &str, query: &str) -> Result<Vec<Row>, ReadError> {
         let query = testkit::node::encode(query);
-        let request = Request::new("GET", format!("{url}/query?db=chaos&epoch=ns&q={query}"));
+        let request = Request::new("GET", format!("{url}/query?db={BUCKET}&epoch=ns&q={query}"));
         let reply =
             self.send(request).map_err(|error| ReadError::Later { status: None, text: error.to_string() })?;
         if reply.status == 429 || reply.status >= 500 {

@@ -262,31 +262,8 @@ impl Cluster {
     /// What the nodes that are up and answer say of who leads: of two that differ, the one with the higher term is right.
     pub(crate) fn view(&self) -> View {
         let client = Client::new(TOKEN, ASK);
-        let mut view = View::default();
-        let mut names = BTreeMap::new();
-        for node in self.nodes.iter().filter(|node| node.is_up()) {
-            let Ok(reply) = client.send(Request::new("GET", format!("{}/debug/cluster", node.url))) else {
-                continue;
-            };
-            let Ok(said) = serde_json::from_slice::<Value>(&reply.body) else { continue };
-            names.insert(said["node"].as_str().unwrap_or_default().to_owned(), node.place);
-            for group in said["groups"].as_array().into_iter().flatten() {
-                let name = group["group"].as_str().unwrap_or_default().to_owned();
-                let Some(leader) = group["leaderNode"].as_str() else { continue };
-                let claim = (group["term"].as_u64().unwrap_or(0), leader.to_owned());
-                let known = view.leaders.entry(name).or_insert_with(|| claim.clone());
-                if claim.0 > known.0 {
-                    *known = claim;
-                }
-            }
-        }
-        view.leads = vec![0; self.nodes.len()];
-        for (_, leader) in view.leaders.values() {
-            if let Some(place) = names.get(leader) {
-                view.leads[*place] += 1;
-            }
-        }
-        view
+        let up = self.nodes.iter().filter(|node| node.is_up());
+        View::ask(&client, up.map(|node| (node.place, node.url.as_str())), self.nodes.len())
     }
 }
 
@@ -300,6 +277,39 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Asks these nodes; there are places for so many.
+    pub(crate) fn ask<'a>(
+        client: &Client,
+        nodes: impl Iterator<Item = (usize, &'a str)>,
+        places: usize,
+    ) -> Self {
+        let mut view = Self::default();
+        let mut names = BTreeMap::new();
+        for (place, url) in nodes {
+            let Ok(reply) = client.send(Request::new("GET", format!("{url}/debug/cluster"))) else {
+                continue;
+            };
+            let Ok(said) = serde_json::from_slice::<Value>(&reply.body) else { continue };
+            names.insert(said["node"].as_str().unwrap_or_default().to_owned(), place);
+            for group in said["groups"].as_array().into_iter().flatten() {
+                let name = group["group"].as_str().unwrap_or_default().to_owned();
+                let Some(leader) = group["leaderNode"].as_str() else { continue };
+                let claim = (group["term"].as_u64().unwrap_or(0), leader.to_owned());
+                let known = view.leaders.entry(name).or_insert_with(|| claim.clone());
+                if claim.0 > known.0 {
+                    *known = claim;
+                }
+            }
+        }
+        view.leads = vec![0; places];
+        for (_, leader) in view.leaders.values() {
+            if let Some(place) = names.get(leader) {
+                view.leads[*place] += 1;
+            }
+        }
+        view
+    }
+
     /// How many terms have begun since an earlier view, over all groups.
     pub(crate) fn terms_since(&self, before: &Self) -> u64 {
         let terms = |view: &Self| view.leaders.values().map(|(term, _)| term).sum::<u64>();

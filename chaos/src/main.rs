@@ -13,6 +13,8 @@
 //! `chaos --etcd PROGRAM [--repeat N]` does to three members of etcd in the same network what can be done to them too, for
 //! comparison.
 //!
+//! `chaos kubelet MANIFESTS [NAME...]` runs nodes as Kubernetes manifests say, in a kubelet in miniature ([`kubelet`]).
+//!
 //! It needs root, `ip` and TAP devices; exit code 77 where network namespaces cannot be made.
 
 mod beside;
@@ -26,6 +28,7 @@ mod disk;
 mod faults;
 mod guard;
 mod history;
+mod kubelet;
 mod memory;
 mod name_server;
 mod network;
@@ -74,6 +77,9 @@ fn main() -> ExitCode {
             report::say(&run::chain(&*error));
         }
         return ExitCode::SUCCESS;
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == kubelet::VERB) {
+        return kubelet::main(std::env::args().skip(2));
     }
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,

@@ -85,6 +85,11 @@ impl NameServer {
         self.shared.book().addresses.insert(name.to_owned(), addresses);
     }
 
+    /// Notes that a name stands for nothing any more.
+    pub(crate) fn forget(&self, name: &str) {
+        self.shared.book().addresses.remove(name);
+    }
+
     /// Answers so from now on. Answers how often each has asked since this was last said.
     pub(crate) fn answer(&self, answer: Answer) -> BTreeMap<IpAddr, usize> {
         let mut book = self.shared.book();

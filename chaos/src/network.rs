@@ -129,6 +129,19 @@ impl Network {
         Ok(shell::run(&format!("ip -n {namespace} addr del {address}/24 dev eth0")).map(drop)?)
     }
 
+    /// Gives the clients' namespace one more address.
+    pub(crate) fn add_clients_address(&self, address: Ipv4Addr) -> Result<(), NetworkError> {
+        let namespace = self.names.full(CLIENTS);
+        Ok(shell::run(&format!("ip -n {namespace} addr add {address}/24 dev eth0")).map(drop)?)
+    }
+
+    /// Switches the device of a node on or off. While it is off nothing comes or goes, also not what the kernel sends for
+    /// processes that end.
+    pub(crate) fn switch_link(&self, node: usize, on: bool) -> Result<(), NetworkError> {
+        let (namespace, state) = (self.node_namespace(node), if on { "up" } else { "down" });
+        Ok(shell::run(&format!("ip -n {namespace} link set eth0 {state}")).map(drop)?)
+    }
+
     /// Gives ways between nodes their shapes; all others are perfect from now on.
     pub(crate) fn shape(&self, shapes: &[(Direction, Shape)]) {
         self.switch.shape(shapes);
@@ -228,7 +241,11 @@ pub(crate) fn sweep() -> Result<(), NetworkError> {
         for pid in shell::run(&format!("ip netns pids {name}"))?.split_whitespace() {
             drop(shell::run(&format!("kill -9 {pid}")));
         }
-        shell::run(&format!("ip netns del {name}"))?;
+        let removed = shell::run(&format!("ip netns del {name}"));
+        // Another may look for the same at the same time.
+        if Path::new("/run/netns").join(name).exists() {
+            removed?;
+        }
     }
     Ok(())
 }

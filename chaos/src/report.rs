@@ -86,7 +86,7 @@ pub(crate) fn tell_gaps(mut gaps: Vec<Duration>) -> Duration {
 }
 
 /// Statuses, each with how often it came.
-fn listed(answers: &BTreeMap<Option<u16>, usize>) -> String {
+pub(crate) fn listed(answers: &BTreeMap<Option<u16>, usize>) -> String {
     let one = |(status, count): (&Option<u16>, &usize)| match status {
         Some(status) => format!("{status} x {count}"),
         None => format!("no answer x {count}"),

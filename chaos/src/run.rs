@@ -27,6 +27,8 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const MEASURED: Duration = Duration::from_secs(8);
 /// How long an answer that was sent may take to its client.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// How long a node may take to tell all points.
+pub(crate) const READ_ALL: Duration = Duration::from_secs(60);
 /// How often the nodes are looked after while time passes.
 const WATCH: Duration = Duration::from_millis(100);
 /// Fewest acknowledged points of a run that shows anything.
@@ -145,8 +147,9 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
             let begun = now();
             if heal(&cluster, &workload, &oracle, scenario.promises.heal()) {
                 healed = Some(now().saturating_duration_since(begun));
+                let client = Client::new(TOKEN, READ_ALL);
                 for node in cluster.up() {
-                    read_all(&cluster, &oracle, node);
+                    read_all(&client, &cluster.nodes[node].url, &oracle, node);
                 }
             }
             workload.registers.violations().into_iter().for_each(|why| oracle.violation(why));
@@ -285,14 +288,11 @@ fn heal(cluster: &Cluster, workload: &Workload<'_>, oracle: &Oracle, limit: Dura
 }
 
 /// Everything that a node has must be everything that was acknowledged or seen, and nothing that was not sent.
-fn read_all(cluster: &Cluster, oracle: &Oracle, node: usize) {
-    let client = Client::new(TOKEN, Duration::from_secs(60));
+pub(crate) fn read_all(client: &Client, url: &str, oracle: &Oracle, node: usize) {
     let readings: Vec<_> = (0..oracle.writers()).map(|writer| oracle.begin_read(writer, None)).collect();
-    let answer = wait_until(Duration::from_secs(30), || {
-        match client.read(&cluster.nodes[node].url, "SELECT n, w FROM chaos") {
-            Err(later @ ReadError::Later { .. }) => Err(later.to_string()),
-            other => Ok(other),
-        }
+    let answer = wait_until(Duration::from_secs(30), || match client.read(url, "SELECT n, w FROM chaos") {
+        Err(later @ ReadError::Later { .. }) => Err(later.to_string()),
+        other => Ok(other),
     });
     let rows = match answer {
         Ok(Ok(rows)) => rows,

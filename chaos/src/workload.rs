@@ -33,6 +33,7 @@ pub(crate) struct Workload<'a> {
     oracle: &'a Oracle,
     urls: Vec<String>,
     token: String,
+    org: Option<String>,
     origin: Instant,
     stop: AtomicBool,
     acknowledged: Mutex<Vec<Duration>>,
@@ -89,12 +90,28 @@ impl<'a> Workload<'a> {
             oracle,
             urls,
             token: token.to_owned(),
+            org: None,
             origin: now(),
             stop: AtomicBool::new(false),
             acknowledged: Mutex::default(),
             probes: Mutex::default(),
             registers: Registers::default(),
             answers: Mutex::default(),
+        }
+    }
+
+    /// The same of another organization.
+    #[must_use]
+    pub(crate) fn of_org(self, org: &str) -> Self {
+        Self { org: Some(org.to_owned()), ..self }
+    }
+
+    /// A client with connections of its own.
+    pub(crate) fn client(&self, timeout: Duration) -> Client {
+        let client = Client::new(&self.token, timeout);
+        match &self.org {
+            Some(org) => client.of_org(org),
+            None => client,
         }
     }
 
@@ -108,7 +125,8 @@ impl<'a> Workload<'a> {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    fn goes_on(&self) -> bool {
+    /// Whether nobody has told the clients to end.
+    pub(crate) fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
@@ -129,7 +147,7 @@ impl<'a> Workload<'a> {
 
     /// Writes until told to stop.
     pub(crate) fn write(&self, writer: usize) {
-        let client = Client::new(&self.token, client::WRITE);
+        let client = self.client(client::WRITE);
         let mut route = Route::new(writer % self.urls.len(), self.urls.len());
         while self.goes_on() {
             let numbers = self.oracle.fresh(writer, BATCH);
@@ -179,7 +197,7 @@ impl<'a> Workload<'a> {
 
     /// Overwrites and reads registers, through all nodes in turn, until told to stop.
     pub(crate) fn use_registers(&self, user: usize) {
-        let client = Client::new(&self.token, client::READ);
+        let client = self.client(client::READ);
         for step in user.. {
             if !self.goes_on() {
                 break;
@@ -208,7 +226,7 @@ impl<'a> Workload<'a> {
 
     /// Writes and reads through a node in turn, as `writer`, until told to stop.
     pub(crate) fn probe(&self, writer: usize, node: usize) {
-        let client = Client::new(&self.token, client::PROBE);
+        let client = self.client(client::PROBE);
         while self.goes_on() {
             let numbers = self.oracle.fresh(writer, BATCH);
             self.send(&client, writer, &numbers, node);
@@ -237,7 +255,7 @@ impl<'a> Workload<'a> {
 
     /// Reads through a node, the writers in turn, until told to stop.
     pub(crate) fn read(&self, node: usize) {
-        let client = Client::new(&self.token, client::READ);
+        let client = self.client(client::READ);
         for writer in (0..self.oracle.writers()).cycle() {
             if !self.goes_on() {
                 break;

@@ -1,0 +1,243 @@
+//! A kubelet in miniature: `chaos kubelet [--keep] [--untimed] [--events] [--set short|long] [--propagation-ms N]
+//! [--machine-silence-ms N] MANIFESTS [SCENARIO...]` reads rendered manifests (a file, or a directory that `kubectl kustomize`
+//! renders) and runs the real binary as they say, each pod in namespaces of its own, with what Kubernetes does around it:
+//! controllers, a scheduler, probes, hooks, Services, evictions.
+//!
+//! ```text
+//!  manifest, template      what the objects say            admission   what policies allow
+//!  controller, schedule    which pods, and where           disruption  which may be evicted
+//!  pod, probe, prober      what becomes of a pod           service     who is sent where
+//!  container, volume, environment, image, secret           what a process gets
+//!  world                   all of it, in a thread          steps, scenario, load, run   what is done to it
+//! ```
+
+mod admission;
+mod container;
+mod controller;
+mod disruption;
+mod environment;
+mod image;
+mod load;
+mod manifest;
+mod pod;
+mod probe;
+mod prober;
+mod run;
+mod scenario;
+mod schedule;
+mod secret;
+mod service;
+mod steps;
+mod template;
+mod volume;
+mod world;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use testkit::binary::{tidemark_binary, workspace_root};
+
+use self::image::Image;
+use self::run::{How, Report};
+use self::scenario::Scenario;
+use crate::report::say;
+use crate::run::Verdict;
+use crate::scenario::Set;
+use crate::{SKIPPED, disk, guard, network, shell};
+
+/// The word after which these arguments come.
+pub(crate) const VERB: &str = "kubelet";
+const USAGE: &str = "chaos kubelet [--set short|ten|long] [--untimed] [--keep] [--events] [--propagation-ms N] \
+                     [--machine-silence-ms N] MANIFESTS [SCENARIO...]";
+/// From a change of a pod until Services follow it.
+const PROPAGATION_MS: u64 = 1000;
+/// How long a machine is silent until its pods count as lost, as in Kubernetes.
+const MACHINE_SILENCE_MS: u64 = 40_000;
+
+/// What to run.
+#[derive(Debug, Default)]
+struct Arguments {
+    set: Set,
+    untimed: bool,
+    keep: bool,
+    /// Whether to tell everything that happens to pods.
+    events: bool,
+    propagation_ms: Option<u64>,
+    machine_silence_ms: Option<u64>,
+    manifests: Option<PathBuf>,
+    names: Vec<String>,
+}
+
+/// Runs what the words after the verb say.
+pub(crate) fn main(words: impl Iterator<Item = String>) -> ExitCode {
+    let arguments = match parse(words) {
+        Ok(arguments) => arguments,
+        Err(unknown) => {
+            say(&format!("{unknown} is not known; {USAGE}"));
+            return ExitCode::from(64);
+        }
+    };
+    if let Err(why) = network::usable().and_then(|()| can_unshare()) {
+        say(&format!("skipped: namespaces of pods cannot be made here: {why}"));
+        return ExitCode::from(SKIPPED);
+    }
+    match run_all(&arguments) {
+        Ok(verdicts) if verdicts.contains(&Verdict::Fail) => ExitCode::from(1),
+        Ok(verdicts) if verdicts.contains(&Verdict::Unknown) => ExitCode::from(2),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&crate::run::chain(&*error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments::default();
+    let number = |name: &str, word: Option<String>| {
+        let word = word.unwrap_or_default();
+        word.parse().map(Some).map_err(|_no_number| format!("{name} {word}"))
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--set" => {
+                let set = words.next().unwrap_or_default();
+                arguments.set = Set::of(&set).ok_or_else(|| format!("--set {set}"))?;
+            }
+            "--propagation-ms" => arguments.propagation_ms = number(&word, words.next())?,
+            "--machine-silence-ms" => arguments.machine_silence_ms = number(&word, words.next())?,
+            "--untimed" => arguments.untimed = true,
+            "--keep" => arguments.keep = true,
+            "--events" => arguments.events = true,
+            _ if word.starts_with('-') => return Err(word),
+            _ if arguments.manifests.is_none() => arguments.manifests = Some(word.into()),
+            _ => arguments.names.push(word),
+        }
+    }
+    if arguments.manifests.is_none() { Err("no manifests".to_owned()) } else { Ok(arguments) }
+}
+
+/// Whether a process may have a view of its own of what is mounted, of names and of processes.
+fn can_unshare() -> Result<(), String> {
+    let tried =
+        shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /proc/sys/fs/binfmt_misc");
+    // Any place to mount something at will do.
+    let tried = tried.or_else(|_no_place| {
+        shell::run("unshare --mount --uts --ipc --pid --fork mount -t tmpfs tmpfs /mnt")
+    });
+    tried.and_then(|_| shell::run("setpriv --version")).map(drop).map_err(|error| crate::run::chain(&error))
+}
+
+fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
+    guard::sweep()?;
+    let _guard = guard::Guard::set()?;
+    let text = rendered(arguments.manifests.as_deref().unwrap_or_else(|| Path::new(".")))?;
+    let scenarios = chosen(arguments)?;
+    let directory = std::env::temp_dir().join(format!("{}{}", disk::HOME, std::process::id()));
+    let how = How {
+        manifests: &text,
+        image: Image::of(&workspace_root().join("Dockerfile")),
+        // Building it takes the network that the machine has.
+        program: tidemark_binary(),
+        propagation: Duration::from_millis(arguments.propagation_ms.unwrap_or(PROPAGATION_MS)),
+        machine_silence: Duration::from_millis(arguments.machine_silence_ms.unwrap_or(MACHINE_SILENCE_MS)),
+    };
+    let mut verdicts = Vec::new();
+    for (number, scenario) in scenarios.iter().enumerate() {
+        let home = directory.join(&scenario.name);
+        say(&format!("{}: {}", scenario.name, scenario.about));
+        let report = run::run(scenario, &how, &home);
+        tell(scenario, &report, number == 0, arguments.events);
+        let verdict = report.verdict();
+        if verdict == Verdict::Pass && !arguments.keep {
+            std::fs::remove_dir_all(&home)?;
+        } else {
+            say(&format!("  volumes, events and logs are in {}", home.display()));
+        }
+        verdicts.push(verdict);
+    }
+    // Stays when something in it does.
+    drop(std::fs::remove_dir(&directory));
+    Ok(verdicts)
+}
+
+/// The text of manifests: of a file, or of what `kubectl` makes of a directory.
+fn rendered(path: &Path) -> Result<String, Box<dyn Error>> {
+    match path.is_dir() {
+        true => Ok(shell::run(&format!("kubectl kustomize {}", path.display()))?),
+        false => Ok(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?),
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
+    let mut scenarios = scenario::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("kubelet"))?;
+    if let Some(name) = arguments.names.iter().find(|name| scenarios.iter().all(|one| one.name != **name)) {
+        return Err(format!("there is no scenario {name}").into());
+    }
+    let wanted = |one: &Scenario| match arguments.names.is_empty() {
+        true => one.set <= arguments.set,
+        false => arguments.names.contains(&one.name),
+    };
+    scenarios.retain(wanted);
+    if arguments.untimed {
+        scenarios.iter_mut().for_each(|scenario| scenario.promises.forget_times());
+    }
+    Ok(scenarios)
+}
+
+/// Tells what a run has come to.
+fn tell(scenario: &Scenario, report: &Report, with_notes: bool, with_events: bool) {
+    for note in report.notes.iter().filter(|_| with_notes || report.ready.is_none()) {
+        say(&format!("  {note}"));
+    }
+    if with_events {
+        report.events.iter().for_each(|event| say(&format!("  {event}")));
+    }
+    for told in &report.steps {
+        say(&format!(
+            "  {}: {:.1} s; write gap {:.2} s; {:.0} writes/s",
+            told.label,
+            told.window.end.saturating_sub(told.window.start).as_secs_f64(),
+            told.gap.as_secs_f64(),
+            told.rate
+        ));
+        for effect in &told.seen.effects {
+            say(&format!("    {} {}", if effect.took { "seen:" } else { "NOT SEEN:" }, effect.what));
+        }
+    }
+    if let Some(load) = &report.load {
+        let failed: Vec<String> =
+            load.failed_at.iter().take(10).map(|at| format!("{:.2}", at.as_secs_f64())).collect();
+        say(&format!(
+            "  {} requests; {} sent again (at {} s); {} failed twice; slowest {:.2} s",
+            load.requests,
+            load.again,
+            failed.join(", "),
+            load.errors,
+            load.slowest.as_secs_f64()
+        ));
+    }
+    report.violations.iter().for_each(|text| say(&format!("  BROKEN: {text}")));
+    report.doubts.iter().for_each(|text| say(&format!("  DOUBT: {text}")));
+    let verdict = match report.verdict() {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Unknown => "UNKNOWN",
+    };
+    let longest = report.steps.iter().map(|told| told.gap).max().unwrap_or_default();
+    let ready =
+        report.ready.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
+    say(&format!(
+        "{}: {verdict}; ready after {ready}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
+         writes: {}; reads: {}",
+        scenario.name,
+        longest.as_secs_f64(),
+        report.counts.acknowledged,
+        report.counts.unknown,
+        report.counts.refused,
+        crate::report::listed(&report.answers.writes),
+        crate::report::listed(&report.answers.reads)
+    ));
+}
