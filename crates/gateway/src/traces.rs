@@ -21,8 +21,12 @@ const ID: HeaderName = HeaderName::from_static("x-tidemark-trace-id");
 /// The longest name of a client's program that is told.
 const USER_AGENT_BYTES_MAX: usize = 128;
 
-/// Begins the span of a request to a route.
+/// Begins the span of a request to a route. Those of probes have none: they come every second, and that a node is not ready
+/// is an answer, not a failure.
 pub(crate) fn begin(tracer: &Tracer, route: &str, request: &Request) -> Span {
+    if !(route.starts_with("/api/") || matches!(route, "/write" | "/query" | "unknown")) {
+        return Span::default();
+    }
     let header = |name: &str| request.headers().get(name)?.to_str().ok();
     let is_kept = matches!(route, "/api/v2/query" | "/query" | "/api/v2/write" | "/write") && asks(request);
     let mut span = tracer.request(Caller::of_client(header), is_kept);

@@ -34,6 +34,9 @@ pub(crate) struct Fragment {
 impl Fragment {
     /// Of a query of this node.
     pub(crate) fn own(partitions: &[PartitionId], scanned: &Arc<Scanned>) -> Arc<Self> {
+        if partitions.is_empty() {
+            return Self::new(Span::default(), Span::default(), Some(Arc::clone(scanned)));
+        }
         let mut exec = trace::span("exec.fragment");
         if exec.is_wanted() {
             let shards: Vec<String> = partitions.iter().map(ToString::to_string).collect();

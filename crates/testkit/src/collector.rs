@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -9,8 +12,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tonic::transport::Server;
+use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
 use crate::cluster::free_addresses;
@@ -117,8 +121,19 @@ impl Collector {
             .build()
             .expect("a runtime");
         let service = TraceServiceServer::new(Receiver(Arc::clone(&spans)));
-        let serving = Server::builder().add_service(service).serve(address.parse().expect("an address"));
-        drop(runtime.spawn(serving));
+        let listener = runtime.block_on(TcpListener::bind(&address)).expect("a free address");
+        // It ends with the runtime.
+        drop(runtime.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(service.clone());
+                connections.spawn(async move {
+                    // A node that is killed breaks its connection off.
+                    let served = http2::Builder::new(TokioExecutor::new());
+                    drop(served.serve_connection(TokioIo::new(stream), service).await);
+                });
+            }
+        }));
         Self { url: format!("http://{address}"), spans, _runtime: runtime }
     }
 

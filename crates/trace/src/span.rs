@@ -395,8 +395,8 @@ impl Span {
 }
 
 impl Open {
-    fn end(self: Box<Self>, end: Duration) {
-        let Open { here, parent, is_parent_remote, name, kind, start, attributes, links, failure } = *self;
+    fn end(self, end: Duration) {
+        let Open { here, parent, is_parent_remote, name, kind, start, attributes, links, failure } = self;
         let Here { trace, span } = here;
         let finished = Finished {
             trace: trace.id(),

@@ -1,6 +1,5 @@
 //! Paths, methods, headers, probes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;

@@ -41,10 +41,14 @@ async fn a_caller_that_samples_is_named_back() {
     let server = Server::with(|options| options.tracer = tracer()).await;
     let send = |flags: &str| {
         let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
-        server.send(request(Method::GET, "/ping").header("traceparent", parent).body(Body::empty()).unwrap())
+        server
+            .send(request(Method::GET, "/api/v2").header("traceparent", parent).body(Body::empty()).unwrap())
     };
     assert_eq!(send("01").await.header("x-tidemark-trace-id"), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(send("00").await.header("x-tidemark-trace-id"), "");
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let probe = request(Method::GET, "/ready").header("traceparent", parent).body(Body::empty()).unwrap();
+    assert_eq!(server.send(probe).await.header("x-tidemark-trace-id"), "", "probes are not traced");
 }
 
 #[tokio::test]

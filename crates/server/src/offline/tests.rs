@@ -50,6 +50,7 @@ impl Node {
             timing: Timing::NEAR,
             limits: Limits { cache_bytes_max: 0, ..Limits::PRODUCTION },
             progress: cluster::Progress::default(),
+            tracer: trace::Tracer::off(),
         };
         let machines = partitions.machines(ground);
         let cluster = Cluster::open(options, vfs, clock, machines, catalog, Fatal::default()).await.unwrap();
