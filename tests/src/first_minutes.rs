@@ -76,7 +76,7 @@ fn probes_answer_without_a_token() {
     assert_eq!(node.get("/health").send().expect_status(200).json()["status"], "pass");
     assert_eq!(node.get("/ready").send().expect_status(200).json()["status"], "ready");
     let metrics = node.get("/metrics").send().expect_status(200).text();
-    for name in ["tidemark_build_info", "tidemark_http_request_duration_seconds", "tidemark_raft_is_leader"] {
+    for name in ["tidemark_build_info", "tidemark_http_request_duration_seconds", "tidemark_raft_leaders"] {
         assert!(metrics.contains(name), "{name} is not in {metrics}");
     }
 }

@@ -22,8 +22,8 @@ const BEGINS: Duration = Duration::from_secs(120);
 const LINGERS: Duration = Duration::from_secs(5);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);
-const SYNCS: &str = "tidemark_raft_log_syncs_total";
-const LONGEST: &str = "tidemark_raft_log_sync_seconds_max";
+const SYNCS: &str = "tidemark_wal_syncs_total";
+const LONGEST: &str = "tidemark_wal_sync_seconds_max";
 const VARIABLE: &str = "TIDEMARK_DISK_FAULTS";
 
 impl Active {

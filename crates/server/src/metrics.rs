@@ -56,6 +56,7 @@ impl StatusAdapter {
         raft(page, &self.cluster);
         let stats = self.storage(page);
         accounts(page, &self.memory, &self.admission);
+        self.telemetry(page);
         process::show(page);
         if influxdb {
             influxdb::show(page, self, &stats);
@@ -84,6 +85,23 @@ impl StatusAdapter {
         page.counter("tidemark_write_stall_seconds_total", "Time that they waited.", stalled);
         let name = "tidemark_write_stalls_refused_total";
         page.counter(name, "Writes that waited for memory in vain.", get(&of.refused));
+    }
+
+    fn telemetry(&self, page: &mut Page) {
+        let of = &self.telemetry;
+        page.counter(
+            "tidemark_queries_slow_total",
+            "Queries that stand in the log as slow.",
+            get(&of.queries_slow),
+        );
+        page.counter("tidemark_query_scanned_rows_total", "Rows that queries read.", get(&of.rows_scanned));
+        let name = "tidemark_query_scanned_bytes_total";
+        page.counter(name, "Bytes that queries read from files.", get(&of.bytes_scanned));
+        let name = "tidemark_telemetry_spans_dropped_total";
+        page.counter(name, "Spans that did not get to the collector.", get(&of.spans_dropped));
+        let lines = [("error", get(&of.lines_error)), ("warn", get(&of.lines_warn))];
+        let lines = lines.map(|(level, lines)| (one("level", level), lines));
+        page.counters("tidemark_log_lines_total", "Lines of the log.", lines);
     }
 
     fn log(&self, page: &mut Page) {

@@ -20,6 +20,7 @@ use crate::deletes::Deletes;
 use crate::error::with_causes;
 use crate::metrics;
 use crate::partitions::Partitions;
+use crate::telemetry;
 
 /// The catalog, by way of the meta group.
 #[derive(Debug)]
@@ -131,12 +132,13 @@ pub(crate) struct StatusAdapter {
     pub(crate) router: Arc<Router>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) telemetry: Arc<telemetry::Counters>,
     pub(crate) zone: String,
 }
 
 impl StatusPort for StatusAdapter {
     fn ready(&self) -> Result<(), String> {
-        self.working().and(self.follows())?;
+        self.working().and_then(|()| self.follows())?;
         if let Some(group) = self.cluster.out_of_reach() {
             return Err(format!("no majority of group {group} is within reach"));
         }
@@ -148,7 +150,7 @@ impl StatusPort for StatusAdapter {
 
     /// A node without room is ready, because it answers queries, and not healthy, because it takes no points.
     fn healthy(&self) -> Result<(), String> {
-        self.working().and(self.follows())?;
+        self.working().and_then(|()| self.follows())?;
         self.partitions.no_room().map_or(Ok(()), Err)
     }
 

@@ -415,6 +415,7 @@ impl Node {
             router: Arc::clone(&self.router),
             admission: Arc::clone(&self.admission),
             memory: Arc::clone(&self.memory),
+            telemetry: Arc::clone(&self.telemetry.counters),
             zone: config.zone.clone(),
         }
     }

@@ -49,10 +49,13 @@ impl<'a> Watched<'a> {
         Self { adapter, language, org, began: adapter.clock.monotonic(), scanned: source.scanned() }
     }
 
-    /// Logs the query when it was slow.
+    /// Counts what it read, and logs the query when it was slow.
     pub(crate) fn end(self, text: &str, failure: Option<String>) {
         let Self { adapter, language, org, began, scanned } = self;
         let took = adapter.clock.monotonic().saturating_sub(began);
+        let counters = &adapter.counters;
+        counters.rows_scanned.fetch_add(scanned.rows.load(Ordering::Relaxed), Ordering::Relaxed);
+        counters.bytes_scanned.fetch_add(scanned.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         if adapter.slow_after.is_zero() || took < adapter.slow_after {
             return;
         }
@@ -76,7 +79,7 @@ impl<'a> Watched<'a> {
             outcome,
             hash,
             query,
-            "a query was slow"
+            "slow query"
         );
     }
 }

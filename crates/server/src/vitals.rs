@@ -46,7 +46,8 @@ pub(crate) async fn watch(vitals: Vitals, status: StatusAdapter, clock: Arc<dyn 
     loop {
         let sound = status.working();
         let catalog = trouble.of(status.cluster.catalog_health(), clock.monotonic());
-        let ready = sound.clone().and(status.follows()).and(catalog.map_err(str::to_owned));
+        let ready =
+            sound.clone().and_then(|()| status.follows()).and_then(|()| catalog.map_err(str::to_owned));
         vitals.note(Found { sound, ready, healthy: status.healthy() });
         pace.tick().await;
     }

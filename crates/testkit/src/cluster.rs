@@ -210,7 +210,7 @@ impl Cluster {
 
     /// The node that leads the most groups.
     pub fn leads_most(&self) -> usize {
-        let leads = |node: &Node| node.metric("tidemark_raft_is_leader");
+        let leads = |node: &Node| node.metric("tidemark_raft_leaders");
         let up = self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, leads(node.as_ref()?))));
         up.max_by(|a, b| a.1.total_cmp(&b.1)).expect("a node is up").0
     }

@@ -7,7 +7,7 @@ TITLE = "Writes"
 DESCRIPTION = "The way of a point from the client to the disks of a majority, and what makes it wait."
 
 WRITE = 'handler=~"/api/v2/write|/write"'
-STAGES = ("parse", "route", "commit", "total")
+STAGES = ("parse", "route", "commit")
 
 
 def panels() -> list:
