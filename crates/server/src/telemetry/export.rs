@@ -128,7 +128,8 @@ impl Exporter {
 /// A collector that does not take what it is sent.
 struct Away {
     since: Instant,
-    told: Instant,
+    /// When the log last said so.
+    told: Option<Instant>,
 }
 
 struct Sender {
@@ -206,9 +207,9 @@ impl Sender {
 
     fn is_away(&mut self, status: &tonic::Status) {
         let now = Instant::now();
-        let away = self.away.get_or_insert(Away { since: now, told: now - TELL_EVERY });
-        if now.duration_since(away.told) >= TELL_EVERY {
-            away.told = now;
+        let away = self.away.get_or_insert(Away { since: now, told: None });
+        if away.told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            away.told = Some(now);
             let dropped = self.queue.counters.spans_dropped.load(Ordering::Relaxed);
             tracing::warn!(code = %status.code(), reason = status.message(), dropped, "the collector takes no traces");
         }
