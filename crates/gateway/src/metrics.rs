@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use metrics::{Counter, Distribution, Gauge, Labels, Page};
+use metrics::{Counter, Distribution, Exemplar, Gauge, Labels, Page};
 use parking_lot::RwLock;
 
 /// The language of a query.
@@ -56,15 +56,22 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counts a finished request. `handler` is a route template, never a path as the client wrote it.
-    pub(crate) fn request(&self, handler: &str, method: &http::Method, status: u16, took: Duration) {
+    /// Counts a finished request, whose trace may be looked at where it has one. `handler` is a route template, never a path as the client wrote it.
+    pub(crate) fn request(
+        &self,
+        handler: &str,
+        method: &http::Method,
+        status: u16,
+        took: Duration,
+        exemplar: Option<Exemplar>,
+    ) {
         let key = (method_label(method), status);
         let known = self.requests.read().get(handler).and_then(|answers| answers.get(&key)).map(Arc::clone);
         let known = known.unwrap_or_else(|| {
             let mut requests = self.requests.write();
             Arc::clone(requests.entry_ref(handler).or_default().entry(key).or_default())
         });
-        known.observe(took);
+        known.observe_traced(took, exemplar);
     }
 
     /// Figures of queries.

@@ -106,8 +106,8 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let in_progress = request.extensions().get::<Arc<InProgress>>().cloned();
     let request_id = first_api.then(|| request_id(request.headers()));
 
-    let mut response = if method == Method::OPTIONS && origin.is_some() {
-        preflight()
+    let (mut response, context) = if method == Method::OPTIONS && origin.is_some() {
+        (preflight(), None)
     } else {
         let span = tracing::info_span!("request", handler, %method, status = tracing::field::Empty);
         let mut traced = traces::begin(&app.options.tracer, handler, &request);
@@ -120,7 +120,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         });
         span.record("status", response.status().as_u16());
         traces::end(&mut traced, &mut response);
-        response
+        (response, traced.context())
     };
     let headers = response.headers_mut();
     name_version(headers);
@@ -137,7 +137,8 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     let took = app.ports.clock.monotonic().saturating_sub(started);
-    app.metrics.request(handler, &method, response.status().as_u16(), took);
+    let exemplar = traces::exemplar(context, &*app.ports.clock);
+    app.metrics.request(handler, &method, response.status().as_u16(), took, exemplar);
     response.map(|body| serve::hold(in_progress, body))
 }
 

@@ -32,6 +32,7 @@ use crate::gateway::Shared;
 use crate::metrics::Language;
 use crate::ports::{CancelToken, QueryError, SinkClosed};
 use crate::slots::Turn;
+use crate::traces;
 
 /// Chunks that wait for a slow client.
 const CHUNKS_WAITING: usize = 4;
@@ -300,6 +301,7 @@ pub(crate) async fn run(
         if job.writer.sent() && matches!(result, Err(QueryError::Internal(_) | QueryError::Unavailable(_))) {
             span.fail_request();
         }
+        let context = span.context();
         drop(span);
         match result {
             Ok(()) => job.writer.end(),
@@ -314,7 +316,8 @@ pub(crate) async fn run(
                 job.writer.fail(error);
             }
         }
-        queries.durations.observe(clock.monotonic().saturating_sub(began));
+        let took = clock.monotonic().saturating_sub(began);
+        queries.durations.observe_traced(took, traces::exemplar(context, &*clock));
     }));
     match body.chunks.recv().await {
         Some(Ok(chunk)) => body.first = Some(chunk),

@@ -8,6 +8,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use metrics::Exemplar;
+use model::Clock;
 use serde::de::IgnoredAny;
 use trace::{Caller, Collected, Span, TraceId, Tracer};
 
@@ -72,6 +74,12 @@ pub(crate) fn end(span: &mut Span, response: &mut Response) {
         }
         headers.insert(ID, HeaderValue::from_str(&id).expect("hexadecimal digits"));
     }
+}
+
+/// What a histogram keeps of a request that ends now: its trace, where somebody can look at that.
+pub(crate) fn exemplar(context: Option<trace::Context>, clock: &dyn Clock) -> Option<Exemplar> {
+    let context = context.filter(trace::Context::is_wanted)?;
+    Some(Exemplar { trace_id: context.trace.get(), at: clock.now() })
 }
 
 /// A trace as clients are shown it.

@@ -55,10 +55,12 @@ impl Distribution {
         self.count(took);
     }
 
-    /// Counts one whose trace can be looked at.
-    pub fn observe_traced(&self, took: Duration, exemplar: Exemplar) {
+    /// Counts one, whose trace may be looked at where it has one.
+    pub fn observe_traced(&self, took: Duration, exemplar: Option<Exemplar>) {
         let bucket = self.count(took);
-        self.exemplars.lock()[bucket] = Some((exemplar, took.as_secs_f64()));
+        if let Some(exemplar) = exemplar {
+            self.exemplars.lock()[bucket] = Some((exemplar, took.as_secs_f64()));
+        }
     }
 
     /// Counts one, and answers its classic bucket.

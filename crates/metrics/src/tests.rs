@@ -8,12 +8,13 @@ use crate::{Distribution, Exemplar, Form, Page};
 
 fn page() -> Page {
     let took = Distribution::default();
-    for ms in [1, 1, 90, 240, 20_000] {
+    for ms in [1, 90, 240, 20_000] {
         took.observe(Duration::from_millis(ms));
     }
+    took.observe_traced(Duration::from_millis(1), None);
     took.observe_traced(
         Duration::from_millis(300),
-        Exemplar { trace_id: 0xabc, at: Timestamp(1_500_000_000_250_000_000) },
+        Some(Exemplar { trace_id: 0xabc, at: Timestamp(1_500_000_000_250_000_000) }),
     );
     let mut page = Page::default();
     page.counter("tidemark_points_total", "Points.", 7_u64);

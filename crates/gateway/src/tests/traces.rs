@@ -85,3 +85,26 @@ async fn an_operator_changes_what_is_logged() {
     let refused = server.send(asked.body(Body::from(body.to_string())).unwrap()).await;
     assert_eq!(refused.status, 401);
 }
+
+#[tokio::test]
+async fn durations_name_a_trace_that_can_be_looked_at_and_no_other() {
+    let server = Server::with(|options| options.tracer = tracer()).await;
+    let exemplars = async || {
+        let ask = server.ask(Method::GET, "/metrics").header("accept", "application/openmetrics-text");
+        let page = server.send(ask.body(Body::empty()).unwrap()).await.text().to_owned();
+        let lines =
+            page.lines().filter(|line| line.starts_with("tidemark_") && line.contains(" # {trace_id="));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    server.post("/api/v2/write?org=acme&bucket=metrics", "cpu v=1").await;
+    assert_eq!(exemplars().await, [""; 0]);
+    let answer = server.post("/api/v2/query?org=acme&trace=1", r#"{"query":"x"}"#).await;
+    let named = format!(" # {{trace_id=\"{}\"}} ", answer.header("x-tidemark-trace-id"));
+    let found = exemplars().await;
+    for of in [
+        "tidemark_http_request_duration_seconds_bucket{handler=\"/api/v2/query\"",
+        "tidemark_query_duration_seconds_bucket{language=\"flux\"",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(of) && line.contains(&named)), "{of}: {found:?}");
+    }
+}
