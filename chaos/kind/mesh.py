@@ -24,6 +24,8 @@ VOLUME = "/var/lib/tidemark"
 LABELS = {"app.kubernetes.io/name": "tidemark", "app.kubernetes.io/component": "node"}
 # Added to every object, so that all of them can be found and removed.
 MARK = {"app.kubernetes.io/part-of": "tidemark", "tidemark-chaos": "kind"}
+# Faults after which the process must be another one, in the same pod or another.
+ENDS_PROCESS = {"kill", "stop", "half-open", "break-names", "move", "out-of-memory"}
 # The key of a kind's specification in a Workflow.
 EMBEDDED = {
     "PodChaos": "podChaos",
@@ -34,6 +36,8 @@ EMBEDDED = {
     "DNSChaos": "dnsChaos",
 }
 EIO, ENOSPC, EROFS = 5, 28, 30
+# The driver takes an object away when the step is over; it would end by itself so much later, should the driver die.
+BACKSTOP = 60000
 WRITING = ["write", "create", "mkdir", "rename", "unlink", "setattr"]
 ENDED_BY_KUBELET = "the kubelet starts it again at once, or after 10, 20, 40 s when that happens often: `for-ms` is not kept"
 IN_PLACE = "the process goes on where it is; the harness starts it again with a plan of faults"
@@ -177,8 +181,8 @@ def made(kind, facts, spec):
     return {"apiVersion": API, "kind": kind, "metadata": {"namespace": facts.namespace, "labels": dict(MARK)}, "spec": spec}
 
 
-def lasting(step):
-    return f"{max(step.get('for-ms', 0), 1)}ms"
+def lasting(step, more=BACKSTOP):
+    return f"{max(step.get('for-ms', 0), 1) + more}ms"
 
 
 def pod_chaos(facts, pods, action, **more):
@@ -415,8 +419,8 @@ def workflow(scenario, facts):
             for one in found.objects:
                 spec = {key: value for key, value in one["spec"].items() if key != "duration"}
                 name = f"{one['metadata']['name']}-{turn}"
-                names.append(add({"name": name, "templateType": one["kind"], "deadline": lasting(step), EMBEDDED[one["kind"]]: spec}))
-            fault = names[0] if len(names) == 1 else add({"name": f"step-{at}-{turn}", "templateType": "Parallel", "deadline": lasting(step), "children": names})
+                names.append(add({"name": name, "templateType": one["kind"], "deadline": lasting(step, 0), EMBEDDED[one["kind"]]: spec}))
+            fault = names[0] if len(names) == 1 else add({"name": f"step-{at}-{turn}", "templateType": "Parallel", "deadline": lasting(step, 0), "children": names})
             children += [fault, add({"name": f"rest-{at}-{turn}", "templateType": "Suspend", "deadline": f"{step['then-ms']}ms"})]
     if not children:
         raise NoEquivalent(f"{scenario['name']}: none of its faults has an equivalent")
