@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What the scripts of chaos/kind share.
+# What the scripts of chaos/kind share. Not each of them uses all of it.
+# shellcheck disable=SC2034
 
 cluster=${KIND_CLUSTER:-tidemark}
 namespace=tidemark-kind
