@@ -525,7 +525,8 @@ def kind_overlay():
     """The overlay for kind is as sound as the others, and the cluster file has the zones that it needs."""
     objects = kind.overlay()
     functions = [semantics.selectors, semantics.budgets, semantics.voters, semantics.admission, semantics.ports, semantics.shutdown, semantics.startup]
-    functions += [semantics.hardening, semantics.spread, semantics.mounts, semantics.hashes, semantics.images, semantics.namespaces]
+    # Not that its image is a version: it is what was loaded, and never pulled.
+    functions += [semantics.hardening, semantics.spread, semantics.mounts, semantics.hashes, semantics.namespaces]
     functions += [process.settings, kind.like_production]
     for function in functions:
         try:
