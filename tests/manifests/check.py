@@ -579,6 +579,17 @@ def kind_driver():
         state, _ = kind.drive(["kill-leader", "--repeat", "1"], broken, code)
         if not any(call.startswith("delete podchaos/") for call in state["calls"]):
             raise Failure(f"{broken}: the fault stays")
+    # The same without Chaos Mesh: everything in turn, and one after the other that does not take effect.
+    state, said = kind.drive(["--mode", "plain"])
+    kind.undone(state)
+    if said.count(": pass\n") != len(kind.plain_faults()):
+        raise Failure(said)
+    must_fail("a machine stands still", kind.undone, dict(state, calls=[call for call in state["calls"] if "unpause" not in call]))
+    must_fail("packets are still dropped", kind.undone, dict(state, calls=[call for call in state["calls"] if "nft delete" not in call]))
+    must_fail("names are still broken", kind.undone, dict(state, corefile=".:53 {\n    template ANY\n    forward . /etc/resolv.conf\n}"))
+    for broken, faults in (("no-effect", ["pause-worker", "isolate", "black-hole"]), ("unguarded", ["scale-too-far"])):
+        for name in faults:
+            kind.drive(["--mode", "plain", name], broken, 1)
     # Nothing has an equivalent: nothing is shown. And a cluster that is not there is not waited for.
     kind.drive(["power-cut"], expect=2)
     kind.drive(["no-such-scenario"], expect=64)

@@ -162,6 +162,7 @@ def drive(words, broken="", expect=0):
         shutil.copy(HERE / "fake-kubectl", f"{folder}/kubectl")
         text = pathlib.Path(f"{folder}/kubectl").read_text().replace("/usr/bin/env python3", sys.executable, 1)
         pathlib.Path(f"{folder}/kubectl").write_text(text)
+        shutil.copy(f"{folder}/kubectl", f"{folder}/docker")
         env = dict(os.environ, PATH=f"{folder}:/usr/bin:/bin", FAKE_CLUSTER=folder, FAKE_BREAK=broken, KIND_CLUSTER="tidemark", PYTHONDONTWRITEBYTECODE="1")
         done = subprocess.run([sys.executable, str(KIND / "run"), "--hurry", "1000", *words], env=env, capture_output=True, text=True, check=False, timeout=300)
         require(done.returncode == expect, f"{words} with {broken or 'nothing broken'}: exit code {done.returncode}, not {expect}: {done.stdout}{done.stderr}")
@@ -180,3 +181,23 @@ def targets_follow(state):
     applied = [call for call in state["calls"] if call.startswith("apply")]
     deleted = [call for call in state["calls"] if call.startswith("delete podchaos/kill-leader-0-kill-0")]
     require(len(applied) == len(deleted) == 3, f"{len(applied)} applied, {len(deleted)} deleted")
+
+
+def undone(state):
+    """What the plain faults began is ended: in the order of what was done to the machines and the name server."""
+    calls = state["calls"]
+    for begun, ended in (
+        ("docker pause ", "docker unpause "),
+        ("docker network disconnect kind ", "docker network connect --ip 172.18.0.4 kind "),
+        ("drain ", "uncordon "),
+        ("docker exec worker-", "docker exec worker-"),
+    ):
+        first, last = (("table inet tidemark_chaos {", "nft delete table inet tidemark_chaos") if begun == ended else (begun, ended))
+        there = [call for call in calls if call.startswith(begun) and first in call]
+        after = [call for call in calls if call.startswith(ended) and last in call]
+        require(there and len(there) == len(after), f"{first}: {len(there)} times, {last}: {len(after)} times")
+    require("template" not in state["corefile"] and "forward" in state["corefile"], "the name server is not as it was")
+    require(any("rcode NXDOMAIN" in call for call in calls) and any("192.0.2.1" in call for call in calls), "names were never broken")
+    require(state["replicas"] == 3 and list(state["volumes"]).count("tidemark-4") == 1, f"scaled: {state['replicas']}, {state['volumes']}")
+    orders = [call for call in calls if call.startswith("node ")]
+    require([order.split()[1] for order in orders] == ["drain", "decommission"] * 2, f"orders: {orders}")
