@@ -587,7 +587,7 @@ def kind_driver():
     must_fail("a machine stands still", kind.undone, dict(state, calls=[call for call in state["calls"] if "unpause" not in call]))
     must_fail("packets are still dropped", kind.undone, dict(state, calls=[call for call in state["calls"] if "nft delete" not in call]))
     must_fail("names are still broken", kind.undone, dict(state, corefile=".:53 {\n    template ANY\n    forward . /etc/resolv.conf\n}"))
-    for broken, faults in (("no-effect", ["pause-worker", "isolate", "black-hole"]), ("unguarded", ["scale-too-far"])):
+    for broken, faults in (("no-effect", ["pause-worker", "isolate"]), ("unguarded", ["scale-too-far"])):
         for name in faults:
             kind.drive(["--mode", "plain", name], broken, 1)
     # Nothing has an equivalent: nothing is shown. And a cluster that is not there is not waited for.
