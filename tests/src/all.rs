@@ -12,6 +12,7 @@ mod corpus;
 mod damage;
 mod deletes;
 mod disk_faults;
+mod docs;
 mod durability;
 mod failpoints;
 mod first_minutes;

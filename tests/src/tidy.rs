@@ -22,6 +22,7 @@ const RULES: &[Rule] = &[
         ours: &["model"],
         never: &["tokio", "tonic", "opentelemetry", "opentelemetry-proto"],
     },
+    Rule { name: "metrics", ours: &["model"], never: &["tokio"] },
     Rule { name: "memory", ours: &[], never: &["tokio"] },
     Rule { name: "disk", ours: &[], never: &["tokio"] },
     Rule {
@@ -34,7 +35,7 @@ const RULES: &[Rule] = &[
     Rule { name: "proto", ours: &["model"], never: &["storage", "cluster", "query"] },
     Rule {
         name: "cluster",
-        ours: &["model", "trace", "host", "disk", "catalog", "proto"],
+        ours: &["model", "trace", "metrics", "host", "disk", "catalog", "proto"],
         never: &["storage", "query", "axum"],
     },
     Rule { name: "influxql", ours: &["model"], never: &["tokio", "datafusion", "flux"] },
@@ -46,14 +47,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "gateway",
-        ours: &["model", "trace", "memory", "host", "catalog", "proto"],
+        ours: &["model", "trace", "metrics", "memory", "host", "catalog", "proto"],
         never: &["query", "storage", "cluster"],
     },
     Rule {
         name: "server",
         ours: &[
-            "model", "trace", "memory", "host", "disk", "storage", "catalog", "proto", "cluster", "influxql",
-            "flux", "query", "gateway",
+            "model", "trace", "metrics", "memory", "host", "disk", "storage", "catalog", "proto", "cluster",
+            "influxql", "flux", "query", "gateway",
         ],
         never: &["cli"],
     },

@@ -34,7 +34,7 @@ fn elections_and_leaders_are_counted_and_who_is_behind_for_how_long() {
     // It applies, but not yet what was committed at second 3.
     assert_eq!(at(5, status(6, Some(2), 8, 20)), (3, 1, 2));
     assert_eq!(at(6, status(6, Some(2), 9, 20)), (3, 1, 0), "only busy");
-    assert_eq!(at(8, status(6, Some(2), 20, 20)), (3, 1, 2));
+    assert_eq!(at(8, status(6, Some(2), 19, 20)), (3, 1, 2));
     assert_eq!(at(9, status(6, Some(2), 20, 20)), (3, 1, 0));
 }
 
