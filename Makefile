@@ -13,7 +13,8 @@ DOCKER ?= docker
 K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
 
 .PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
-	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status
+	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status \
+	kind-up kind-load kind-deploy kind-chaos kind-down
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -108,6 +109,21 @@ k8s-deploy: ## Deploy to the cluster that kubectl names, and wait until it is th
 
 k8s-status: ## Show what runs there, and what is wrong (ENV)
 	k8s/status "$(K8S_ENV)"
+
+kind-up: ## Make a kind cluster with a worker in each of three zones (MESH=1: with Chaos Mesh)
+	MESH="$(MESH)" chaos/kind/up
+
+kind-load: ## Put the image that docker-build made onto its workers (ORACLE=1: also the oracle's)
+	ORACLE="$(ORACLE)" chaos/kind/load "$(IMAGE):$(TAG)"
+
+kind-deploy: ## Deploy to it three nodes, a gateway, Prometheus and Grafana, and wait (NODES=5)
+	NODES="$(NODES)" chaos/kind/deploy
+
+kind-chaos: python ## Bring faults about there (MODE=plain: without Chaos Mesh; KIND_ARGS; ORACLE=1)
+	"$(PYTHON)" chaos/kind/run --mode "$(or $(MODE),mesh)" $(if $(ORACLE),--oracle) $(KIND_ARGS)
+
+kind-down: ## Remove the kind cluster
+	chaos/kind/down
 
 monitoring: python ## Make rules, dashboards and the reference of metrics anew from k8s/base/monitoring/source
 	"$(PYTHON)" k8s/base/monitoring/source/generate.py

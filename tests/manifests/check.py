@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 
+import kind
 import process
 import rendering
 import semantics
@@ -154,7 +155,7 @@ def checkov():
 @check
 def hadolint():
     files = process.dockerfiles()
-    tools.hadolint(files)
+    tools.hadolint(files | {"Dockerfile.oracle": (kind.KIND / "oracle/Dockerfile").read_text()})
     must_fail("an image is latest", tools.hadolint, {"Dockerfile": files["Dockerfile"].replace("${RUST}-slim-bookworm", "latest")})
 
 
@@ -458,6 +459,143 @@ def production_is_encrypted():
     env = semantics.environment(prod, container(prod))
     if env["TIDEMARK_PEER_PLAINTEXT"] != "false" or not env.get("TIDEMARK_PEER_TLS_CERT"):
         raise Failure("production talks in the clear")
+
+
+@check
+def chaos_mesh_objects():
+    """Every step of every scenario of the process harness is objects of Chaos Mesh, or has a reason why not."""
+    scenarios = kind.load_all(kind.mesh.SCENARIOS)
+    kinds, listed = set(), []
+    for scenario in scenarios:
+        objects, none = kind.objects_of(scenario)
+        kind.valid(objects)
+        kinds |= {o["kind"] for o in objects}
+        listed += none
+        try:
+            kind.valid([kind.mesh.workflow(scenario, kind.facts(scenario))])
+        except kind.mesh.NoEquivalent:
+            if objects:
+                raise Failure(f"{scenario['name']} has objects, and no Workflow") from None
+    if len(scenarios) < 37 or kinds != set(kind.mesh.EMBEDDED) or not {"pause", "reset", "cut-power", "replace"} <= set(listed):
+        raise Failure(f"{len(scenarios)} scenarios, {kinds}, without an equivalent: {set(listed)}")
+    kind.plain_exists(scenarios, kind.plain_faults())
+    must_fail("a plain fault is none", kind.plain_exists, scenarios, {})
+    harness = (kind.ROOT / "chaos/src/scenario.rs").read_text()
+    kind.knows_the_harness(harness)
+    must_fail("the harness has a fault more", kind.knows_the_harness, harness.replace("    /// SIGKILL; the process", "    Flood,\n    /// SIGKILL; the process"))
+    must_fail("the harness has a target less", kind.knows_the_harness, harness.replace("    Majority,\n", ""))
+    links = (kind.ROOT / "chaos/src/switch/link.rs").read_text()
+    kind.knows_the_links(links)
+    must_fail("a link has a field more", kind.knows_the_links, links.replace("pub(crate) delay_ms: u32,", "pub(crate) delay_ms: u32,\n    pub(crate) corrupt_percent: f64,"))
+    with tempfile.TemporaryDirectory() as folder:
+        for what, faults in (
+            ("a fault is unknown", "{fault: flood, target: all, then-ms: 1}"),
+            ("a target is unknown", "{fault: kill, target: nobody, then-ms: 1}"),
+            ("a field is unknown", "{fault: kill, target: all, then-ms: 1, colour: red}"),
+            ("a link is unknown", "{fault: degrade, target: all, then-ms: 1, link: {corrupt-percent: 1}}"),
+        ):
+            (pathlib.Path(folder) / "a.yaml").write_text(f"about: a\nfaults: [{faults}]\npromises: {{heal-ms: 1}}\n")
+            must_fail(what, kind.load_all, pathlib.Path(folder))
+
+    def first(name, of):
+        return next(o for scenario in scenarios if scenario["name"] == of for o in kind.objects_of(scenario)[0] if o["kind"] == name)
+
+    for what, o, change in (
+        ("a field is misspelt", first("PodChaos", "kill-leader"), lambda o: o["spec"].__setitem__("containerName", "tidemark")),
+        ("a container is not named", first("PodChaos", "kill-leader"), lambda o: o["spec"].pop("containerNames")),
+        ("nobody is selected", first("NetworkChaos", "isolate-leader"), lambda o: o["spec"]["selector"]["pods"].__setitem__("tidemark-kind", [])),
+        ("a direction is none", first("NetworkChaos", "one-way"), lambda o: o["spec"].__setitem__("direction", "inbound")),
+        ("there is no target", first("NetworkChaos", "isolate-leader"), lambda o: o["spec"].pop("target")),
+        ("a share is a number", first("NetworkChaos", "loss"), lambda o: o["spec"]["loss"].__setitem__("loss", 10)),
+        ("a rate is in bits", first("NetworkChaos", "bandwidth"), lambda o: o["spec"]["bandwidth"].__setitem__("rate", "1mbit")),
+        ("an error has no number", first("IOChaos", "disk-full"), lambda o: o["spec"].pop("errno")),
+        ("a call is none", first("IOChaos", "slow-sync"), lambda o: o["spec"].__setitem__("methods", ["sync"])),
+        ("a clock does not jump", first("TimeChaos", "clocks"), lambda o: o["spec"].__setitem__("timeOffset", "0")),
+        ("nothing is stressed", first("StressChaos", "throttled"), lambda o: o["spec"].__setitem__("stressors", {})),
+        ("names are broken in a way that there is not", first("DNSChaos", "names"), lambda o: o["spec"].__setitem__("action", "silence")),
+    ):
+        broken = copy.deepcopy(o)
+        kind.valid([broken])
+        change(broken)
+        must_fail(what, kind.valid, [broken])
+
+
+@check
+def kind_overlay():
+    """The overlay for kind is as sound as the others, and the cluster file has the zones that it needs."""
+    objects = kind.overlay()
+    functions = [semantics.selectors, semantics.budgets, semantics.voters, semantics.admission, semantics.ports, semantics.shutdown, semantics.startup]
+    # Not that its image is a version: it is what was loaded, and never pulled.
+    functions += [semantics.hardening, semantics.spread, semantics.mounts, semantics.hashes, semantics.namespaces]
+    functions += [process.settings, kind.like_production]
+    for function in functions:
+        try:
+            function(objects)
+        except Failure as failure:
+            raise Failure(f"{function.__name__}: {failure}") from None
+    tools.schemas(objects)
+    tools.schemas(kind.oracle())
+    kind.oracle_reaches(kind.oracle(), objects)
+    text = (kind.KIND / "cluster.yaml").read_text()
+    kind.cluster(text)
+    for what, old, new in (("a zone is there twice", "zone: c", "zone: b"), ("an image moves", "@sha256:", "-"), ("there are two workers", "  - role: worker\n    image: *image\n    labels:\n      topology.kubernetes.io/zone: c\n", "")):
+        must_fail(what, kind.cluster, text.replace(old, new))
+    for what, change in {
+        "zones are only preferred": put(lambda o: pod_of(node(o))["topologySpreadConstraints"][0], "whenUnsatisfiable", "ScheduleAnyway"),
+        "a probe is more patient": put(lambda o: container(o)["readinessProbe"], "failureThreshold", 20),
+        "there is no hook": lambda o: container(o).__setitem__("lifecycle", {}),
+        "the image is pulled": put(container, "imagePullPolicy", "Always"),
+        "old points are thrown away": variable("DOCKER_INFLUXDB_INIT_RETENTION", "30d"),
+    }.items():
+        broken = copy.deepcopy(objects)
+        change(broken)
+        must_fail(what, kind.like_production, broken)
+    for what, change in {
+        "the oracle is shut out": lambda o: named(o, "Job", "oracle")["spec"]["template"]["metadata"]["labels"].pop("tidemark-access"),
+        "the oracle calls nobody": lambda o: named(o, "NetworkPolicy", "oracle")["spec"].__setitem__("egress", []),
+    }.items():
+        broken = copy.deepcopy(kind.oracle())
+        change(broken)
+        must_fail(what, kind.oracle_reaches, broken, objects)
+
+
+@check
+def kind_driver():
+    """The driver asks who leads before each fault, takes back what it did, and says when something does not hold."""
+    state, said = kind.drive(["kill-leader"])
+    kind.targets_follow(state)
+    if "kill-leader: pass" not in said:
+        raise Failure(said)
+    must_fail("the leader was asked once", kind.targets_follow, dict(state, objects=state["objects"][:1] * 3))
+    must_fail("a fault stays", kind.targets_follow, dict(state, calls=[call for call in state["calls"] if not call.startswith("delete")]))
+    # First the cut, then the kill; and settings of a scenario are taken back.
+    state, _ = kind.drive(["half-open", "wan", "--repeat", "1"])
+    if [o["kind"] for o in state["objects"]] != ["NetworkChaos", "PodChaos"] * 2 + ["PodChaos"]:
+        raise Failure(f"{state['objects']}")
+    settings = [call.split()[-1] for call in state["calls"] if call.startswith("set env")]
+    if settings != ["TIDEMARK_TIMING=wan", "TIDEMARK_TIMING-"]:
+        raise Failure(f"settings: {settings}")
+    for broken, code in (("lose", 1), ("make-up", 1), ("no-injection", 2), ("no-effect", 2)):
+        state, _ = kind.drive(["kill-leader", "--repeat", "1"], broken, code)
+        if not any(call.startswith("delete podchaos/") for call in state["calls"]):
+            raise Failure(f"{broken}: the fault stays")
+    # The same without Chaos Mesh: everything in turn, and one after the other that does not take effect.
+    state, said = kind.drive(["--mode", "plain"])
+    kind.undone(state)
+    if said.count(": pass\n") != len(kind.plain_faults()):
+        raise Failure(said)
+    must_fail("a machine stands still", kind.undone, dict(state, calls=[call for call in state["calls"] if "unpause" not in call]))
+    must_fail("packets are still dropped", kind.undone, dict(state, calls=[call for call in state["calls"] if "nft delete" not in call]))
+    must_fail("names are still broken", kind.undone, dict(state, corefile=".:53 {\n    template ANY\n    forward . /etc/resolv.conf\n}"))
+    for broken, faults in (("no-effect", ["pause-worker", "isolate"]), ("unguarded", ["scale-too-far"])):
+        for name in faults:
+            kind.drive(["--mode", "plain", name], broken, 1)
+    # Nothing has an equivalent: nothing is shown. And a cluster that is not there is not waited for.
+    kind.drive(["power-cut"], expect=2)
+    kind.drive(["no-such-scenario"], expect=64)
+    untouched, said = kind.drive(["--dry-run", "--set", "long"])
+    if untouched or said.count("would run: kubectl") < 100:
+        raise Failure("a dry run calls kubectl, or says nothing")
 
 
 def main():

@@ -75,4 +75,7 @@ checks! {
     images_are_pinned
     namespaces_are_one
     production_is_encrypted
+    chaos_mesh_objects
+    kind_overlay
+    kind_driver
 }
