@@ -37,86 +37,35 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
 use testkit::binary::{tidemark_binary, workspace_root};
 
 use self::image::Image;
 use self::run::{How, Report};
 use self::scenario::Scenario;
+use crate::judge::Verdict;
 use crate::report::say;
-use crate::run::Verdict;
-use crate::scenario::Set;
-use crate::{SKIPPED, disk, guard, network, shell};
-
-/// The word after which these arguments come.
-pub(crate) const VERB: &str = "kubelet";
-const USAGE: &str = "chaos kubelet [--set short|ten|long] [--untimed] [--keep] [--events] [--propagation-ms N] \
-                     [--machine-silence-ms N] MANIFESTS [SCENARIO...]";
-/// From a change of a pod until Services follow it.
-const PROPAGATION_MS: u64 = 1000;
-/// How long a machine is silent until its pods count as lost, as in Kubernetes.
-const MACHINE_SILENCE_MS: u64 = 40_000;
+use crate::scenario_file::Choice;
+use crate::{disk, guard, network, shell, skip};
 
 /// What to run.
-#[derive(Debug, Default)]
-struct Arguments {
-    set: Set,
-    untimed: bool,
-    keep: bool,
-    /// Whether to tell everything that happens to pods.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+    /// Tell everything that happens to pods
+    #[arg(long)]
     events: bool,
-    propagation_ms: Option<u64>,
-    machine_silence_ms: Option<u64>,
-    manifests: Option<PathBuf>,
+    /// Milliseconds from a change of a pod until Services follow it
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    propagation_ms: u64,
+    /// Milliseconds that a machine is silent until its pods count as lost
+    #[arg(long, value_name = "N", default_value_t = 40_000)]
+    machine_silence_ms: u64,
+    /// Rendered manifests: a file, or a directory that `kubectl kustomize` renders
+    manifests: PathBuf,
+    /// Scenarios, by name
     names: Vec<String>,
-}
-
-/// Runs what the words after the verb say.
-pub(crate) fn main(words: impl Iterator<Item = String>) -> ExitCode {
-    let arguments = match parse(words) {
-        Ok(arguments) => arguments,
-        Err(unknown) => {
-            say(&format!("{unknown} is not known; {USAGE}"));
-            return ExitCode::from(64);
-        }
-    };
-    if let Err(why) = network::usable().and_then(|()| can_unshare()) {
-        say(&format!("skipped: namespaces of pods cannot be made here: {why}"));
-        return ExitCode::from(SKIPPED);
-    }
-    match run_all(&arguments) {
-        Ok(verdicts) if verdicts.contains(&Verdict::Fail) => ExitCode::from(1),
-        Ok(verdicts) if verdicts.contains(&Verdict::Unknown) => ExitCode::from(2),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&crate::run::chain(&*error));
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments::default();
-    let number = |name: &str, word: Option<String>| {
-        let word = word.unwrap_or_default();
-        word.parse().map(Some).map_err(|_no_number| format!("{name} {word}"))
-    };
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--set" => {
-                let set = words.next().unwrap_or_default();
-                arguments.set = Set::of(&set).ok_or_else(|| format!("--set {set}"))?;
-            }
-            "--propagation-ms" => arguments.propagation_ms = number(&word, words.next())?,
-            "--machine-silence-ms" => arguments.machine_silence_ms = number(&word, words.next())?,
-            "--untimed" => arguments.untimed = true,
-            "--keep" => arguments.keep = true,
-            "--events" => arguments.events = true,
-            _ if word.starts_with('-') => return Err(word),
-            _ if arguments.manifests.is_none() => arguments.manifests = Some(word.into()),
-            _ => arguments.names.push(word),
-        }
-    }
-    if arguments.manifests.is_none() { Err("no manifests".to_owned()) } else { Ok(arguments) }
 }
 
 /// Whether a process may have a view of its own of what is mounted, of names and of processes.
@@ -130,19 +79,24 @@ fn can_unshare() -> Result<(), String> {
     tried.and_then(|_| shell::run("setpriv --version")).map(drop).map_err(|error| crate::run::chain(&error))
 }
 
-fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
+/// Runs what was asked for.
+pub(crate) fn main(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    if let Err(why) = network::usable().and_then(|()| can_unshare()) {
+        return Ok(skip(&format!("namespaces of pods cannot be made here: {why}")));
+    }
     guard::sweep()?;
     let _guard = guard::Guard::set()?;
-    let text = rendered(arguments.manifests.as_deref().unwrap_or_else(|| Path::new(".")))?;
-    let scenarios = chosen(arguments)?;
+    let text = rendered(&arguments.manifests)?;
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubelet");
+    let scenarios: Vec<Scenario> = arguments.choice.of(&directory, &arguments.names)?;
     let directory = std::env::temp_dir().join(format!("{}{}", disk::HOME, std::process::id()));
     let how = How {
         manifests: &text,
         image: Image::of(&workspace_root().join("Dockerfile")),
         // Building it takes the network that the machine has.
         program: tidemark_binary(),
-        propagation: Duration::from_millis(arguments.propagation_ms.unwrap_or(PROPAGATION_MS)),
-        machine_silence: Duration::from_millis(arguments.machine_silence_ms.unwrap_or(MACHINE_SILENCE_MS)),
+        propagation: Duration::from_millis(arguments.propagation_ms),
+        machine_silence: Duration::from_millis(arguments.machine_silence_ms),
     };
     let mut verdicts = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
@@ -151,7 +105,7 @@ fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
         let report = run::run(scenario, &how, &home);
         tell(scenario, &report, number == 0, arguments.events);
         let verdict = report.verdict();
-        if verdict == Verdict::Pass && !arguments.keep {
+        if verdict == Verdict::Pass && !arguments.choice.keep {
             std::fs::remove_dir_all(&home)?;
         } else {
             say(&format!("  volumes, events and logs are in {}", home.display()));
@@ -160,7 +114,7 @@ fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
     }
     // Stays when something in it does.
     drop(std::fs::remove_dir(&directory));
-    Ok(verdicts)
+    Ok(Verdict::of_all(&verdicts).exit_code())
 }
 
 /// The text of manifests: of a file, or of what `kubectl` makes of a directory.
@@ -169,22 +123,6 @@ fn rendered(path: &Path) -> Result<String, Box<dyn Error>> {
         true => Ok(shell::run(&format!("kubectl kustomize {}", path.display()))?),
         false => Ok(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?),
     }
-}
-
-fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
-    let mut scenarios = scenario::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("kubelet"))?;
-    if let Some(name) = arguments.names.iter().find(|name| scenarios.iter().all(|one| one.name != **name)) {
-        return Err(format!("there is no scenario {name}").into());
-    }
-    let wanted = |one: &Scenario| match arguments.names.is_empty() {
-        true => one.set <= arguments.set,
-        false => arguments.names.contains(&one.name),
-    };
-    scenarios.retain(wanted);
-    if arguments.untimed {
-        scenarios.iter_mut().for_each(|scenario| scenario.promises.forget_times());
-    }
-    Ok(scenarios)
 }
 
 /// Tells what a run has come to.
@@ -221,18 +159,14 @@ fn tell(scenario: &Scenario, report: &Report, with_notes: bool, with_events: boo
     }
     report.violations.iter().for_each(|text| say(&format!("  BROKEN: {text}")));
     report.doubts.iter().for_each(|text| say(&format!("  DOUBT: {text}")));
-    let verdict = match report.verdict() {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "FAIL",
-        Verdict::Unknown => "UNKNOWN",
-    };
     let longest = report.steps.iter().map(|told| told.gap).max().unwrap_or_default();
     let ready =
         report.ready.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
     say(&format!(
-        "{}: {verdict}; ready after {ready}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
+        "{}: {}; ready after {ready}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
          writes: {}; reads: {}",
         scenario.name,
+        report.verdict(),
         longest.as_secs_f64(),
         report.counts.acknowledged,
         report.counts.unknown,

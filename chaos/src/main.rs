@@ -15,6 +15,8 @@
 //!
 //! `chaos kubelet MANIFESTS [NAME...]` runs nodes as Kubernetes manifests say, in a kubelet in miniature ([`kubelet`]).
 //!
+//! `chaos oracle run` writes to and reads from a cluster that somebody else runs and breaks ([`witness`]).
+//!
 //! It needs root, `ip` and TAP devices; exit code 77 where network namespaces cannot be made.
 
 mod beside;
@@ -28,6 +30,7 @@ mod disk;
 mod faults;
 mod guard;
 mod history;
+mod judge;
 mod kubelet;
 mod memory;
 mod name_server;
@@ -39,36 +42,65 @@ mod register;
 mod report;
 mod run;
 mod scenario;
+mod scenario_file;
 mod shell;
 mod socket;
 mod switch;
+mod witness;
 mod workload;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::run::Verdict;
-use crate::scenario::{Scenario, Set};
+use clap::{Args, Parser, Subcommand};
+
+use crate::judge::Verdict;
+use crate::scenario::Scenario;
+use crate::scenario_file::{Choice, Set};
 
 /// Exit code where the machine does not allow what is needed.
 const SKIPPED: u8 = 77;
+/// Exit code where it was not understood what to do.
+const USAGE: u8 = 64;
 
 /// How often each thing happens to etcd.
 const REPEAT_BESIDE: usize = 3;
 
-/// What to run.
-#[derive(Debug, Default)]
+/// Real nodes under real faults.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", args_conflicts_with_subcommands = true)]
 struct Arguments {
-    set: Set,
-    /// Nothing is promised of pauses.
-    untimed: bool,
-    keep: bool,
-    /// How often the faults of each scenario are injected, instead of what it says.
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    scenarios: Scenarios,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs nodes as Kubernetes manifests say, in a kubelet in miniature
+    Kubelet(kubelet::Arguments),
+    /// The oracle beside a cluster that somebody else runs
+    Oracle {
+        #[command(subcommand)]
+        verb: witness::Verb,
+    },
+}
+
+/// What to run.
+#[derive(Debug, Args)]
+struct Scenarios {
+    #[command(flatten)]
+    choice: Choice,
+    /// Inject the faults of each scenario so often, instead of as often as it says
+    #[arg(long)]
     repeat: Option<usize>,
-    names: Vec<String>,
-    /// The program of etcd, to be treated so instead of our own nodes.
+    /// Do what can be done to this program of etcd instead, for comparison
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, default_missing_value = "etcd")]
     etcd: Option<String>,
+    /// Scenarios, by name
+    names: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -78,74 +110,57 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if std::env::args().nth(1).is_some_and(|word| word == kubelet::VERB) {
-        return kubelet::main(std::env::args().skip(2));
-    }
-    let arguments = match parse(std::env::args().skip(1)) {
+    let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(unknown) => {
-            report::say(&format!(
-                "{unknown} is not known; chaos [--set short|ten|long] [--untimed] [--keep] [--repeat N] [--etcd PROGRAM] [NAME...]"
-            ));
-            return ExitCode::from(64);
+        Err(told) => {
+            // Nobody can be told that nobody can be told.
+            drop(told.print());
+            return if told.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    let done = match arguments.verb {
+        Some(Verb::Oracle { verb }) => witness::main(verb),
+        Some(Verb::Kubelet(arguments)) => kubelet::main(&arguments),
+        None => run_all(&arguments.scenarios),
+    };
+    done.unwrap_or_else(|error| {
+        report::say(&run::chain(&*error));
+        Verdict::Unknown.exit_code()
+    })
+}
+
+/// Says that nothing can be shown here, and why.
+fn skip(why: &str) -> ExitCode {
+    report::say(&format!("skipped: {why}"));
+    ExitCode::from(SKIPPED)
+}
+
+fn run_all(arguments: &Scenarios) -> Result<ExitCode, Box<dyn Error>> {
     if let Err(why) = network::usable() {
-        report::say(&format!("skipped: network namespaces with TAP devices cannot be made here: {why}"));
-        return ExitCode::from(SKIPPED);
+        return Ok(skip(&format!("network namespaces with TAP devices cannot be made here: {why}")));
     }
-    match run_all(&arguments) {
-        Ok(verdicts) if verdicts.contains(&Verdict::Fail) => ExitCode::from(1),
-        Ok(verdicts) if verdicts.contains(&Verdict::Unknown) => ExitCode::from(2),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            report::say(&run::chain(&*error));
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments::default();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--repeat" => {
-                let times = words.next().unwrap_or_default();
-                arguments.repeat = Some(times.parse().map_err(|_no_number| format!("--repeat {times}"))?);
-            }
-            "--etcd" => arguments.etcd = Some(words.next().unwrap_or_else(|| "etcd".to_owned())),
-            "--set" => {
-                let set = words.next().unwrap_or_default();
-                arguments.set = Set::of(&set).ok_or_else(|| format!("--set {set}"))?;
-            }
-            "--untimed" => arguments.untimed = true,
-            "--keep" => arguments.keep = true,
-            _ if word.starts_with('-') => return Err(word),
-            _ => arguments.names.push(word),
-        }
-    }
-    Ok(arguments)
-}
-
-fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
     guard::sweep()?;
     let _guard = guard::Guard::set()?;
     let directory = std::env::temp_dir().join(format!("{}{}", disk::HOME, std::process::id()));
     if let Some(etcd) = &arguments.etcd {
         beside::run(etcd, arguments.repeat.unwrap_or(REPEAT_BESIDE), &directory)?;
         std::fs::remove_dir_all(&directory)?;
-        return Ok(Vec::new());
+        return Ok(ExitCode::SUCCESS);
     }
+    let choice = &arguments.choice;
+    let mut scenarios: Vec<Scenario> =
+        choice.of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"), &arguments.names)?;
     // Building it takes the network that the machine has.
     testkit::binary::tidemark_binary();
-    let scenarios = chosen(arguments)?;
     let mut verdicts = Vec::new();
-    for scenario in &scenarios {
+    for scenario in &mut scenarios {
+        let repeat = if choice.set == Set::Short { 1 } else { scenario.repeat };
+        scenario.repeat = arguments.repeat.unwrap_or(repeat);
         let home = directory.join(&scenario.name);
         report::announce(scenario);
         let done = run::run(scenario, &home);
-        report::tell(scenario, &done);
-        if done.verdict == Verdict::Pass && !arguments.keep {
+        report::tell(&scenario.name, scenario.loses_points, &done);
+        if done.verdict == Verdict::Pass && !choice.keep {
             std::fs::remove_dir_all(&home)?;
         } else {
             report::say(&format!("  data and logs of the nodes are in {}", home.display()));
@@ -154,29 +169,5 @@ fn run_all(arguments: &Arguments) -> Result<Vec<Verdict>, Box<dyn Error>> {
     }
     // Stays when something in it does.
     drop(std::fs::remove_dir(&directory));
-    Ok(verdicts)
-}
-
-fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, Box<dyn Error>> {
-    let mut scenarios = scenario::load(&scenarios_directory())?;
-    if let Some(name) = arguments.names.iter().find(|name| scenarios.iter().all(|one| one.name != **name)) {
-        return Err(format!("there is no scenario {name}").into());
-    }
-    let wanted = |one: &Scenario| match arguments.names.is_empty() {
-        true => one.set <= arguments.set,
-        false => arguments.names.contains(&one.name),
-    };
-    scenarios.retain(wanted);
-    for scenario in &mut scenarios {
-        let repeat = if arguments.set == Set::Short { 1 } else { scenario.repeat };
-        scenario.repeat = arguments.repeat.unwrap_or(repeat);
-        if arguments.untimed {
-            scenario.promises.forget_times();
-        }
-    }
-    Ok(scenarios)
-}
-
-fn scenarios_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+    Ok(Verdict::of_all(&verdicts).exit_code())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::run::{Report, Verdict};
+use crate::run::Report;
 use crate::scenario::Scenario;
 
 /// To standard output: the report is what this program is for.
@@ -20,8 +20,8 @@ pub(crate) fn announce(scenario: &Scenario) {
     say(&format!("{}{rows}: {}", scenario.name, scenario.about));
 }
 
-/// Tells what a run has come to.
-pub(crate) fn tell(scenario: &Scenario, report: &Report) {
+/// Tells what a run has come to, of which violations are what was to be `noticed`.
+pub(crate) fn tell(name: &str, noticed: bool, report: &Report) {
     for one in &report.injected {
         let seconds = |time: &Duration| format!("{:.2}", time.as_secs_f64());
         let gaps: Vec<String> = one.node_gaps.iter().map(seconds).collect();
@@ -39,24 +39,19 @@ pub(crate) fn tell(scenario: &Scenario, report: &Report) {
         }
     }
     for text in &report.violations {
-        say(&format!("  {}: {text}", if scenario.loses_points { "noticed" } else { "BROKEN" }));
+        say(&format!("  {}: {text}", if noticed { "noticed" } else { "BROKEN" }));
     }
     for text in &report.doubts {
         say(&format!("  DOUBT: {text}"));
     }
-    let verdict = match report.verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "FAIL",
-        Verdict::Unknown => "UNKNOWN",
-    };
     let counts = report.counts;
     let longest = tell_gaps(report.injected.iter().map(|one| one.gap).collect());
     let healed =
         report.healed.map_or_else(|| "never".to_owned(), |took| format!("{:.2} s", took.as_secs_f64()));
     say(&format!(
-        "{}: {verdict}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
+        "{name}: {}; longest write gap {:.2} s; points: {} acknowledged, {} unknown, {} refused; \
          {} operations on registers; {:.0} writes/s before; writes: {}; reads: {}; well again after {healed}",
-        scenario.name,
+        report.verdict,
         longest.as_secs_f64(),
         counts.acknowledged,
         counts.unknown,

@@ -9,20 +9,19 @@ use crate::client::{Client, ReadError};
 use crate::clock::{now, pause, wait_until};
 use crate::cluster::{Cluster, TOKEN};
 use crate::faults::{Active, Effect, targets};
-use crate::history::{Outcome, gap, node_gap, rate, slowest};
+use crate::history::Outcome;
+use crate::judge::{self, Injected, Verdict};
 use crate::network::Network;
 use crate::oracle::{self, Counts, Oracle, Row};
 use crate::scenario::{Scenario, Step, Target};
-use crate::workload::{Answers, Workload};
+use crate::workload::{Answers, WARM_UP, Workload};
 
 /// Writers; two for each of three nodes.
 pub(crate) const WRITERS: usize = 6;
 /// Clients that use registers.
 const REGISTER_USERS: usize = 4;
 /// Fewest operations on registers of a run that shows anything.
-const OPERATIONS_MIN: usize = 100;
-/// How long clients work before the first fault.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(crate) const OPERATIONS_MIN: usize = 100;
 /// How long when it is to be known how much they do.
 const MEASURED: Duration = Duration::from_secs(8);
 /// How long an answer that was sent may take to its client.
@@ -31,45 +30,6 @@ const ON_ITS_WAY: Duration = Duration::from_millis(500);
 pub(crate) const READ_ALL: Duration = Duration::from_secs(60);
 /// How often the nodes are looked after while time passes.
 const WATCH: Duration = Duration::from_millis(100);
-/// Fewest acknowledged points of a run that shows anything.
-const POINTS_MIN: usize = 200;
-
-/// A fault of a run.
-#[derive(Debug)]
-pub(crate) struct Injected {
-    /// What happened to whom.
-    pub(crate) label: String,
-    nodes: Vec<usize>,
-    /// What it was seen to do.
-    pub(crate) effects: Vec<Effect>,
-    /// From its begin to the begin of the next.
-    window: Range<Duration>,
-    /// The longest time in it without an acknowledged write.
-    pub(crate) gap: Duration,
-    /// The longest time in it without a success through each node.
-    pub(crate) node_gaps: Vec<Duration>,
-    /// The longest time that an answer took, of a request that was sent in it.
-    pub(crate) slowest: Duration,
-    /// When too few nodes were there for anything to be acknowledged.
-    without_quorum: Option<Range<Duration>>,
-    /// Terms that began in it, over all groups.
-    pub(crate) terms: u64,
-    /// While the fault was there.
-    held: Range<Duration>,
-    /// Acknowledged requests in a second then.
-    pub(crate) rate: f64,
-}
-
-/// What a run has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Every promise was kept, and every fault was there.
-    Pass,
-    /// A promise was broken.
-    Fail,
-    /// Nothing was broken, and not every fault was there.
-    Unknown,
-}
 
 /// Everything that a run showed.
 #[derive(Debug)]
@@ -103,56 +63,18 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
         Err(error) => doubts.push(format!("the cluster did not start: {}", chain(&*error))),
         Ok(mut cluster) => {
             let workload = Workload::new(&oracle, cluster.urls(), TOKEN);
-            std::thread::scope(|scope| {
-                for writer in 0..WRITERS {
-                    let workload = &workload;
-                    scope.spawn(move || workload.write(writer));
-                }
-                for user in 0..REGISTER_USERS {
-                    let workload = &workload;
-                    scope.spawn(move || workload.use_registers(user));
-                }
-                for node in 0..scenario.places() {
-                    let workload = &workload;
-                    scope.spawn(move || workload.read(node));
-                    scope.spawn(move || workload.probe(WRITERS + node, node));
-                }
+            with_clients(&workload, WRITERS, scenario.places(), || {
                 if let Err(error) = inject_all(scenario, &mut cluster, &workload, &mut injected) {
                     oracle.violation(chain(&*error));
                 }
-                workload.stop();
             });
-            let acknowledged = workload.acknowledgements();
-            let probes = workload.probes();
-            if let Some(first) = injected.first() {
-                // Connections are made in the first moments.
-                usual_rate = rate(&acknowledged, &(WARM_UP / 2..first.window.start));
-            }
-            for one in &mut injected {
-                one.gap = gap(&acknowledged, one.window.clone());
-                one.rate = rate(&acknowledged, &one.held);
-                one.slowest = slowest(&probes, &one.window);
-                let of_node = |node| node_gap(&probes, node, &one.window);
-                one.node_gaps = (0..scenario.places()).map(of_node).collect();
-                let idle = one.without_quorum.clone();
-                let false_ones =
-                    idle.map_or(0, |idle| acknowledged.iter().filter(|at| idle.contains(*at)).count());
-                if false_ones > 0 {
-                    oracle.violation(format!(
-                        "{}: {false_ones} writes acknowledged without a majority",
-                        one.label
-                    ));
-                }
-            }
-            let begun = now();
-            if heal(&cluster, &workload, &oracle, scenario.promises.heal()) {
-                healed = Some(now().saturating_duration_since(begun));
-                let client = Client::new(TOKEN, READ_ALL);
-                for node in cluster.up() {
-                    read_all(&client, &cluster.nodes[node].url, &oracle, node);
-                }
-            }
-            workload.registers.violations().into_iter().for_each(|why| oracle.violation(why));
+            usual_rate = judge::measure(&mut injected, &workload, &oracle, scenario.places());
+            let up = cluster
+                .up()
+                .into_iter()
+                .map(|node| (node, cluster.nodes[node].url.as_str()))
+                .collect::<Vec<_>>();
+            healed = look_at_all(&up, &workload, &oracle, scenario.promises.heal());
             operations = workload.registers.operations();
             if operations < OPERATIONS_MIN {
                 doubts.push(format!("only {operations} operations on registers"));
@@ -160,11 +82,52 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
             answers = workload.answers();
         }
     }
-    judge(scenario, &oracle, &injected, usual_rate, &mut doubts);
+    judge::judge(&scenario.promises, &oracle, &injected, usual_rate, &mut doubts);
     let (lost, violations) = (oracle.has_lost_points(), oracle.violations());
-    let verdict = verdict(scenario, lost, !violations.is_empty(), !doubts.is_empty());
+    let verdict = Verdict::of(scenario.is_broken(lost, !violations.is_empty()), !doubts.is_empty());
     let counts = oracle.counts();
     Report { verdict, injected, violations, doubts, counts, operations, answers, usual_rate, healed }
+}
+
+/// Lets all clients write and read until the work is done.
+pub(crate) fn with_clients<T>(
+    workload: &Workload<'_>,
+    writers: usize,
+    nodes: usize,
+    work: impl FnOnce() -> T,
+) -> T {
+    std::thread::scope(|scope| {
+        for writer in 0..writers {
+            scope.spawn(move || workload.write(writer));
+        }
+        for user in 0..REGISTER_USERS {
+            scope.spawn(move || workload.use_registers(user));
+        }
+        for node in 0..nodes {
+            scope.spawn(move || workload.read(node));
+            scope.spawn(move || workload.probe(writers + node, node));
+        }
+        let done = work();
+        workload.stop();
+        done
+    })
+}
+
+/// What is there once all is over: every node is well again, and has everything. Answers how long the first took.
+pub(crate) fn look_at_all(
+    nodes: &[(usize, &str)],
+    workload: &Workload<'_>,
+    oracle: &Oracle,
+    limit: Duration,
+) -> Option<Duration> {
+    let begun = now();
+    let healed = heal(nodes, workload, oracle, limit).then(|| now().saturating_duration_since(begun));
+    if healed.is_some() {
+        let client = workload.client(READ_ALL);
+        nodes.iter().for_each(|(node, url)| read_all(&client, url, oracle, *node));
+    }
+    workload.registers.violations().into_iter().for_each(|why| oracle.violation(why));
+    healed
 }
 
 fn start(scenario: &Scenario, directory: &Path) -> Result<Cluster, Box<dyn Error>> {
@@ -183,31 +146,15 @@ fn inject_all(
     for step in (0..scenario.repeat).flat_map(|_| &scenario.faults) {
         for nodes in targets(cluster, step.target)? {
             let before = cluster.view();
-            let begun = workload.elapsed();
-            let (held, lifted) = inject(cluster, step, &nodes, scenario.promises.heal(), workload);
-            let without_quorum = (step.target == Target::Majority).then(|| held.clone());
-            let window = begun..workload.elapsed();
             let label = format!("{:?} {:?} {nodes:?}", step.fault, step.target).to_lowercase();
-            let (effects, problem) = match lifted {
-                Ok(effects) => (effects, None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            let terms = cluster.view().terms_since(&before);
-            let zero = Duration::ZERO;
-            let (gap, slowest, node_gaps) = (zero, zero, Vec::new());
-            injected.push(Injected {
-                label,
-                nodes: nodes.clone(),
-                effects,
-                window,
-                gap,
-                node_gaps,
-                slowest,
-                without_quorum,
-                terms,
-                held,
-                rate: 0.0,
-            });
+            let mut one = Injected::new(label, nodes.clone(), workload.elapsed());
+            let (held, lifted) = inject(cluster, step, &nodes, scenario.promises.heal(), workload);
+            one.without_quorum = (step.target == Target::Majority).then(|| held.clone());
+            one.held = held;
+            one.window.end = workload.elapsed();
+            let problem = lifted.map(|effects| one.effects = effects).err();
+            one.terms = cluster.view().terms_since(&before);
+            injected.push(one);
             if let Some(problem) = problem {
                 return Err(problem);
             }
@@ -262,25 +209,26 @@ fn watch(cluster: &mut Cluster, time: Duration) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Waits until every node takes a write and answers a read. Answers whether all do in time.
-fn heal(cluster: &Cluster, workload: &Workload<'_>, oracle: &Oracle, limit: Duration) -> bool {
-    let client = Client::new(TOKEN, Duration::from_secs(5));
+/// Waits until each of these nodes takes a write and answers a read, as the last writer. Answers whether all do in time.
+fn heal(nodes: &[(usize, &str)], workload: &Workload<'_>, oracle: &Oracle, limit: Duration) -> bool {
+    let client = workload.client(Duration::from_secs(5));
+    let writer = oracle.writers() - 1;
     let end = now() + limit;
-    for node in cluster.nodes.iter().filter(|node| node.is_up()) {
+    for &(node, url) in nodes {
         let left = end.saturating_duration_since(now());
         let tried = wait_until(left, || {
-            let numbers = oracle.fresh(WRITERS, 1);
-            let outcome = workload.send(&client, WRITERS, &numbers, node.place);
+            let numbers = oracle.fresh(writer, 1);
+            let outcome = workload.send(&client, writer, &numbers, node);
             if outcome != Outcome::Acknowledged {
                 return Err(format!("takes no write: {outcome:?}"));
             }
-            let reading = oracle.begin_read(WRITERS, Some(1));
-            let rows = client.read(&node.url, &oracle::query(&reading)).map_err(|error| error.to_string())?;
-            oracle.end_read(&reading, node.place, &rows);
+            let reading = oracle.begin_read(writer, Some(1));
+            let rows = client.read(url, &oracle::query(&reading)).map_err(|error| error.to_string())?;
+            oracle.end_read(&reading, node, &rows);
             Ok(())
         });
         if let Err(last) = tried {
-            oracle.violation(format!("{limit:?} after the last fault node {} {last}", node.place));
+            oracle.violation(format!("{limit:?} after the last fault node {node} {last}"));
             return false;
         }
     }
@@ -309,68 +257,6 @@ pub(crate) fn read_all(client: &Client, url: &str, oracle: &Oracle, node: usize)
     }
 }
 
-/// What it has come to.
-fn verdict(scenario: &Scenario, lost: bool, broken: bool, doubtful: bool) -> Verdict {
-    let failed = if scenario.loses_points { !lost } else { broken };
-    match (failed, doubtful) {
-        (true, _) => Verdict::Fail,
-        (false, true) => Verdict::Unknown,
-        (false, false) => Verdict::Pass,
-    }
-}
-
-/// What the figures say: pauses that are too long are broken promises, faults that were not there are doubts.
-fn judge(
-    scenario: &Scenario,
-    oracle: &Oracle,
-    injected: &[Injected],
-    usual_rate: f64,
-    doubts: &mut Vec<String>,
-) {
-    for one in injected {
-        if let Some(limit) = scenario.promises.write_gap().filter(|limit| one.gap > *limit) {
-            oracle.violation(format!("{}: no write for {:?}, promised {limit:?}", one.label, one.gap));
-        }
-        if let Some(limit) = scenario.promises.answer().filter(|limit| one.slowest > *limit) {
-            let took = one.slowest;
-            oracle.violation(format!("{}: an answer took {took:?}, promised {limit:?}", one.label));
-        }
-        for (node, gap) in one.node_gaps.iter().enumerate() {
-            let others = scenario.promises.others_gap().filter(|_| !one.nodes.contains(&node));
-            let limits = [scenario.promises.each_node_gap(), others].into_iter().flatten();
-            if let Some(limit) = limits.min().filter(|limit| gap > limit) {
-                let what = format!("nothing through node {node} for {gap:?}, promised {limit:?}");
-                oracle.violation(format!("{}: {what}", one.label));
-            }
-        }
-        if let Some(limit) = scenario.promises.terms().filter(|limit| one.terms > *limit) {
-            oracle.violation(format!("{}: {} new terms, promised {limit}", one.label, one.terms));
-        }
-        if let Some(percent) = scenario.promises.write_rate() {
-            let (rate, usual) = (one.rate, usual_rate);
-            #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-            let least = usual * percent as f64 / 100.0;
-            if rate < least {
-                let what = format!("{rate:.0} writes in a second, promised {percent} % of {usual:.0}");
-                oracle.violation(format!("{}: {what}", one.label));
-            }
-        }
-        for effect in one.effects.iter().filter(|effect| !effect.took) {
-            doubts.push(format!("{} did not take effect: {}", one.label, effect.what));
-        }
-        if one.effects.is_empty() {
-            doubts.push(format!("{} was not seen to its end", one.label));
-        }
-    }
-    if injected.is_empty() {
-        doubts.push("no fault was injected".to_owned());
-    }
-    let acknowledged = oracle.counts().acknowledged;
-    if acknowledged < POINTS_MIN {
-        doubts.push(format!("only {acknowledged} points were acknowledged"));
-    }
-}
-
 /// An error with its causes.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -381,6 +267,3 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

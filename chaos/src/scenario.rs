@@ -1,27 +1,13 @@
 //! Scenarios: a file says which nodes there are, what happens to them, and what is promised nevertheless.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::discovery::Discovery;
 use crate::name_server::Answer;
+use crate::scenario_file::{ScenarioFile, Set};
 use crate::switch::Shape;
-
-/// A scenario file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ScenarioError {
-    /// It could not be read.
-    #[error("reading {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    /// It is not a scenario.
-    #[error("{}", path.display())]
-    Parse { path: PathBuf, source: serde_norway::Error },
-    /// It asks for what cannot be.
-    #[error("{}: {what}", path.display())]
-    Contradiction { path: PathBuf, what: &'static str },
-}
 
 /// One scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -63,19 +49,6 @@ pub(crate) struct Scenario {
     pub(crate) faults: Vec<Step>,
     /// What is promised.
     pub(crate) promises: Promises,
-}
-
-/// Sets of scenarios; each has those of the one before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Set {
-    /// Three minutes: one of each kind of fault. Each fault is injected once.
-    Short,
-    /// Ten minutes.
-    Ten,
-    /// Everything.
-    #[default]
-    Long,
 }
 
 /// A disk of a node's own.
@@ -223,18 +196,6 @@ fn once() -> usize {
     1
 }
 
-impl Set {
-    /// The set of this name.
-    pub(crate) fn of(name: &str) -> Option<Self> {
-        match name {
-            "short" => Some(Self::Short),
-            "ten" => Some(Self::Ten),
-            "long" => Some(Self::Long),
-            _ => None,
-        }
-    }
-}
-
 impl Step {
     /// How long the fault lasts.
     pub(crate) fn lasts(&self) -> Duration {
@@ -304,6 +265,11 @@ impl Scenario {
         self.zones.get(node).cloned().unwrap_or_else(|| format!("zone-{node}"))
     }
 
+    /// Whether it has failed, when points were lost or anything was `violated`.
+    pub(crate) fn is_broken(&self, lost: bool, violated: bool) -> bool {
+        if self.loses_points { !lost } else { violated }
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.faults.iter().any(|step| step.fault == fault)
     }
@@ -340,93 +306,84 @@ impl Scenario {
     pub(crate) fn places(&self) -> usize {
         self.nodes + self.spares
     }
+}
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
-        let mut this: Self = serde_norway::from_str(text)
-            .map_err(|source| ScenarioError::Parse { path: path.to_owned(), source })?;
-        this.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let contradicts = |what| Err(ScenarioError::Contradiction { path: path.to_owned(), what });
-        if ![3, 5].contains(&this.nodes) {
-            return contradicts("a cluster has 3 or 5 nodes");
+impl ScenarioFile for Scenario {
+    fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn set(&self) -> Set {
+        self.set
+    }
+
+    fn forget_times(&mut self) {
+        self.promises.forget_times();
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if ![3, 5].contains(&self.nodes) {
+            return Err("a cluster has 3 or 5 nodes");
         }
-        if !this.zones.is_empty() && this.zones.len() != this.places() {
-            return contradicts("a zone for each node, or none");
+        if !self.zones.is_empty() && self.zones.len() != self.places() {
+            return Err("a zone for each node, or none");
         }
-        if this.faults.is_empty() {
-            return contradicts("a scenario has a fault");
+        if self.faults.is_empty() {
+            return Err("a scenario has a fault");
         }
         let is_one = |target| matches!(target, Target::Leader | Target::Follower | Target::Each);
         let splits = |fault| {
             matches!(fault, Fault::Isolate | Fault::Deafen | Fault::Mute | Fault::CutOff | Fault::HalfOpen)
         };
-        if this.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
-            return contradicts("a partition is between a node and the others");
+        if self.faults.iter().any(|step| splits(step.fault) && !is_one(step.target)) {
+            return Err("a partition is between a node and the others");
         }
-        if this.faults.iter().any(|step| (step.fault == Fault::Degrade) != step.link.is_some()) {
-            return contradicts("`link` says what `degrade` does, and nothing else has it");
+        if self.faults.iter().any(|step| (step.fault == Fault::Degrade) != step.link.is_some()) {
+            return Err("`link` says what `degrade` does, and nothing else has it");
         }
         let has_measure = |fault| matches!(fault, Fault::JumpClock | Fault::SlowSync);
-        if this.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
-            return contradicts("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
+        if self.faults.iter().any(|step| has_measure(step.fault) != step.by_ms.is_some()) {
+            return Err("`by-ms` says what `jump-clock` and `slow-sync` do, and nothing else has it");
         }
-        if this.faults.iter().any(|step| step.fault != Fault::Reset && step.every_ms.is_some()) {
-            return contradicts("`every-ms` belongs to `reset`");
+        if self.faults.iter().any(|step| step.fault != Fault::Reset && step.every_ms.is_some()) {
+            return Err("`every-ms` belongs to `reset`");
         }
-        if this.faults.iter().any(|step| (step.fault == Fault::BreakNames) != step.answer.is_some()) {
-            return contradicts("`answer` says how `break-names` does it, and nothing else has it");
+        if self.faults.iter().any(|step| (step.fault == Fault::BreakNames) != step.answer.is_some()) {
+            return Err("`answer` says how `break-names` does it, and nothing else has it");
         }
-        if this.discovery == Discovery::List && (this.has(Fault::BreakNames) || this.has(Fault::Move)) {
-            return contradicts("who finds others by a list needs no names, and stays where it is");
+        if self.discovery == Discovery::List && (self.has(Fault::BreakNames) || self.has(Fault::Move)) {
+            return Err("who finds others by a list needs no names, and stays where it is");
         }
         let is_share = |percent| (1..=100).contains(&percent);
-        if this
+        if self
             .faults
             .iter()
             .any(|step| (step.fault == Fault::Throttle) != step.percent.is_some_and(is_share))
         {
-            return contradicts("`percent` (1 to 100) says what `throttle` leaves, and nothing else has it");
+            return Err("`percent` (1 to 100) says what `throttle` leaves, and nothing else has it");
         }
-        if this.faults.iter().any(|step| step.fault != Fault::Throttle && step.period_ms.is_some()) {
-            return contradicts("`period-ms` belongs to `throttle`");
+        if self.faults.iter().any(|step| step.fault != Fault::Throttle && step.period_ms.is_some()) {
+            return Err("`period-ms` belongs to `throttle`");
         }
-        if this.bounds_memory() && this.bounds_processors() {
-            return contradicts("a node is in one control group");
+        if self.bounds_memory() && self.bounds_processors() {
+            return Err("a node is in one control group");
         }
-        if this.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
-            return contradicts("spares join, and nothing else can happen to them");
+        if self.faults.iter().any(|step| (step.fault == Fault::Join) != (step.target == Target::Spares)) {
+            return Err("spares join, and nothing else can happen to them");
         }
-        if this.faults.iter().filter(|step| step.fault == Fault::Replace).count() * this.repeat > this.spares
+        if self.faults.iter().filter(|step| step.fault == Fault::Replace).count() * self.repeat > self.spares
         {
-            return contradicts("for each node that is replaced there is a spare one");
+            return Err("for each node that is replaced there is a spare one");
         }
-        if this.has(Fault::FillDisk) && this.breaks_disks() {
-            return contradicts("a disk is small, or its power can be cut");
+        if self.has(Fault::FillDisk) && self.breaks_disks() {
+            return Err("a disk is small, or its power can be cut");
         }
-        Ok(this)
+        Ok(())
     }
-}
-
-/// All scenarios of a directory, in the order of their names.
-///
-/// # Errors
-/// A file cannot be read or is not a scenario.
-pub(crate) fn load(directory: &Path) -> Result<Vec<Scenario>, ScenarioError> {
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ScenarioError::Read { path, source }
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(read(directory))? {
-        let path = entry.map_err(read(directory))?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| Scenario::parse(path, &std::fs::read_to_string(path).map_err(read(path))?))
-        .collect()
 }
 
 #[cfg(test)]

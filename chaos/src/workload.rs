@@ -18,8 +18,10 @@ use crate::register::{KEYS, Operation, Registers, What};
 
 /// Points of a request.
 const BATCH: u64 = oracle::SERIES;
-/// Between two requests of a client.
+/// Between two requests of a client, where nothing else is said.
 pub(crate) const PACE: Duration = Duration::from_millis(25);
+/// How long clients work before the first fault.
+pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 /// How long a writer stays away from a node that failed it.
 const AVOID: Duration = Duration::from_secs(3);
 /// Requests after which a writer moves on to the next node.
@@ -34,6 +36,7 @@ pub(crate) struct Workload<'a> {
     urls: Vec<String>,
     token: String,
     org: Option<String>,
+    pace: Duration,
     origin: Instant,
     stop: AtomicBool,
     acknowledged: Mutex<Vec<Duration>>,
@@ -91,6 +94,7 @@ impl<'a> Workload<'a> {
             urls,
             token: token.to_owned(),
             org: None,
+            pace: PACE,
             origin: now(),
             stop: AtomicBool::new(false),
             acknowledged: Mutex::default(),
@@ -104,6 +108,12 @@ impl<'a> Workload<'a> {
     #[must_use]
     pub(crate) fn of_org(self, org: &str) -> Self {
         Self { org: Some(org.to_owned()), ..self }
+    }
+
+    /// The same, with so long between two requests of each client.
+    #[must_use]
+    pub(crate) fn at_pace(self, pace: Duration) -> Self {
+        Self { pace, ..self }
     }
 
     /// A client with connections of its own.
@@ -159,9 +169,9 @@ impl<'a> Workload<'a> {
                 if outcome == Outcome::Acknowledged {
                     break;
                 }
-                pause(PACE);
+                pause(self.pace);
             }
-            pause(PACE);
+            pause(self.pace);
         }
     }
 
@@ -220,7 +230,7 @@ impl<'a> Workload<'a> {
                 let value = rows.first().map(|row| row.n);
                 self.registers.note(key, Operation { what: What::Read(value), start, end });
             }
-            pause(PACE);
+            pause(self.pace);
         }
     }
 
@@ -230,7 +240,7 @@ impl<'a> Workload<'a> {
         while self.goes_on() {
             let numbers = self.oracle.fresh(writer, BATCH);
             self.send(&client, writer, &numbers, node);
-            pause(PACE);
+            pause(self.pace);
             let reading = self.oracle.begin_read(writer, Some(WINDOW));
             let at = self.elapsed();
             let answer = client.read(&self.urls[node], &oracle::query(&reading));
@@ -249,7 +259,7 @@ impl<'a> Workload<'a> {
             let read = Attempt { node, at, took, outcome, status };
             let write = self.oracle.last_attempt(writer, &numbers);
             self.probes.lock().expect("no holder panics").extend(write.into_iter().chain([read]));
-            pause(PACE);
+            pause(self.pace);
         }
     }
 
@@ -273,7 +283,7 @@ impl<'a> Workload<'a> {
                 Err(ReadError::Later { .. }) => {}
                 Err(wrong) => self.oracle.violation(format!("read through node {node}: {wrong}")),
             }
-            pause(PACE);
+            pause(self.pace);
         }
     }
 }

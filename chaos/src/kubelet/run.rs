@@ -18,8 +18,9 @@ use super::{admission, secret};
 use crate::client::{BUCKET, excerpt};
 use crate::clock::{pause, wait_until};
 use crate::history::{Outcome, gap, rate};
+use crate::judge::Verdict;
 use crate::oracle::{self, Counts, Oracle};
-use crate::run::{READ_ALL, Verdict, WRITERS, chain, read_all};
+use crate::run::{READ_ALL, WRITERS, chain, read_all};
 use crate::workload::{Answers, Workload};
 
 /// The StatefulSet of the nodes, and the Service of clients.
@@ -80,11 +81,7 @@ pub(crate) struct Report {
 impl Report {
     /// What it has come to.
     pub(crate) fn verdict(&self) -> Verdict {
-        match (self.violations.is_empty(), self.doubts.is_empty()) {
-            (false, _) => Verdict::Fail,
-            (true, false) => Verdict::Unknown,
-            (true, true) => Verdict::Pass,
-        }
+        Verdict::of(!self.violations.is_empty(), !self.doubts.is_empty())
     }
 }
 

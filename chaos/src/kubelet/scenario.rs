@@ -1,23 +1,11 @@
 //! Scenarios of the miniature: a file says what is done to a cluster that the manifests have made, and what is promised.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::manifest::{Management, Manifests};
-use crate::scenario::Set;
-
-/// A scenario file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ScenarioError {
-    /// It could not be read.
-    #[error("reading {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    /// It is not a scenario.
-    #[error("{}", path.display())]
-    Parse { path: PathBuf, source: serde_norway::Error },
-}
+use crate::scenario_file::{ScenarioFile, Set};
 
 /// One scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -161,28 +149,22 @@ impl Changes {
     }
 }
 
-/// All scenarios of a directory, in the order of their names.
-pub(crate) fn load(directory: &Path) -> Result<Vec<Scenario>, ScenarioError> {
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ScenarioError::Read { path, source }
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(read(directory))? {
-        let path = entry.map_err(read(directory))?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            paths.push(path);
-        }
+impl ScenarioFile for Scenario {
+    fn named(self, name: String) -> Self {
+        Self { name, ..self }
     }
-    paths.sort();
-    let parse = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).map_err(read(path))?;
-        let mut scenario: Scenario = serde_norway::from_str(&text)
-            .map_err(|source| ScenarioError::Parse { path: path.clone(), source })?;
-        scenario.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(scenario)
-    };
-    paths.iter().map(parse).collect()
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn set(&self) -> Set {
+        self.set
+    }
+
+    fn forget_times(&mut self) {
+        self.promises.forget_times();
+    }
 }
 
 #[cfg(test)]

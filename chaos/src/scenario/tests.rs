@@ -1,8 +1,11 @@
+use std::path::Path;
+
 use super::*;
+use crate::scenario_file::{self, ScenarioError, load};
 
 fn parse(faults: &str) -> Result<Scenario, ScenarioError> {
     let text = format!("about: a test\nfaults:\n{faults}\npromises: {{ heal-ms: 1000 }}\n");
-    Scenario::parse(Path::new("some/name.yaml"), &text)
+    scenario_file::parse(Path::new("some/name.yaml"), &text)
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn what_cannot_be_is_refused() {
 
 #[test]
 fn every_scenario_that_is_shipped_can_be_read() {
-    let all = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
+    let all: Vec<Scenario> = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
     assert!(all.len() > 5, "only {} scenarios", all.len());
     for set in [Set::Short, Set::Ten, Set::Long] {
         assert!(all.iter().any(|scenario| scenario.set == set), "{set:?}");

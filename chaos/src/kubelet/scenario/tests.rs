@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use super::*;
+use crate::scenario_file;
 
 fn all() -> Vec<Scenario> {
-    load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("kubelet")).unwrap()
+    scenario_file::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("kubelet")).unwrap()
 }
 
 #[test]
