@@ -75,7 +75,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tonic", &["proto", "cluster", "server", "testkit"]),
     ("rocksdb", &["catalog", "cluster"]),
     ("axum", &["gateway"]),
-    ("clap", &["cli", "sim"]),
+    ("clap", &["cli", "sim", "chaos"]),
     ("opentelemetry-proto", &["server", "testkit"]),
 ];
 
