@@ -13,7 +13,7 @@ DOCKER ?= docker
 K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
 
 .PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
-	manifest-tools sbom docker-build docker-push docker-test k8s-render k8s-diff k8s-deploy k8s-status \
+	manifest-tools sbom docker-build docker-push docker-test docker-remove k8s-render k8s-diff k8s-deploy k8s-status \
 	kind-up kind-load kind-deploy kind-chaos kind-down
 
 help: ## List the commands
@@ -97,6 +97,9 @@ docker-push: ## Push the image (REGISTRY=registry.example.com/team)
 
 docker-test: ## Try the image: three containers, read-only and without rights, are a cluster (IMAGE, TAG)
 	tests/image/run "$(IMAGE):$(TAG)"
+
+docker-remove: ## Remove the image (IMAGE, TAG)
+	$(DOCKER) image rm "$(IMAGE):$(TAG)"
 
 k8s-render: ## Print the manifests (ENV=dev, staging or prod)
 	@kubectl kustomize "k8s/overlays/$(K8S_ENV)"

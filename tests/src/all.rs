@@ -17,6 +17,7 @@ mod durability;
 mod failpoints;
 mod first_minutes;
 mod gateways;
+mod image;
 mod manifests;
 mod memory;
 mod monitoring;

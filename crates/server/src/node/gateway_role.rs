@@ -1,8 +1,23 @@
 //! A process without data: it serves the whole HTTP API of a cluster, and nothing of it is left when it ends.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::*;
+use catalog::Catalog;
+use cluster::{Cluster, Fatal, Progress, Router};
+use host::Network;
+use memory::Memory;
+use model::Clock;
+use tokio::task::JoinSet;
+
+use super::Node;
+use super::settings::{admission, memory_to_divide, millis, tls_files, watch_memory};
+use crate::config::Config;
+use crate::error::ServeError;
+use crate::frugality::BeFrugal;
+use crate::partitions::Partitions;
+use crate::telemetry;
+
 impl Node {
     /// Opens a gateway; returns when it has the catalog.
     ///
