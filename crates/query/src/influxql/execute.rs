@@ -19,7 +19,7 @@ use super::aggregate::{Point, Run, State, cut_ranking, integrals};
 use super::block::{Block, BlockTags};
 use super::condition::Bounds;
 use super::expr::{Bound, Node, Var, VarKind, bind, mask};
-use super::function::Aggregate;
+use super::function::{Aggregate, Transform};
 use super::plan::{CallPlan, Input, OutColumn, Plan, Slot};
 use super::points;
 use super::rows::{Called, Pick, Raw, Rows, Slots};
@@ -512,12 +512,15 @@ impl<'a> Groups<'a> {
                 points.reverse();
             }
             for transform in &call.transforms {
-                points = points::transform(points, *transform);
+                points = points::transform(points, *transform, &|| self.budget.check())?;
             }
             if !points.is_sorted_by_key(|p| p.time) {
                 points.sort_by_key(|p| p.time);
             }
-            points.retain(|p| p.time >= self.first_window());
+            // As in InfluxDB indicators show the window beside the range when they hold nothing back.
+            if !call.transforms.iter().any(|t| matches!(t, Transform::Technical(_))) {
+                points.retain(|p| p.time >= self.first_window());
+            }
             streams.push(points.into_iter().peekable());
         }
         let most = streams.iter().map(ExactSizeIterator::len).max().unwrap_or(0);

@@ -3,7 +3,9 @@
 use influxql::ast::{Call, Expr};
 use model::FieldType;
 
+use super::holt_winters::HoltWinters;
 use super::plan::strip;
+use super::technical::{Indicator, Kind};
 use crate::error::Error;
 
 /// A function that turns the points of a window into one value or some points.
@@ -82,6 +84,8 @@ pub(crate) enum Transform {
     CumulativeSum,
     MovingAverage(usize),
     Elapsed(i64),
+    Technical(Indicator),
+    HoltWinters(HoltWinters),
 }
 
 impl Transform {
@@ -89,16 +93,20 @@ impl Transform {
     /// InfluxDB an average of n windows reads one too, not n - 1.
     pub(crate) const fn windows_beside(self) -> usize {
         match self {
-            Self::Derivative { .. } | Self::Difference { .. } | Self::Elapsed(_) | Self::MovingAverage(_) => {
-                1
-            }
-            Self::CumulativeSum => 0,
+            Self::Derivative { .. }
+            | Self::Difference { .. }
+            | Self::Elapsed(_)
+            | Self::MovingAverage(_)
+            | Self::Technical(_) => 1,
+            Self::CumulativeSum | Self::HoltWinters(_) => 0,
         }
     }
 
     pub(crate) const fn result_type(self, input: FieldType) -> FieldType {
         match self {
-            Self::Derivative { .. } | Self::MovingAverage(_) => FieldType::Float,
+            Self::Derivative { .. } | Self::MovingAverage(_) | Self::Technical(_) | Self::HoltWinters(_) => {
+                FieldType::Float
+            }
             Self::Elapsed(_) => FieldType::Integer,
             Self::Difference { .. } | Self::CumulativeSum => input,
         }
@@ -116,7 +124,9 @@ pub(crate) fn is_transform(name: &str) -> bool {
             | "cumulative_sum"
             | "moving_average"
             | "elapsed"
-    )
+            | "holt_winters"
+            | "holt_winters_with_fit"
+    ) || Kind::of(name).is_some()
 }
 
 /// Whether a name is a function of ours that works on all types of fields when it is given a wildcard.
@@ -263,6 +273,12 @@ fn ranking(call: &Call, limit: u64) -> Result<Aggregate, Error> {
 /// Reads a transformation's arguments. `interval` is that of GROUP BY time (0 without), the default
 /// unit of a derivative.
 pub(crate) fn transform(call: &Call, interval: i64) -> Result<Transform, Error> {
+    if let Some(kind) = Kind::of(&call.name) {
+        return Indicator::read(kind, call).map(Transform::Technical);
+    }
+    if let Some(forecast) = HoltWinters::read(call, interval)? {
+        return Ok(Transform::HoltWinters(forecast));
+    }
     let default_unit = if interval > 0 { interval } else { model::time::SECOND_NS };
     Ok(match call.name.as_str() {
         name @ ("derivative" | "non_negative_derivative") => {

@@ -441,6 +441,9 @@ pub(crate) fn strip(expr: &Expr) -> &Expr {
 
 /// InfluxDB's words for a function that does not take a type; they name its own iterators.
 fn unsupported(function: &str, field_type: FieldType) -> String {
-    let function = function.strip_prefix("non_negative_").unwrap_or(function).replace('_', " ");
+    let function = match function {
+        "holt_winters" | "holt_winters_with_fit" => "elapsed".to_owned(),
+        function => function.strip_prefix("non_negative_").unwrap_or(function).replace('_', " "),
+    };
     format!("unsupported {function} iterator type: *query.{field_type}InterruptIterator")
 }

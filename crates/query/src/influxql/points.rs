@@ -7,6 +7,7 @@ use super::aggregate::Point;
 use super::function::Transform;
 use super::value::{self, to_f64};
 use super::window::Windows;
+use crate::error::Error;
 
 /// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`.
 pub(crate) fn fill(
@@ -76,10 +77,21 @@ fn between(a: &Point, b: &Point, time: i64) -> Option<FieldValue> {
     })
 }
 
-/// Applies a transformation; null points are not seen.
-pub(crate) fn transform(points: Vec<Point>, how: Transform) -> Vec<Point> {
+/// Applies a transformation; null points are not seen. `check` is asked often whether to go on.
+pub(crate) fn transform(
+    points: Vec<Point>,
+    how: Transform,
+    check: &dyn Fn() -> Result<(), Error>,
+) -> Result<Vec<Point>, Error> {
     let points: Vec<_> = points.into_iter().filter(|p| p.value.is_some()).collect();
-    match how {
+    let floats = || points.iter().filter_map(|p| Some((p.time, to_f64(p.value.as_ref()?)?)));
+    let of_floats = |found: Vec<(i64, f64)>| -> Vec<Point> {
+        let point = |(time, value)| Point { time, value: Some(FieldValue::Float(value)), aux: Vec::new() };
+        found.into_iter().map(point).collect()
+    };
+    Ok(match how {
+        Transform::Technical(indicator) => of_floats(indicator.over(floats())),
+        Transform::HoltWinters(forecast) => of_floats(forecast.over(&floats().collect::<Vec<_>>(), check)?),
         Transform::CumulativeSum => cumulative_sum(points),
         Transform::MovingAverage(n) => moving_average(&points, n),
         Transform::Derivative { unit, non_negative } => {
@@ -89,7 +101,7 @@ pub(crate) fn transform(points: Vec<Point>, how: Transform) -> Vec<Point> {
         Transform::Elapsed(unit) => {
             pairs_all(&points, |a, b| Some(FieldValue::Integer(b.time.wrapping_sub(a.time) / unit)))
         }
-    }
+    })
 }
 
 /// Computes from each point and the one before; of several points at one time the first counts.

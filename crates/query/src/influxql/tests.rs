@@ -287,3 +287,8 @@ fn functions_are_those_of_influxdb() {
 fn refusals_are_those_of_influxdb() {
     check(include_str!("tests/functions.lp"), include_str!("tests/checks.txt"), CHECKS);
 }
+
+#[test]
+fn forecasts_and_indicators_are_those_of_influxdb() {
+    check(include_str!("tests/forecasts.lp"), include_str!("tests/forecasts.txt"), &[]);
+}

@@ -194,6 +194,9 @@ impl Seen {
         self.only_selectors = false;
         let name = &call.name;
         let own = match call.args.first().map(strip) {
+            arg if name.starts_with("holt_winters") && !matches!(arg, Some(Expr::Call(_))) => {
+                return Error::invalid(format!("must use aggregate function with {name}"));
+            }
             Some(Expr::Call(_)) if self.interval.every == 0 => {
                 return Error::invalid(format!("{name} aggregate requires a GROUP BY interval"));
             }
