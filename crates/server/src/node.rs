@@ -181,17 +181,19 @@ impl Node {
             router: Arc::clone(&self.router),
             partitions: Arc::clone(&self.partitions),
         };
+        let writes = Arc::new(WriteAdapter {
+            router: Arc::clone(&self.router),
+            admission: Arc::clone(&self.admission),
+            deletes: deletes.clone(),
+        });
         let ports = Ports {
             catalog: Arc::new(self.catalog()),
-            write: Arc::new(WriteAdapter {
-                router: Arc::clone(&self.router),
-                admission: Arc::clone(&self.admission),
-                deletes: deletes.clone(),
-            }),
+            write: Arc::clone(&writes) as _,
             query: Arc::new(QueryAdapter {
                 cluster: Arc::clone(&self.cluster),
                 source,
                 deletes,
+                writes,
                 clock: Arc::clone(&self.clock),
                 limits: queries::limits(
                     config.query_memory_bytes,

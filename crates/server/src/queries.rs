@@ -1,28 +1,28 @@
 //! The gateway's query port: runs Flux and InfluxQL over the data of all partitions, within the limits of the
 //! configuration. CREATE DATABASE makes a bucket; what statements delete goes the way of all deletes.
 
+mod databases;
 mod policy;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use catalog::{Bucket, BucketKind, Command, Dbrp, ErrorCode, Response, State};
+use catalog::State;
 use cluster::Cluster;
 use gateway::ports::{
     FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError,
-    QueryPort, SinkClosed,
+    QueryPort, SinkClosed, WritePort as _,
 };
-use influxql::ast::CreateDatabase;
+use influxql::ast::{CreateDatabase, RetentionPolicy};
 use memory::Memory;
-use model::time::HOUR_NS;
-use model::{BucketId, Clock, Consistency, DbrpId, Deletion, OrgId, Reading};
+use model::{BucketId, Clock, Consistency, Deletion, OrgId, Precision, Reading, lineprotocol};
 use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
 use query::{CatalogView, Limits, ScanError, Stopped};
 use tokio::runtime::Handle;
 
 use crate::deletes::Deletes;
-use crate::ports::unavailable;
+use crate::ports::{WriteAdapter, unavailable};
 use crate::slow::{Language, Watched};
 use crate::source::Source;
 use crate::telemetry::Counters;
@@ -33,6 +33,7 @@ pub(crate) struct QueryAdapter {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) source: Source,
     pub(crate) deletes: Deletes,
+    pub(crate) writes: Arc<WriteAdapter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Memory>,
@@ -195,6 +196,17 @@ struct Changes<'a> {
     may_create: bool,
 }
 
+impl Changes<'_> {
+    /// What changes retention policies, for who may.
+    fn policies(&self) -> Result<&QueryAdapter, String> {
+        if !self.may_create {
+            return Err("insufficient permissions to change retention policies".to_owned());
+        }
+        self.view.refresh().map_err(|error| error.to_string())?;
+        Ok(self.view.adapter)
+    }
+}
+
 impl Effects for Changes<'_> {
     fn create_database(&self, statement: &CreateDatabase) -> Result<(), String> {
         if self.may_create {
@@ -215,6 +227,38 @@ impl Effects for Changes<'_> {
         self.view.refresh().map_err(|error| error.to_string())?;
         self.view.adapter.drop_database(self.org, name)
     }
+
+    fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String> {
+        let adapter = self.view.adapter;
+        let found = adapter.cluster.catalog().read().bucket(bucket).map(|bucket| bucket.shard_duration_ns);
+        let shard_duration_ns = found.ok_or("bucket not found")?;
+        let options = lineprotocol::Options {
+            bucket,
+            shard_duration_ns,
+            precision: Precision::Nanosecond,
+            default_time: adapter.clock.now(),
+            line_bytes_max: usize::MAX,
+            string_bytes_max: usize::MAX,
+        };
+        let parsed = lineprotocol::parse(lines.as_bytes(), &options);
+        if let Some(error) = parsed.errors.first() {
+            return Err(error.message());
+        }
+        let done = host::wait(&adapter.runtime, adapter.writes.write(parsed.batch));
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
+        self.policies()?.create_policy(self.org, policy)
+    }
+
+    fn alter_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
+        self.policies()?.alter_policy(self.org, policy)
+    }
+
+    fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String> {
+        self.policies()?.drop_policy(self.org, database, name)
+    }
 }
 
 impl QueryAdapter {
@@ -224,107 +268,6 @@ impl QueryAdapter {
         host::wait(&self.runtime, self.cluster.ready_catalog(reading)).map_err(unavailable)?;
         let is_refreshed = AtomicBool::new(false);
         Ok(View { adapter: self, consistency: reading.consistency, is_refreshed })
-    }
-
-    /// A database is a bucket; with a named retention policy it is the bucket `database/policy`, mapped as the
-    /// database's default. One that exists is left as it is, and must be as the statement says.
-    fn create_database(&self, org: OrgId, statement: &CreateDatabase) -> Result<(), String> {
-        let now = self.clock.now();
-        let policy = statement.policy.as_ref();
-        let named = policy.and_then(|p| p.name.as_deref());
-        let name = match named {
-            Some(policy) => format!("{}/{policy}", statement.name),
-            None => statement.name.clone(),
-        };
-        if policy.and_then(|p| p.duration).is_some_and(|ns| 0 < ns && ns < HOUR_NS) {
-            return Err("retention policy duration must be at least 1h0m0s".to_owned());
-        }
-        {
-            let state = self.cluster.catalog().read();
-            match (policy::default_of(&state, org, &statement.name), policy) {
-                (Some((name, bucket)), Some(wanted)) if !policy::is_as_wanted(wanted, name, bucket) => {
-                    return Err("retention policy conflicts with an existing policy".to_owned());
-                }
-                (Some(_), _) => return Ok(()),
-                // A bucket that no policy of the database is the default of.
-                (None, _) if state.resolve_dbrp(org, &statement.name, named).is_some() => return Ok(()),
-                (None, _) => {}
-            }
-        }
-        let retention_ns = policy.and_then(|p| p.duration).filter(|ns| *ns > 0);
-        let shard_duration_ns = policy
-            .and_then(|p| p.shard_duration)
-            .filter(|ns| *ns > 0)
-            .unwrap_or_else(|| Bucket::default_shard_duration_ns(retention_ns));
-        let bucket = random_id(BucketId::new)?;
-        let create = Command::CreateBucket {
-            bucket: Bucket {
-                id: bucket,
-                org,
-                name,
-                description: String::new(),
-                kind: BucketKind::User,
-                retention_ns,
-                shard_duration_ns,
-                created_at: now,
-                updated_at: now,
-            },
-        };
-        self.propose(create)?;
-        if let Some(policy) = named {
-            let dbrp = Dbrp {
-                id: random_id(DbrpId::new)?,
-                org,
-                database: statement.name.clone(),
-                retention_policy: policy.to_owned(),
-                default: true,
-                bucket,
-            };
-            self.propose(Command::CreateDbrp { dbrp })?;
-        }
-        Ok(())
-    }
-
-    /// Drops the buckets that are named after a database, with all that they hold, and its other mappings.
-    fn drop_database(&self, org: OrgId, name: &str) -> Result<(), String> {
-        let prefix = format!("{name}/");
-        let (buckets, mappings) = {
-            let state = self.cluster.catalog().read();
-            let own = state.buckets_of(org).filter(|b| b.name == name || b.name.starts_with(&prefix));
-            let buckets: Vec<BucketId> = own.map(|b| b.id).collect();
-            let others = state.dbrps(org).filter(|d| d.database == name && !buckets.contains(&d.bucket));
-            let mappings: Vec<DbrpId> = others.map(|d| d.id).collect();
-            (buckets, mappings)
-        };
-        for id in mappings {
-            self.propose(Command::DeleteDbrp { id })?;
-        }
-        for id in buckets {
-            self.propose(Command::DeleteBucket { id })?;
-            // What this misses, maintenance finds.
-            if let Err(error) = host::wait(&self.runtime, self.deletes.router.drop_bucket(id)) {
-                tracing::warn!(bucket = %id, %error, "the data of a dropped bucket is dropped later");
-            }
-        }
-        Ok(())
-    }
-
-    /// Proposes a command; somebody else having made the same thing meanwhile is no error.
-    fn propose(&self, command: Command) -> Result<(), String> {
-        match host::wait(&self.runtime, self.cluster.propose_catalog(command)) {
-            Ok(Response::Refused(refusal)) if refusal.code != ErrorCode::Conflict => Err(refusal.message),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
-fn random_id<T>(make: impl Fn(u64) -> Option<T>) -> Result<T, String> {
-    loop {
-        let raw = getrandom::u64().map_err(|error| error.to_string())?;
-        if let Some(id) = make(raw) {
-            return Ok(id);
-        }
     }
 }
 

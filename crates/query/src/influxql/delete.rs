@@ -1,4 +1,4 @@
-//! DELETE, DROP SERIES, DROP MEASUREMENT, DROP DATABASE: whose points go.
+//! DELETE, DROP SERIES, DROP MEASUREMENT, DROP DATABASE: whose points go; and who may change points.
 //!
 //! As in InfluxDB they mean all retention policies of a database unless one is named, fields in a condition are
 //! refused, and what does not exist is gone already. A measurement that is a pattern stays one, so that a delete is as
@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use influxql::ast::{DropKind, Expr, Measurement, RefKind, Selection, Source, Statement, VarRef};
+use influxql::ast::{
+    DropKind, Expr, Measurement, RefKind, Select, Selection, Source, Statement, Target, VarRef,
+};
 use model::{BucketId, Deletion, Predicate, Subject, Test, TimeRange, Timestamp};
 
 use super::condition::{self, Bounds, TimeContext};
@@ -15,7 +17,7 @@ use super::schema::{Resolver, measurement_is};
 use super::{InfluxqlContext, show};
 use crate::error::Error;
 
-/// Refuses a statement that deletes in a bucket which the caller must not write to.
+/// Refuses a statement that deletes in a bucket, or writes to one, which the caller must not write to.
 pub(super) fn authorize(
     statement: &Statement,
     resolver: &Resolver<'_>,
@@ -31,6 +33,11 @@ pub(super) fn authorize(
         Statement::Drop { kind: DropKind::Database, name, .. } => {
             database = name;
             show::buckets_of(resolver, database, None)
+        }
+        Statement::Select(select) => {
+            let Select { target: Some(Target { measurement }), .. } = &**select else { return Ok(()) };
+            database = measurement.database.as_deref().unwrap_or(database);
+            resolver.target(measurement).map(|id| BTreeSet::from([id]))
         }
         _ => return Ok(()),
     };

@@ -13,6 +13,7 @@ mod execute;
 mod expr;
 mod function;
 mod holt_winters;
+mod into;
 mod measurements;
 mod names;
 mod plan;
@@ -30,7 +31,7 @@ mod window;
 use std::sync::Arc;
 
 use influxql::Param;
-use influxql::ast::{CreateDatabase, DropKind, GlobalList, Select, Statement};
+use influxql::ast::{CreateDatabase, DropKind, GlobalList, RetentionPolicy, Select, Statement};
 use memory::Account;
 use model::{BucketId, Clock, Deletion, OrgId, Timestamp};
 
@@ -84,6 +85,14 @@ pub trait Effects: Sync {
     fn delete(&self, deletion: Deletion) -> Result<(), String>;
     /// Drops a database with all that it holds, if it exists.
     fn drop_database(&self, name: &str) -> Result<(), String>;
+    /// Writes points in line protocol, with times in nanoseconds; returns when every query sees them.
+    fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String>;
+    /// Creates a retention policy; one that exists must be as the statement says.
+    fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
+    /// Changes what the statement names of a retention policy.
+    fn alter_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
+    /// Drops a retention policy with all that it holds, if it exists.
+    fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String>;
 }
 
 impl std::fmt::Debug for InfluxqlContext<'_> {
@@ -172,7 +181,10 @@ fn execute(
         deletions.into_iter().try_for_each(|d| context.effects.delete(d)).map_err(Error::Invalid)
     };
     match statement {
-        Statement::Select(select) => run_select(select, &resolver, budget, sink),
+        Statement::Select(select) => match &select.target {
+            Some(target) => into::run(select, target, &resolver, budget, context.effects, sink),
+            None => run_select(select, &resolver, budget, sink),
+        },
         Statement::Show(show) => show::show(show, &resolver, budget, sink),
         Statement::ShowGlobal(GlobalList::Databases) => show::show_databases(&resolver, sink),
         Statement::CreateDatabase(create) => {
@@ -189,6 +201,19 @@ fn execute(
         Statement::Drop { kind: DropKind::Database, name, .. } => {
             context.effects.drop_database(name).map_err(Error::Invalid)
         }
+        Statement::CreateRetentionPolicy(policy) => {
+            if policy.name.is_empty() || policy.name.contains(['/', '\\']) {
+                return Error::invalid("invalid name");
+            }
+            context.effects.create_retention_policy(policy).map_err(Error::Invalid)
+        }
+        Statement::AlterRetentionPolicy(policy) => {
+            context.effects.alter_retention_policy(policy).map_err(Error::Invalid)
+        }
+        Statement::Drop { kind: DropKind::RetentionPolicy, name, database } => {
+            let database = database.as_deref().unwrap_or_default();
+            context.effects.drop_retention_policy(database, name).map_err(Error::Invalid)
+        }
         other => Error::invalid(format!("not implemented: {}", kind_of(other))),
     }
 }
@@ -199,9 +224,6 @@ fn run_select(
     budget: &Budget<'_>,
     sink: &mut execute::SeriesSink<'_>,
 ) -> Result<(), Error> {
-    if select.target.is_some() {
-        return Error::invalid("not implemented: SELECT INTO");
-    }
     let plan = plan::compile(select, resolver, None)?;
     execute::run(&plan, resolver, budget, &mut |mut series| {
         series.zone.clone_from(&plan.zone);
@@ -213,7 +235,6 @@ fn run_select(
 /// The statement's words, for messages.
 fn kind_of(statement: &Statement) -> String {
     let text = match statement {
-        Statement::Select(select) if select.target.is_some() => "SELECT INTO",
         Statement::Select(_) => "SELECT",
         Statement::Explain { analyze: true, .. } => "EXPLAIN ANALYZE",
         Statement::Explain { .. } => "EXPLAIN",

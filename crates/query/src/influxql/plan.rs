@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     pub(crate) inputs: Vec<Input>,
     pub(crate) time_name: Arc<str>,
     pub(crate) columns: Vec<OutColumn>,
+    /// The columns that are tags of each point, when points are written of it: those that `top` and `bottom` go by.
+    pub(crate) point_tags: Vec<usize>,
     pub(crate) slots: Vec<Slot>,
     /// Tags of GROUP BY, sorted.
     pub(crate) dimensions: Vec<String>,
@@ -173,11 +175,13 @@ pub(crate) fn compile(
     let types = types::Types { kind: &kind, is_tag: &|name| resolver.has_tag(&schema, name, bounds) };
     fields.iter().try_for_each(|field| types.check(&field.expr))?;
     let mut builder = Builder { kind: &kind, slots: Vec::new(), every, limit: select.limit };
-    let mut columns = Vec::new();
+    let (mut columns, mut point_tags) = (Vec::new(), Vec::new());
     for field in &fields {
         let node = builder.node(&field.expr)?;
         columns.push((names::wished(field), node));
+        let first = columns.len();
         builder.extra_columns(&field.expr, &mut columns);
+        point_tags.extend((first..columns.len()).filter(|at| builder.is_tag(&columns[*at].1)));
     }
     let slots = builder.slots;
     let columns = names::distinct(columns)
@@ -192,11 +196,12 @@ pub(crate) fn compile(
         inputs: schema.inputs,
         time_name,
         columns,
+        point_tags,
         slots,
         dimensions: named.into_iter().collect(),
         windows,
         bounds,
-        fill: inner_fill(select.fill, outer.is_some()),
+        fill: inner_fill(select.fill, outer.is_some() || select.target.is_some()),
         ascending,
         zone,
         limit: select.limit,
@@ -206,9 +211,9 @@ pub(crate) fn compile(
     })
 }
 
-/// A subquery does not fill with nulls: nobody would see them.
-fn inner_fill(fill: Fill, is_subquery: bool) -> Fill {
-    if is_subquery && fill == Fill::Null { Fill::None } else { fill }
+/// A subquery does not fill with nulls, and nothing writes them: nobody would see them.
+fn inner_fill(fill: Fill, is_unseen: bool) -> Fill {
+    if is_unseen && fill == Fill::Null { Fill::None } else { fill }
 }
 
 /// Whether the names of all tags must be known.
@@ -298,6 +303,12 @@ impl Builder<'_> {
     fn var_slot(&mut self, var: Var) -> Node {
         let known = self.slots.iter().position(|slot| matches!(slot, Slot::Var(v) if *v == var));
         known.map_or_else(|| self.slot(Slot::Var(var)), Node::Slot)
+    }
+
+    /// Whether an expression is a tag.
+    fn is_tag(&self, node: &Node) -> bool {
+        let Node::Slot(at) = node else { return false };
+        matches!(self.slots.get(*at), Some(Slot::Var(Var { kind: VarKind::Tag, .. })))
     }
 
     fn node(&mut self, expr: &Expr) -> Result<Node, Error> {

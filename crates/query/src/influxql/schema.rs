@@ -110,8 +110,24 @@ impl Resolver<'_> {
         readable_bucket(self, id)
     }
 
-    /// The bucket behind a database and retention policy, either named or the request's defaults.
+    /// The bucket behind a database and retention policy, either named or the request's defaults, if it may be read.
     pub(crate) fn bucket(&self, database: Option<&str>, policy: Option<&str>) -> Result<Readable, Error> {
+        let (id, database) = self.find(database, policy)?;
+        readable_bucket(self, id).ok_or_else(|| Error::NotFound(format!("database not found: {database}")))
+    }
+
+    /// The bucket that a SELECT writes to, whether it may or not.
+    pub(crate) fn target(&self, measurement: &Measurement) -> Result<BucketId, Error> {
+        let Measurement { database, retention_policy, .. } = measurement;
+        self.find(database.as_deref(), retention_policy.as_deref()).map(|(id, _)| id)
+    }
+
+    /// The bucket behind a database and retention policy, with the database's name.
+    fn find<'n>(
+        &'n self,
+        database: Option<&'n str>,
+        policy: Option<&str>,
+    ) -> Result<(BucketId, &'n str), Error> {
         let own = database.is_none();
         let Some(database) = database.or(self.database).filter(|d| !d.is_empty()) else {
             return Err(Error::Invalid("database name required".to_owned()));
@@ -126,13 +142,12 @@ impl Resolver<'_> {
             Err(_) if self.catalog.refresh()? => self.catalog.get(look),
             found => found,
         };
-        let missing = || Error::NotFound(format!("database not found: {database}"));
         match (found, policy) {
-            (Ok(id), _) => readable_bucket(self, id).ok_or_else(missing),
+            (Ok(id), _) => Ok((id, database)),
             (Err(true), Some(policy)) => {
                 Err(Error::NotFound(format!("retention policy not found: {policy}")))
             }
-            (Err(_), _) => Err(missing()),
+            (Err(_), _) => Err(Error::NotFound(format!("database not found: {database}"))),
         }
     }
 

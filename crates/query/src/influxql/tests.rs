@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use catalog::State;
-use influxql::ast::CreateDatabase;
+use influxql::ast::{CreateDatabase, RetentionPolicy};
 use memory::Account;
 use model::{BucketId, ColumnType, Deletion, FieldValue, SystemClock, TimeRange, Timestamp};
 
@@ -59,6 +59,26 @@ impl Effects for Changes {
 
     fn drop_database(&self, name: &str) -> Result<(), String> {
         self.0.lock().unwrap().push(format!("drop {name}"));
+        Ok(())
+    }
+
+    fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("write {} {lines}", bucket.get()));
+        Ok(())
+    }
+
+    fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("create {policy:?}"));
+        Ok(())
+    }
+
+    fn alter_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("alter {policy:?}"));
+        Ok(())
+    }
+
+    fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("drop {database}.{name}"));
         Ok(())
     }
 }
