@@ -75,4 +75,5 @@ checks! {
     images_are_pinned
     namespaces_are_one
     production_is_encrypted
+    doctor_finds_nothing
 }

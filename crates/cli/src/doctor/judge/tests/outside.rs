@@ -161,7 +161,7 @@ fn pressure() {
     };
     alone("tidemark_memory_bytes{account=\"queries\"}", "70", Good);
     alone("tidemark_memory_bytes{account=\"queries\"}", "71", Warn);
-    alone("tidemark_memory_bytes{account=\"index\"}", "56", Good);
+    alone("tidemark_memory_bytes{account=\"index\"}", "55", Good);
     alone("tidemark_memory_bytes{account=\"index\"}", "57", Warn);
     alone("tidemark_storage_free_bytes", "48", Good);
     alone("tidemark_storage_free_bytes", "5", Warn);
