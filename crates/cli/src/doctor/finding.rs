@@ -108,6 +108,7 @@ impl Verdict {
     /// About what it is.
     pub(crate) fn about(self, place: Place, about: impl Into<String>) -> Finding {
         let Self { outcome, text, mend } = self;
+        let text = one_line(&text, TEXT_CHARS_MAX);
         Finding { outcome, place, about: about.into(), text, mend }
     }
 }
@@ -122,6 +123,19 @@ pub(crate) struct Finding {
     pub(crate) about: String,
     pub(crate) text: String,
     pub(crate) mend: Option<&'static str>,
+}
+
+/// Longest text of a finding: what servers say may be any length.
+const TEXT_CHARS_MAX: usize = 2000;
+
+/// A text on one line, or its beginning.
+pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(chars_max) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
 }
 
 /// Most things of a kind that a sentence names.
@@ -157,3 +171,6 @@ pub(crate) fn bytes(bytes: f64) -> String {
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", (share * 1000.0).floor() / 10.0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,19 +122,10 @@ fn section(out: &mut String, place: Place, found: &Found<'_>) {
             && lacking.get(finding.text.as_str()).is_some_and(|all| all.len() > 1)
     };
     for (check, finding) in found.iter().filter(|(_, finding)| !is_together(finding)) {
-        let outcome = match finding.outcome {
-            Outcome::Fail => "FAIL",
-            other => other.name(),
-        };
+        let outcome = shout(finding.outcome);
         line(out, format_args!("  {outcome:OUTCOME$}  {:NAME$}  {}", check.name, finding.text));
-        let is_open = finding.outcome == Outcome::Unknown && place == Place::You;
-        if finding.outcome >= Outcome::Warn || is_open {
-            let pages: Vec<String> = check.pages.iter().map(|page| path(page)).collect();
-            let remedy = match finding.mend {
-                Some(mend) => mend.to_owned(),
-                None => format!("{} ({})", check.remedy, pages.join(", ")),
-            };
-            line(out, format_args!("  {:OUTCOME$}  {:NAME$}  -> {remedy}", "", ""));
+        if finding.outcome == Outcome::Unknown && place == Place::You {
+            line(out, format_args!("  {:OUTCOME$}  {:NAME$}  -> {}", "", "", remedy(check, finding)));
         }
     }
     for (reason, names) in lacking.iter().filter(|(_, names)| names.len() > 1) {
@@ -144,19 +135,43 @@ fn section(out: &mut String, place: Place, found: &Found<'_>) {
 }
 
 fn summary(out: &mut String, reports: &[Checked]) {
-    let of = |outcome: Outcome| {
-        let names = reports.iter().filter(move |report| report.outcome() == outcome);
-        names.map(|report| report.check.name).collect::<Vec<_>>()
-    };
-    let counts: Vec<String> = Outcome::ALL
-        .iter()
-        .map(|outcome| (of(*outcome).len(), outcome.name()))
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, name)| format!("{number} {name}"))
-        .collect();
+    let of = |outcome: &Outcome| reports.iter().filter(|report| report.outcome() == *outcome).count();
+    let counts = Outcome::ALL.iter().map(|outcome| (of(outcome), outcome.name()));
+    let counts = counts.filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}"));
+    let counts: Vec<String> = counts.collect();
     line(out, format_args!("{}: {}", count(reports.len(), "check"), counts.join(", ")));
-    for outcome in [Outcome::Fail, Outcome::Warn].into_iter().filter(|outcome| !of(*outcome).is_empty()) {
-        line(out, format_args!("{}: {}", outcome.name(), of(outcome).join(", ")));
+    // Last, where a terminal stands: each thing to do once, the worst first.
+    for outcome in [Outcome::Fail, Outcome::Warn] {
+        for Checked { check, findings } in reports {
+            let mut said = Vec::new();
+            for finding in findings.iter().filter(|finding| finding.outcome == outcome) {
+                let remedy = remedy(check, finding);
+                if !said.contains(&remedy) {
+                    line(
+                        out,
+                        format_args!("  {:OUTCOME$}  {:NAME$}  -> {remedy}", shout(outcome), check.name),
+                    );
+                    said.push(remedy);
+                }
+            }
+        }
+    }
+}
+
+/// What to do, and where that is told.
+fn remedy(check: &Check, finding: &Finding) -> String {
+    let pages: Vec<String> = check.pages.iter().map(|page| path(page)).collect();
+    match finding.mend {
+        Some(mend) => mend.to_owned(),
+        None => format!("{}: {}", check.remedy, pages.join(", ")),
+    }
+}
+
+/// An outcome, so that the worst is seen first.
+const fn shout(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Fail => "FAIL",
+        other => other.name(),
     }
 }
 

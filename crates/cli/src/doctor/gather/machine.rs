@@ -162,7 +162,10 @@ pub(crate) fn process(pid: u32, url: Option<String>) -> Result<MachineFacts, Str
         Some(if is_here { std::fs::canonicalize(&path).unwrap_or(path) } else { path })
     });
     Ok(MachineFacts {
-        about: format!("process {pid}"),
+        about: match &url {
+            Some(url) => format!("process {pid}, which serves {url}"),
+            None => format!("process {pid}"),
+        },
         url,
         settings,
         environment: environment.map(|variables| variables.into_keys().collect()),

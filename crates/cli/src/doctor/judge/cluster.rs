@@ -52,7 +52,7 @@ fn states(survey: &Survey) -> Verdict {
     } else if survey.members().all(Node::is_up) {
         Verdict::warn(listed(&not_up))
     } else {
-        Verdict::fail(format!("{} of {}", listed(&not_up), count(members, "node")))
+        Verdict::fail(format!("{} of {} not up: {}", not_up.len(), count(members, "node"), listed(&not_up)))
     }
 }
 
@@ -199,12 +199,13 @@ pub(crate) fn replicas(facts: &Facts) -> Vec<Finding> {
         let short: Vec<String> = partitions
             .iter()
             .filter(|group| up(group) < wanted)
-            .map(|group| format!("{} has {}", group.group, up(group)))
+            .map(|group| format!("{} has {} of {wanted}", group.group, up(group)))
             .collect();
         if partitions.is_empty() {
             Verdict::fail("there is no partition")
         } else if !short.is_empty() {
-            unless_moving(survey, format!("of {wanted} replicas that are to be up {}", listed(&short)))
+            let lack = format!("{} lack replicas that are up", count(short.len(), "partition"));
+            unless_moving(survey, format!("{lack}: {}", listed(&short)))
         } else if survey.replication <= 1 {
             Verdict::warn("one replica of each partition: there is no copy of anything")
         } else if wanted < survey.replication {

@@ -4,7 +4,7 @@ use super::cluster;
 use crate::doctor::done::DAY;
 use crate::doctor::exposition::Metrics;
 use crate::doctor::facts::{Facts, NodeFacts};
-use crate::doctor::finding::{Finding, Judged, Outcome, Place, Verdict, bytes, listed, percent};
+use crate::doctor::finding::{Finding, Judged, Outcome, Place, Verdict, bytes, listed, one_line, percent};
 
 /// Days before a certificate ends.
 const CERTIFICATE_WARN: f64 = 14.0;
@@ -26,6 +26,8 @@ const BESIDE_FAIL: f64 = 128.0 * 1024.0 * 1024.0;
 /// Size of the log against its limit, and in bytes.
 const LOG_WARN: f64 = 1.5;
 const LOG_FAIL_BYTES: f64 = 1e9;
+/// How much of what a probe says is repeated.
+const ANSWER_CHARS_MAX: usize = 200;
 
 fn is_gateway(metrics: &Metrics) -> bool {
     metrics.label("tidemark_build_info", "role") == Some("gateway")
@@ -45,12 +47,12 @@ pub(crate) fn groups(facts: &Facts) -> Vec<Finding> {
         let bad: Vec<String> = figures
             .iter()
             .filter(|(_, groups)| *groups > 0.0)
-            .map(|(what, groups)| format!("{groups} {what}"))
+            .map(|(what, groups)| format!("groups {what}: {groups}"))
             .collect();
         if bad.is_empty() {
             return Ok(Verdict::ok("its groups have a leader and a majority, and may lose a node"));
         }
-        Ok(Verdict::fail(format!("groups: {}", listed(&bad))))
+        Ok(Verdict::fail(listed(&bad)))
     }));
     findings
 }
@@ -300,7 +302,9 @@ pub(crate) fn probes(facts: &Facts) -> Vec<Finding> {
         for (path, answer) in &node.probes {
             match answer {
                 Ok((200, _)) => {}
-                Ok((status, body)) => bad.push(format!("{path} answers {status}: {}", one_line(body))),
+                Ok((status, body)) => {
+                    bad.push(format!("{path} answers {status}: {}", one_line(body, ANSWER_CHARS_MAX)));
+                }
                 Err(reason) => bad.push(reason.clone()),
             }
         }
@@ -308,7 +312,10 @@ pub(crate) fn probes(facts: &Facts) -> Vec<Finding> {
         if node.probes.is_empty() {
             return Err("nothing was asked".to_owned());
         }
+        let is_silent = node.probes.iter().any(|(_, answer)| answer.is_err());
         Ok(match &node.settings {
+            _ if is_silent => Verdict::fail(listed(&bad))
+                .mend("find out why it does not answer: docs/runbooks/TidemarkDown.md"),
             _ if !bad.is_empty() => Verdict::fail(listed(&bad)),
             Some(settings) if settings.probe_bind_address.is_none() => Verdict::warn(format!(
                 "started, alive, ready ({}); without a port of their own probes wait behind requests",
@@ -323,17 +330,6 @@ pub(crate) fn probes(facts: &Facts) -> Vec<Finding> {
         nodes.map(|node| Verdict::of(verdict(node)).about(Place::Node, node.name())).collect();
     findings.extend(cluster::not_asked(facts));
     findings
-}
-
-/// The beginning of an answer.
-fn one_line(body: &str) -> String {
-    const CHARS_MAX: usize = 200;
-    let line = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() > CHARS_MAX {
-        format!("{}…", line.chars().take(CHARS_MAX).collect::<String>())
-    } else {
-        line
-    }
 }
 
 /// How near a process is to what the scaling decision is taken at, without a history of its figures.

@@ -4,9 +4,11 @@ use super::node;
 use crate::doctor::facts::{Facts, PrometheusFacts};
 use crate::doctor::finding::{Finding, Judged, Place, Verdict, count, listed};
 
-/// How near to the scaling decision a plan should be made.
+/// How near to the scaling decision a plan should be made, where it is taken, and where it is late: at the last a disk is at 90
+/// per cent.
 const PRESSURE_WARN: f64 = 0.7;
-const PRESSURE_FAIL: f64 = 1.0;
+const PRESSURE_ACT: f64 = 1.0;
+const PRESSURE_FAIL: f64 = 1.2;
 
 /// The alerts that come with this version, each with its runbook.
 pub(crate) fn alerts_of_this_version() -> impl Iterator<Item = &'static str> {
@@ -121,13 +123,16 @@ pub(crate) fn judge_pressure(ratios: &[(String, f64)]) -> Verdict {
         above.map(|(name, ratio)| format!("{name} {ratio:.2}")).collect::<Vec<_>>()
     };
     if !above(PRESSURE_FAIL).is_empty() {
-        return Verdict::fail(format!("beyond what it can take: {}", listed(&above(PRESSURE_FAIL))));
+        return Verdict::fail(format!("far beyond where to act: {}", listed(&above(PRESSURE_FAIL))));
+    }
+    if !above(PRESSURE_ACT).is_empty() {
+        return Verdict::warn(format!("time to act: {}", listed(&above(PRESSURE_ACT))));
     }
     if !above(PRESSURE_WARN).is_empty() {
-        return Verdict::warn(format!("near what it can take: {}", listed(&above(PRESSURE_WARN))));
+        return Verdict::warn(format!("nearly time to act: {}", listed(&above(PRESSURE_WARN))));
     }
     match ratios.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
-        Some((name, ratio)) => Verdict::ok(format!("nearest to it is {name}, {ratio:.2} of 1")),
+        Some((name, ratio)) => Verdict::ok(format!("the most is {name}, {ratio:.2}; at 1 it is time to act")),
         None => Verdict::unknown("there is no figure"),
     }
 }

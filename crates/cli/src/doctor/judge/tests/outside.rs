@@ -151,8 +151,8 @@ fn pressure() {
     let is = |ratio| move |facts: &mut PrometheusFacts| facts.pressure.as_mut().unwrap()[0].1 = ratio;
     check_prometheus("pressure", is(0.7), Good);
     check_prometheus("pressure", is(0.71), Warn);
-    check_prometheus("pressure", is(1.0), Warn);
-    check_prometheus("pressure", is(1.01), Fail);
+    check_prometheus("pressure", is(1.2), Warn);
+    check_prometheus("pressure", is(1.21), Fail);
     // Without it the figures of now, by which nothing fails.
     let alone = |name: &str, value: &str, expected| {
         let node = asked(metrics(&[(name, value)]));
