@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::binary::{tidemark_binary, workspace_root};
 use testkit::cluster::free_addresses;
 use testkit::wait::wait_for;
-use testkit::{Cluster, Node, NodeOptions};
+use testkit::{Authority, Cluster, Node, NodeOptions};
 
 /// Runs doctor with nothing of the tests' own environment that it would look at.
 fn doctor(args: &[&str], stdin: &str) -> Output {
@@ -260,11 +260,13 @@ fn what_is_wrong_with_a_node_is_found() {
 
 #[test]
 fn three_nodes_are_asked_each_and_one_that_dies_is_missed() {
-    let mut cluster = Cluster::start(3, &[]);
+    let certificates = tempfile::tempdir().expect("a temporary directory");
+    let arguments = Authority::new().sign(certificates.path(), "127.0.0.1").arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut cluster = Cluster::start(3, &arguments);
     let token = cluster.node(0).token().to_owned();
     let urls: Vec<String> = cluster.up().map(|node| node.url().to_owned()).collect();
-    let checks =
-        "nodes,lag,voters-odd,zones,replica-zones,replicas,groups,peers,versions,auth,damage,peer-tls,probes";
+    let checks = "nodes,lag,voters-odd,zones,replica-zones,replicas,groups,peers,versions,auth,damage,peer-tls,peer-certificate,probes";
     let ask =
         |urls: &[String]| findings(&["--host", &urls.join(","), "--token", &token, "--check", checks], "");
     // They have just been founded: the last members come by and by.
@@ -279,13 +281,15 @@ fn three_nodes_are_asked_each_and_one_that_dies_is_missed() {
         ("replica-zones", &["ok"]),
         ("groups", &["ok", "ok", "ok", "ok"]),
         ("peers", &["ok", "ok", "ok"]),
-        ("peer-tls", &["warn", "warn", "warn"]),
+        ("peer-tls", &["ok", "ok", "ok"]),
+        ("peer-certificate", &["ok", "ok", "ok"]),
         ("probes", &["warn", "warn", "warn"]),
     ]);
     // Who asks one of them is told that there are others.
     let one = ask(&urls[..1]);
     one.expect(&[("nodes", &["ok"]), ("peers", &["ok"]), ("probes", &["warn", "unknown"])]);
-    assert!(one.text("probes").contains("node 2, node 3"), "{}", one.text("probes"));
+    let others = one.text("probes");
+    assert!(others.contains("no --host names it: node ") && others.contains(", node "), "{others}");
 
     cluster.kill(2);
     let without = wait_for("the others to miss it", || {

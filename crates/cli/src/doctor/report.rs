@@ -45,7 +45,7 @@ fn rows(format: Format, reports: &[Checked], is_quiet: bool) -> Rows {
                 finding.about.as_str().into(),
                 finding.text.as_str().into(),
                 finding.mend.unwrap_or(check.remedy).into(),
-                if finding.mend.is_some() { Value::Null } else { pages(format, check) },
+                pages(format, if finding.mend.is_some() { &[] } else { check.pages }),
             ]
         })
     });
@@ -54,8 +54,8 @@ fn rows(format: Format, reports: &[Checked], is_quiet: bool) -> Rows {
 }
 
 /// Paths in the repository.
-fn pages(format: Format, check: &Check) -> Value {
-    let pages: Vec<String> = check.pages.iter().map(|page| path(page)).collect();
+fn pages(format: Format, pages: &[&str]) -> Value {
+    let pages: Vec<String> = pages.iter().map(|page| path(page)).collect();
     if format == Format::Json { pages.into() } else { pages.join(" ").into() }
 }
 
@@ -67,7 +67,7 @@ fn path(page: &str) -> String {
 pub(crate) fn list(format: Format) -> Result<(), CliError> {
     let rows = CHECKS.iter().map(|check| {
         let places: Vec<&str> = check.places.iter().map(|place| place.name()).collect();
-        vec![check.name.into(), places.join(", ").into(), check.remedy.into(), pages(format, check)]
+        vec![check.name.into(), places.join(", ").into(), check.remedy.into(), pages(format, check.pages)]
     });
     let columns = ["check", "where", "remedy", "pages"].map(str::to_owned).to_vec();
     output::print(format, Rows { columns, rows: rows.collect(), ..Rows::default() })

@@ -44,13 +44,13 @@ pub(crate) fn server_at(url: &str) -> Result<u32, String> {
         match sockets(pid) {
             Ok(sockets) if sockets.iter().any(|socket| listening.contains(socket)) => return Ok(pid),
             Ok(_others) => {}
-            Err(error) => hidden = Some((pid, error)),
+            Err(error) => hidden = Some(error),
         }
     }
     match hidden {
-        Some((pid, error)) if !listening.is_empty() => {
-            Err(format!("process {pid} may be what serves {url}, but {error}: run as its user, or as root"))
-        }
+        Some(error) if !listening.is_empty() => Err(format!(
+            "a server of another user may be what serves {url}, but {error}: run as its user, or as root"
+        )),
         _ => Err(elsewhere()),
     }
 }

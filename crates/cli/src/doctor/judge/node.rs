@@ -201,6 +201,7 @@ pub(crate) fn disk_free(facts: &Facts) -> Vec<Finding> {
         let free = bytes(metrics.need("tidemark_storage_free_bytes")?);
         Ok(if metrics.need("tidemark_storage_read_only")? > 0.0 {
             Verdict::fail(format!("{free} free: the disk is full, and takes no points"))
+                .mend("make room: docs/runbooks/TidemarkReadOnly.md")
         } else {
             Verdict::ok(format!("{free} free, and it takes points"))
         })
