@@ -598,6 +598,22 @@ def kind_driver():
         raise Failure("a dry run calls kubectl, or says nothing")
 
 
+@check
+def doctor_finds_nothing():
+    over(
+        process.doctor,
+        ["staging", "prod", "prod + all"],
+        {
+            "a hook may take as long as there is": put(lambda o: pod_of(node(o)), "terminationGracePeriodSeconds", 60),
+            "two may go": put(lambda o: named(o, "PodDisruptionBudget", "tidemark")["spec"], "maxUnavailable", 2),
+            "nobody keeps one": without("PodDisruptionBudget", "tidemark"),
+            "a probe is gone": lambda o: container(o).pop("startupProbe"),
+            "more is allowed than requested": put(lambda o: container(o)["resources"]["limits"], "memory", "64Gi"),
+            "a token is in the environment": lambda o: container(o)["env"].append({"name": "TIDEMARK_INIT_ADMIN_TOKEN", "value": "secret"}),
+        },
+    )
+
+
 def main():
     if len(sys.argv) != 2 or sys.argv[1] not in CHECKS:
         print("\n".join(CHECKS))

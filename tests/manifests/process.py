@@ -73,6 +73,23 @@ def commands(objects):
                 require(re.search(re.escape(flag) + r"\b", done.stdout), f"{title(o)}: `{call[0]}` has no {flag}")
 
 
+def doctor(objects):
+    """What `tidemark doctor` checks of objects finds nothing."""
+    checks = "grace,disruption-budget,manifests,secrets-in-environment"
+    command = [binary(), "doctor", "--kubernetes", "-", "--check", checks, "--output", "json"]
+    with tempfile.TemporaryDirectory() as home:
+        env = {"PATH": os.environ["PATH"], "HOME": home}
+        text = json.dumps(objects, default=str)
+        done = subprocess.run(command, env=env, input=text, capture_output=True, text=True, check=False)
+    require(done.returncode in (0, 1), f"doctor: {done.stderr.strip()}")
+    findings = [finding for finding in json.loads(done.stdout) if finding["where"] == "Kubernetes"]
+    wanted = {(check, kind) for check in checks.split(",") for kind in ("StatefulSet", "Deployment")}
+    found = {(finding["check"], finding["about"].split(" ")[0]) for finding in findings}
+    require(found == wanted, f"doctor: looked at {sorted(found)}")
+    for finding in findings:
+        require(finding["outcome"] == "ok", f"doctor: {finding['about']}: {finding['check']}: {finding['finding']}")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

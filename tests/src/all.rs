@@ -13,6 +13,7 @@ mod damage;
 mod deletes;
 mod disk_faults;
 mod docs;
+mod doctor;
 mod durability;
 mod failpoints;
 mod first_minutes;

@@ -78,4 +78,5 @@ checks! {
     chaos_mesh_objects
     kind_overlay
     kind_driver
+    doctor_finds_nothing
 }

@@ -72,6 +72,9 @@ pub(crate) enum CliError {
     /// A look found damage, which was printed.
     #[error("{}", output::findings(*.0))]
     Damaged(u64),
+    /// Checks did not pass, as was printed.
+    #[error("{0}")]
+    NotPassed(String),
     /// Whoever read our output has closed it: nothing is wrong.
     #[error("output closed")]
     OutputClosed,

@@ -8,6 +8,7 @@ mod allocator;
 mod api;
 mod cluster;
 mod config;
+mod doctor;
 mod error;
 mod inspect;
 mod output;
@@ -68,6 +69,8 @@ enum Verb {
     /// are stopped meanwhile. The last resort: what only the lost nodes had is lost.
     #[command(subcommand)]
     Recover(recover::Verb),
+    /// Check nodes, their machines, Kubernetes and Prometheus against the production checklist. It changes nothing.
+    Doctor(doctor::Arguments),
     /// Ask the server on this machine how it is, as its configuration says where it answers.
     Probe(pod::ProbeArguments),
     /// Make the server of this container ready to be stopped, as a `preStop` hook.
@@ -108,6 +111,7 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Inspect(verb) => inspect::run(verb),
         Verb::Verify(arguments) => inspect::verify(&arguments),
         Verb::Recover(verb) => recover::run(verb),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Probe(arguments) => pod::probe(&arguments),
         Verb::PreStop(arguments) => pod::pre_stop(&arguments),
         Verb::Zone(arguments) => pod::zone(&arguments),

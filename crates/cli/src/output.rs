@@ -116,7 +116,7 @@ pub(crate) fn print_tables(sections: &[Rows]) -> Result<(), CliError> {
 }
 
 /// A text for a terminal: data must not steer it, so control characters are escaped, all but the end of a line.
-fn harmless(text: String) -> String {
+pub(crate) fn harmless(text: String) -> String {
     let steers = |c: char| c.is_control() && c != '\n';
     if !text.contains(steers) {
         return text;

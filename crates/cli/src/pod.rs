@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use server::config::Config;
+use server::config::{BindAddress, Config};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::CliError;
@@ -190,13 +190,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// Where the server of this machine answers probes, by the same configuration as its own.
 fn base_url() -> Result<String, CliError> {
     let config = Config::resolve_from_process(Vec::new())?.config;
-    let address = config.probe_bind_address.unwrap_or(config.http_bind_address);
+    Ok(url_of(&config.probe_bind_address.unwrap_or(config.http_bind_address)))
+}
+
+/// How a server of this machine that listens at an address is reached.
+pub(crate) fn url_of(address: &BindAddress) -> String {
     let host = match address.host() {
         "" | "::" | "0.0.0.0" => Ipv4Addr::LOCALHOST.to_string(),
         host if host.contains(':') => format!("[{host}]"),
         host => host.to_owned(),
     };
-    Ok(format!("http://{host}:{}", address.port()))
+    format!("http://{host}:{}", address.port())
 }
 
 fn ask(base: &str, question: Question, within: Duration) -> Result<(u16, String), CliError> {

@@ -13,6 +13,19 @@ pub(crate) struct Connection {
     /// URL of the server.
     #[arg(long, env = "TIDEMARK_HOST", value_name = "URL", global = true)]
     host: Option<String>,
+    #[command(flatten)]
+    access: Access,
+    /// Name or id of the organization.
+    #[arg(long = "org", env = "TIDEMARK_ORG", value_name = "ORG")]
+    org: Option<String>,
+    /// Seconds after which a call is given up.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+/// With whose rights to connect.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Access {
     /// API token.
     // One in 64 begins with a hyphen.
     #[arg(
@@ -27,15 +40,9 @@ pub(crate) struct Connection {
     /// File that holds the API token.
     #[arg(long, env = "TIDEMARK_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// Name or id of the organization.
-    #[arg(long = "org", env = "TIDEMARK_ORG", value_name = "ORG")]
-    org: Option<String>,
     /// Name of the saved profile to use.
     #[arg(long, env = "TIDEMARK_PROFILE", value_name = "NAME")]
     profile: Option<String>,
-    /// Seconds after which a call is given up.
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-    timeout: u64,
 }
 
 /// A resolved connection.
@@ -74,30 +81,60 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8086";
 impl Connection {
     /// Finds the server, the token and the organization.
     pub(crate) fn resolve(&self) -> Result<Target, CliError> {
-        let profile = self.saved()?;
-        let filled = |text: String| Some(text).filter(|t| !t.is_empty());
-        let environment = |name: &str| std::env::var(name).ok().and_then(filled);
-        let token = self
-            .own_token()?
-            .or_else(|| environment("INFLUX_TOKEN"))
-            .or_else(|| filled(profile.token.clone()));
-        let org =
-            self.org.clone().or_else(|| environment("INFLUX_ORG")).or_else(|| filled(profile.org.clone()));
-        let url = self
-            .host
+        let profile = self.access.saved()?;
+        let org = self
+            .org
             .clone()
-            .or_else(|| environment("INFLUX_HOST"))
-            .or_else(|| filled(profile.url.clone()))
-            .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(CliError::Usage(format!("the host is a URL such as {DEFAULT_URL}, not {url:?}")));
-        }
+            .or_else(|| environment("INFLUX_ORG"))
+            .or_else(|| Some(profile.org.clone()).filter(|org| !org.is_empty()));
+        let url =
+            self.host.clone().or_else(|| saved_host(&profile)).unwrap_or_else(|| DEFAULT_URL.to_owned());
         let timeout = std::time::Duration::from_secs(self.timeout);
-        Ok(Target { url: url.trim_end_matches('/').to_owned(), token, org, timeout })
+        Ok(Target { url: base_url(&url)?, token: self.access.token(&profile)?, org, timeout })
     }
 
     /// The token given for this call, by flag, variable or file; never a saved one.
     pub(crate) fn own_token(&self) -> Result<Option<String>, CliError> {
+        self.access.own_token()
+    }
+}
+
+/// Where the environment of the `influx` command line, or a profile, says that the server is.
+fn saved_host(profile: &Profile) -> Option<String> {
+    environment("INFLUX_HOST").or_else(|| Some(profile.url.clone()).filter(|url| !url.is_empty()))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A base URL without a slash at the end.
+fn base_url(url: &str) -> Result<String, CliError> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(CliError::Usage(format!("the host is a URL such as {DEFAULT_URL}, not {url:?}")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+impl Access {
+    /// Finds several servers, and the token for them. Where none is named there is the saved one, or none.
+    pub(crate) fn resolve(&self, hosts: &[String]) -> Result<(Vec<String>, Option<String>), CliError> {
+        let profile = self.saved()?;
+        let named = hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty());
+        let mut urls = named.map(base_url).collect::<Result<Vec<String>, CliError>>()?;
+        if urls.is_empty() {
+            urls = saved_host(&profile).map(|host| base_url(&host)).transpose()?.into_iter().collect();
+        }
+        Ok((urls, self.token(&profile)?))
+    }
+
+    fn token(&self, profile: &Profile) -> Result<Option<String>, CliError> {
+        let saved = || Some(profile.token.clone()).filter(|token| !token.is_empty());
+        Ok(self.own_token()?.or_else(|| environment("INFLUX_TOKEN")).or_else(saved))
+    }
+
+    /// The token given for this call, by flag, variable or file; never a saved one.
+    fn own_token(&self) -> Result<Option<String>, CliError> {
         match (&self.token, &self.token_file) {
             (Some(token), _) => Ok(Some(token.clone())),
             (None, Some(path)) => Ok(Some(read(path)?.trim().to_owned())),

@@ -61,6 +61,13 @@ impl clap::FromArgMatches for Settings {
 }
 
 impl Settings {
+    /// The settings among the arguments of `tidemark serve`; `None` where they are not all known.
+    pub(crate) fn read(arguments: &[&str]) -> Option<Vec<(&'static str, String)>> {
+        let command = <Self as clap::Args>::augment_args(Command::new("serve").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments).ok()?;
+        Some(<Self as clap::FromArgMatches>::from_arg_matches(&matches).ok()?.given)
+    }
+
     /// Flags, environment, file and defaults together.
     pub(crate) fn resolve(self) -> Result<server::config::Resolved, CliError> {
         Ok(server::config::Config::resolve_from_process(self.given)?)
