@@ -19,6 +19,7 @@ mod cluster;
 mod commit;
 mod csv;
 mod error;
+mod exposed;
 mod form;
 mod gateway;
 mod ingest;
@@ -47,6 +48,7 @@ mod waiting;
 mod tests;
 
 pub use error::{ApiError, Code};
+pub use exposed::Exposed;
 pub use gateway::{Gateway, Ports};
 pub use options::{Limits, Options};
 pub use probe_listener::ProbeListener;

@@ -82,8 +82,13 @@ pub(crate) async fn readyz(State(app): State<App>, request: Request) -> Result<R
 }
 
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let Shared { options, metrics, ports, query_slots, .. } = &*app;
-    exposition(options.metrics_enabled, &headers, |page| {
+    metrics_of(&app, &headers)
+}
+
+/// The answer of `/metrics` of a server that serves.
+pub(crate) fn metrics_of(app: &Shared, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let Shared { options, metrics, ports, query_slots, .. } = app;
+    exposition(options.metrics_enabled, headers, |page| {
         metrics.show(page, options.influxdb_metrics);
         page.gauge("tidemark_http_write_held_bytes", "Write bodies in memory.", options.write_memory.used());
         let (limit, queued) = query_slots.figures();

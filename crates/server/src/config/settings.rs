@@ -162,8 +162,8 @@ static SETTINGS: &[Setting] = &[
     row("probe-bind-address", "TIDEMARK_PROBE_BIND_ADDRESS", "HOST:PORT", "", |c, t| {
         let given = (!t.is_empty()).then(|| BindAddress::parse(t)).transpose();
         given.map(|address| c.probe_bind_address = address)
-    }, "Address that answers probes alone (`/startupz`, `/livez`, `/readyz`, `/health`), on a thread of its own, also when the \
-     node is too busy to answer them on http-bind-address; empty for none").group(NODE),
+    }, "Address that answers probes (`/startupz`, `/livez`, `/readyz`, `/health`) and `/metrics` alone, on a thread of its own, also \
+     when the node is too busy to answer them on http-bind-address; empty for none").group(NODE),
     row("shutdown-delay", "TIDEMARK_SHUTDOWN_DELAY", "DURATION", "0s", |c, t| {
         units::duration(t).map(|d| c.shutdown_delay = d)
     }, "How long a node that is told to stop goes on as before but for saying that it is not ready, so that load balancers send \
