@@ -53,6 +53,7 @@ pub use gateway::{Gateway, Ports};
 pub use options::{Limits, Options};
 pub use probe_listener::ProbeListener;
 pub use router::COMPATIBLE_VERSION;
+pub use serve::Drain;
 pub use v2::setup::{SetupRequest, SetupResult, setup};
 pub use vitals::{Found, Leaving, STUCK_AFTER, Stage, Vitals};
 pub use waiting::Waiting;

@@ -21,12 +21,12 @@ use crate::exposed::Exposed;
 use crate::options::Limits;
 use crate::probes;
 use crate::router::name_version;
-use crate::serve::Listening;
+use crate::serve::{Drain, Listening};
 use crate::vitals::{self, Vitals};
 
-/// Probes and monitors are few.
+/// Probes and monitors are few; there is room for some that keep connections and send nothing.
 const LIMITS: Limits = Limits {
-    connections_max: 64,
+    connections_max: 1024,
     header_bytes_max: 8 << 10,
     header_read_max: Duration::from_secs(2),
     connection_idle_max: Duration::from_secs(15),
@@ -64,7 +64,7 @@ impl ProbeListener {
                 _ = ended => {}
                 never = listening.accept(&listener) => match never {},
             }
-            listening.end(ANSWER_MAX).await;
+            listening.end(Drain::within(ANSWER_MAX)).await;
             Ok::<_, io::Error>(())
         };
         let run = move || {

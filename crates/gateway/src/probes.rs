@@ -34,7 +34,8 @@ pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Res
 
 /// Damage at rest is told and does not fail the check: a node that serves all else must not be taken out for it.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    health_of(app.ports.status.healthy(), &app.ports.status.damage(DAMAGE_MAX))
+    let healthy = app.ports.vitals.fit().and_then(|()| app.ports.status.healthy());
+    health_of(healthy, &app.ports.status.damage(DAMAGE_MAX))
 }
 
 /// The answer of `/health`.

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::options::Limits;
 use crate::probes;
 use crate::router::{COMPATIBLE_VERSION, is_first_api, name_version, worded};
-use crate::serve::Listening;
+use crate::serve::{Drain, Listening};
 use crate::vitals::{self, Vitals};
 
 /// How long answers in progress may take when the node begins to serve.
@@ -74,7 +74,7 @@ impl Waiting {
             result = work => result,
             never = listening.accept(listener) => match never {},
         };
-        if !listening.end(ANSWER_MAX).await {
+        if !listening.end(Drain::within(ANSWER_MAX)).await {
             tracing::debug!("answers in progress were cut off");
         }
         result

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog::NodeState;
 use cluster::Progress;
-use gateway::{Exposed, ProbeListener, Vitals, Waiting};
+use gateway::{Drain, Exposed, ProbeListener, Vitals, Waiting};
 use host::{Listener, Network};
 use model::Clock;
 use tokio::net::TcpListener;
@@ -137,18 +137,22 @@ async fn serve_clients(
     let mut out = Ok(());
     let mut watching = JoinSet::new();
     watching.spawn(vitals::watch(vitals.clone(), node.status(config), Arc::clone(&node.clock)));
-    let stop = async {
-        tokio::select! {
-            () = signals.stop_after(leaving::leave(vitals, &node.cluster, config.shutdown_delay)) => DRAIN_MAX,
+    let left_with = &mut out;
+    let stop = async move {
+        let max = tokio::select! {
+            may_wait = signals.stop_after(leaving::leave(vitals, &node.cluster, config.shutdown_delay)) => {
+                if may_wait { DRAIN_MAX } else { Duration::ZERO }
+            }
             reason = node.fatal.raised() => {
                 tracing::error!(%reason, "stopping at once");
                 Duration::ZERO
             }
             state = node.cluster.out() => {
-                out = left(state);
+                *left_with = left(state);
                 DRAIN_MAX
             }
-        }
+        };
+        Drain::within(max).or_until(signals.stop_at_once())
     };
     let gateway = node.gateway(config, vitals.clone());
     gateway.expose(exposed);

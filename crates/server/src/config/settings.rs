@@ -387,7 +387,7 @@ static SETTINGS: &[Setting] = &[
     }, "Most bytes that the search for damage reads in a second, over all partitions").group(STORAGE),
 
     row("log-level", "TIDEMARK_LOG_LEVEL", "LEVEL", "info", |c, t| {
-        if t.is_empty() || tracing_subscriber::EnvFilter::try_new(t).is_err() {
+        if crate::telemetry::filter(t).is_none() {
             return Err(Expected("error, warn, info, debug, trace, or directives such as info,cluster=debug"));
         }
         t.clone_into(&mut c.log_level);
