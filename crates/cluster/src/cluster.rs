@@ -419,7 +419,12 @@ impl Cluster {
         let status = meta.status();
         let has_leader = match meta.leader() {
             Some((leader, _)) if leader == status.replica => self.courier.reaches_quorum(GroupId::Meta),
-            Some((_, leader)) => self.courier.reach.way(leader.node) != Way::Nowhere,
+            // Who led before this process began may be gone since: it must have answered.
+            Some((_, leader)) => match self.courier.reach.way(leader.node) {
+                Way::Direct => self.courier.reach.answers(leader.node),
+                Way::Over(_) => true,
+                Way::Nowhere => false,
+            },
             None => false,
         };
         let is_current = status.applied >= status.committed && status.files.is_none();
