@@ -3,6 +3,7 @@
 
 mod databases;
 mod policy;
+mod running;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use gateway::ports::{
 use influxql::ast::{CreateDatabase, RetentionPolicy};
 use memory::Memory;
 use model::{BucketId, Clock, Consistency, Deletion, OrgId, Precision, Reading, lineprotocol};
-use query::influxql::{Effects, InfluxqlContext, Item, run_influxql};
+use query::influxql::{Effects, InfluxqlContext, Item, RunningQuery, run_influxql};
 use query::{CatalogView, Limits, ScanError, Stopped};
 use tokio::runtime::Handle;
 
@@ -26,6 +27,9 @@ use crate::ports::{WriteAdapter, unavailable};
 use crate::slow::{Language, Watched};
 use crate::source::Source;
 use crate::telemetry::Counters;
+
+use running::Listed;
+pub(crate) use running::Running;
 
 /// Runs queries.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct QueryAdapter {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Memory>,
+    /// The queries that run here.
+    pub(crate) running: Running,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
     /// How long a query takes that is logged as slow; zero for none.
@@ -69,6 +75,16 @@ impl CatalogView for View<'_> {
     }
 }
 
+/// What a query has come to, which somebody may have ended.
+fn killed(listed: &Listed<'_>, result: Result<(), QueryError>) -> Result<(), QueryError> {
+    match result {
+        Err(QueryError::Cancelled) if listed.is_killed() => {
+            Err(QueryError::LimitReached("query interrupted".to_owned()))
+        }
+        other => other,
+    }
+}
+
 /// The limits of a query that runs for at most `time_max` in at most `memory_bytes_max`.
 pub(crate) const fn limits(memory_bytes_max: usize, windows_max: usize, time_max: Duration) -> Limits {
     Limits {
@@ -89,8 +105,10 @@ impl QueryPort for QueryAdapter {
     ) -> Result<(), QueryError> {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Flux, request.org, &source);
+        let about = (request.org, request.script.as_str(), None);
+        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
         let script = request.script.clone();
-        let result = self.run_flux(request, &source, sink);
+        let result = killed(&listed, self.run_flux(request, &source, sink));
         watched.end(&script, result.as_ref().err().map(ToString::to_string));
         result
     }
@@ -102,6 +120,8 @@ impl QueryPort for QueryAdapter {
     ) -> Result<(), QueryError> {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Influxql, request.org, &source);
+        let about = (request.org, request.query.as_str(), request.database.as_deref());
+        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
         let text = request.query.clone();
         let mut failed = None;
         let result = self.run_influxql(request, &source, &mut |item| {
@@ -110,6 +130,7 @@ impl QueryPort for QueryAdapter {
             }
             sink(item)
         });
+        let result = killed(&listed, result);
         watched.end(&text, result.as_ref().err().map(ToString::to_string).or(failed));
         result
     }
@@ -197,11 +218,14 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
+    /// Refuses who may not look after the whole organization.
+    fn looks_after(&self, what: &str) -> Result<(), String> {
+        if self.may_create { Ok(()) } else { Err(format!("insufficient permissions to {what}")) }
+    }
+
     /// What changes retention policies, for who may.
     fn policies(&self) -> Result<&QueryAdapter, String> {
-        if !self.may_create {
-            return Err("insufficient permissions to change retention policies".to_owned());
-        }
+        self.looks_after("change retention policies")?;
         self.view.refresh().map_err(|error| error.to_string())?;
         Ok(self.view.adapter)
     }
@@ -246,6 +270,18 @@ impl Effects for Changes<'_> {
         }
         let done = host::wait(&adapter.runtime, adapter.writes.write(parsed.batch));
         done.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn running(&self) -> Result<Vec<RunningQuery>, String> {
+        let adapter = self.view.adapter;
+        self.looks_after("list queries")?;
+        Ok(adapter.running.of(self.org, adapter.clock.monotonic()))
+    }
+
+    fn kill(&self, id: u64) -> Result<(), String> {
+        self.looks_after("end queries")?;
+        let found = self.view.adapter.running.kill(self.org, id);
+        if found { Ok(()) } else { Err(format!("no such query id: {id}")) }
     }
 
     fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {

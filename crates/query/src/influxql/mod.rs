@@ -29,6 +29,7 @@ mod value;
 mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use influxql::Param;
 use influxql::ast::{CreateDatabase, DropKind, GlobalList, RetentionPolicy, Select, Statement};
@@ -87,12 +88,31 @@ pub trait Effects: Sync {
     fn drop_database(&self, name: &str) -> Result<(), String>;
     /// Writes points in line protocol, with times in nanoseconds; returns when every query sees them.
     fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String>;
+    /// The queries of the organization that run where this one does, for who may know.
+    fn running(&self) -> Result<Vec<RunningQuery>, String>;
+    /// Ends one of them.
+    fn kill(&self, id: u64) -> Result<(), String>;
     /// Creates a retention policy; one that exists must be as the statement says.
     fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
     /// Changes what the statement names of a retention policy.
     fn alter_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
     /// Drops a retention policy with all that it holds, if it exists.
     fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String>;
+}
+
+/// A query that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningQuery {
+    /// Its number, by which it can be ended.
+    pub id: u64,
+    /// Its text.
+    pub text: String,
+    /// The database that it is asked of; empty where it names its own.
+    pub database: String,
+    /// For how long it has run.
+    pub took: Duration,
+    /// Whether it was told to end.
+    pub is_killed: bool,
 }
 
 impl std::fmt::Debug for InfluxqlContext<'_> {
@@ -186,6 +206,13 @@ fn execute(
             None => run_select(select, &resolver, budget, sink),
         },
         Statement::Show(show) => show::show(show, &resolver, budget, sink),
+        Statement::ShowGlobal(GlobalList::Queries) => {
+            show::show_queries(&context.effects.running().map_err(Error::Invalid)?, sink)
+        }
+        Statement::KillQuery { id, host: None } => context.effects.kill(*id).map_err(Error::Invalid),
+        Statement::KillQuery { host: Some(_), .. } => {
+            Error::invalid("a query is ended on the node that runs it: KILL QUERY there, without ON")
+        }
         Statement::ShowGlobal(GlobalList::Databases) => show::show_databases(&resolver, sink),
         Statement::CreateDatabase(create) => {
             if create.name.is_empty() || create.name.contains(['/', '\\']) || create.name == ".." {

@@ -3,23 +3,26 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::{Bucket, BucketKind, State};
 use influxql::ast::{
     Expr, KeyTest, Measurement, NameOrAll, Operator, RefKind, Show, ShowKind, Source, VarRef,
 };
+use model::time::SECOND_NS;
 use model::{
-    BucketId, FieldValue, FrameColumn, FrameValues, OrgId, Predicate, SchemaQuestion, SchemaRequest,
+    BucketId, FieldType, FieldValue, Frame, FrameColumn, FrameValues, OrgId, Predicate, SchemaQuestion,
+    SchemaRequest,
 };
 
 use super::cardinality::{self, Cardinality};
 use super::condition::{self, Bounds, TimeContext};
 use super::execute::{Series, SeriesSink, text_frame};
 use super::expr::VarKind;
-use super::measurements;
 use super::schema::{Resolver, Table, measurement_is, range};
 use super::validate;
 use super::value::column_of;
+use super::{RunningQuery, measurements};
 use crate::error::Error;
 use crate::limits::Budget;
 
@@ -82,6 +85,34 @@ pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>)
     sink(Series::new("databases", text_frame(&["name"], &rows)))
 }
 
+fn column(name: &str, field_type: FieldType, values: &[FieldValue]) -> FrameColumn {
+    let values = FrameValues::Column(column_of(field_type, values.iter().map(Some)));
+    FrameColumn { name: Arc::from(name), group: false, values }
+}
+
+/// SHOW QUERIES. As InfluxDB does it, how long a query runs is told in whole seconds, milliseconds or microseconds.
+pub(crate) fn show_queries(queries: &[RunningQuery], sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    let shown = |took: Duration| {
+        let ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+        let unit = [SECOND_NS, 1_000_000, 1_000].into_iter().find(|unit| ns >= *unit).unwrap_or(1);
+        influxql::duration::format_go(ns - ns % unit)
+    };
+    let texts = |of: &dyn Fn(&RunningQuery) -> String| {
+        queries.iter().map(|q| FieldValue::String(of(q))).collect::<Vec<_>>()
+    };
+    let ids: Vec<FieldValue> =
+        queries.iter().map(|query| FieldValue::Integer(query.id.cast_signed())).collect();
+    let status = |q: &RunningQuery| if q.is_killed { "killed" } else { "running" }.to_owned();
+    let columns = vec![
+        column("qid", FieldType::Integer, &ids),
+        column("query", FieldType::String, &texts(&|q| q.text.clone())),
+        column("database", FieldType::String, &texts(&|q| q.database.clone())),
+        column("duration", FieldType::String, &texts(&|q| shown(q.took))),
+        column("status", FieldType::String, &texts(&status)),
+    ];
+    sink(Series::new("", Frame { columns, rows: queries.len() }))
+}
+
 /// Runs a SHOW statement with clauses.
 pub(crate) fn show(
     show: &Show,
@@ -131,15 +162,11 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
         })
         .collect();
     let mut frame = text_frame(&["name", "duration", "shardGroupDuration"], &texts);
-    let column = |name: &str, field_type, values: Vec<FieldValue>| FrameColumn {
-        name: Arc::from(name),
-        group: false,
-        values: FrameValues::Column(column_of(field_type, values.iter().map(Some))),
-    };
-    let replicas = policies.iter().map(|_| FieldValue::Integer(1)).collect();
-    let defaults = policies.iter().map(|(.., default)| FieldValue::Boolean(*default)).collect();
-    frame.columns.push(column("replicaN", model::FieldType::Integer, replicas));
-    frame.columns.push(column("default", model::FieldType::Boolean, defaults));
+    let replicas: Vec<FieldValue> = policies.iter().map(|_| FieldValue::Integer(1)).collect();
+    let defaults: Vec<FieldValue> =
+        policies.iter().map(|(.., default)| FieldValue::Boolean(*default)).collect();
+    frame.columns.push(column("replicaN", FieldType::Integer, &replicas));
+    frame.columns.push(column("default", FieldType::Boolean, &defaults));
     sink(Series::new("", frame))
 }
 

@@ -9,13 +9,14 @@ mod show;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use catalog::State;
 use influxql::ast::{CreateDatabase, RetentionPolicy};
 use memory::Account;
 use model::{BucketId, ColumnType, Deletion, FieldValue, SystemClock, TimeRange, Timestamp};
 
-use super::{Effects, InfluxqlContext, Item, run_influxql};
+use super::{Effects, InfluxqlContext, Item, RunningQuery, run_influxql};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::testing::{MEMORY, Points, bucket_id, org};
@@ -65,6 +66,22 @@ impl Effects for Changes {
 
     fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String> {
         self.0.lock().unwrap().push(format!("write {} {lines}", bucket.get()));
+        Ok(())
+    }
+
+    fn running(&self) -> Result<Vec<RunningQuery>, String> {
+        let one = |id, text: &str, took, is_killed| RunningQuery {
+            id,
+            text: text.to_owned(),
+            database: "d".to_owned(),
+            took: Duration::from_nanos(took),
+            is_killed,
+        };
+        Ok(vec![one(3, "SELECT f FROM m", 61_500_000_000, true), one(7, "SHOW QUERIES", 48_999, false)])
+    }
+
+    fn kill(&self, id: u64) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("kill {id}"));
         Ok(())
     }
 

@@ -222,7 +222,10 @@ impl Visit for Members {
     }
     fn record_u128(&mut self, field: &Field, value: u128) {
         // What is larger is no number of JSON's.
-        self.put(field.name(), u64::try_from(value).map_or_else(|_large| json!(value.to_string()), |v| json!(v)));
+        self.put(
+            field.name(),
+            u64::try_from(value).map_or_else(|_large| json!(value.to_string()), |v| json!(v)),
+        );
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field.name(), json!(value));

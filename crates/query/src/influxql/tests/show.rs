@@ -107,3 +107,14 @@ fn expired_points_are_invisible_everywhere() {
         )
     );
 }
+
+#[test]
+fn queries_that_run_are_shown_and_ended() {
+    let fixture = Fixture::new("m f=1 0\n");
+    assert_eq!(
+        fixture.body("SHOW QUERIES; KILL QUERY 3"),
+        r#"{"results":[{"statement_id":0,"series":[{"columns":["qid","query","database","duration","status"],"values":[[3,"SELECT f FROM m","d","1m1s","killed"],[7,"SHOW QUERIES","d","48µs","running"]]}]},{"statement_id":1}]}"#
+    );
+    assert_eq!(*fixture.changes.0.lock().unwrap(), ["kill 3"]);
+    assert!(fixture.body("KILL QUERY 3 ON \"other:8088\"").contains("on the node that runs it"));
+}
