@@ -6,12 +6,14 @@ that lets a break pass is broken itself.
 
 import copy
 import pathlib
+import shutil
 import sys
 import tempfile
 
 import kind
 import process
 import rendering
+import scripts
 import semantics
 import tools
 from rendering import Failure
@@ -561,6 +563,41 @@ def production_is_encrypted():
     env = semantics.environment(prod, container(prod))
     if env["TIDEMARK_PEER_PLAINTEXT"] != "false" or not env.get("TIDEMARK_PEER_TLS_CERT"):
         raise Failure("production talks in the clear")
+
+
+@check
+def scripts_do_no_harm():
+    """k8s/deploy and k8s/resize change nothing that they should not, in the order that they must; k8s/recover prints sound Jobs."""
+    scripts.deploys(rendering.K8S)
+    scripts.resizes(rendering.K8S)
+    scripts.recovers(rendering.K8S)
+    for what, function, old, new in (
+        ("an update begins while a node is down", scripts.deploys, 'need_all_ready\n', "\n"),
+        ("nobody ready is not seen", scripts.deploys, '"${ready:-0}" = "$replicas"', '"${ready:-$replicas}" = "$replicas"'),
+        ("a path is an environment", scripts.deploys, '*/* | .* | "")', '"")'),
+        ("a moving tag stays where it is", scripts.deploys, "imagePullPolicy: Always", "imagePullPolicy: Never"),
+        ("an apply fails halfway", scripts.deploys, "! same_size", "false && ! same_size"),
+        ("pods go with their StatefulSet", scripts.resizes, " --cascade=orphan", ""),
+        ("a claim stays small", scripts.resizes, "for claim in $claims", "for claim in ${claims%%$'\\n'*}"),
+    ):
+        copied = scripts.changed(old, new)
+        must_fail(what, function, copied)
+        shutil.rmtree(copied.parent)
+    objects = rendering.render("prod")
+    found = scripts.jobs(rendering.K8S, "prod")
+    scripts.sound(found, objects)
+    scripts.sound(scripts.jobs(rendering.K8S, "dev"), rendering.render("dev"))
+    for what, at, change in (
+        ("a Job is taken for a node", 0, lambda o: o["spec"]["template"]["metadata"]["labels"].update({"app.kubernetes.io/name": "tidemark", "app.kubernetes.io/component": "node"})),
+        ("a Job writes to its image", 0, lambda o: pod_of(o)["containers"][0]["securityContext"].__setitem__("readOnlyRootFilesystem", False)),
+        ("a Job is another version", 1, lambda o: pod_of(o)["initContainers"][0].__setitem__("image", "tidemark:0.2.0")),
+        ("a Job has another volume", 2, lambda o: pod_of(o)["volumes"][0]["persistentVolumeClaim"].__setitem__("claimName", "data-0")),
+        ("a report goes where nothing is mounted", 1, lambda o: pod_of(o)["initContainers"][0]["args"].__setitem__(-1, "/dev/stdout")),
+        ("a flag is none", 2, lambda o: pod_of(o)["containers"][0]["args"].append("--yes")),
+    ):
+        broken = copy.deepcopy(found)
+        change(broken[at])
+        must_fail(what, scripts.sound, broken, objects)
 
 
 @check

@@ -80,6 +80,7 @@ checks! {
     images_are_pinned
     namespaces_are_one
     production_is_encrypted
+    scripts_do_no_harm
     chaos_mesh_objects
     kind_overlay
     kind_driver
