@@ -238,12 +238,15 @@ pub(crate) fn sweep() -> Result<(), NetworkError> {
         if owner(name).is_none_or(is_alive) {
             continue;
         }
-        for pid in shell::run(&format!("ip netns pids {name}"))?.split_whitespace() {
-            drop(shell::run(&format!("kill -9 {pid}")));
+        // Another may remove the same at the same time.
+        let is_there = || Path::new("/run/netns").join(name).exists();
+        match shell::run(&format!("ip netns pids {name}")) {
+            Ok(pids) => pids.split_whitespace().for_each(|pid| drop(shell::run(&format!("kill -9 {pid}")))),
+            Err(error) if is_there() => return Err(error.into()),
+            Err(_gone) => continue,
         }
         let removed = shell::run(&format!("ip netns del {name}"));
-        // Another may look for the same at the same time.
-        if Path::new("/run/netns").join(name).exists() {
+        if is_there() {
             removed?;
         }
     }

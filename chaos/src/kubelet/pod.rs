@@ -135,6 +135,8 @@ struct Asked {
     course: Course,
     next: Instant,
     answer: Option<Receiver<(bool, String)>>,
+    /// Whether it was answered that what it asks for is not there.
+    is_misread: bool,
 }
 
 /// The end of a container.
@@ -172,6 +174,8 @@ pub(crate) enum Concern {
     Hook,
     /// It could not be started.
     Start,
+    /// A probe asks for what there is not: that is no failure of the container.
+    Probe,
 }
 
 impl Event {

@@ -67,11 +67,11 @@ pub struct Figures {
     pub groups: u64,
     /// Of them, those that it leads.
     pub led: u64,
-    /// Of them, those of which no leader is known.
+    /// Of them, those of which no leader is known, or one that is not reached.
     pub leaderless: u64,
     /// Of those that it leads, those that have a majority and would not, with one voter less.
     pub at_risk: u64,
-    /// Of those that it leads or that have no leader, those of whose voters no majority is reached.
+    /// Of those that it leads or that have no leader within reach, those of whose voters no majority is reached.
     pub without_quorum: u64,
     /// Sum of commit indexes.
     pub committed: u64,
@@ -123,13 +123,23 @@ impl Cluster {
         let others = courier.other_nodes();
         let unreached: HashSet<u128> =
             others.keys().filter(|node| courier.reach.way(**node) == Way::Nowhere).copied().collect();
-        let is_owner = |status: &GroupStatus| status.leading || status.leader.is_none();
+        let is_led = |group: &Group, status: &GroupStatus| {
+            status.leading
+                || group.leader().is_some_and(|(_, leader)| courier.reach.way(leader.node) != Way::Nowhere)
+        };
+        let orphans: Vec<&GroupStatus> = replicas
+            .iter()
+            .zip(&statuses)
+            .filter(|(group, status)| !is_led(group, status))
+            .map(|(_, status)| status)
+            .collect();
+        let owned = || statuses.iter().filter(|status| status.leading).chain(orphans.iter().copied());
         let mut figures = Figures {
             groups: statuses.len() as u64,
             led: count(&|status| status.leading),
-            leaderless: count(&|status| status.leader.is_none()),
+            leaderless: orphans.len() as u64,
             at_risk: count(&|status| status.leading && courier.spare_voters(status.group) == Some(0)),
-            without_quorum: count(&|status| is_owner(status) && !courier.reaches_quorum(status.group)),
+            without_quorum: owned().filter(|status| !courier.reaches_quorum(status.group)).count() as u64,
             committed: sum(|status| status.committed.unwrap_or(0)),
             applied: sum(|status| status.applied.unwrap_or(0)),
             apply_lag: statuses.iter().map(lag).max().unwrap_or(0),

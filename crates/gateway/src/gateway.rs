@@ -14,12 +14,14 @@ use crate::auth::passwords::Passwords;
 use crate::auth::sessions::Sessions;
 use crate::body::Held;
 use crate::error::ApiError;
+use crate::exposed::Exposed;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::ports::{
     CatalogPort, ClusterPort, LogPort, MaintenancePort, QueryPort, StatusPort, TracePort, Unavailable,
     WritePort,
 };
+use crate::probes;
 use crate::slots::QuerySlots;
 use crate::vitals::Vitals;
 
@@ -97,6 +99,12 @@ impl Gateway {
             options,
         };
         Self(Arc::new(shared))
+    }
+
+    /// Shows its metrics at other listeners, too, as long as it is there.
+    pub fn expose(&self, at: &Exposed) {
+        let shared = Arc::downgrade(&self.0);
+        at.set(move |headers| Some(probes::metrics_of(&*shared.upgrade()?, headers)));
     }
 
     /// All routes, as a service that can also be called in process.

@@ -92,7 +92,7 @@ impl Metrics {
         page.counters("tidemark_http_requests_total", "Requests answered.", requests.iter().map(count));
         let took = |row: &'_ Row| labels(&row.0, row.1, row.2);
         let durations = || requests.iter().map(|row| (took(row), &*row.3));
-        let help = "Time to the answer's head.";
+        let help = "Time to the end of the answer.";
         page.distributions("tidemark_http_request_duration_seconds", help, durations());
         let name = "tidemark_http_requests_in_flight";
         page.gauge(name, "Requests being handled.", &self.in_flight);
@@ -152,7 +152,7 @@ impl Metrics {
         let name = "http_api_request_duration_seconds";
         page.distributions(
             name,
-            "Time to the answer's head.",
+            "Time to the end of the answer.",
             requests.iter().map(|row| (api(row), &*row.3)),
         );
         let plain = |(handler, method, code, _): &Row| -> Labels {
@@ -161,7 +161,7 @@ impl Metrics {
         let name = "http_request_duration_seconds";
         page.distributions(
             name,
-            "Time to the answer's head.",
+            "Time to the end of the answer.",
             requests.iter().map(|row| (plain(row), &*row.3)),
         );
         let all = || vec![("org", String::new())];

@@ -34,7 +34,8 @@ pub(crate) async fn ping(State(app): State<App>, request: Request) -> Result<Res
 
 /// Damage at rest is told and does not fail the check: a node that serves all else must not be taken out for it.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    health_of(app.ports.status.healthy(), &app.ports.status.damage(DAMAGE_MAX))
+    let healthy = app.ports.vitals.fit().and_then(|()| app.ports.status.healthy());
+    health_of(healthy, &app.ports.status.damage(DAMAGE_MAX))
 }
 
 /// The answer of `/health`.
@@ -82,8 +83,13 @@ pub(crate) async fn readyz(State(app): State<App>, request: Request) -> Result<R
 }
 
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let Shared { options, metrics, ports, query_slots, .. } = &*app;
-    exposition(options.metrics_enabled, &headers, |page| {
+    metrics_of(&app, &headers)
+}
+
+/// The answer of `/metrics` of a server that serves.
+pub(crate) fn metrics_of(app: &Shared, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let Shared { options, metrics, ports, query_slots, .. } = app;
+    exposition(options.metrics_enabled, headers, |page| {
         metrics.show(page, options.influxdb_metrics);
         page.gauge("tidemark_http_write_held_bytes", "Write bodies in memory.", options.write_memory.used());
         let (limit, queued) = query_slots.figures();

@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -97,7 +98,7 @@ async fn unknown_path() -> ApiError {
 /// What every request has around it.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = app.ports.clock.monotonic();
-    let _in_flight = app.metrics.in_flight.enter();
+    let in_flight = app.metrics.in_flight.enter();
     let (method, version) = (request.method().clone(), request.version());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);
@@ -106,7 +107,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let in_progress = request.extensions().get::<Arc<InProgress>>().cloned();
     let request_id = first_api.then(|| request_id(request.headers()));
 
-    let (mut response, context) = if method == Method::OPTIONS && origin.is_some() {
+    let (mut response, traced) = if method == Method::OPTIONS && origin.is_some() {
         (preflight(), None)
     } else {
         let span = tracing::info_span!("request", handler, %method, status = tracing::field::Empty);
@@ -120,7 +121,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         });
         span.record("status", response.status().as_u16());
         traces::end(&mut traced, &mut response);
-        (response, traced.context())
+        (response, Some(traced))
     };
     let headers = response.headers_mut();
     name_version(headers);
@@ -136,10 +137,31 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
-    let took = app.ports.clock.monotonic().saturating_sub(started);
-    let exemplar = traces::exemplar(context, &*app.ports.clock);
-    app.metrics.request(handler, &method, response.status().as_u16(), took, exemplar);
-    response.map(|body| serve::hold(in_progress, body))
+    let status = response.status().as_u16();
+    let finished = Finished { app, matched, method, status, started, traced, _in_flight: in_flight };
+    response.map(|body| serve::hold((in_progress, finished), body))
+}
+
+/// A request whose answer is on its way; when its last byte is gone, or nobody takes it any more, it is counted.
+struct Finished {
+    app: App,
+    matched: Option<MatchedPath>,
+    method: Method,
+    status: u16,
+    started: Duration,
+    traced: Option<trace::Span>,
+    _in_flight: metrics::Inside,
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        let Self { app, matched, method, status, started, traced, .. } = self;
+        let clock = &*app.ports.clock;
+        let took = clock.monotonic().saturating_sub(*started);
+        let exemplar = traces::exemplar(traced.as_ref().and_then(trace::Span::context), clock);
+        let handler = matched.as_ref().map_or("unknown", MatchedPath::as_str);
+        app.metrics.request(handler, method, *status, took, exemplar);
+    }
 }
 
 /// Whether a route is one of InfluxDB 1.x.

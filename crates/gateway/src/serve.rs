@@ -34,29 +34,55 @@ const HEADERS_MAX: usize = 128;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Gateway {
-    /// Serves a listener until `shutdown` is ready; then accepts no more, lets requests in progress end for at most
-    /// the time that `shutdown` has said, and returns.
+    /// Serves a listener until `shutdown` is ready; then accepts no more, lets requests in progress end as long as
+    /// `shutdown` has said, and returns.
     ///
     /// # Errors
     /// None today: a failing `accept` is retried, and logged.
     pub async fn serve(
         &self,
         listener: TcpListener,
-        shutdown: impl Future<Output = Duration> + Send,
+        shutdown: impl Future<Output = Drain<'_>> + Send,
     ) -> io::Result<()> {
         let Shared { options, tasks, metrics, .. } = &*self.0;
         let listening =
             Listening::new(&options.limits, self.router(), tasks.clone(), metrics.connections.clone());
-        let drain_max = tokio::select! {
+        let drain = tokio::select! {
             biased;
-            drain_max = shutdown => drain_max,
+            drain = shutdown => drain,
             never = listening.accept(&listener) => match never {},
         };
         drop(listener);
-        if !listening.end(drain_max).await {
+        if !listening.end(drain).await {
             tracing::warn!("requests in progress were cut off at shutdown");
         }
         Ok(())
+    }
+}
+
+/// How long requests in progress may go on at the end.
+pub struct Drain<'a> {
+    max: Duration,
+    cut: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+impl std::fmt::Debug for Drain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Drain").field("max", &self.max).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Drain<'a> {
+    /// At most so long.
+    #[must_use]
+    pub fn within(max: Duration) -> Self {
+        Self { max, cut: Box::pin(std::future::pending()) }
+    }
+
+    /// And no longer than until this.
+    #[must_use]
+    pub fn or_until(self, cut: impl Future<Output = ()> + Send + 'a) -> Self {
+        Self { cut: Box::pin(cut), ..self }
     }
 }
 
@@ -121,13 +147,16 @@ impl Listening {
     }
 
     /// Lets requests in progress end and closes all connections; `false` when that took longer than it may.
-    pub(crate) async fn end(self, within: Duration) -> bool {
+    pub(crate) async fn end(self, drain: Drain<'_>) -> bool {
         let ended = async {
             self.graceful.shutdown().await;
             self.tasks.close();
             self.tasks.wait().await;
         };
-        tokio::time::timeout(within, ended).await.is_ok()
+        tokio::select! {
+            ended = tokio::time::timeout(drain.max, ended) => ended.is_ok(),
+            () = drain.cut => false,
+        }
     }
 }
 
@@ -191,21 +220,18 @@ impl Drop for InProgress {
     }
 }
 
-/// Makes an answer's body keep its request in progress.
-pub(crate) fn hold(request: Option<Arc<InProgress>>, body: Body) -> Body {
-    match request {
-        None => body,
-        Some(held) => Body::new(Held { body, _in_progress: held }),
-    }
+/// Makes an answer's body keep something until its last byte is gone.
+pub(crate) fn hold<T: Send + Unpin + 'static>(held: T, body: Body) -> Body {
+    Body::new(Held { body, _held: held })
 }
 
-/// A body that keeps its request in progress, and its length known.
-struct Held {
+/// A body that keeps something, and its length known.
+struct Held<T> {
     body: Body,
-    _in_progress: Arc<InProgress>,
+    _held: T,
 }
 
-impl axum::body::HttpBody for Held {
+impl<T: Unpin> axum::body::HttpBody for Held<T> {
     type Data = bytes::Bytes;
     type Error = axum::Error;
 

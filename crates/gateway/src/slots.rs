@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use metrics::{Counter, Inside};
+use metrics::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -39,12 +39,8 @@ impl QuerySlots {
         (self.running_max, self.waiting.load(Ordering::Relaxed))
     }
 
-    /// Waits for a turn; while it lasts, `gauge` counts it.
-    pub(crate) async fn acquire(
-        &self,
-        refused: &Counter,
-        gauge: impl Fn() -> Inside + Send + 'static,
-    ) -> Result<Turn, ApiError> {
+    /// Waits for a turn.
+    pub(crate) async fn acquire(&self, refused: &Counter) -> Result<Turn, ApiError> {
         let permit = match Arc::clone(&self.running).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_none) => {
@@ -59,17 +55,15 @@ impl QuerySlots {
                 permit.map_err(|closed| ApiError::internal(&closed))?
             }
         };
-        let running = Some((permit, gauge()));
         let (turns, aside) = (Arc::clone(&self.running), Arc::clone(&self.aside));
-        Ok(Turn { running, gauge: Box::new(gauge), turns, aside })
+        Ok(Turn { running: Some(permit), turns, aside })
     }
 }
 
 /// The turn of a query, over when dropped.
 pub(crate) struct Turn {
     /// `None` while it stands aside.
-    running: Option<(OwnedSemaphorePermit, Inside)>,
-    gauge: Box<dyn Fn() -> Inside + Send>,
+    running: Option<OwnedSemaphorePermit>,
     turns: Arc<Semaphore>,
     aside: Arc<Semaphore>,
 }
@@ -89,7 +83,7 @@ impl Turn {
         host::wait(&runtime, client)?;
         let permit =
             host::wait(&runtime, Arc::clone(&self.turns).acquire_owned()).map_err(|_closed| SinkClosed)?;
-        self.running = Some((permit, (self.gauge)()));
+        self.running = Some(permit);
         Ok(())
     }
 }

@@ -243,11 +243,12 @@ pub(crate) async fn run(
 ) -> Result<Body, ApiError> {
     let duration_max = app.options.limits.query_duration_max;
     let deadline = tokio::time::Instant::now() + duration_max;
-    let gauge = app.metrics.queries_running.clone();
-    let turn = app.query_slots.acquire(&app.metrics.queries_refused, move || gauge.enter());
+    let turn = app.query_slots.acquire(&app.metrics.queries_refused);
     let turn = tokio::time::timeout_at(deadline, turn).await.map_err(|_elapsed| {
         ApiError::new(Code::TooManyRequests, "the query waited for its turn for too long (query-concurrency)")
     })??;
+    // Also while it waits for its client: what it holds is held.
+    let running = app.metrics.queries_running.enter();
     let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
     let packing =
         if gzip { Packing::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Packing::Plain };
@@ -285,7 +286,7 @@ pub(crate) async fn run(
     let mut span = trace::span("query");
     let log_span = tracing::Span::current();
     app.tasks.spawn(host::offload(move || {
-        let _held = done.drop_guard();
+        let _held = (done.drop_guard(), running);
         let entered = span.here().map(trace::Here::enter);
         let result = log_span.in_scope(|| std::panic::catch_unwind(AssertUnwindSafe(|| run(&mut job))));
         drop(entered);

@@ -17,11 +17,12 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{self, ApiError, Code};
+use crate::exposed::Exposed;
 use crate::metrics::Metrics;
 use crate::options::Limits;
 use crate::probes;
 use crate::router::{COMPATIBLE_VERSION, is_first_api, name_version, worded};
-use crate::serve::Listening;
+use crate::serve::{Drain, Listening};
 use crate::vitals::{self, Vitals};
 
 /// How long answers in progress may take when the node begins to serve.
@@ -58,6 +59,12 @@ impl Waiting {
         Self(Arc::new(Shared { limits, metrics_enabled, metrics: Metrics::default(), vitals, more_metrics }))
     }
 
+    /// Shows its metrics at other listeners, too.
+    pub fn expose(&self, at: &Exposed) {
+        let shared = Arc::clone(&self.0);
+        at.set(move |headers| Some(shared.exposition(headers)));
+    }
+
     /// Answers on a listener until some work is done, and hands over its result. Connections are closed then.
     pub async fn serve_while<T>(&self, listener: &TcpListener, work: impl Future<Output = T>) -> T {
         let open = self.0.metrics.connections.clone();
@@ -67,7 +74,7 @@ impl Waiting {
             result = work => result,
             never = listening.accept(listener) => match never {},
         };
-        if !listening.end(ANSWER_MAX).await {
+        if !listening.end(Drain::within(ANSWER_MAX)).await {
             tracing::debug!("answers in progress were cut off");
         }
         result
@@ -92,6 +99,13 @@ impl Shared {
     fn not_yet(&self) -> ApiError {
         ApiError::new(Code::Unavailable, self.vitals.not_yet())
     }
+
+    fn exposition(&self, headers: &HeaderMap) -> Result<Response, ApiError> {
+        probes::exposition(self.metrics_enabled, headers, |page| {
+            self.metrics.show(page, false);
+            (self.more_metrics)(page);
+        })
+    }
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
@@ -111,10 +125,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> ApiError {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    probes::exposition(shared.metrics_enabled, &headers, |page| {
-        shared.metrics.show(page, false);
-        (shared.more_metrics)(page);
-    })
+    shared.exposition(&headers)
 }
 
 async fn come_again(State(shared): State<Arc<Shared>>, request: Request) -> Response {

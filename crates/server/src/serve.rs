@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog::NodeState;
 use cluster::Progress;
-use gateway::{ProbeListener, Vitals, Waiting};
+use gateway::{Drain, Exposed, ProbeListener, Vitals, Waiting};
 use host::{Listener, Network};
 use model::Clock;
 use tokio::net::TcpListener;
@@ -75,10 +75,12 @@ async fn run(
     let vitals = vitals::of_opening(Arc::new(model::SystemClock::new()), &progress);
     let mut signals = Signals::listen(vitals.clone())?;
     // Answers until the end.
-    let _probes = probe_listener(config, &vitals).await?;
+    let exposed = Exposed::default();
+    let _probes = probe_listener(config, &vitals, &exposed).await?;
     let mut turning = JoinSet::new();
     turning.spawn(vitals::turn(vitals.clone()));
     let waiting = waiting(config, &vitals);
+    waiting.expose(&exposed);
     let opening = Box::pin(async {
         match config.role {
             Role::Node => {
@@ -108,7 +110,7 @@ async fn run(
         done = waiting.serve_while(&listener, node.set_up_as_configured(config)) => done.map(|()| true),
     };
     let result = match set_up {
-        Ok(true) => serve_clients(&node, config, listener, (&vitals, &mut signals), print).await,
+        Ok(true) => serve_clients(&node, config, (listener, &exposed), (&vitals, &mut signals), print).await,
         other => other.map(drop),
     };
     node.stop(result.is_ok()).await;
@@ -119,7 +121,7 @@ async fn run(
 async fn serve_clients(
     node: &Node,
     config: &Config,
-    listener: TcpListener,
+    (listener, exposed): (TcpListener, &Exposed),
     (vitals, signals): (&Vitals, &mut Signals),
     print: Print<'_>,
 ) -> Result<(), ServeError> {
@@ -135,20 +137,26 @@ async fn serve_clients(
     let mut out = Ok(());
     let mut watching = JoinSet::new();
     watching.spawn(vitals::watch(vitals.clone(), node.status(config), Arc::clone(&node.clock)));
-    let stop = async {
-        tokio::select! {
-            () = signals.stop_after(leaving::leave(vitals, &node.cluster, config.shutdown_delay)) => DRAIN_MAX,
+    let left_with = &mut out;
+    let stop = async move {
+        let max = tokio::select! {
+            may_wait = signals.stop_after(leaving::leave(vitals, &node.cluster, config.shutdown_delay)) => {
+                if may_wait { DRAIN_MAX } else { Duration::ZERO }
+            }
             reason = node.fatal.raised() => {
                 tracing::error!(%reason, "stopping at once");
                 Duration::ZERO
             }
             state = node.cluster.out() => {
-                out = left(state);
+                *left_with = left(state);
                 DRAIN_MAX
             }
-        }
+        };
+        Drain::within(max).or_until(signals.stop_at_once())
     };
-    node.gateway(config, vitals.clone()).serve(listener, stop).await.map_err(ServeError::Runtime)?;
+    let gateway = node.gateway(config, vitals.clone());
+    gateway.expose(exposed);
+    gateway.serve(listener, stop).await.map_err(ServeError::Runtime)?;
     match node.fatal.reason() {
         Some(reason) => Err(ServeError::Fatal(reason.to_string())),
         None => out,
@@ -178,10 +186,15 @@ fn waiting(config: &Config, vitals: &Vitals) -> Waiting {
 }
 
 /// What answers probes on a thread of its own, where that is wanted.
-async fn probe_listener(config: &Config, vitals: &Vitals) -> Result<Option<ProbeListener>, ServeError> {
+async fn probe_listener(
+    config: &Config,
+    vitals: &Vitals,
+    exposed: &Exposed,
+) -> Result<Option<ProbeListener>, ServeError> {
     let Some(on) = &config.probe_bind_address else { return Ok(None) };
     let listener = bind(on).await?.into_std().map_err(ServeError::Runtime)?;
-    let probes = ProbeListener::start(listener, vitals.clone()).map_err(ServeError::Runtime)?;
+    let probes =
+        ProbeListener::start(listener, vitals.clone(), exposed.clone()).map_err(ServeError::Runtime)?;
     tracing::info!(address = %probes.address(), "probes");
     Ok(Some(probes))
 }

@@ -43,7 +43,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub enum TelemetryError {
     /// The log filter cannot be parsed; the configuration checks it, so only a hand-made one gets here.
     #[error("log-level cannot be parsed")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter,
     /// The way to the collector cannot be built.
     #[error("traces cannot be sent to otlp-endpoint")]
     Exporter(#[source] tonic::transport::Error),
@@ -118,10 +118,7 @@ impl LogPort for Handle {
         let wrong = || {
             "expected error, warn, info, debug, trace, or directives such as info,cluster=debug".to_owned()
         };
-        if directives.trim().is_empty() {
-            return Err(wrong());
-        }
-        let filter = filter(directives).map_err(|_parse| wrong())?;
+        let filter = filter(directives).ok_or_else(wrong)?;
         let level = self.level.as_ref().ok_or("this process has no log of its own")?;
         level.filter.reload(filter).map_err(|error| error.to_string())?;
         let before = std::mem::replace(&mut *level.directives.lock(), directives.to_owned());
@@ -199,10 +196,29 @@ impl Telemetry {
     }
 }
 
-/// What is logged. The Raft library tells of every step of every election, and warns of what is normal in each (a message of
-/// the vote before); the operator's own directives come last and win.
-fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::try_new(format!("openraft=error,{directives}"))
+/// Libraries that tell of every frame at `debug`: it is not they that an operator asks for.
+const CHATTY: [&str; 7] = ["h2", "hyper", "hyper_util", "tower", "tonic", "rustls", "rocksdb"];
+
+/// What is logged; `None` when that is not understood. The Raft library tells of every step of every election, and warns of
+/// what is normal in each (a message of the vote before); the operator's own directives come last and win. A word alone is a
+/// level: as the name of a target, as which it would be taken, it would silence everything else.
+pub(crate) fn filter(directives: &str) -> Option<EnvFilter> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = |word: &str| LEVELS.into_iter().find(|level| level.eq_ignore_ascii_case(word));
+    let mut own = String::from("openraft=error");
+    for directive in directives.split(',').map(str::trim) {
+        let is_plain = !directive.contains(['=', '[']);
+        match level(directive) {
+            Some(level @ ("debug" | "trace")) => {
+                CHATTY.iter().for_each(|library| own.push_str(&format!(",{library}=info")));
+                own.push_str(&format!(",{level}"));
+            }
+            Some(level) => own.push_str(&format!(",{level}")),
+            None if is_plain => return None,
+            None => own.push_str(&format!(",{directive}")),
+        }
+    }
+    EnvFilter::try_new(own).ok()
 }
 
 fn subscriber<W>(
@@ -215,7 +231,7 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let (filter, handle) = reload::Layer::new(filter(&config.log_level)?);
+    let (filter, handle) = reload::Layer::new(filter(&config.log_level).ok_or(TelemetryError::Filter)?);
     let level = Level { directives: Mutex::new(config.log_level.clone()), filter: handle };
     let filter = filter.and(repeats);
     // A line that cannot be written is lost: to complain of it on the same standard error would be a panic.

@@ -13,8 +13,8 @@ use crate::ports::StatusAdapter;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A node is sent no clients when it has known no leader of the catalog that it reaches for so long. Elections are over by
-/// then.
+/// A node is sent no clients before it has known a leader of the catalog that it reaches, and when it has known none for so
+/// long. Elections are over by then.
 const LEADERLESS_FOR: Duration = Duration::from_secs(5);
 /// The same, when its copy of the catalog has lacked what is known to be committed for so long.
 const BEHIND_FOR: Duration = Duration::from_secs(10);
@@ -48,7 +48,8 @@ pub(crate) async fn watch(vitals: Vitals, status: StatusAdapter, clock: Arc<dyn 
         let catalog = trouble.of(status.cluster.catalog_health(), clock.monotonic());
         let ready =
             sound.clone().and_then(|()| status.follows()).and_then(|()| catalog.map_err(str::to_owned));
-        vitals.note(Found { sound, ready, healthy: status.healthy() });
+        let healthy = ready.clone().and_then(|()| status.healthy());
+        vitals.note(Found { sound, ready, healthy });
         pace.tick().await;
     }
 }
@@ -56,6 +57,7 @@ pub(crate) async fn watch(vitals: Vitals, status: StatusAdapter, clock: Arc<dyn 
 /// Since when the catalog is not as it should be.
 #[derive(Debug, Default)]
 struct Trouble {
+    has_had_leader: bool,
     leaderless: Option<Duration>,
     behind: Option<Duration>,
 }
@@ -63,6 +65,10 @@ struct Trouble {
 impl Trouble {
     /// Whether the catalog has been well of late, at a moment of monotonic time.
     fn of(&mut self, health: CatalogHealth, now: Duration) -> Result<(), &'static str> {
+        self.has_had_leader |= health.has_leader;
+        if !self.has_had_leader {
+            return Err("no leader of the catalog has been found since the start");
+        }
         let lasts = |since: &mut Option<Duration>, is_well: bool, for_long: Duration| {
             if is_well {
                 *since = None;

@@ -13,13 +13,19 @@ impl Asked {
         let one = |(kind, probe): (Kind, &Option<Probe>)| {
             let probe = probe.clone()?;
             let course = Course::new(kind, &probe);
-            Some(Self { kind, probe, course, next: now, answer: None })
+            Some(Self { kind, probe, course, next: now, answer: None, is_misread: false })
         };
         probes.into_iter().filter_map(one).collect()
     }
 
     /// Takes an answer that has come, and asks when it is time. Answers whether the container must be restarted, and why.
-    fn turn(&mut self, now: Instant, situation: Situation, whom: &dyn Fn() -> Whom) -> Option<String> {
+    fn turn(
+        &mut self,
+        now: Instant,
+        situation: Situation,
+        whom: &dyn Fn() -> Whom,
+        (pod, events): (&str, &mut Vec<Event>),
+    ) -> Option<String> {
         if let Some(answer) = &self.answer {
             let (good, said) = match answer.try_recv() {
                 Ok(answer) => answer,
@@ -27,6 +33,14 @@ impl Asked {
                 Err(TryRecvError::Disconnected) => (false, "the probe did not end".to_owned()),
             };
             self.answer = None;
+            if !good && said.starts_with('4') && !self.is_misread {
+                self.is_misread = true;
+                events.push(Event::of(
+                    pod,
+                    Concern::Probe,
+                    format!("{:?} probe is answered: {said}", self.kind),
+                ));
+            }
             // The container that was asked is to end, and others judge it no more.
             let counts = !situation.is_ending || self.kind == Kind::Readiness;
             if counts && self.course.take(good) {
@@ -119,7 +133,7 @@ impl Run {
         let mut grace = deleted.map(|deleted| (deleted.at, deleted.grace));
         let mut restart = None;
         for asked in &mut running.probes {
-            if let Some(why) = asked.turn(now, situation, &whom) {
+            if let Some(why) = asked.turn(now, situation, &whom, (pod, &mut *events)) {
                 let own = asked.probe.termination_grace_period_seconds.map(Duration::from_secs);
                 grace = grace.or_else(|| Some((now, own.unwrap_or_else(|| of_pod.grace()))));
                 restart = Some(why);

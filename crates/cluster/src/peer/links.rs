@@ -35,7 +35,7 @@ const QUERY_CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
 pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(5);
 /// Streams of a connection that were given up, and on which something may still come.
-const RESETS_MAX: usize = 4096;
+pub(crate) const RESETS_MAX: usize = 4096;
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 

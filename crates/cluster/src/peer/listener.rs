@@ -19,7 +19,8 @@ use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
 use super::links::{
-    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_EVERY, KEEP_ALIVE_WITHIN, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_EVERY, KEEP_ALIVE_WITHIN, MESSAGE_BYTES_MAX, RESETS_MAX,
+    STREAM_WINDOW_BYTES,
 };
 use super::service::Service;
 use super::tls::Tls;
@@ -69,6 +70,8 @@ pub(crate) async fn serve(
     http.timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_local_error_reset_streams(None)
+        // Under load peers give up many calls at once that nobody has looked at yet, and are no strangers.
+        .max_pending_accept_reset_streams(RESETS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(KEEP_ALIVE_EVERY)

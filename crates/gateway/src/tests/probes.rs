@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::support::Server;
-use crate::{Found, Leaving, ProbeListener, Stage, Vitals};
+use crate::{Exposed, Found, Leaving, Limits, ProbeListener, Stage, Vitals, Waiting};
 
 async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -25,7 +25,8 @@ fn a_listener_of_their_own_answers_while_the_server_is_stuck() {
     let clock = Arc::new(SystemClock::new());
     let vitals = Vitals::new(clock, || Stage::Recovering("reading the log (7 of 9)".to_owned()));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let probes = ProbeListener::start(listener, vitals.clone()).unwrap();
+    let exposed = Exposed::default();
+    let probes = ProbeListener::start(listener, vitals.clone(), exposed.clone()).unwrap();
     // The event loop of the test is not that of the listener: it stands still between the questions.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |path: &str| runtime.block_on(ask(probes.address(), path));
@@ -36,6 +37,13 @@ fn a_listener_of_their_own_answers_while_the_server_is_stuck() {
     );
     assert!(ask("/livez").starts_with("HTTP/1.1 200 "));
     assert!(ask("/ping").starts_with("HTTP/1.1 204 "));
+    assert!(ask("/metrics").starts_with("HTTP/1.1 503 "));
+    let waiting = Waiting::new(vitals.clone(), Limits::STANDARD, true, |page| {
+        page.gauge("tidemark_starting", "Whether the server starts.", true);
+    });
+    waiting.expose(&exposed);
+    let metrics = ask("/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200 ") && metrics.contains("\ntidemark_starting 1"), "{metrics}");
     vitals.note(Found { sound: Ok(()), ready: Ok(()), healthy: Err("no room".to_owned()) });
     for path in ["/startupz", "/livez", "/readyz", "/ready", "/-/healthy", "/-/ready"] {
         let answer = ask(path);
@@ -54,6 +62,20 @@ fn a_listener_of_their_own_answers_while_the_server_is_stuck() {
     let address = probes.address();
     drop(probes);
     assert!(std::net::TcpStream::connect(address).is_err(), "it ends with its owner");
+}
+
+#[tokio::test]
+async fn metrics_of_a_server_that_serves_are_shown_beside_probes_as_long_as_it_does() {
+    let server = Server::new().await;
+    let exposed = Exposed::default();
+    server.gateway.expose(&exposed);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let probes = ProbeListener::start(listener, server.vitals.clone(), exposed).unwrap();
+    let metrics = ask(probes.address(), "/metrics").await;
+    assert!(metrics.contains("\ntidemark_uptime_seconds "), "{metrics}");
+    drop(server);
+    let gone = ask(probes.address(), "/metrics").await;
+    assert!(gone.starts_with("HTTP/1.1 503 "), "{gone}");
 }
 
 #[tokio::test]

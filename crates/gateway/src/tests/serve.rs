@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::support::Server;
+use crate::Drain;
 use crate::ports::QueryError;
 
 struct Listening {
@@ -25,7 +27,7 @@ async fn listen(server: Server) -> Listening {
     tasks.spawn(async move {
         let stop = async {
             stopped.cancelled_owned().await;
-            Duration::from_secs(30)
+            Drain::within(Duration::from_secs(30))
         };
         gateway.serve(listener, stop).await
     });
@@ -139,4 +141,46 @@ async fn an_answer_whose_length_is_known_states_it() {
     assert!(!answer.contains("transfer-encoding"), "{answer}");
     it.stop.cancel();
     it.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_progress_is_cut_off_when_that_is_asked_for() {
+    let server = Server::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+    let drain = async {
+        stop.cancelled().await;
+        Drain::within(Duration::MAX).or_until(cut.cancelled())
+    };
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /api/v2/write?org=acme&bucket=metrics HTTP/1.1\r\nhost: x\r\nauthorization: Token {}\r\ncontent-length: 100\r\n\r\ncpu",
+            server.token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while server.gateway.0.metrics.in_flight.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        cut.cancel();
+        stream
+    };
+    let (served, _stream) = tokio::join!(server.gateway.serve(listener, drain), asking);
+    served.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_is_counted_when_its_answer_is_gone() {
+    let server = Server::new().await;
+    let text = "tidemark_http_requests_total{handler=\"/health\"";
+    let counted = async || server.get("/metrics").await.text().contains(text);
+    let request = http::Request::get("/health").body(axum::body::Body::empty()).unwrap();
+    let response = server.gateway.router().oneshot(request).await.unwrap();
+    assert_eq!(server.gateway.0.metrics.in_flight.get(), 1);
+    assert!(!counted().await);
+    drop(response);
+    assert_eq!(server.gateway.0.metrics.in_flight.get(), 0);
+    assert!(counted().await);
 }

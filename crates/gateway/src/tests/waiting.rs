@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::support::Server;
-use crate::{Limits, Stage, Vitals, Waiting};
+use crate::{Drain, Limits, Stage, Vitals, Waiting};
 
 fn vitals(waits: &'static str) -> Vitals {
     Vitals::new(Arc::new(SystemClock::new()), move || Stage::Waiting(waits.to_owned()))
@@ -73,7 +73,7 @@ async fn a_node_that_cannot_serve_says_why_and_tells_clients_to_come_again() {
     let stop = CancellationToken::new();
     let stopped = async {
         stop.cancelled().await;
-        Duration::from_secs(30)
+        Drain::within(Duration::from_secs(30))
     };
     let asking = async {
         let ping = ask(address, "GET /ping").await;

@@ -2,6 +2,7 @@
 
 mod cardinality;
 mod delete;
+mod into;
 mod limits;
 mod model_based;
 mod show;

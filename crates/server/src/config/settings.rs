@@ -162,8 +162,8 @@ static SETTINGS: &[Setting] = &[
     row("probe-bind-address", "TIDEMARK_PROBE_BIND_ADDRESS", "HOST:PORT", "", |c, t| {
         let given = (!t.is_empty()).then(|| BindAddress::parse(t)).transpose();
         given.map(|address| c.probe_bind_address = address)
-    }, "Address that answers probes alone (`/startupz`, `/livez`, `/readyz`, `/health`), on a thread of its own, also when the \
-     node is too busy to answer them on http-bind-address; empty for none").group(NODE),
+    }, "Address that answers probes (`/startupz`, `/livez`, `/readyz`, `/health`) and `/metrics` alone, on a thread of its own, also \
+     when the node is too busy to answer them on http-bind-address; empty for none").group(NODE),
     row("shutdown-delay", "TIDEMARK_SHUTDOWN_DELAY", "DURATION", "0s", |c, t| {
         units::duration(t).map(|d| c.shutdown_delay = d)
     }, "How long a node that is told to stop goes on as before but for saying that it is not ready, so that load balancers send \
@@ -387,7 +387,7 @@ static SETTINGS: &[Setting] = &[
     }, "Most bytes that the search for damage reads in a second, over all partitions").group(STORAGE),
 
     row("log-level", "TIDEMARK_LOG_LEVEL", "LEVEL", "info", |c, t| {
-        if t.is_empty() || tracing_subscriber::EnvFilter::try_new(t).is_err() {
+        if crate::telemetry::filter(t).is_none() {
             return Err(Expected("error, warn, info, debug, trace, or directives such as info,cluster=debug"));
         }
         t.clone_into(&mut c.log_level);

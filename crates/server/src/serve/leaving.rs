@@ -66,8 +66,15 @@ impl Signals {
         }
     }
 
-    /// Returns when the process is to stop and has made ready to, which begins when it is asked for.
-    pub(super) async fn stop_after(&mut self, leaving: impl Future<Output = ()>) {
+    /// Returns when the process is to stop at once: it was asked to once more.
+    pub(super) async fn stop_at_once(&mut self) {
+        while self.next().await == Asked::Leave {}
+        tracing::warn!("asked to stop again: not waiting any longer");
+    }
+
+    /// Returns when the process is to stop and has made ready to, which begins when it is asked for. Answers whether it may
+    /// wait for what is in progress.
+    pub(super) async fn stop_after(&mut self, leaving: impl Future<Output = ()>) -> bool {
         tokio::pin!(leaving);
         let (mut is_ready, mut must_stop) = (false, false);
         while !(is_ready && must_stop) {
@@ -76,7 +83,7 @@ impl Signals {
                 asked = self.next() => {
                     if asked == Asked::Stop && std::mem::replace(&mut must_stop, true) {
                         tracing::warn!("asked to stop again: not waiting any longer");
-                        return;
+                        return false;
                     }
                     must_stop |= asked == Asked::Stop;
                     self.is_leaving = true;
@@ -84,6 +91,7 @@ impl Signals {
                 () = &mut leaving, if is_leaving && !is_ready => is_ready = true,
             }
         }
+        true
     }
 }
 

@@ -135,7 +135,9 @@ fn the_level_changes_while_the_process_runs() {
         a_write();
         assert_eq!(seen.handle.level(), "error");
         assert!(seen.handle.set_level("nonsense=[").is_err());
-        assert!(seen.handle.set_level(" ").is_err());
+        for silent in [" ", "warning", "info,", "info,cluster", "debug,critical"] {
+            assert!(seen.handle.set_level(silent).is_err(), "{silent}");
+        }
         seen.handle.set_level("info").unwrap();
         assert_eq!(seen.handle.level(), "info");
         a_write();
@@ -188,4 +190,12 @@ fn a_queue_that_is_full_drops_and_counts() {
 fn an_endpoint_needs_a_runtime() {
     let config = config(&[("otlp-endpoint", "http://127.0.0.1:1")]);
     assert!(matches!(init(&config), Err(TelemetryError::NoRuntime)));
+}
+
+#[test]
+fn debug_is_of_our_own_and_of_who_is_named() {
+    let said = |directives: &str| filter(directives).unwrap().to_string();
+    assert!(said("debug").contains("h2=info") && said("DEBUG").contains("h2=info"));
+    assert!(said("debug,h2=trace").contains("h2=trace") && !said("debug,h2=trace").contains("h2=info"));
+    assert!(!said("warn").contains("h2=info"), "not more than was asked for");
 }

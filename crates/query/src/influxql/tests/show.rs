@@ -77,7 +77,6 @@ fn what_comes_later_says_so() {
     let fixture = Fixture::new("m f=1 0\n");
     for (text, what) in [
         ("SHOW SHARDS", "SHOW SHARDS"),
-        ("SELECT f INTO x FROM m", "SELECT INTO"),
         ("DROP SHARD 1", "DROP SHARD"),
         ("DROP USER u", "DROP USER"),
         ("EXPLAIN SELECT f FROM m", "EXPLAIN"),
