@@ -61,7 +61,7 @@ def run(k8s, script, words, cluster, refuse="", force=False):
         (folder / "rendered.json").write_text(known)
         state = {"calls": [], "namespaces": [], "secret": cluster.secret, "workloads": cluster.workloads, "claims": cluster.claims}
         (folder / "state").write_text(json.dumps(state))
-        kubectl = (HERE / "kubectl-of-an-operator").read_text().replace("/usr/bin/env python3", sys.executable, 1)
+        kubectl = (HERE / "kubectl-of-an-operator").read_text().replace("/usr/bin/env python3", f"{sys.executable} -IS", 1)
         (folder / "kubectl").write_text(kubectl)
         (folder / "kubectl").chmod(0o755)
         env = {key: value for key, value in os.environ.items() if key not in ("FORCE", "MEMORY", "CAT_IMAGE")}
