@@ -10,10 +10,12 @@ IMAGE ?= tidemark
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 TAG ?= $(VERSION)
 DOCKER ?= docker
-K8S_ENV = $(or $(filter dev staging prod,$(ENV)),$(error ENV is dev, staging or prod))
+ENVIRONMENTS := $(notdir $(patsubst %/kustomization.yaml,%,$(wildcard k8s/overlays/*/kustomization.yaml)))
+# One of them, and one alone.
+K8S_ENV = $(or $(and $(filter 1,$(words $(ENV))),$(filter $(ENVIRONMENTS),$(ENV))),$(error ENV is one of: $(ENVIRONMENTS)))
 
 .PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
-	manifest-tools sbom docker-build docker-push docker-test docker-remove k8s-render k8s-diff k8s-deploy k8s-status \
+	manifest-tools sbom docker-build docker-push docker-test docker-remove k8s-render k8s-diff k8s-deploy k8s-resize k8s-status \
 	kind-up kind-load kind-deploy kind-chaos kind-down
 
 help: ## List the commands
@@ -109,6 +111,9 @@ k8s-diff: ## Show what a deployment would change (ENV)
 
 k8s-deploy: ## Deploy to the cluster that kubectl names, and wait until it is there (ENV)
 	k8s/deploy "$(K8S_ENV)"
+
+k8s-resize: ## Make volumes as large as the overlay says, and deploy (ENV)
+	k8s/resize "$(K8S_ENV)"
 
 k8s-status: ## Show what runs there, and what is wrong (ENV)
 	k8s/status "$(K8S_ENV)"

@@ -9,6 +9,7 @@ import time
 
 from mesh import CONTAINER, LABELS, Facts
 
+DOCKER = os.environ.get("DOCKER") or "docker"
 CLUSTER = os.environ.get("KIND_CLUSTER", "tidemark")
 NAMESPACE = "tidemark-kind"
 SET = "tidemark"
@@ -59,7 +60,7 @@ class Cluster:
         return json.loads(self.kubectl("get", *words, "--output", "json", namespace=namespace))
 
     def docker(self, *words, limit=CALL):
-        return self.shell.run("docker", *words, limit=limit)
+        return self.shell.run(DOCKER, *words, limit=limit)
 
     def tidemark(self, pod, *words, limit=15):
         """The program inside a pod, as an operator."""

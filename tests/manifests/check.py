@@ -6,12 +6,14 @@ that lets a break pass is broken itself.
 
 import copy
 import pathlib
+import shutil
 import sys
 import tempfile
 
 import kind
 import process
 import rendering
+import scripts
 import semantics
 import tools
 from rendering import Failure
@@ -84,13 +86,13 @@ def policy(name):
 
 EVERY = list(rendering.variants())
 WHOLE = list(rendering.OVERLAYS)
-MIXED = [name for name in EVERY if name.startswith("prod +")]
+MIXED = [name for name in EVERY if not name.startswith("base") and " + " in name]
 
 
 @check
 def kustomize():
     """Every overlay and every component is rendered without a warning."""
-    if len(rendering.components()) < 13 or len(rendering.rendered()) != len(EVERY):
+    if len(rendering.components()) < 14 or len(rendering.rendered()) != len(EVERY):
         raise Failure("fewer variants than there were")
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "kustomization.yaml").write_text("commonLabels: {a: b}\nresources: [a.yaml]\n")
@@ -123,7 +125,7 @@ def custom_resources():
     rendered = [o for name in EVERY for o in rendering.render(name)]
     everything(rendered)
     kinds = {o["kind"] for o in rendered if tools.is_custom(o)}
-    expected = {"Prometheus", "Alertmanager", "ServiceMonitor", "Certificate", "Issuer", "ClusterIssuer", "ExternalSecret", "PeerAuthentication", "DestinationRule", "Probe"}
+    expected = {"Prometheus", "Alertmanager", "ServiceMonitor", "Certificate", "Issuer", "ClusterIssuer", "ExternalSecret", "PeerAuthentication", "DestinationRule", "Probe", "PodMonitor", "ScrapeConfig"}
     if not expected <= kinds:
         raise Failure(f"not looked at: {expected - kinds}")
     monitor = next(o for o in rendered if o["kind"] == "ServiceMonitor")
@@ -206,9 +208,100 @@ def selectors_match():
             "the pods have other labels": put(lambda o: semantics.labels_of_pods(node(o)), "app.kubernetes.io/component", "x"),
             "the headless Service hides pods that are not ready": put(lambda o: named(o, "Service", "tidemark-peers")["spec"], "publishNotReadyAddresses", False),
             "the spread counts others": lambda o: pod_of(node(o))["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"].pop("app.kubernetes.io/component"),
-            "the monitor asks gateways alone": put(lambda o: named(o, "ServiceMonitor", "tidemark")["spec"], "selector", {"matchLabels": {"app.kubernetes.io/component": "gateway"}}),
         },
     )
+
+
+@check
+def pods_are_scraped_once():
+    def twice(objects):
+        named(objects, "Service", "tidemark")["spec"]["ports"].append({"name": "probe", "port": 8089, "targetPort": "probe"})
+
+    over(
+        semantics.scraped_once,
+        WHOLE + MIXED,
+        {
+            "gateways alone are asked": put(lambda o: named(o, "ServiceMonitor", "tidemark")["spec"], "selector", {"matchLabels": {"app.kubernetes.io/component": "gateway"}}),
+            "nodes are asked by two Services": twice,
+            "what clients have is asked": put(lambda o: named(o, "ServiceMonitor", "tidemark")["spec"]["endpoints"][0], "port", "http"),
+            "nodes and gateways are the same": put(lambda o: named(o, "ServiceMonitor", "tidemark")["spec"], "targetLabels", []),
+            "a gateway says that it is a node": put(lambda o: named(o, "Service", "tidemark-gateway")["metadata"]["labels"], "app.kubernetes.io/component", "node"),
+        },
+    )
+    balanced = copy.deepcopy(rendering.render("prod + load-balancer"))
+    balancer = named(balanced, "Service", "tidemark-lb")
+    balancer["metadata"]["labels"]["app.kubernetes.io/component"] = "gateway"
+    balancer["spec"]["ports"].append({"name": "probe", "port": 8089, "targetPort": "probe"})
+    must_fail("the balancer is asked, too", semantics.scraped_once, balanced)
+
+
+@check
+def who_watches_is_watched():
+    over(
+        semantics.watched,
+        WHOLE + MIXED,
+        {
+            "nobody asks Alertmanager": without("PodMonitor", "alertmanager"),
+            "Prometheus takes no such monitors": lambda o: named(o, "Prometheus", "tidemark")["spec"].pop("podMonitorSelector"),
+            "a port is none": put(lambda o: named(o, "PodMonitor", "grafana")["spec"]["podMetricsEndpoints"][0], "port", "web"),
+            "a job is named after the namespace": lambda o: named(o, "PodMonitor", "prometheus")["spec"].pop("jobLabel"),
+            "dashboards do not find it": put(lambda o: named(o, "PodMonitor", "prometheus")["spec"]["podMetricsEndpoints"][0], "relabelings", []),
+        },
+    )
+    for variant, kind_, name in (("prod + uptime", "Probe", "tidemark-uptime"), ("prod + cluster-metrics", "ScrapeConfig", "cluster-metrics")):
+        broken = copy.deepcopy(rendering.render(variant))
+        named(broken, kind_, name)["spec"]["jobName"] = "tidemark-more"
+        must_fail(f"a {kind_} counts as the database", semantics.watched, broken)
+
+
+@check
+def who_is_called_is_reached():
+    def closed(name, direction, port):
+        def change(objects):
+            for rule in policy(name)(objects)[direction]:
+                rule["ports"] = [p for p in rule["ports"] if p["port"] != port]
+
+        return change
+
+    breaks = {
+        "nodes let Prometheus not in": closed("tidemark-metrics", "ingress", 8089),
+        "Prometheus may not call nodes": closed("prometheus", "egress", 8089),
+        "Grafana may not call Tempo": closed("grafana", "egress", 3200),
+        "Grafana may not call Loki": closed("grafana", "egress", 8080),
+        "Prometheus may not ask itself": closed("prometheus", "egress", 9090),
+        "Grafana does not let Prometheus in": lambda o: policy("grafana")(o)["ingress"][0]["from"].pop(),
+        "mails are not let out": closed("alertmanager", "egress", 587),
+        "Alertmanagers let nobody in": without("NetworkPolicy", "alertmanager"),
+    }
+    over(semantics.reached, WHOLE + MIXED, breaks)
+    over(semantics.reached, ["prod + ingress"], {"an authority is shut out": without("NetworkPolicy", "http01-solver")}, "prod + ingress")
+    over(semantics.reached, ["prod + uptime"], {"the exporter is not called": without("NetworkPolicy", "uptime-prometheus")}, "prod + uptime")
+    over(semantics.reached, ["prod + cluster-metrics"], {"the cluster's Prometheus is not called": without("NetworkPolicy", "cluster-metrics")}, "prod + cluster-metrics")
+
+
+@check
+def objects_can_be_applied():
+    def together(objects):
+        one = next(o for o in objects if o["metadata"]["name"].startswith("grafana-dashboard-node"))
+        for o in [o for o in objects if o["metadata"]["name"].startswith("grafana-dashboard-")]:
+            one["data"] = one["data"] | o["data"]
+
+    over(semantics.fits, EVERY, {"all dashboards are in one": together})
+    semantics.fits(kind.overlay())
+
+
+@check
+def environments_are_apart():
+    """Everything of dev, staging and production may be in one cluster, and one of them be deleted."""
+    environments = {name: rendering.render(f"{name} + all") for name in rendering.OVERLAYS}
+    semantics.apart(environments)
+    if len([o for o in environments["dev"] if o["kind"] in ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")]) != 6:
+        raise Failure("other objects outside of namespaces than there were")
+    for kind_, name in (("ClusterRoleBinding", "tidemark-zone"), ("ValidatingAdmissionPolicy", "tidemark-voters")):
+        broken = copy.deepcopy(environments)
+        for objects in broken.values():
+            named(objects, kind_, name)["metadata"]["name"] = name
+        must_fail(f"all have {kind_} {name}", semantics.apart, broken)
 
 
 @check
@@ -236,6 +329,7 @@ def voters_are_odd_and_there():
             "two found a cluster": variable("TIDEMARK_BOOTSTRAP_EXPECT", "2"),
             "scale goes round the policy": put(lambda o: named(o, "ValidatingAdmissionPolicy", "tidemark-voters")["spec"]["matchConstraints"]["resourceRules"][0], "resources", ["statefulsets"]),
             "the policy does not bind here": put(lambda o: named(o, "Namespace", "tidemark")["metadata"], "labels", {}),
+            "the policy binds everywhere": put(lambda o: named(o, "ValidatingAdmissionPolicyBinding", "tidemark-voters")["spec"]["matchResources"], "namespaceSelector", {}),
             "pods wait for one another": put(lambda o: node(o)["spec"], "podManagementPolicy", "OrderedReady"),
         },
     )
@@ -250,6 +344,7 @@ def policies_refuse_what_they_should():
         semantics.admission,
         WHOLE,
         {
+            "nothing is taken for one": put(lambda o: named(o, "ValidatingAdmissionPolicy", "tidemark-voters")["spec"]["variables"][1], "expression", "has(object.spec.replicas) ? int(object.spec.replicas) : 1"),
             "one replica may be missing": expression("tidemark-voters", 1, "variables.replicas >= variables.voters - 1"),
             "even numbers are let in": expression("tidemark-voters", 0, "variables.voters > 0"),
             "four voters are let in": expression("tidemark-voters-odd", 0, "object.data['voters'] in ['1', '3', '4', '5']"),
@@ -280,7 +375,8 @@ def ports_agree():
             "peers are shut out": closed("tidemark-peers", 8088),
             "peers cannot be called": closed("tidemark-calls", 8088),
             "names are asked by UDP alone": udp_only,
-            "the metadata of the cloud can be reached": lambda o: policy("tidemark-calls")(o)["egress"][1]["to"][0]["ipBlock"].pop("except"),
+            "the metadata of the cloud can be reached": lambda o: policy("tidemark-calls")(o)["egress"][1]["to"][1]["ipBlock"].pop("except"),
+            "the world is that of IPv4": lambda o: policy("prometheus")(o)["egress"][-1]["to"].pop(),
             "nothing is denied": without("NetworkPolicy", "default-deny"),
             "the process listens elsewhere": put(lambda o: named(o, "ConfigMap", "tidemark-config")["data"], "TIDEMARK_PEER_BIND_ADDRESS", ":7000"),
             "a probe asks the port of clients": put(lambda o: container(o)["livenessProbe"]["httpGet"], "port", "http"),
@@ -400,8 +496,15 @@ def volumes_hold_what_is_read():
             "a file is elsewhere": variable("DOCKER_INFLUXDB_INIT_ORG_FILE", "/etc/init/org"),
             "a volume is missing": lambda o: pod_of(node(o))["volumes"].pop(0),
             "nobody makes a Secret": without("Certificate", "tidemark-peer"),
+            "nobody makes a dashboard": lambda o: o.remove(next(one for one in o if one["metadata"]["name"].startswith("grafana-dashboard-raft"))),
         },
     )
+    unused = copy.deepcopy(rendering.render("dev + external-secrets"))
+    unused[[o["kind"] for o in unused].index("ExternalSecret")]["spec"]["target"]["name"] = "tidemark-start"
+    must_fail("a Secret from a store is for nobody", semantics.mounts, unused)
+    stale = copy.deepcopy(rendering.render("dev"))
+    container(stale)["imagePullPolicy"] = "IfNotPresent"
+    must_fail("a tag that moves is not pulled again", semantics.images, stale)
 
 
 @check
@@ -422,6 +525,7 @@ def images_are_pinned():
             "it is latest": put(container, "image", "tidemark:latest"),
             "there is no tag": put(container, "image", "registry:5000/tidemark"),
             "gateways are another version": put(container, "image", "tidemark:0.2.0"),
+            "a version is pulled again and again": put(container, "imagePullPolicy", "Always"),
         },
     )
 
@@ -459,6 +563,41 @@ def production_is_encrypted():
     env = semantics.environment(prod, container(prod))
     if env["TIDEMARK_PEER_PLAINTEXT"] != "false" or not env.get("TIDEMARK_PEER_TLS_CERT"):
         raise Failure("production talks in the clear")
+
+
+@check
+def scripts_do_no_harm():
+    """k8s/deploy and k8s/resize change nothing that they should not, in the order that they must; k8s/recover prints sound Jobs."""
+    scripts.deploys(rendering.K8S)
+    scripts.resizes(rendering.K8S)
+    scripts.recovers(rendering.K8S)
+    for what, function, old, new in (
+        ("an update begins while a node is down", scripts.deploys, 'need_all_ready\n', "\n"),
+        ("nobody ready is not seen", scripts.deploys, '"${ready:-0}" = "$replicas"', '"${ready:-$replicas}" = "$replicas"'),
+        ("a path is an environment", scripts.deploys, '*/* | .* | "")', '"")'),
+        ("a moving tag stays where it is", scripts.deploys, "imagePullPolicy: Always", "imagePullPolicy: Never"),
+        ("an apply fails halfway", scripts.deploys, "! same_size", "false && ! same_size"),
+        ("pods go with their StatefulSet", scripts.resizes, " --cascade=orphan", ""),
+        ("a claim stays small", scripts.resizes, "for claim in $claims", "for claim in ${claims%%$'\\n'*}"),
+    ):
+        copied = scripts.changed(old, new)
+        must_fail(what, function, copied)
+        shutil.rmtree(copied.parent)
+    objects = rendering.render("prod")
+    found = scripts.jobs(rendering.K8S, "prod")
+    scripts.sound(found, objects)
+    scripts.sound(scripts.jobs(rendering.K8S, "dev"), rendering.render("dev"))
+    for what, at, change in (
+        ("a Job is taken for a node", 0, lambda o: o["spec"]["template"]["metadata"]["labels"].update({"app.kubernetes.io/name": "tidemark", "app.kubernetes.io/component": "node"})),
+        ("a Job writes to its image", 0, lambda o: pod_of(o)["containers"][0]["securityContext"].__setitem__("readOnlyRootFilesystem", False)),
+        ("a Job is another version", 1, lambda o: pod_of(o)["initContainers"][0].__setitem__("image", "tidemark:0.2.0")),
+        ("a Job has another volume", 2, lambda o: pod_of(o)["volumes"][0]["persistentVolumeClaim"].__setitem__("claimName", "data-0")),
+        ("a report goes where nothing is mounted", 1, lambda o: pod_of(o)["initContainers"][0]["args"].__setitem__(-1, "/dev/stdout")),
+        ("a flag is none", 2, lambda o: pod_of(o)["containers"][0]["args"].append("--yes")),
+    ):
+        broken = copy.deepcopy(found)
+        change(broken[at])
+        must_fail(what, scripts.sound, broken, objects)
 
 
 @check
@@ -545,6 +684,9 @@ def kind_overlay():
         "a probe is more patient": put(lambda o: container(o)["readinessProbe"], "failureThreshold", 20),
         "there is no hook": lambda o: container(o).__setitem__("lifecycle", {}),
         "the image is pulled": put(container, "imagePullPolicy", "Always"),
+        "a paused worker takes the only gateway": put(lambda o: named(o, *GATEWAY)["spec"], "replicas", 1),
+        "what dashboards ask for is not recorded": lambda o: o.remove(named(o, "ConfigMap", "prometheus-rules")),
+        "Prometheus asks elsewhere": lambda o: named(o, "ConfigMap", "prometheus-config")["data"].__setitem__("prometheus.yml", "scrape_configs: [{job_name: tidemark, static_configs: [{targets: ['tidemark:8086']}]}]"),
         "old points are thrown away": variable("DOCKER_INFLUXDB_INIT_RETENTION", "30d"),
     }.items():
         broken = copy.deepcopy(objects)
@@ -552,6 +694,8 @@ def kind_overlay():
         must_fail(what, kind.like_production, broken)
     for what, change in {
         "the oracle is shut out": lambda o: named(o, "Job", "oracle")["spec"]["template"]["metadata"]["labels"].pop("tidemark-access"),
+        "the oracle is on a worker": lambda o: pod_of(named(o, "Job", "oracle")).pop("nodeSelector"),
+        "the control plane does not take the oracle": lambda o: pod_of(named(o, "Job", "oracle")).pop("tolerations"),
         "the oracle calls nobody": lambda o: named(o, "NetworkPolicy", "oracle")["spec"].__setitem__("egress", []),
     }.items():
         broken = copy.deepcopy(kind.oracle())
@@ -593,6 +737,14 @@ def kind_driver():
     # Nothing has an equivalent: nothing is shown. And a cluster that is not there is not waited for.
     kind.drive(["power-cut"], expect=2)
     kind.drive(["no-such-scenario"], expect=64)
+    for words in (["--repeat", "0"], ["--repeat", "-1"], ["--hurry", "0"], ["--hurry", "-1"], ["--hurry", "nan"]):
+        kind.drive(["kill-leader", *words], expect=64)
+    # Another program than docker, where $DOCKER names one.
+    state, said = kind.drive(["--mode", "plain", "pause-worker"], docker="podman")
+    if "pause-worker: pass" not in said:
+        raise Failure(said)
+    # What the API server would refuse, kubectl here refuses as well.
+    kind.refuses_what_is_large()
     untouched, said = kind.drive(["--dry-run", "--set", "long"])
     if untouched or said.count("would run: kubectl") < 100:
         raise Failure("a dry run calls kubectl, or says nothing")

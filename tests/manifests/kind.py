@@ -14,7 +14,7 @@ import yaml
 
 import rendering
 from rendering import Failure, ROOT
-from semantics import NODE, named, pod_of, require
+from semantics import GATEWAY, NODE, named, pod_of, require
 
 KIND = ROOT / "chaos/kind"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -136,6 +136,13 @@ def like_production(objects):
     require(spec["terminationGracePeriodSeconds"] == there["terminationGracePeriodSeconds"], "there is another time to stop")
     require(container["image"] == "tidemark:kind" and container["imagePullPolicy"] == "Never", "another image than the one that is loaded")
     # Points of the harness are from 2023.
+    # Faults take one worker at a time.
+    require(named(objects, *GATEWAY)["spec"]["replicas"] >= 2, "with one worker the only gateway stands still")
+    rules, settings = named(objects, "ConfigMap", "prometheus-rules")["data"], named(objects, "ConfigMap", "prometheus-config")["data"]
+    settings = yaml.safe_load(settings["prometheus.yml"])
+    require([pathlib.PurePath(path).name for path in settings.get("rule_files", [])] == list(rules) == ["rules.yaml"], "what dashboards ask for is not recorded")
+    text = json.dumps(settings["scrape_configs"])
+    require("8089" in text and "_probe._tcp" in text and "8086" not in text, "metrics are asked for at another port than that of the probes")
     retention = next(v["value"] for v in container["env"] if v["name"] == "DOCKER_INFLUXDB_INIT_RETENTION")
     require(retention == "0", f"points are kept for {retention}")
 
@@ -145,6 +152,9 @@ def oracle_reaches(objects, nodes):
     job = named(objects, "Job", "oracle")
     labels = job["spec"]["template"]["metadata"]["labels"]
     require(labels.get("tidemark-access") == "true" and labels.get("app.kubernetes.io/part-of") == "tidemark", f"labels: {labels}")
+    pod, taint = job["spec"]["template"]["spec"], "node-role.kubernetes.io/control-plane"
+    require(pod.get("nodeSelector") == {taint: ""}, "it is on a worker, which faults stop")
+    require(any((t["key"], t["operator"], t["effect"]) == (taint, "Exists", "NoSchedule") for t in pod.get("tolerations", [])), "no machine takes it")
     egress = named(objects, "NetworkPolicy", "oracle")["spec"]
     require(egress["podSelector"]["matchLabels"].items() <= labels.items(), "its NetworkPolicy is for others")
     require([p["port"] for rule in egress["egress"] for p in rule["ports"]] == [8086], "it may not call 8086 alone")
@@ -155,19 +165,28 @@ def oracle_reaches(objects, nodes):
     require(secret(objects, "tidemark-oracle")["token"] == secret(nodes, "tidemark-init")["admin-token"], "it has another token")
 
 
-def drive(words, broken="", expect=0):
+def drive(words, broken="", expect=0, docker="docker"):
     """Runs the driver with a kubectl that is none; the state that is left, and what it said."""
     with tempfile.TemporaryDirectory() as folder:
         # Whatever else is installed on this machine is not asked.
         shutil.copy(HERE / "fake-kubectl", f"{folder}/kubectl")
         text = pathlib.Path(f"{folder}/kubectl").read_text().replace("/usr/bin/env python3", sys.executable, 1)
         pathlib.Path(f"{folder}/kubectl").write_text(text)
-        shutil.copy(f"{folder}/kubectl", f"{folder}/docker")
-        env = dict(os.environ, PATH=f"{folder}:/usr/bin:/bin", FAKE_CLUSTER=folder, FAKE_BREAK=broken, KIND_CLUSTER="tidemark", PYTHONDONTWRITEBYTECODE="1")
-        done = subprocess.run([sys.executable, str(KIND / "run"), "--hurry", "1000", *words], env=env, capture_output=True, text=True, check=False, timeout=300)
+        shutil.copy(f"{folder}/kubectl", f"{folder}/{docker}")
+        env = dict(os.environ, PATH=f"{folder}:/usr/bin:/bin", FAKE_CLUSTER=folder, FAKE_BREAK=broken, DOCKER="" if docker == "docker" else docker, KIND_CLUSTER="tidemark", PYTHONDONTWRITEBYTECODE="1")
+        done = subprocess.run([sys.executable, str(KIND / "run"), *(["--hurry", "1000"] if "--hurry" not in words else []), *words], env=env, capture_output=True, text=True, check=False, timeout=300)
         require(done.returncode == expect, f"{words} with {broken or 'nothing broken'}: exit code {done.returncode}, not {expect}: {done.stdout}{done.stderr}")
         state = pathlib.Path(f"{folder}/state")
         return (json.loads(state.read_text()) if state.exists() else None), done.stdout
+
+
+def refuses_what_is_large():
+    with tempfile.TemporaryDirectory() as folder:
+        large = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "a" * 262144}}
+        env = dict(os.environ, FAKE_CLUSTER=folder)
+        command = [sys.executable, str(HERE / "fake-kubectl"), "--context", "kind-tidemark", "--namespace", "tidemark-kind", "apply", "--filename", "-"]
+        done = subprocess.run(command, env=env, input=yaml.safe_dump(large), capture_output=True, text=True, check=False)
+        require(done.returncode == 1 and "Too long" in done.stdout, f"it applies what is too long: {done}")
 
 
 def names(o):

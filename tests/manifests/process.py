@@ -1,5 +1,6 @@
 """What the manifests say about the process, asked of the process: `tidemark config show`, and a node that runs."""
 
+import functools
 import json
 import os
 import pathlib
@@ -22,12 +23,25 @@ def binary():
     return path
 
 
-def configuration(objects, o, container, folder):
+def configuration(objects, o, container):
     """What the process understands of its variables and flags: setting -> (value, origin)."""
-    env = {"PATH": os.environ["PATH"], "HOME": folder}
     sample = {"POD_NAME": "tidemark-0", "POD_NAMESPACE": o["metadata"].get("namespace", "tidemark"), "TIDEMARK_ZONE": "a"}
-    for name, value in environment(objects, container).items():
-        value = sample[name] if value is None else value
+    given = {name: sample[name] if value is None else value for name, value in environment(objects, container).items()}
+    env, known, complaint = understood(json.dumps(given, sort_keys=True), tuple(container["args"][1:]))
+    require(not complaint, f"{title(o)}: {complaint}")
+    return env, known
+
+
+@functools.cache
+def understood(given, words):
+    """Of variables and flags, asked once for the many variants that have the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        return asked(json.loads(given), words, folder)
+
+
+def asked(given, words, folder):
+    env = {"PATH": os.environ["PATH"], "HOME": folder}
+    for name, value in given.items():
         if value.startswith("/etc/") or value.startswith("/run/"):
             # Files of volumes, with something in them.
             path = pathlib.Path(folder + value)
@@ -35,11 +49,11 @@ def configuration(objects, o, container, folder):
             path.write_text("something-long")
             value = str(path)
         env[name] = value
-    command = [binary(), "config", "show", "--origin", "--output", "json", *container["args"][1:]]
+    command = [binary(), "config", "show", "--origin", "--output", "json", *words]
     done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
-    require(done.returncode == 0, f"{title(o)}: {done.stderr.strip()}")
-    require("warn" not in done.stderr.lower(), f"{title(o)}: {done.stderr.strip()}")
-    return env, {s["setting"]: (s["value"], s["origin"]) for s in json.loads(done.stdout)}
+    if done.returncode != 0 or "warn" in done.stderr.lower():
+        return env, {}, done.stderr.strip() or f"exit code {done.returncode}"
+    return env, {s["setting"]: (s["value"], s["origin"]) for s in json.loads(done.stdout)}, ""
 
 
 def settings(objects):
@@ -47,8 +61,7 @@ def settings(objects):
     for o, container in containers(objects):
         if container["args"][0] != "serve":
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            env, known = configuration(objects, o, container, folder)
+        env, known = configuration(objects, o, container)
         # "NAME_FILE (path)" for what is in a file.
         origins = {origin.partition(" (")[0] for _, origin in known.values()}
         for name, value in env.items():
@@ -62,15 +75,22 @@ def settings(objects):
         require(known["role"][0] == ("node" if o["kind"] == "StatefulSet" else "gateway"), f"{title(o)} is a {known['role'][0]}")
 
 
+@functools.cache
+def help_of(verb):
+    """What a verb of the binary says of itself; nothing, where there is none."""
+    done = subprocess.run([binary(), verb, "--help"], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else ""
+
+
 def commands(objects):
     """The binary has the verbs that init containers and hooks call, with these flags."""
     for o, container in containers(objects):
         calls = [container["args"]] if container["args"][0] != "serve" else [container["lifecycle"]["preStop"]["exec"]["command"][1:]]
         for call in calls:
-            done = subprocess.run([binary(), call[0], "--help"], capture_output=True, text=True, check=False)
-            require(done.returncode == 0, f"{title(o)}: the binary has no `{call[0]}`")
+            text = help_of(call[0])
+            require(text, f"{title(o)}: the binary has no `{call[0]}`")
             for flag in (word for word in call[1:] if word.startswith("--")):
-                require(re.search(re.escape(flag) + r"\b", done.stdout), f"{title(o)}: `{call[0]}` has no {flag}")
+                require(re.search(re.escape(flag) + r"\b", text), f"{title(o)}: `{call[0]}` has no {flag}")
 
 
 def doctor(objects):
@@ -154,10 +174,10 @@ def probes(objects):
             if kind in container:
                 asked.add(("probe", container[kind]["httpGet"]["path"]))
         annotations = o["spec"]["template"]["metadata"].get("annotations", {})
-        asked.add(("http", annotations["prometheus.io/path"]))
+        asked.add(({str(number): name for name, number in PORTS.items()}[annotations["prometheus.io/port"]], annotations["prometheus.io/path"]))
     for o in objects:
         if o["kind"] == "ServiceMonitor":
-            asked |= {("http", e["path"]) for e in o["spec"]["endpoints"]}
+            asked |= {(e["port"], e["path"]) for e in o["spec"]["endpoints"]}
         for name, value in o["metadata"].get("annotations", {}).items():
             if "health" in name and value.startswith("/"):
                 asked.add(("http", value))

@@ -1,4 +1,4 @@
-"""What an operator would apply: every overlay, and every component on the base and on production."""
+"""What an operator would apply: every overlay, and every component on the base and on each overlay."""
 
 import concurrent.futures
 import fcntl
@@ -18,7 +18,9 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ("dev", "staging", "prod")
-# Unlike others these two cannot be there at once: an overlay has one size.
+# What asks or scrapes by the Prometheus of base/monitoring, which dev has not.
+MONITORED = ("cluster-metrics", "uptime")
+# Unlike others these cannot be there at once: an overlay has one size.
 SIZES = ("size-small", "size-medium", "size-large", "size-xlarge")
 
 # YAML 1.1 reads a plain = as a value of its own kind, and 0440 as octal as Kubernetes does.
@@ -73,9 +75,10 @@ def variants():
     found = {"root": K8S}
     found |= {overlay: K8S / "overlays" / overlay for overlay in OVERLAYS}
     found |= {f"base + {name}": ("app", [name]) for name in components()}
-    rest = [name for name in components() if name not in listed_in("prod")]
-    found |= {f"prod + {name}": ("prod", [name]) for name in rest}
-    found["prod + all"] = ("prod", [name for name in rest if name not in SIZES[1:]])
+    for overlay in OVERLAYS:
+        rest = [name for name in components() if name not in listed_in(overlay) and not (overlay == "dev" and name in MONITORED)]
+        found |= {f"{overlay} + {name}": (overlay, [name]) for name in rest}
+        found[f"{overlay} + all"] = (overlay, [name for name in rest if name not in SIZES[1:]])
     return found
 
 
@@ -84,8 +87,7 @@ def with_components(base, names):
     # Beside the overlays, so that paths mean the same.
     with tempfile.TemporaryDirectory(prefix=".check-", dir=K8S / "overlays") as folder:
         folder = pathlib.Path(folder)
-        for path in (K8S / "overlays/prod").iterdir():
-            shutil.copy(path, folder)
+        shutil.copytree(K8S / "overlays" / ("prod" if base == "app" else base), folder, dirs_exist_ok=True)
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
         if base == "app":
             kept = ("apiVersion", "kind", "namespace", "images", "transformers")

@@ -1,12 +1,18 @@
 """What schemas cannot know: that objects of a rendered set agree with one another and with the process."""
 
+import json
 import re
+import urllib.parse
+
+import yaml
 
 from rendering import Failure
 
 NODE = ("StatefulSet", "tidemark")
 GATEWAY = ("Deployment", "tidemark-gateway")
 OF_PODS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
+# A pod of cert-manager, by which it proves that a host is ours.
+SOLVER = {"acme.cert-manager.io/http01-solver": "true"}
 PORTS = {"http": 8086, "peer": 8088, "probe": 8089}
 
 
@@ -20,8 +26,9 @@ def of_kind(objects, *kinds):
 
 
 def named(objects, kind, name):
-    """One object; a name by a generator ends in a hash."""
-    found = [o for o in of_kind(objects, kind) if re.fullmatch(re.escape(name) + r"(-[a-z0-9]{10})?", o["metadata"]["name"])]
+    """One object; a name by a generator ends in a hash, and one outside of namespaces in the environment's."""
+    ending = r"(-[a-z0-9]{10}|\.[a-z0-9-]+)?"
+    found = [o for o in of_kind(objects, kind) if re.fullmatch(re.escape(name) + ending, o["metadata"]["name"])]
     require(len(found) == 1, f"{len(found)} objects are {kind} {name}")
     return found[0]
 
@@ -57,6 +64,16 @@ def matches(selector, labels):
     return True
 
 
+def all_pods(objects):
+    """Labels of all pods: of workloads, and of what operators make of their objects."""
+    pods = [labels_of_pods(o) for o in ours(objects)]
+    for o in of_kind(objects, "Prometheus", "Alertmanager"):
+        pods.append({"app.kubernetes.io/name": o["kind"].lower()} | o["spec"].get("podMetadata", {}).get("labels", {}))
+    if any("cert-manager.io/cluster-issuer" in o["metadata"].get("annotations", {}) for o in of_kind(objects, "Ingress")):
+        pods.append(SOLVER)
+    return pods
+
+
 def replicas(objects, o):
     """How many pods there are at least."""
     for hpa in of_kind(objects, "HorizontalPodAutoscaler"):
@@ -87,11 +104,7 @@ def containers(objects):
 
 def selectors(objects):
     """Every selector finds pods: of Services, workloads, budgets, policies, spread, autoscalers, monitors."""
-    workloads = ours(objects)
-    pods = [labels_of_pods(o) for o in workloads]
-    # What the Prometheus operator makes of its objects.
-    for o in of_kind(objects, "Prometheus", "Alertmanager"):
-        pods.append({"app.kubernetes.io/name": o["kind"].lower()} | o["spec"].get("podMetadata", {}).get("labels", {}))
+    workloads, pods = ours(objects), all_pods(objects)
     for o in workloads:
         require(matches(o["spec"]["selector"], labels_of_pods(o)), f"{title(o)} does not select its own pods")
         for spread in pod_of(o).get("topologySpreadConstraints", []):
@@ -118,13 +131,6 @@ def selectors(objects):
         target = o["spec"]["scaleTargetRef"]
         require(any((w["kind"], w["metadata"]["name"]) == (target["kind"], target["name"]) for w in workloads), f"{title(o)} scales nothing")
         require(target["kind"] != "StatefulSet", f"{title(o)} scales voters")
-    services = of_kind(objects, "Service")
-    for o in of_kind(objects, "ServiceMonitor"):
-        found = [s for s in services if matches(o["spec"]["selector"], s["metadata"].get("labels", {}))]
-        for endpoint in o["spec"]["endpoints"]:
-            at = [s for s in found if endpoint["port"] in [p.get("name") for p in s["spec"]["ports"]]]
-            asked = {labels_of_pods(w).get("app.kubernetes.io/component") for w in workloads for s in at if matches({"matchLabels": s["spec"]["selector"]}, labels_of_pods(w))}
-            require(asked == {"node", "gateway"}, f"{title(o)}: port {endpoint['port']} asks {asked}")
     for o in of_kind(objects, "StatefulSet"):
         service = named(objects, "Service", o["spec"]["serviceName"])
         require(service["spec"].get("clusterIP") == "None", f"{title(service)} is not headless")
@@ -136,6 +142,148 @@ def selectors(objects):
                 backend = path["backend"]["service"]
                 found = named(objects, "Service", backend["name"])
                 require(backend["port"]["name"] in [p["name"] for p in found["spec"]["ports"]], f"{title(o)}: no port {backend['port']}")
+
+
+def scraped_once(objects):
+    """Every pod of Tidemark is asked at the port of the probes, by one Service and one monitor alone: else its metrics count twice."""
+    services = of_kind(objects, "Service")
+    for w in tidemarks(objects):
+        by = []
+        for o in of_kind(objects, "ServiceMonitor"):
+            found = [s for s in services if matches(o["spec"]["selector"], s["metadata"].get("labels", {}))]
+            found = [s for s in found if matches({"matchLabels": s["spec"]["selector"]}, labels_of_pods(w))]
+            for endpoint in o["spec"]["endpoints"]:
+                # In a mesh that refuses what comes from outside of it, only this port answers Prometheus.
+                require(endpoint["port"] == "probe", f"{title(o)} asks at port {endpoint['port']}")
+                by += [title(s) for s in found if endpoint["port"] in [p.get("name") for p in s["spec"]["ports"]]]
+            # Alertmanager tells nodes and gateways apart by it.
+            require("app.kubernetes.io/component" in o["spec"].get("targetLabels", []), f"{title(o)} does not say what is a node")
+            for s in found:
+                says = s["metadata"]["labels"].get("app.kubernetes.io/component")
+                require(says == labels_of_pods(w)["app.kubernetes.io/component"], f"{title(s)} says that {title(w)} is a {says}")
+        if of_kind(objects, "ServiceMonitor"):
+            require(len(by) == 1, f"{title(w)} is asked through {by}")
+
+
+def watched(objects):
+    """What watches is watched, by monitors that Prometheus takes, at ports that are there, under names that are not the database's."""
+    if not of_kind(objects, "Prometheus"):
+        return
+    prometheus = of_kind(objects, "Prometheus")[0]["spec"]
+    ports = {"prometheus": {"web"}, "alertmanager": {"web"}}
+    for o in ours(objects):
+        name = labels_of_pods(o)["app.kubernetes.io/name"]
+        ports.setdefault(name, set()).update(p["name"] for c in pod_of(o)["containers"] for p in c.get("ports", []))
+    taken = {"ServiceMonitor": "serviceMonitorSelector", "PodMonitor": "podMonitorSelector", "Probe": "probeSelector", "ScrapeConfig": "scrapeConfigSelector", "PrometheusRule": "ruleSelector"}
+    asked = set()
+    for o in of_kind(objects, *taken):
+        selector = prometheus.get(taken[o["kind"]])
+        require(selector and matches(selector, o["metadata"].get("labels", {})), f"Prometheus does not take {title(o)}")
+        if o["kind"] == "PodMonitor":
+            require(o["spec"].get("jobLabel") == "app.kubernetes.io/name", f"{title(o)}: its job is named after its namespace, as if it were the database")
+            found = {p["app.kubernetes.io/name"] for p in all_pods(objects) if matches(o["spec"]["selector"], p)}
+            require(len(found) == 1 and "tidemark" not in found, f"{title(o)} asks {found}")
+            for endpoint in o["spec"]["podMetricsEndpoints"]:
+                require(endpoint["port"] in ports[min(found)], f"{title(o)}: {found} has no port {endpoint['port']}")
+                require(any(r.get("targetLabel") == "cluster" for r in endpoint.get("relabelings", [])), f"{title(o)}: no label cluster, by which dashboards select")
+            asked |= found
+        if o["kind"] in ("Probe", "ScrapeConfig"):
+            job = o["spec"].get("jobName", "")
+            require(job and not job.startswith("tidemark"), f"{title(o)}: job {job} is none, or the database's")
+    there = {p["app.kubernetes.io/name"] for p in all_pods(objects) if "app.kubernetes.io/name" in p} - {"tidemark"}
+    require(asked == there, f"nobody asks {there - asked} for metrics")
+
+
+def fits(objects):
+    """Every object can be applied: kubectl keeps what it applied in an annotation, and those have 262,144 bytes."""
+    for o in objects:
+        size = len(json.dumps(o, separators=(",", ":")).encode())
+        require(size < 250_000, f"{title(o)} has {size} bytes")
+
+
+def selects(peer, other):
+    """Whether a peer of a NetworkPolicy's rule is this one: labels of a pod of this namespace, the name of another namespace with
+    any labels, or None for what is outside of the cluster. A block of addresses is no pod: not everywhere does it stand for any."""
+    if "ipBlock" in peer:
+        return other is None
+    if other is None:
+        return False
+    if isinstance(other, str):
+        namespace = peer.get("namespaceSelector")
+        return namespace is not None and "podSelector" not in peer and matches(namespace, {"kubernetes.io/metadata.name": other})
+    return "namespaceSelector" not in peer and matches(peer["podSelector"], other)
+
+
+def allows(objects, direction, own, other, port):
+    """Whether the NetworkPolicies of a pod let a connection in, or out."""
+    return any(
+        selects(peer, other)
+        for o in of_kind(objects, "NetworkPolicy")
+        if matches(o["spec"]["podSelector"], own)
+        for rule in o["spec"].get(direction, [])
+        if port in [p["port"] for p in rule.get("ports", [])]
+        for peer in rule.get("from" if direction == "ingress" else "to", [])
+    )
+
+
+def reached(objects):
+    """Every connection that is needed is let out where it begins, and in where it ends."""
+    pods = {}
+    for labels in all_pods(objects):
+        name = labels.get("app.kubernetes.io/name", "solver")
+        pods[labels["app.kubernetes.io/component"] if name == "tidemark" else name] = labels
+    wanted = [("node", "node", 8088), ("gateway", "node", 8088), ("node", "otel-collector", 4317), ("gateway", "otel-collector", 4317)]
+    wanted += [("prometheus", to, port) for to, port in (("node", 8089), ("gateway", 8089), ("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000), ("otel-collector", 8888))]
+    wanted += [("grafana", to, port) for to, port in (("node", 8086), ("prometheus", 9090), ("alertmanager", 9093))]
+    wanted += [("namespace ingress-nginx", to, port) for to, port in (("gateway", 8086), ("grafana", 3000), ("solver", 8089))]
+    wanted += [("namespace monitoring", "gateway", port) for port in (8086, 8089)]
+    wanted += [("prometheus", "world", 443), ("prometheus", "world", 6443), ("alertmanager", "world", 443), ("alertmanager", "world", 587)]
+    wanted += [("gateway", "world", 4317)]
+    urls = []
+    for o in of_kind(objects, "ConfigMap"):
+        if o["metadata"]["name"].startswith("grafana-datasources"):
+            urls += [("grafana", source["url"]) for source in yaml.safe_load(o["data"]["tidemark.yaml"])["datasources"]]
+        if o["metadata"]["name"].startswith("otel-collector"):
+            exporters = yaml.safe_load(o["data"]["collector-config.yaml"])["exporters"]
+            urls += [("otel-collector", "http://" + exporter["endpoint"]) for exporter in exporters.values()]
+    for o in of_kind(objects, "Probe"):
+        urls += [("prometheus", "http://" + o["spec"]["prober"]["url"])]
+        for target in o["spec"]["targets"]["staticConfig"]["static"]:
+            target = urllib.parse.urlsplit(target)
+            to = {"tidemark-gateway": "gateway"}.get(target.hostname.split(".")[0], target.hostname.split(".")[0])
+            require(to in pods, f"{title(o)} asks {target.hostname}, which is not there")
+            wanted.append(("namespace monitoring", to, target.port))
+    for o in of_kind(objects, "ScrapeConfig"):
+        urls += [("prometheus", "http://" + target) for one in o["spec"]["staticConfigs"] for target in one["targets"]]
+    for source, url in urls:
+        url = urllib.parse.urlsplit(url)
+        if ".monitoring.svc" in url.hostname:
+            # Rules are about ports of pods: the Service of Loki's gateway has 80, its pods 8080.
+            wanted.append((source, "namespace monitoring", {None: 8080}.get(url.port, url.port)))
+
+    def end(name):
+        return None if name == "world" else name.removeprefix("namespace ") if name.startswith("namespace ") else pods[name]
+
+    for source, to, port in wanted:
+        if any(name not in pods and name != "world" and not name.startswith("namespace ") for name in (source, to)):
+            continue
+        if source in pods:
+            require(allows(objects, "egress", pods[source], end(to), port), f"{source} may not call {to} at {port}")
+        if to in pods:
+            require(allows(objects, "ingress", pods[to], end(source), port), f"{to} does not let {source} in at {port}")
+
+
+def apart(environments):
+    """Environments in one cluster have no object in common, so that one neither changes nor removes what another has."""
+    owners = {}
+    for environment, objects in environments.items():
+        for o in objects:
+            # One issuer of public certificates serves a cluster, and one class of volumes; production's are the cluster's.
+            if o["kind"] in ("ClusterIssuer", "StorageClass"):
+                continue
+            key = (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
+            other = owners.setdefault(key, environment)
+            require(other == environment, f"{title(o)} is of {other} and of {environment}")
 
 
 def budgets(objects):
@@ -161,12 +309,13 @@ def voters(objects):
     policies = {o["metadata"]["name"]: o for o in of_kind(objects, "ValidatingAdmissionPolicy")}
     require({b["spec"]["policyName"] for b in bindings} == set(policies), "policies and bindings do not go together")
     require(all("Deny" in b["spec"]["validationActions"] for b in bindings), "a policy refuses nothing")
-    resources = policies["tidemark-voters"]["spec"]["matchConstraints"]["resourceRules"][0]["resources"]
+    resources = named(objects, "ValidatingAdmissionPolicy", "tidemark-voters")["spec"]["matchConstraints"]["resourceRules"][0]["resources"]
     require({"statefulsets", "statefulsets/scale"} <= set(resources), "scaling goes round the policy")
     for o in of_kind(objects, "Namespace"):
         for binding in bindings:
             selector = binding["spec"]["matchResources"]["namespaceSelector"]
             require(matches(selector, o["metadata"]["labels"]), f"{title(binding)} does not bind in {o['metadata']['name']}")
+            require(not matches(selector, o["metadata"]["labels"] | {"kubernetes.io/metadata.name": "another"}), f"{title(binding)} binds in namespaces of others")
 
 
 def ports(objects):
@@ -181,7 +330,9 @@ def ports(objects):
         for name, variable in {"http": "TIDEMARK_HTTP_BIND_ADDRESS", "peer": "TIDEMARK_PEER_BIND_ADDRESS", "probe": "TIDEMARK_PROBE_BIND_ADDRESS"}.items():
             require(env.get(variable) == f":{PORTS[name]}", f"{title(o)}: {variable} is {env.get(variable)}")
         annotations = o["spec"]["template"]["metadata"]["annotations"]
-        require(annotations.get("prometheus.io/port") == str(there["http"]), f"{title(o)}: prometheus.io/port")
+        # What comes to the port of clients in a mesh must come through it.
+        port = there["probe" if "traffic.sidecar.istio.io/excludeInboundPorts" in annotations else "http"]
+        require(annotations.get("prometheus.io/port") == str(port), f"{title(o)}: prometheus.io/port")
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
             require(container[kind]["httpGet"]["port"] in ("probe", there["probe"]), f"{title(o)}: {kind} is not at the probe port")
     for service in of_kind(objects, "Service"):
@@ -215,6 +366,8 @@ def ports(objects):
         for rule in o["spec"].get("egress", []):
             for peer in rule.get("to", []):
                 block = peer.get("ipBlock", {})
+                whole = [p.get("ipBlock", {}).get("cidr") for p in rule["to"]]
+                require(("0.0.0.0/0" in whole) == ("::/0" in whole), f"{title(o)} reaches the world by one of IPv4 and IPv6 alone")
                 require(block.get("cidr") != "0.0.0.0/0" or "169.254.0.0/16" in block.get("except", []), f"{title(o)} reaches the metadata of the cloud")
 
 
@@ -322,12 +475,18 @@ def mounts(objects):
     made = {(o["kind"], o["metadata"]["name"]) for o in objects}
     made |= {("Secret", o["spec"]["secretName"]) for o in of_kind(objects, "Certificate")}
     made |= {("Secret", o["spec"]["target"]["name"]) for o in of_kind(objects, "ExternalSecret")}
+    for o in of_kind(objects, "ExternalSecret"):
+        taken = [v.get("secret", {}).get("secretName") for w in ours(objects) for v in pod_of(w).get("volumes", [])]
+        require(o["spec"]["target"]["name"] in taken, f"{title(o)} makes a Secret that no pod takes")
     by_hand = {("Secret", "tidemark-init"), ("Secret", "tidemark-alerts"), ("ConfigMap", "kube-root-ca.crt")}
     for o in ours(objects):
         volumes = {v["name"]: v for v in pod_of(o).get("volumes", [])}
         volumes |= {c["metadata"]["name"]: c for c in o["spec"].get("volumeClaimTemplates", [])}
         for volume in volumes.values():
-            for kind, name in (("Secret", volume.get("secret", {}).get("secretName")), ("ConfigMap", volume.get("configMap", {}).get("name"))):
+            sources = [("Secret", volume.get("secret", {}).get("secretName")), ("ConfigMap", volume.get("configMap", {}).get("name"))]
+            for source in volume.get("projected", {}).get("sources", []):
+                sources += [(kind, source[field]["name"]) for kind, field in (("Secret", "secret"), ("ConfigMap", "configMap")) if field in source]
+            for kind, name in sources:
                 require(name is None or (kind, name) in made | by_hand, f"{title(o)}: nobody makes {kind} {name}")
         for container in pod_of(o).get("initContainers", []) + pod_of(o)["containers"]:
             mounted = [m["mountPath"] for m in container.get("volumeMounts", [])]
@@ -358,6 +517,10 @@ def images(objects):
             tag = image.rpartition(":")[2] if ":" in image.rpartition("/")[2] else ""
             moving = tag in ("", "latest") or (count > 1 and o in tidemarks(objects) and not is_staging(objects) and not re.fullmatch(r"v?\d+\.\d+\.\d+.*", tag))
             require("@sha256:" in image or not moving, f"{title(o)}: {image}")
+        for container in pod_of(o)["containers"]:
+            image, policy = container["image"], container.get("imagePullPolicy")
+            is_version = "@sha256:" in image or re.search(r":v?\d+\.\d+", image)
+            require(policy == ("IfNotPresent" if is_version else "Always"), f"{title(o)}: {image} is pulled {policy}")
     same = {c["image"] for _, c in containers(objects)}
     require(len(same) == 1, f"nodes and gateways are different versions: {same}")
 
@@ -425,6 +588,8 @@ def admission(objects):
     """What the policies say: no fewer replicas than voters, never an even number, nothing of others."""
     for name, replicas, count, admitted in (
         ("tidemark", 3, "3", True),
+        ("tidemark", 1, "1", True),
+        ("tidemark", 0, "1", False),
         ("tidemark", 5, "3", True),
         ("tidemark", None, "1", True),
         ("tidemark", None, "3", False),
@@ -435,9 +600,13 @@ def admission(objects):
         ("tidemark", 3, "many", False),
         ("another", 1, "3", True),
     ):
-        thing = {"metadata": {"name": name}, "spec": {} if replicas is None else {"replicas": replicas}}
-        said = decision(objects, "tidemark-voters", thing, {"data": {"voters": count}})
-        require(said == admitted, f"{name} with {replicas} replicas and {count} voters is {'admitted' if said else 'refused'}")
+        for kind in ("StatefulSet", "Scale"):
+            # Both leave out what is empty: a StatefulSet without the field has one replica, a Scale none.
+            given = {} if replicas is None or (kind, replicas) == ("Scale", 0) else {"replicas": replicas}
+            wanted = admitted and not (kind == "Scale" and replicas is None)
+            thing = {"kind": kind, "metadata": {"name": name}, "spec": given}
+            said = decision(objects, "tidemark-voters", thing, {"data": {"voters": count}})
+            require(said == wanted, f"{kind} {name} with {replicas} replicas and {count} voters is {'admitted' if said else 'refused'}")
     for count, admitted in (("1", True), ("3", True), ("5", True), ("2", False), ("4", False), ("", False), ("7", False)):
         said = decision(objects, "tidemark-voters-odd", {"metadata": {"name": "tidemark-voters"}, "data": {"voters": count}})
         require(said == admitted, f"{count} voters are {'admitted' if said else 'refused'}")

@@ -199,6 +199,67 @@ def check_dashboards() -> list[str]:
     return wrong
 
 
+def check_inhibition() -> list[str]:
+    """A node that is down hides what follows from it; a gateway that is down hides nothing of the data."""
+    inhibit = load(MONITORING / "alertmanager/alertmanager.yaml")["inhibit_rules"]
+    monitor = load(MONITORING / "servicemonitor/servicemonitor.yaml")["spec"]
+    # What Prometheus puts on the series, and rules on their alerts. Of `job` all have the same.
+    labels = {"alertname", "severity", "service"} | (TARGET_LABELS - {"job", "le"}) | {re.sub(r"\W", "_", one) for one in monitor["targetLabels"]}
+    names = {alert["alert"] for alert in alerts()}
+    wrong = []
+
+    def parsed(matchers: list[str]) -> list[tuple[str, str, str]]:
+        return [re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', one).groups() for one in matchers]
+
+    def matches(matchers: list[str], alert: dict) -> bool:
+        def holds(label: str, sign: str, value: str) -> bool:
+            has = alert.get(label, "")
+            return (bool(re.fullmatch(value, has)) if "~" in sign else has == value) == sign.startswith("=")
+
+        return all(holds(*one) for one in parsed(matchers))
+
+    for rule in inhibit:
+        for label, sign, value in parsed(rule["source_matchers"]) + parsed(rule["target_matchers"]):
+            if label not in labels:
+                wrong.append(f"inhibition by {label}: no alert has it, or all have the same")
+            if label == "alertname" and not any(re.fullmatch(value, name) if "~" in sign else value == name for name in names):
+                wrong.append(f"inhibition by or of {value}: there is no such alert")
+    for component, is_hidden in (("node", True), ("gateway", False)):
+        down = {"alertname": "TidemarkDown", "job": "tidemark", "app_kubernetes_io_component": component}
+        for name in ("TidemarkReplicasMissing", "TidemarkPeersUnreachable"):
+            hidden = any(matches(rule["source_matchers"], down) and matches(rule["target_matchers"], {"alertname": name}) for rule in inhibit)
+            if hidden != is_hidden:
+                wrong.append(f"while a {component} is down, {name} is {'hidden' if hidden else 'told'}")
+    return wrong
+
+
+def check_needs_are_documented() -> list[str]:
+    """docs/reference/kubernetes.md says of everything that others export which alerts are silent without it."""
+    rows = dict(re.findall(r"^\| ([^|]+?) \| (?:[^|]+ \| )*?([^|]*Tidemark[^|]*) \|$", (ROOT / "docs/reference/kubernetes.md").read_text(), re.MULTILINE))
+    wrong = []
+    for who, metrics in load(MONITORING / "source/outside.yaml").items():
+        needing = {alert["alert"] for alert in alerts() if expressions.names(alert["expr"]) & set(metrics)}
+        if who == "Prometheus, for every target" or not needing:
+            continue
+        said = set(re.findall(r"Tidemark[A-Z]\w+", rows.get(who, "")))
+        if said != needing:
+            wrong.append(f"kubernetes.md, {who}: it names {sorted(said)}, and {sorted(needing)} need it")
+    return wrong
+
+
+def check_cluster_metrics() -> list[str]:
+    """What component cluster-metrics takes over is what alerts and dashboards ask of kube-state-metrics and cAdvisor."""
+    spec = load(ROOT / "k8s/components/cluster-metrics/scrapeconfig.yaml")["spec"]
+    taken = [re.search(r'__name__=~"(.*)"', one)[1] for one in spec["params"]["match[]"]]
+    outside = load(MONITORING / "source/outside.yaml")
+    return [
+        f"component cluster-metrics does not take over {name}"
+        for who in ("kube-state-metrics", "cAdvisor (kubelet)")
+        for name in outside[who]
+        if not any(re.fullmatch(one, name) for one in taken)
+    ]
+
+
 def check_generated() -> list[str]:
     command = [sys.executable, MONITORING / "source/generate.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -261,6 +322,9 @@ STATIC = (
     check_every_alert_has_tests,
     check_runbooks,
     check_dashboards,
+    check_inhibition,
+    check_needs_are_documented,
+    check_cluster_metrics,
 )
 
 

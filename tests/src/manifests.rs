@@ -58,6 +58,11 @@ checks! {
     shellcheck
     no_common_labels
     selectors_match
+    pods_are_scraped_once
+    who_watches_is_watched
+    who_is_called_is_reached
+    objects_can_be_applied
+    environments_are_apart
     budgets_let_one_go
     voters_are_odd_and_there
     policies_refuse_what_they_should
@@ -75,6 +80,7 @@ checks! {
     images_are_pinned
     namespaces_are_one
     production_is_encrypted
+    scripts_do_no_harm
     chaos_mesh_objects
     kind_overlay
     kind_driver

@@ -64,7 +64,7 @@ def tests_of(sources: Sources, case: dict) -> list[dict]:
 
 
 def node(number: int) -> dict:
-    return NODE | {"instance": f"10.0.0.{number + 1}:8086", "pod": f"tidemark-{number}"}
+    return NODE | {"instance": f"10.0.0.{number + 1}:8089", "pod": f"tidemark-{number}"}
 
 
 def expand(series: dict) -> list[dict]:
