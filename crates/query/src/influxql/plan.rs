@@ -170,6 +170,11 @@ pub(crate) fn compile(
         }
     }
     let kind = |var: &VarRef| schema.kind(var);
+    // What a subquery does not answer is a tag that is not there.
+    let condition_kind = |var: &VarRef| match kind(var) {
+        VarKind::Nothing if cast_type(var.kind).is_none() && var.kind != Some(RefKind::Field) => VarKind::Tag,
+        known => known,
+    };
     let (time_name, fields) = names::without_time(&select.fields);
     let fields = names::expand(&fields, &schema, &named)?;
     let types = types::Types { kind: &kind, is_tag: &|name| resolver.has_tag(&schema, name, bounds) };
@@ -192,7 +197,7 @@ pub(crate) fn compile(
         })
         .collect();
     Ok(Plan {
-        filter: condition::compile(condition.as_ref(), &kind, schema.stored_only)?,
+        filter: condition::compile(condition.as_ref(), &condition_kind, schema.stored_only)?,
         inputs: schema.inputs,
         time_name,
         columns,

@@ -330,3 +330,15 @@ fn refusals_are_those_of_influxdb() {
 fn forecasts_and_indicators_are_those_of_influxdb() {
     check(include_str!("tests/forecasts.lp"), include_str!("tests/forecasts.txt"), &[]);
 }
+
+#[test]
+fn what_a_subquery_does_not_answer_is_a_tag_that_is_not_there() {
+    let fixture = Fixture::new("m,h=a,r=x v=1 10\nm,h=b,r=y v=2 20\n");
+    let sum =
+        |condition: &str| fixture.body(&format!("SELECT sum(v) FROM (SELECT v FROM m) WHERE {condition}"));
+    for (condition, is_true) in
+        [("r != 'x'", true), ("r = ''", true), ("r = 'x'", false), ("r =~ /x/", false)]
+    {
+        assert_eq!(sum(condition).contains("[0,3]"), is_true, "{condition}: {}", sum(condition));
+    }
+}
