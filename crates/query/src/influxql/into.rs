@@ -10,7 +10,7 @@ use model::{BucketId, Column, FieldValue, FrameColumn, FrameValues, SeriesKey, T
 use super::execute::{self, Series, SeriesSink};
 use super::plan::{self, Plan};
 use super::schema::Resolver;
-use super::{Effects, value};
+use super::{Effects, InfluxqlContext, value};
 use crate::error::Error;
 use crate::limits::Budget;
 
@@ -25,10 +25,15 @@ pub(super) fn run(
     target: &Target,
     resolver: &Resolver<'_>,
     budget: &Budget<'_>,
-    effects: &dyn Effects,
+    context: &InfluxqlContext<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let bucket = resolver.target(&target.measurement)?;
+    // It may have come to be since the whole request was let in.
+    if context.writable.is_some_and(|writable| !writable.contains(&bucket)) {
+        return Error::invalid("not authorized to write to the target");
+    }
+    let effects = context.effects;
     let plan = plan::compile(select, resolver, None)?;
     if &*plan.time_name != "time" {
         return Error::invalid("error finding time index in result");

@@ -202,7 +202,7 @@ fn execute(
     };
     match statement {
         Statement::Select(select) => match &select.target {
-            Some(target) => into::run(select, target, &resolver, budget, context.effects, sink),
+            Some(target) => into::run(select, target, &resolver, budget, context, sink),
             None => run_select(select, &resolver, budget, sink),
         },
         Statement::Show(show) => show::show(show, &resolver, budget, sink),

@@ -15,7 +15,6 @@ impl QueryAdapter {
     /// A database is a bucket; with a named retention policy it is the bucket `database/policy`, mapped as the
     /// database's default. One that exists is left as it is, and must be as the statement says.
     pub(super) fn create_database(&self, org: OrgId, statement: &CreateDatabase) -> Result<(), String> {
-        let now = self.clock.now();
         let policy = statement.policy.as_ref();
         let named = policy.and_then(|p| p.name.as_deref());
         let name = match named {
@@ -42,21 +41,7 @@ impl QueryAdapter {
             .and_then(|p| p.shard_duration)
             .filter(|ns| *ns > 0)
             .unwrap_or_else(|| Bucket::default_shard_duration_ns(retention_ns));
-        let bucket = random_id(BucketId::new)?;
-        let create = Command::CreateBucket {
-            bucket: Bucket {
-                id: bucket,
-                org,
-                name,
-                description: String::new(),
-                kind: BucketKind::User,
-                retention_ns,
-                shard_duration_ns,
-                created_at: now,
-                updated_at: now,
-            },
-        };
-        self.propose(create)?;
+        let bucket = self.create_bucket(org, name, retention_ns, shard_duration_ns)?;
         if let Some(policy) = named {
             let dbrp = Dbrp {
                 id: random_id(DbrpId::new)?,
@@ -118,22 +103,8 @@ impl QueryAdapter {
                 };
             }
         }
-        let bucket = random_id(BucketId::new)?;
-        let now = self.clock.now();
         let name = format!("{}/{}", wanted.database, wanted.name);
-        self.propose(Command::CreateBucket {
-            bucket: Bucket {
-                id: bucket,
-                org,
-                name,
-                description: String::new(),
-                kind: BucketKind::User,
-                retention_ns,
-                shard_duration_ns,
-                created_at: now,
-                updated_at: now,
-            },
-        })?;
+        let bucket = self.create_bucket(org, name, retention_ns, shard_duration_ns)?;
         if wanted.default { self.make_default(org, wanted, bucket) } else { Ok(()) }
     }
 
@@ -204,6 +175,29 @@ impl QueryAdapter {
             bucket,
         };
         self.propose(Command::CreateDbrp { dbrp })
+    }
+
+    fn create_bucket(
+        &self,
+        org: OrgId,
+        name: String,
+        retention_ns: Option<i64>,
+        shard_duration_ns: i64,
+    ) -> Result<BucketId, String> {
+        let (id, now) = (random_id(BucketId::new)?, self.clock.now());
+        let bucket = Bucket {
+            id,
+            org,
+            name,
+            description: String::new(),
+            kind: BucketKind::User,
+            retention_ns,
+            shard_duration_ns,
+            created_at: now,
+            updated_at: now,
+        };
+        self.propose(Command::CreateBucket { bucket })?;
+        Ok(id)
     }
 
     fn drop_bucket(&self, id: BucketId) -> Result<(), String> {
