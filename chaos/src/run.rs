@@ -21,7 +21,7 @@ pub(crate) const WRITERS: usize = 6;
 /// Clients that use registers.
 const REGISTER_USERS: usize = 4;
 /// Fewest operations on registers of a run that shows anything.
-pub(crate) const OPERATIONS_MIN: usize = 100;
+const OPERATIONS_MIN: usize = 100;
 /// How long when it is to be known how much they do.
 const MEASURED: Duration = Duration::from_secs(8);
 /// How long an answer that was sent may take to its client.
@@ -74,11 +74,8 @@ pub(crate) fn run(scenario: &Scenario, directory: &Path) -> Report {
                 .into_iter()
                 .map(|node| (node, cluster.nodes[node].url.as_str()))
                 .collect::<Vec<_>>();
-            healed = look_at_all(&up, &workload, &oracle, scenario.promises.heal());
+            healed = look_at_all(&up, &workload, &oracle, scenario.promises.heal(), &mut doubts);
             operations = workload.registers.operations();
-            if operations < OPERATIONS_MIN {
-                doubts.push(format!("only {operations} operations on registers"));
-            }
             answers = workload.answers();
         }
     }
@@ -119,6 +116,7 @@ pub(crate) fn look_at_all(
     workload: &Workload<'_>,
     oracle: &Oracle,
     limit: Duration,
+    doubts: &mut Vec<String>,
 ) -> Option<Duration> {
     let begun = now();
     let healed = heal(nodes, workload, oracle, limit).then(|| now().saturating_duration_since(begun));
@@ -127,6 +125,10 @@ pub(crate) fn look_at_all(
         nodes.iter().for_each(|(node, url)| read_all(&client, url, oracle, *node));
     }
     workload.registers.violations().into_iter().for_each(|why| oracle.violation(why));
+    let operations = workload.registers.operations();
+    if operations < OPERATIONS_MIN {
+        doubts.push(format!("only {operations} operations on registers"));
+    }
     healed
 }
 

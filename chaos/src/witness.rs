@@ -21,7 +21,7 @@ use crate::history::Outcome;
 use crate::judge::{self, Injected, Verdict};
 use crate::oracle::Oracle;
 use crate::report::{self, say};
-use crate::run::{OPERATIONS_MIN, Report, WRITERS, look_at_all, with_clients};
+use crate::run::{Report, WRITERS, look_at_all, with_clients};
 use crate::scenario::Promises;
 use crate::workload::Workload;
 
@@ -350,12 +350,9 @@ impl Witness<'_> {
         }
         let usual_rate = judge::measure(&mut self.told, self.workload, oracle, self.nodes);
         let nodes: Vec<(usize, &str)> = urls.iter().map(String::as_str).enumerate().collect();
-        let healed = look_at_all(&nodes, self.workload, oracle, promises.heal());
-        let operations = self.workload.registers.operations();
         let mut doubts = Vec::new();
-        if operations < OPERATIONS_MIN {
-            doubts.push(format!("only {operations} operations on registers"));
-        }
+        let healed = look_at_all(&nodes, self.workload, oracle, promises.heal(), &mut doubts);
+        let operations = self.workload.registers.operations();
         judge::judge(promises, oracle, &self.told, usual_rate, &mut doubts);
         let violations = oracle.violations();
         Report {

@@ -158,6 +158,13 @@ fn one_node_of_three_goes_on_with_all_that_it_had_and_grows_again() {
     drop(left);
 
     succeeds(&desk.report(&cluster, 0));
+    // It takes the place of what is there, and of a device nothing must.
+    let link = desk.dir.path().join("link");
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+    let data_dir = cluster.data_dir(0);
+    let to_link = ["report", "--data-dir", text(&data_dir), "-o", text(&link)];
+    fails(&recover(&to_link, ""), 1, "is no regular file");
+    assert!(link.is_symlink());
     let planned = desk.plan(&[0], &[]);
     assert!(succeeds(&planned).contains("0 of 9 groups have everything"), "{}", said(&planned));
     let fates = String::from_utf8_lossy(&planned.stdout).into_owned();

@@ -20,7 +20,7 @@ use crate::clock::{pause, wait_until};
 use crate::history::{Outcome, gap, rate};
 use crate::judge::Verdict;
 use crate::oracle::{self, Counts, Oracle};
-use crate::run::{READ_ALL, WRITERS, chain, read_all};
+use crate::run::{READ_ALL, WRITERS, chain, read_all, with_clients};
 use crate::workload::{Answers, Workload};
 
 /// The StatefulSet of the nodes, and the Service of clients.
@@ -28,7 +28,6 @@ const SET: &str = "tidemark";
 const SERVICE: &str = "tidemark";
 /// Ways of the usual clients to the Service.
 const WAYS: usize = 3;
-const REGISTER_USERS: usize = 4;
 /// How long clients work before the first step, and after the last.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// How long a cluster that cannot start is looked at.
@@ -129,7 +128,7 @@ fn run_all(
     };
     let done = match scenario.start {
         Start::Stuck => look_at_stuck(&operator, report),
-        Start::Ready => with_clients(scenario, &operator, report),
+        Start::Ready => do_steps(scenario, &operator, report),
     };
     let events = world.events();
     report.events = events
@@ -190,11 +189,7 @@ fn look_at_stuck(operator: &Operator<'_>, report: &mut Report) -> Result<(), Box
 }
 
 /// Starts the cluster, and does everything while clients write and read.
-fn with_clients(
-    scenario: &Scenario,
-    operator: &Operator<'_>,
-    report: &mut Report,
-) -> Result<(), Box<dyn Error>> {
+fn do_steps(scenario: &Scenario, operator: &Operator<'_>, report: &mut Report) -> Result<(), Box<dyn Error>> {
     let took = operator.wait_ready()?;
     report.ready = Some(took);
     let unbounded: Vec<String> =
@@ -213,35 +208,14 @@ fn with_clients(
     let workload = Workload::new(&oracle, vec![service.clone(); WAYS], &operator.token).of_org(&operator.org);
     let tally = Tally::default();
     let mut steps = Vec::new();
-    std::thread::scope(|scope| {
-        let (workload, oracle, tally) = (&workload, &oracle, &tally);
-        match scenario.load {
-            Some(load) => {
-                for client in 0..load.clients {
-                    scope.spawn(move || tally.write(load, workload, client, oracle));
-                }
-                scope.spawn(move || workload.read(0));
-            }
-            None => {
-                for writer in 0..WRITERS {
-                    scope.spawn(move || workload.write(writer));
-                }
-                for user in 0..REGISTER_USERS {
-                    scope.spawn(move || workload.use_registers(user));
-                }
-                for way in 0..WAYS {
-                    scope.spawn(move || workload.read(way));
-                    scope.spawn(move || workload.probe(WRITERS + way, way));
-                }
-            }
-        }
+    let mut work = || {
         pause(WARM_UP);
         for step in &scenario.steps {
             let (mut seen, began) = (Seen::default(), workload.elapsed());
             let at = operator.world.elapsed();
             let done = operator.act(*step, &mut seen);
             pause(WARM_UP);
-            judge_events(operator, at, &seen, oracle);
+            judge_events(operator, at, &seen, &oracle);
             let label = format!("{step:?}");
             let window = began..workload.elapsed();
             steps.push(Told { label: label.clone(), seen, window, gap: Duration::ZERO, rate: 0.0 });
@@ -250,8 +224,19 @@ fn with_clients(
                 break;
             }
         }
-        workload.stop();
-    });
+    };
+    match scenario.load {
+        None => with_clients(&workload, WRITERS, WAYS, work),
+        Some(load) => std::thread::scope(|scope| {
+            let (workload, oracle, tally) = (&workload, &oracle, &tally);
+            for client in 0..load.clients {
+                scope.spawn(move || tally.write(load, workload, client, oracle));
+            }
+            scope.spawn(move || workload.read(0));
+            work();
+            workload.stop();
+        }),
+    }
     let acknowledged = workload.acknowledgements();
     for told in &mut steps {
         told.gap = gap(&acknowledged, told.window.clone());

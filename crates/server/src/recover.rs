@@ -50,6 +50,9 @@ pub enum RecoverError {
     /// A report or a plan cannot be read or written.
     #[error(transparent)]
     File(#[from] AtomicError),
+    /// What stands where a report or a plan is to be written is no file, and would be gone.
+    #[error("{} is there and is no regular file", .0.display())]
+    NoFile(PathBuf),
     /// A file is not what it should be.
     #[error("{}", path.display())]
     Content {
@@ -160,6 +163,10 @@ pub fn apply(data_dir: &Path, plan: &Plan, typed: &str, disk_faults: &str) -> Re
 
 fn write(what: &impl Sealed, to: &Path) -> Result<(), RecoverError> {
     let bytes = what.to_file().map_err(|source| RecoverError::Content { path: to.to_owned(), source })?;
+    // It takes the place of what is there: a device or a link must not go.
+    if std::fs::symlink_metadata(to).is_ok_and(|there| !there.is_file()) {
+        return Err(RecoverError::NoFile(to.to_owned()));
+    }
     Ok(atomic::replace(&RealVfs, to, &bytes)?)
 }
 
