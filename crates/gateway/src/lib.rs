@@ -15,11 +15,13 @@
 
 mod auth;
 mod body;
+mod chunks;
 mod cluster;
 mod commit;
 mod csv;
 mod error;
 mod exposed;
+mod flight;
 mod form;
 mod gateway;
 mod ingest;
@@ -37,10 +39,12 @@ mod reading;
 mod router;
 mod serve;
 mod slots;
+mod sql;
 mod stream;
 mod traces;
 mod v1;
 mod v2;
+mod v3;
 mod vitals;
 mod waiting;
 

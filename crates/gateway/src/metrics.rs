@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 pub(crate) enum Language {
     Flux,
     Influxql,
+    Sql,
 }
 
 /// Figures of the queries of a language.
@@ -47,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) queries_refused: Counter,
     flux: Queries,
     influxql: Queries,
+    sql: Queries,
     /// Panics caught in handlers and queries.
     pub(crate) panics: Counter,
     /// Credentials that were refused.
@@ -79,6 +81,7 @@ impl Metrics {
         match language {
             Language::Flux => &self.flux,
             Language::Influxql => &self.influxql,
+            Language::Sql => &self.sql,
         }
     }
 

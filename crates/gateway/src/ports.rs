@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
 use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
 use trace::{Collected, TraceId};
@@ -186,6 +188,34 @@ pub struct InfluxqlRequest {
     pub cancel: CancelToken,
 }
 
+/// SQL to run.
+#[derive(Debug, Clone)]
+pub struct SqlRequest {
+    /// The organization it runs in.
+    pub org: OrgId,
+    /// One statement.
+    pub query: String,
+    /// The database: a bucket's name, or one that is mapped to a bucket.
+    pub database: String,
+    /// Values of placeholders: the columns of one row, by name; `$1` is the column `1`.
+    pub params: Option<RecordBatch>,
+    /// How new what it reads must be.
+    pub reading: Reading,
+    /// Which buckets the caller may read; `None` is all of the organization.
+    pub readable: Option<Vec<BucketId>>,
+    /// Stops the query.
+    pub cancel: CancelToken,
+}
+
+/// What a SQL statement answers, before it has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlDescription {
+    /// The columns of the answer.
+    pub schema: SchemaRef,
+    /// The placeholders by name without `$`, and their types where they can be told.
+    pub params: Vec<(String, Option<DataType>)>,
+}
+
 /// The value of a bound parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InfluxqlParam {
@@ -233,6 +263,16 @@ pub trait QueryPort: Send + Sync + 'static {
         request: FluxRequest,
         sink: &mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>,
     ) -> Result<(), QueryError>;
+
+    /// Runs SQL; `sink` gets the columns first, as a batch without rows, and then the rows.
+    fn sql(
+        &self,
+        request: SqlRequest,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError>;
+
+    /// Plans SQL without running it.
+    fn describe_sql(&self, request: SqlRequest) -> Result<SqlDescription, QueryError>;
 
     /// Runs InfluxQL. Only errors of the whole text (parse errors) are `Err`.
     fn influxql(

@@ -20,7 +20,7 @@ use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::serve::{self, InProgress};
 use crate::vitals::{self, Leaving};
-use crate::{cluster, log_level, maintenance, probes, random, traces, v1, v2};
+use crate::{cluster, log_level, maintenance, probes, random, traces, v1, v2, v3};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -45,6 +45,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/metrics", get(probes::metrics))
         .route("/write", post(v1::write::post))
         .route("/query", get(v1::query::handle).post(v1::query::handle))
+        .route("/api/v3/query_sql", get(v3::query_sql).post(v3::query_sql))
         .route("/api/v2", get(probes::links))
         .route("/api/v2/setup", get(v2::setup::get).post(v2::setup::post))
         .route("/api/v2/signin", post(v2::session::sign_in))

@@ -76,6 +76,11 @@ impl Bitmap {
         &self.words
     }
 
+    /// The words, for another owner.
+    pub fn into_words(self) -> Vec<u64> {
+        self.words
+    }
+
     /// Appends a bit.
     pub fn push(&mut self, bit: bool) {
         if self.len.is_multiple_of(64) {
@@ -238,6 +243,11 @@ impl StringColumn {
     /// No strings.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The offsets, one more than strings, and the buffer that they point into, for another owner.
+    pub fn into_parts(self) -> (Vec<i32>, String) {
+        (self.offsets, self.data)
     }
 
     /// Number of strings.

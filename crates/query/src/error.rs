@@ -34,6 +34,9 @@ pub enum Error {
     /// Reading failed.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
     /// The client went away or the deadline passed.
     #[error("query interrupted")]
     Cancelled,

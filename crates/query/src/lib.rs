@@ -9,6 +9,7 @@ pub mod flux;
 pub mod influxql;
 mod limits;
 pub mod source;
+pub mod sql;
 #[cfg(test)]
 mod testing;
 mod view;

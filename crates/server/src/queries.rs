@@ -330,8 +330,8 @@ fn query_error(error: query::Error) -> QueryError {
         }
         Error::Scan(ScanError::TooLarge(_)) => QueryError::LimitReached(error.to_string()),
         Error::Scan(ScanError::Cancelled) | Error::Cancelled | Error::Stopped => QueryError::Cancelled,
-        Error::Scan(ScanError::Storage(_)) => {
-            tracing::error!(%error, "a query could not read stored data");
+        Error::Internal(_) | Error::Scan(ScanError::Storage(_)) => {
+            tracing::error!(%error, "a query failed");
             QueryError::Internal(error.to_string())
         }
     }

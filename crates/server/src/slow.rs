@@ -24,6 +24,7 @@ const REASON_CHARS_MAX: usize = 200;
 pub(crate) enum Language {
     Flux,
     Influxql,
+    Sql,
 }
 
 impl Language {
@@ -31,6 +32,7 @@ impl Language {
         match self {
             Self::Flux => "flux",
             Self::Influxql => "influxql",
+            Self::Sql => "sql",
         }
     }
 }
@@ -108,7 +110,7 @@ pub(crate) fn normalised(text: &str, language: Language) -> String {
         };
         let is_comment = match language {
             Language::Flux => c == '/' && next == '/',
-            Language::Influxql => c == '-' && next == '-',
+            Language::Influxql | Language::Sql => c == '-' && next == '-',
         };
         if is_comment {
             at += chars[at..].iter().take_while(|c| **c != '\n').count();
@@ -118,11 +120,11 @@ pub(crate) fn normalised(text: &str, language: Language) -> String {
                 out.push(' ');
             }
             continue;
-        } else if c == '"' || c == '\'' && language == Language::Influxql {
+        } else if c == '"' || c == '\'' && language != Language::Flux {
             let end = end_of_quoted(&chars, at);
             let is_name = match language {
                 Language::Flux => before == '[' && chars.get(end) == Some(&']'),
-                Language::Influxql => c == '"',
+                Language::Influxql | Language::Sql => c == '"',
             };
             match is_name {
                 true => put(&chars[at..end].iter().collect::<String>()),

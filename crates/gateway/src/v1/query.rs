@@ -17,7 +17,7 @@ use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
 use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
-use crate::stream::{self, Job, accepts_gzip};
+use crate::chunks::{self, Job, accepts_gzip};
 use crate::traces;
 use crate::v2::small_body;
 
@@ -87,7 +87,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         let collected = host::wait(&runtime, port_of_traces.collect(id))?;
         Some(traces::shown(id, &collected))
     };
-    let body = stream::run(&app, Language::Influxql, gzip, move |job| {
+    let body = chunks::run(&app, Language::Influxql, gzip, move |job| {
         answer(&*port, request, style, own_trace, job)
     })
     .await?;
@@ -119,7 +119,7 @@ fn run_detached(app: &App, request: InfluxqlRequest) -> Response {
                 Ok(())
             })
         };
-        if let Err(error) = stream::run(&detached, Language::Influxql, false, run).await {
+        if let Err(error) = chunks::run(&detached, Language::Influxql, false, run).await {
             tracing::warn!(%error, "an async query failed");
         }
     });

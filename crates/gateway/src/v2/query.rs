@@ -18,7 +18,7 @@ use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
 use crate::ports::{FluxRequest, FluxTable, QueryError, QueryPort};
-use crate::stream::{self, Job, accepts_gzip};
+use crate::chunks::{self, Job, accepts_gzip};
 
 #[derive(Deserialize)]
 struct QueryBody {
@@ -59,13 +59,13 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let query = Arc::clone(&app.ports.query);
     if wants_nothing(&parts.headers) {
         let nothing =
-            stream::run(&app, Language::Flux, false, move |job| run_silently(&*query, request(job))).await?;
+            chunks::run(&app, Language::Flux, false, move |job| run_silently(&*query, request(job))).await?;
         drop(nothing);
         return Ok(error::empty(StatusCode::NO_CONTENT));
     }
     let gzip = accepts_gzip(&parts.headers);
     let dialect = wanted.dialect;
-    let body = stream::run(&app, Language::Flux, gzip, move |job| {
+    let body = chunks::run(&app, Language::Flux, gzip, move |job| {
         let request = request(job);
         answer(&*query, request, dialect, job)
     })

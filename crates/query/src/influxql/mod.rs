@@ -37,6 +37,7 @@ use memory::Account;
 use model::{BucketId, Clock, Deletion, OrgId, Timestamp};
 
 pub use execute::Series;
+pub(crate) use schema::measurement_is;
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};

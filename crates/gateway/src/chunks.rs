@@ -1,0 +1,139 @@
+//! Answers as bytes: text is packed into chunks, gzipped where the client takes that, and the chunks are the body.
+
+use std::io::Write as _;
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, header};
+use metrics::Counter;
+
+use crate::csv::CHUNK_BYTES;
+use crate::error::ApiError;
+use crate::gateway::Shared;
+use crate::metrics::Language;
+use crate::ports::{QueryError, SinkClosed};
+use crate::stream::{self, Outlet, Writer};
+
+/// The job of a query whose answer is bytes.
+pub(crate) type Job = stream::Job<ChunkWriter>;
+
+/// Whether the client takes gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|item| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+            matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
+        })
+}
+
+enum Packing {
+    Plain,
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+/// Packs an answer's bytes into chunks.
+pub(crate) struct ChunkWriter {
+    outlet: Outlet<Bytes>,
+    packing: Packing,
+    plain: Vec<u8>,
+    bytes: Counter,
+}
+
+impl ChunkWriter {
+    /// Whether a chunk has left, so that an error can no longer be an HTTP error.
+    pub(crate) const fn sent(&self) -> bool {
+        self.outlet.sent()
+    }
+
+    /// Takes the bytes out of `text` and sends full chunks.
+    pub(crate) fn write(&mut self, text: &mut Vec<u8>) -> Result<(), SinkClosed> {
+        self.pack(text)?;
+        if self.pending() >= CHUNK_BYTES { self.send() } else { self.outlet.check() }
+    }
+
+    /// Takes the bytes out of `text` and sends all there is, so that the client sees it now.
+    pub(crate) fn write_through(&mut self, text: &mut Vec<u8>) -> Result<(), SinkClosed> {
+        self.pack(text)?;
+        if let Packing::Gzip(encoder) = &mut self.packing {
+            encoder.flush().map_err(|_io| SinkClosed)?;
+        }
+        self.send()
+    }
+
+    fn pending(&self) -> usize {
+        match &self.packing {
+            Packing::Plain => self.plain.len(),
+            Packing::Gzip(encoder) => encoder.get_ref().len(),
+        }
+    }
+
+    fn pack(&mut self, text: &mut Vec<u8>) -> Result<(), SinkClosed> {
+        match &mut self.packing {
+            Packing::Plain if self.plain.is_empty() => std::mem::swap(&mut self.plain, text),
+            Packing::Plain => self.plain.append(text),
+            Packing::Gzip(encoder) => {
+                encoder.write_all(text).map_err(|_io| SinkClosed)?;
+                text.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), SinkClosed> {
+        let chunk = match &mut self.packing {
+            // After a full chunk a full one is likely.
+            Packing::Plain if self.plain.len() >= CHUNK_BYTES => {
+                std::mem::replace(&mut self.plain, Vec::with_capacity(CHUNK_BYTES * 9 / 8))
+            }
+            Packing::Plain => std::mem::take(&mut self.plain),
+            Packing::Gzip(encoder) => std::mem::take(encoder.get_mut()),
+        };
+        self.send_chunk(chunk)
+    }
+
+    fn send_chunk(&mut self, chunk: Vec<u8>) -> Result<(), SinkClosed> {
+        if chunk.is_empty() {
+            return self.outlet.check();
+        }
+        self.bytes.add(chunk.len());
+        self.outlet.send(chunk.into())
+    }
+}
+
+impl Writer for ChunkWriter {
+    type Item = Bytes;
+
+    fn outlet(&mut self) -> &mut Outlet<Bytes> {
+        &mut self.outlet
+    }
+
+    fn end(mut self) {
+        let last = match std::mem::replace(&mut self.packing, Packing::Plain) {
+            Packing::Plain => std::mem::take(&mut self.plain),
+            Packing::Gzip(encoder) => encoder.finish().unwrap_or_default(),
+        };
+        // A client that went away with the last bytes on their way: nobody is left to tell.
+        let _gone = self.send_chunk(last);
+    }
+}
+
+/// Runs a query whose answer is bytes; returns when the first chunk is there. See [`stream::run`].
+pub(crate) async fn run(
+    app: &Shared,
+    language: Language,
+    gzip: bool,
+    run: impl FnOnce(&mut Job) -> Result<(), QueryError> + Send + 'static,
+) -> Result<Body, ApiError> {
+    let packing =
+        if gzip { Packing::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Packing::Plain };
+    let bytes = app.metrics.query_bytes.clone();
+    let writer = |outlet| ChunkWriter { outlet, packing, plain: Vec::new(), bytes };
+    Ok(Body::from_stream(stream::run(app, language, writer, run).await?))
+}
