@@ -114,7 +114,7 @@ impl Metrics {
         let name = "tidemark_write_stage_duration_seconds";
         page.distributions(name, "Time that writes spend in each stage.", [(stage, &self.parse_durations)]);
 
-        let languages = [("flux", &self.flux), ("influxql", &self.influxql)];
+        let languages = [("flux", &self.flux), ("influxql", &self.influxql), ("sql", &self.sql)];
         let each = |(language, queries): (&str, _)| (vec![("language", language.to_owned())], queries);
         let queries = || languages.into_iter().map(each);
         let name = "tidemark_query_duration_seconds";
@@ -169,9 +169,10 @@ impl Metrics {
         );
         let all = || vec![("org", String::new())];
         page.gauges("qc_executing_active", "Queries running.", [(all(), &self.queries_running)]);
-        let (done, failed) = [&self.flux, &self.influxql].iter().fold((0, 0), |(done, failed), queries| {
-            (done + queries.durations.len(), failed + queries.errors.get())
-        });
+        let (done, failed) =
+            [&self.flux, &self.influxql, &self.sql].iter().fold((0, 0), |(done, failed), queries| {
+                (done + queries.durations.len(), failed + queries.errors.get())
+            });
         let result = |result: &str| vec![("org", String::new()), ("result", result.to_owned())];
         let rows = [(result("success"), done.saturating_sub(failed)), (result("runtime_error"), failed)];
         page.counters("qc_requests_total", "Queries, by how they ended.", rows);

@@ -20,7 +20,7 @@ use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::serve::{self, InProgress};
 use crate::vitals::{self, Leaving};
-use crate::{cluster, log_level, maintenance, probes, random, traces, v1, v2, v3};
+use crate::{cluster, flight, log_level, maintenance, probes, random, traces, v1, v2, v3};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -85,6 +85,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/cluster/nodes/{id}/decommission", cluster::set_state(NodeState::Decommissioned))
         .route("/api/v1/cluster/nodes/{id}/replace", post(cluster::replace))
         .route("/debug/cluster", get(cluster::debug))
+        .route_service("/arrow.flight.protocol.FlightService/{*method}", flight::service(Arc::clone(&app)))
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app);

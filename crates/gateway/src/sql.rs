@@ -1,6 +1,7 @@
 //! SQL over HTTP: a statement in; JSON, JSON lines, CSV, Parquet or a drawn table out.
 
 pub(crate) mod formats;
+pub(crate) mod frames;
 pub(crate) mod params;
 
 use std::sync::Arc;
@@ -51,13 +52,11 @@ fn answer(
     let mut encoder = Encoder::new(format);
     let mut failed = None;
     let mut out = Vec::new();
-    let result = query.sql(request, &mut |batch| {
-        match encoder.batch(&batch, &mut out) {
-            Ok(()) => job.writer.write(&mut out),
-            Err(error) => {
-                failed = Some(error);
-                Err(crate::ports::SinkClosed)
-            }
+    let result = query.sql(request, &mut |batch| match encoder.batch(&batch, &mut out) {
+        Ok(()) => job.writer.write(&mut out),
+        Err(error) => {
+            failed = Some(error);
+            Err(crate::ports::SinkClosed)
         }
     });
     if let Some(error) = failed {

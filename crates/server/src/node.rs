@@ -22,7 +22,7 @@ use crate::frugality::BeFrugal;
 use crate::maintenance::Maintenance;
 use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, TraceAdapter, WriteAdapter};
-use crate::queries::{self, QueryAdapter, Running};
+use crate::queries::{self, Operators, QueryAdapter, Running};
 use crate::source::{LocalReader, Source};
 use crate::survey::ClusterAdapter;
 use crate::telemetry;
@@ -203,6 +203,7 @@ impl Node {
                 memory: Arc::clone(memory),
                 running: Running::default(),
                 runtime,
+                operators: Operators::new(),
                 slow_after: config.slow_query_threshold,
                 counters: Arc::clone(&self.telemetry.counters),
             }),

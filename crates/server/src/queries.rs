@@ -4,16 +4,18 @@
 mod databases;
 mod policy;
 mod running;
+mod sql;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use catalog::State;
 use cluster::Cluster;
 use gateway::ports::{
     FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError,
-    QueryPort, SinkClosed, WritePort as _,
+    QueryPort, SinkClosed, SqlDescription, SqlRequest, WritePort as _,
 };
 use influxql::ast::{CreateDatabase, RetentionPolicy};
 use memory::Memory;
@@ -30,6 +32,7 @@ use crate::telemetry::Counters;
 
 use running::Listed;
 pub(crate) use running::Running;
+pub(crate) use sql::Operators;
 
 /// Runs queries.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(crate) struct QueryAdapter {
     pub(crate) running: Running,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
+    /// Where the operators of SQL run: what computes for long keeps no connection and no group waiting.
+    pub(crate) operators: Operators,
     /// How long a query takes that is logged as slow; zero for none.
     pub(crate) slow_after: Duration,
     /// Where slow queries are counted.
@@ -111,6 +116,24 @@ impl QueryPort for QueryAdapter {
         let result = killed(&listed, self.run_flux(request, &source, sink));
         watched.end(&script, result.as_ref().err().map(ToString::to_string));
         result
+    }
+
+    fn sql(
+        &self,
+        request: SqlRequest,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<(), SinkClosed>,
+    ) -> Result<(), QueryError> {
+        let source = self.source.at(request.reading.clone());
+        let watched = Watched::begin(self, Language::Sql, request.org, &source);
+        let about = (request.org, request.query.as_str(), Some(request.database.as_str()));
+        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
+        let result = killed(&listed, self.run_sql(&request, source, sink));
+        watched.end(&request.query, result.as_ref().err().map(ToString::to_string));
+        result
+    }
+
+    fn describe_sql(&self, request: SqlRequest) -> Result<SqlDescription, QueryError> {
+        self.plan_sql(&request)
     }
 
     fn influxql(

@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::error::ApiError;
 
 /// The row of the members of an object; `None` when there are none. `$name` in a statement is the member `name`.
-pub(crate) fn row(object: &serde_json::Map<String, Value>, max: usize) -> Result<Option<RecordBatch>, ApiError> {
+pub(crate) fn row(
+    object: &serde_json::Map<String, Value>,
+    max: usize,
+) -> Result<Option<RecordBatch>, ApiError> {
     if object.len() > max {
         return Err(ApiError::invalid(format!("more than {max} parameters (params-max)")));
     }
@@ -34,6 +37,8 @@ pub(crate) fn row(object: &serde_json::Map<String, Value>, max: usize) -> Result
         };
         columns.push((name.as_str(), array));
     }
-    let row = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)));
+    let row = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, array)| (name, array, true)),
+    );
     row.map(Some).map_err(|error| ApiError::invalid(format!("parameters: {error}")))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use axum::body::Body;
 use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -19,8 +20,8 @@ use trace::{Collected, TraceId};
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
     GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, LogPort, MaintenancePort, MoveSurvey, NodeSurvey,
-    NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, StatusPort, TracePort,
-    Unavailable, WriteError, WritePort,
+    NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, SqlDescription, SqlRequest,
+    StatusPort, TracePort, Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 use crate::{Stage, Vitals};
@@ -142,13 +143,18 @@ pub(crate) type InfluxqlSink<'a> = &'a mut dyn FnMut(InfluxqlItem) -> Result<(),
 type FluxScript = dyn Fn(&FluxRequest, FluxSink<'_>) -> Result<(), QueryError> + Send + Sync;
 type InfluxqlScript = dyn Fn(&InfluxqlRequest, InfluxqlSink<'_>) -> Result<(), QueryError> + Send + Sync;
 
+pub(crate) type SqlSink<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<(), SinkClosed>;
+type SqlScript = dyn Fn(&SqlRequest, SqlSink<'_>) -> Result<(), QueryError> + Send + Sync;
+
 /// Queries do what the test says, and are remembered.
 #[derive(Default)]
 pub(crate) struct TestQuery {
     flux: Mutex<Option<Arc<FluxScript>>>,
     influxql: Mutex<Option<Arc<InfluxqlScript>>>,
+    sql: Mutex<Option<Arc<SqlScript>>>,
     pub(crate) flux_seen: Mutex<Vec<FluxRequest>>,
     pub(crate) influxql_seen: Mutex<Vec<InfluxqlRequest>>,
+    pub(crate) sql_seen: Mutex<Vec<SqlRequest>>,
 }
 
 impl TestQuery {
@@ -165,6 +171,13 @@ impl TestQuery {
     ) {
         *self.influxql.lock() = Some(Arc::new(script));
     }
+
+    pub(crate) fn on_sql(
+        &self,
+        script: impl Fn(&SqlRequest, SqlSink<'_>) -> Result<(), QueryError> + Send + Sync + 'static,
+    ) {
+        *self.sql.lock() = Some(Arc::new(script));
+    }
 }
 
 impl QueryPort for TestQuery {
@@ -172,6 +185,22 @@ impl QueryPort for TestQuery {
         self.flux_seen.lock().push(request.clone());
         let script = self.flux.lock().clone();
         script.map_or(Ok(()), |script| script(&request, sink))
+    }
+
+    fn sql(&self, request: SqlRequest, sink: SqlSink<'_>) -> Result<(), QueryError> {
+        self.sql_seen.lock().push(request.clone());
+        let script = self.sql.lock().clone();
+        script.map_or(Ok(()), |script| script(&request, sink))
+    }
+
+    fn describe_sql(&self, request: SqlRequest) -> Result<SqlDescription, QueryError> {
+        let mut schema = None;
+        self.sql(request, &mut |batch| {
+            schema = Some(batch.schema());
+            Err(SinkClosed)
+        })
+        .or_else(|error| if matches!(error, QueryError::Cancelled) { Ok(()) } else { Err(error) })?;
+        Ok(SqlDescription { schema: schema.expect("a script sends columns"), params: Vec::new() })
     }
 
     fn influxql(&self, request: InfluxqlRequest, sink: InfluxqlSink<'_>) -> Result<(), QueryError> {

@@ -10,9 +10,9 @@ use jiff::tz::TimeZone;
 use model::{ColumnType, FieldValue, Frame, FrameValues, Timestamp, Values};
 
 use super::json::Json;
+use crate::chunks::ChunkWriter;
 use crate::csv::{CHUNK_BYTES, needs_quotes, push_float};
 use crate::ports::{InfluxqlItem, InfluxqlSeries, SinkClosed};
-use crate::stream::ChunkWriter;
 
 /// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

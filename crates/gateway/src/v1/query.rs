@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
 use crate::auth;
+use crate::chunks::{self, Job, accepts_gzip};
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
 use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
 use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
-use crate::chunks::{self, Job, accepts_gzip};
 use crate::traces;
 use crate::v2::small_body;
 

@@ -1,7 +1,9 @@
-//! `POST /api/v2/query`: Flux in, annotated CSV out.
+//! `POST /api/v2/query`: Flux in, or SQL; annotated CSV out.
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,13 +14,14 @@ use serde_json::Value;
 use super::dialect::DialectBody;
 use super::{externs, lookup, small_body};
 use crate::auth;
+use crate::chunks::{self, Job, accepts_gzip};
 use crate::csv::{Dialect, Encoder};
 use crate::error::{self, ApiError};
 use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
-use crate::ports::{FluxRequest, FluxTable, QueryError, QueryPort};
-use crate::chunks::{self, Job, accepts_gzip};
+use crate::ports::{CancelToken, FluxRequest, FluxTable, QueryError, QueryPort, SinkClosed, SqlRequest};
+use crate::sql;
 
 #[derive(Deserialize)]
 struct QueryBody {
@@ -28,11 +31,23 @@ struct QueryBody {
     r#extern: Option<Value>,
     dialect: Option<DialectBody>,
     now: Option<String>,
+    /// The database of SQL.
+    #[serde(alias = "database", alias = "db")]
+    bucket: Option<String>,
+    /// Values of placeholders of SQL.
+    params: Option<serde_json::Map<String, Value>>,
+}
+
+/// The language of a script.
+enum Spoken {
+    Flux,
+    Sql { bucket: Option<String>, params: Option<RecordBatch> },
 }
 
 /// What is to be run, and how the answer is to look.
 struct Wanted {
     script: String,
+    spoken: Spoken,
     now: Option<Timestamp>,
     dialect: Dialect,
 }
@@ -46,8 +61,38 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let org = lookup::org_of(&app, &params).await?.id;
     let limit = (app.options.limits.query_bytes_max, "max-query-size");
     let text = small_body(&app, &parts.headers, body, limit).await?;
-    let wanted = read(&parts.headers, &text)?;
+    let wanted = read(&parts.headers, &text, app.options.limits.params_max)?;
     let readable = app.look(|state| who.grants.readable(state, org));
+    let (gzip, dialect) = (accepts_gzip(&parts.headers), wanted.dialect);
+    if let Spoken::Sql { bucket, params: bound } = wanted.spoken {
+        let named = bucket.or_else(|| params.get("bucket").or_else(|| params.get("db")).map(str::to_owned));
+        let missing = || ApiError::invalid("SQL needs a \"bucket\", in the body or in the URL");
+        let request = SqlRequest {
+            org,
+            query: wanted.script,
+            database: named.ok_or_else(missing)?,
+            params: bound,
+            reading,
+            readable,
+            cancel: CancelToken::default(),
+        };
+        let query = Arc::clone(&app.ports.query);
+        let run = move |job: &mut Job| {
+            let request = SqlRequest { cancel: job.cancel.clone(), ..request };
+            answer(dialect, job, |sink| {
+                let mut unwritable = None;
+                let result = query.sql(request, &mut |batch| match sql::frames::frame(&batch) {
+                    Ok(frame) => sink(FluxTable { result: "_result".into(), table: 0, frame }),
+                    Err(error) => {
+                        unwritable = Some(QueryError::Invalid(error.to_string()));
+                        Err(SinkClosed)
+                    }
+                });
+                unwritable.map_or(result, Err)
+            })
+        };
+        return Ok(csv_response(chunks::run(&app, Language::Sql, gzip, run).await?, gzip));
+    }
     let request = move |job: &Job| FluxRequest {
         org,
         script: wanted.script,
@@ -63,13 +108,14 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
         drop(nothing);
         return Ok(error::empty(StatusCode::NO_CONTENT));
     }
-    let gzip = accepts_gzip(&parts.headers);
-    let dialect = wanted.dialect;
-    let body = chunks::run(&app, Language::Flux, gzip, move |job| {
+    let run = move |job: &mut Job| {
         let request = request(job);
-        answer(&*query, request, dialect, job)
-    })
-    .await?;
+        answer(dialect, job, |sink| query.flux(request, sink))
+    };
+    Ok(csv_response(chunks::run(&app, Language::Flux, gzip, run).await?, gzip))
+}
+
+fn csv_response(body: Body, gzip: bool) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
@@ -77,7 +123,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    Ok(response)
+    response
 }
 
 /// Runs a script for its effects.
@@ -87,14 +133,12 @@ fn run_silently(query: &dyn QueryPort, request: FluxRequest) -> Result<(), Query
 
 /// Runs a script and writes its tables. An error after the first chunk becomes an error table.
 fn answer(
-    query: &dyn QueryPort,
-    request: FluxRequest,
     dialect: Dialect,
     job: &mut Job,
+    run: impl FnOnce(&mut dyn FnMut(FluxTable) -> Result<(), SinkClosed>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let mut encoder = Encoder::new(dialect);
-    let result =
-        query.flux(request, &mut |table: FluxTable| encoder.table(&table, &mut |out| job.writer.write(out)));
+    let result = run(&mut |table: FluxTable| encoder.table(&table, &mut |out| job.writer.write(out)));
     let written = match result {
         Ok(()) => encoder.finish(&mut |out| job.writer.write(out)),
         Err(error) if job.writer.sent() => {
@@ -126,13 +170,14 @@ fn wants_nothing(headers: &HeaderMap) -> bool {
         .any(|item| matches!(item.trim(), "return-no-content" | "return-no-content-with-error"))
 }
 
-fn read(headers: &HeaderMap, text: &[u8]) -> Result<Wanted, ApiError> {
+fn read(headers: &HeaderMap, text: &[u8], params_max: usize) -> Result<Wanted, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case("application/vnd.flux") {
         let script = std::str::from_utf8(text)
             .map_err(|error| ApiError::invalid(format!("the Flux script is not UTF-8: {error}")))?;
-        return Ok(Wanted { script: not_empty(script)?, now: None, dialect: Dialect::plain() });
+        let (script, dialect) = (not_empty(script)?, Dialect::plain());
+        return Ok(Wanted { script, spoken: Spoken::Flux, now: None, dialect });
     }
     let body: QueryBody = serde_json::from_slice(text).map_err(|error| {
         ApiError::invalid(format!(
@@ -140,9 +185,14 @@ fn read(headers: &HeaderMap, text: &[u8]) -> Result<Wanted, ApiError> {
              'Content-Type: application/vnd.flux' in your request headers: {error}"
         ))
     })?;
-    if let Some(kind) = body.r#type.as_deref().filter(|kind| !matches!(*kind, "" | "flux")) {
-        return Err(ApiError::invalid(format!("unknown query type: {kind}")));
-    }
+    let spoken = match body.r#type.as_deref() {
+        None | Some("" | "flux") => Spoken::Flux,
+        Some("sql") => {
+            let params = sql::params::row(&body.params.unwrap_or_default(), params_max)?;
+            Spoken::Sql { bucket: body.bucket, params }
+        }
+        Some(kind) => return Err(ApiError::invalid(format!("unknown query type: {kind}"))),
+    };
     let script = match (body.query, body.ast) {
         (Some(script), _) => not_empty(&script)?,
         (None, Some(_ast)) => {
@@ -153,7 +203,9 @@ fn read(headers: &HeaderMap, text: &[u8]) -> Result<Wanted, ApiError> {
         (None, None) => return Err(ApiError::invalid("request body requires either query or AST")),
     };
     let script = match body.r#extern {
-        Some(file) if !file.is_null() => externs::insert(&externs::prelude(&file)?, &script),
+        Some(file) if !file.is_null() && matches!(spoken, Spoken::Flux) => {
+            externs::insert(&externs::prelude(&file)?, &script)
+        }
         _ => script,
     };
     let now = body.now.filter(|text| !text.is_empty()).map(|text| {
@@ -161,7 +213,7 @@ fn read(headers: &HeaderMap, text: &[u8]) -> Result<Wanted, ApiError> {
             .ok_or_else(|| ApiError::invalid(format!("now is not an RFC 3339 time: {text:?}")))
     });
     let dialect = body.dialect.map_or_else(|| Ok(Dialect::plain()), DialectBody::check)?;
-    Ok(Wanted { script, now: now.transpose()?, dialect })
+    Ok(Wanted { script, spoken, now: now.transpose()?, dialect })
 }
 
 fn not_empty(script: &str) -> Result<String, ApiError> {

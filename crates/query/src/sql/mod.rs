@@ -204,11 +204,9 @@ impl<'a> Query<'a> {
         let own = || self.reader.failure().or_else(|| self.budget.check().err());
         match error.find_root() {
             DataFusionError::External(_) => own().unwrap_or_else(|| Error::Internal(error.to_string())),
-            DataFusionError::ResourcesExhausted(_) => self
-                .pool
-                .refusal()
-                .or_else(own)
-                .unwrap_or_else(|| Error::Invalid(error.strip_backtrace())),
+            DataFusionError::ResourcesExhausted(_) => {
+                self.pool.refusal().or_else(own).unwrap_or_else(|| Error::Invalid(error.strip_backtrace()))
+            }
             DataFusionError::Internal(_)
             | DataFusionError::IoError(_)
             | DataFusionError::ExecutionJoin(_)

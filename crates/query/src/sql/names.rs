@@ -84,7 +84,9 @@ fn measurement(
     let look = |state: &State| {
         state.has_measurement(bucket.id, name).then(|| {
             let fields = state.fields_of(bucket.id, name);
-            fields.map(|(name, field_type)| (name.to_owned(), field_type)).collect::<Vec<(String, FieldType)>>()
+            fields
+                .map(|(name, field_type)| (name.to_owned(), field_type))
+                .collect::<Vec<(String, FieldType)>>()
         })
     };
     let Some(fields) = context.catalog.find(look)? else { return Ok(None) };

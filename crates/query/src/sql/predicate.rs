@@ -23,7 +23,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    const ALL: Self = Self { range: TimeRange { start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) }, predicate: Predicate::TRUE };
+    const ALL: Self = Self {
+        range: TimeRange { start: Timestamp(i64::MIN), end: Timestamp(i64::MAX) },
+        predicate: Predicate::TRUE,
+    };
 
     /// Both.
     fn and(self, other: Self) -> Self {
@@ -182,7 +185,9 @@ fn tag<'e>(expr: &'e Expr, tags: &BTreeSet<String>) -> Option<&'e str> {
 fn text(expr: &Expr) -> Option<String> {
     fn of(value: &ScalarValue) -> Option<String> {
         match value {
-            ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => text.clone(),
+            ScalarValue::Utf8(text) | ScalarValue::Utf8View(text) | ScalarValue::LargeUtf8(text) => {
+                text.clone()
+            }
             ScalarValue::Dictionary(_, value) => of(value),
             _ => None,
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use datafusion::common::DataFusionError;
-use parking_lot::Mutex;
 use model::{Ends, Groups, ScanRequest, SummaryRequest};
+use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::source::{ScanSource, ScanStream};
@@ -23,7 +23,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(source: Arc<dyn ScanSource>, points_max: u64) -> Self {
-        Self { source, points: AtomicU64::new(0), points_max, stop: AtomicBool::new(false), failed: Mutex::new(None) }
+        Self {
+            source,
+            points: AtomicU64::new(0),
+            points_max,
+            stop: AtomicBool::new(false),
+            failed: Mutex::new(None),
+        }
     }
 
     /// Why reading failed first, if it did.

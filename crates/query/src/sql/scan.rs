@@ -119,7 +119,10 @@ impl ExecutionPlan for ScanExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         if children.is_empty() { Ok(self) } else { internal_err!("a scan has no inputs") }
     }
 
@@ -135,7 +138,7 @@ impl ExecutionPlan for ScanExec {
             let mut left = scan.limit.unwrap_or(usize::MAX);
             let mut gathered = Vec::new();
             let mut rows = 0;
-            let mut send = |gathered: &mut Vec<SeriesBlock>| -> Result<bool> {
+            let send = |gathered: &mut Vec<SeriesBlock>| -> Result<bool> {
                 let batch = scan.batch(std::mem::take(gathered))?;
                 rows_metric.add(batch.num_rows());
                 // A closed channel is a query that needs no more.
@@ -223,8 +226,7 @@ fn field_column(
     name: &Arc<str>,
     column_type: ColumnType,
 ) -> Option<Column> {
-    let is_this =
-        |(other, column): &(Arc<str>, Column)| other == name && column.column_type() == column_type;
+    let is_this = |(other, column): &(Arc<str>, Column)| other == name && column.column_type() == column_type;
     if let [only] = blocks {
         let at = only.fields.iter().position(is_this)?;
         return Some(only.fields.swap_remove(at).1);

@@ -4,19 +4,18 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::temporal_conversions::timestamp_ns_to_datetime;
-use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider as _,
-    TableProvider,
-};
 use datafusion::catalog::CatalogProviderList as _;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, TableProvider,
+};
 use datafusion::common::{Result, TableReference};
 use datafusion::config::Dialect;
+use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::physical_plan::ExecutionPlan;
@@ -53,8 +52,10 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(memory: Arc<dyn MemoryPool>, now: Timestamp) -> Result<Self> {
         let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-        let runtime =
-            RuntimeEnvBuilder::new().with_memory_pool(memory).with_disk_manager_builder(no_disk).build_arc()?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(memory)
+            .with_disk_manager_builder(no_disk)
+            .build_arc()?;
         let now = timestamp_ns_to_datetime(now.0).map(|naive| naive.and_utc());
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = now;
