@@ -1,9 +1,17 @@
 //! Reads credentials from headers and URL, in InfluxDB's order. Nothing here judges them.
 
 use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, header};
 
 use crate::params::Params;
+
+/// Some clients leave the padding out.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The name of the session cookie.
 pub(crate) const SESSION_COOKIE: &str = "influxdb-oss-session";
@@ -47,7 +55,7 @@ impl Credentials {
     pub(crate) fn basic(headers: &HeaderMap) -> Self {
         let decoded = scheme(headers)
             .filter(|(scheme, _)| is(scheme, "basic"))
-            .and_then(|(_, rest)| base64::engine::general_purpose::STANDARD.decode(rest).ok())
+            .and_then(|(_, rest)| LENIENT.decode(rest).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok());
         match decoded.as_deref().and_then(|text| text.split_once(':')) {
             Some((user, password)) => Self::Password { user: user.to_owned(), password: password.to_owned() },

@@ -10,13 +10,17 @@
 //! `time` (`Timestamp(ns)`), by name. Only what reads may be said.
 
 mod columns;
+mod ends;
 mod explain;
+mod gapfill;
 mod names;
 mod pool;
 mod predicate;
 mod reader;
 mod scan;
+mod selectors;
 mod session;
+mod summarize;
 mod table;
 
 use std::sync::Arc;
@@ -138,7 +142,7 @@ impl<'a> Query<'a> {
         Self {
             context,
             budget: Budget::new(*limits, memory, *clock, *cancelled),
-            reader: Arc::new(Reader::new(Arc::clone(source), limits.points_max)),
+            reader: Arc::new(Reader::new(Arc::clone(source), limits)),
             pool: Arc::new(Pool::new(limits.memory_bytes_max, memory)),
         }
     }

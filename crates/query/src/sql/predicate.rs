@@ -51,20 +51,56 @@ pub(super) fn translate(condition: &Expr, tags: &BTreeSet<String>) -> Option<Wan
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
             Some(translate(left, tags)?.and(translate(right, tags)?))
         }
-        Expr::Between(between) if !between.negated && is_time(&between.expr) => {
-            let (low, high) = (time(&between.low)?, time(&between.high)?);
-            Some(Wanted { range: TimeRange::new(Timestamp(low), after(high)), ..Wanted::ALL })
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(left) => in_time(*op, time(right)?),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(right) => {
-            in_time(op.swap()?, time(left)?)
-        }
-        other => Some(Wanted { predicate: on_tags(other, tags)?, ..Wanted::ALL }),
+        other => match on_time(other, "time") {
+            Some(range) => Some(Wanted { range, ..Wanted::ALL }),
+            None => Some(Wanted { predicate: on_tags(other, tags)?, ..Wanted::ALL }),
+        },
     }
 }
 
-fn is_time(expr: &Expr) -> bool {
-    matches!(expr, Expr::Column(column) if column.name == "time")
+/// The range that conditions say of a column of times.
+pub(super) fn time_range<'e>(conditions: impl IntoIterator<Item = &'e Expr>, column: &str) -> TimeRange {
+    let all = conditions.into_iter().filter_map(|condition| on_time(condition, column));
+    all.fold(Wanted::ALL.range, intersection)
+}
+
+/// The length of an interval that is always the same; `None` for one of months, or one of no length.
+pub(super) fn nanoseconds(interval: &Expr) -> Option<i64> {
+    const MILLISECOND: i64 = 1_000_000;
+    const DAY: i64 = 24 * 3_600 * 1_000 * MILLISECOND;
+    let Expr::Literal(value, _) = interval else { return None };
+    let length = match value {
+        ScalarValue::IntervalMonthDayNano(Some(interval)) if interval.months == 0 => {
+            i64::from(interval.days).checked_mul(DAY)?.checked_add(interval.nanoseconds)?
+        }
+        ScalarValue::IntervalDayTime(Some(interval)) => {
+            let days = i64::from(interval.days).checked_mul(DAY)?;
+            days.checked_add(i64::from(interval.milliseconds).checked_mul(MILLISECOND)?)?
+        }
+        _ => return None,
+    };
+    (length > 0).then_some(length)
+}
+
+fn is_column(expr: &Expr, name: &str) -> bool {
+    matches!(expr, Expr::Column(column) if column.name == name)
+}
+
+/// What a condition says of a column of times, if it is about that and nothing else.
+fn on_time(condition: &Expr, column: &str) -> Option<TimeRange> {
+    match condition {
+        Expr::Between(between) if !between.negated && is_column(&between.expr, column) => {
+            let (low, high) = (time(&between.low)?, time(&between.high)?);
+            Some(TimeRange::new(Timestamp(low), after(high)))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_column(left, column) => {
+            in_time(*op, time(right)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_column(right, column) => {
+            in_time(op.swap()?, time(left)?)
+        }
+        _ => None,
+    }
 }
 
 fn time(expr: &Expr) -> Option<i64> {
@@ -79,17 +115,16 @@ const fn after(last: i64) -> Timestamp {
     Timestamp(last.saturating_add(1))
 }
 
-fn in_time(op: Operator, time: i64) -> Option<Wanted> {
+fn in_time(op: Operator, time: i64) -> Option<TimeRange> {
     let all = Wanted::ALL.range;
-    let range = match op {
+    Some(match op {
         Operator::Eq => TimeRange::new(Timestamp(time), after(time)),
         Operator::Gt => TimeRange::new(after(time), all.end),
         Operator::GtEq => TimeRange::new(Timestamp(time), all.end),
         Operator::Lt => TimeRange::new(all.start, Timestamp(time)),
         Operator::LtEq => TimeRange::new(all.start, after(time)),
         _ => return None,
-    };
-    Some(Wanted { range, ..Wanted::ALL })
+    })
 }
 
 fn on_tags(condition: &Expr, tags: &BTreeSet<String>) -> Option<Predicate> {

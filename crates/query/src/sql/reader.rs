@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use datafusion::common::DataFusionError;
-use model::{Ends, Groups, ScanRequest, SummaryRequest};
+use model::{Ends, Groups, ScanRequest, SummaryRequest, TooLarge};
 use parking_lot::Mutex;
 
 use crate::error::Error;
-use crate::source::{ScanSource, ScanStream};
+use crate::limits::Limits;
+use crate::source::{ScanError, ScanSource, ScanStream};
 
 /// See the module.
 #[derive(Debug)]
@@ -16,17 +17,20 @@ pub(super) struct Reader {
     source: Arc<dyn ScanSource>,
     points: AtomicU64,
     points_max: u64,
+    memory_bytes_max: usize,
     stop: AtomicBool,
     /// Why reading failed first.
     failed: Mutex<Option<Error>>,
 }
 
 impl Reader {
-    pub(super) fn new(source: Arc<dyn ScanSource>, points_max: u64) -> Self {
+    pub(super) fn new(source: Arc<dyn ScanSource>, limits: &Limits) -> Self {
+        let Limits { points_max, memory_bytes_max, .. } = *limits;
         Self {
             source,
             points: AtomicU64::new(0),
             points_max,
+            memory_bytes_max,
             stop: AtomicBool::new(false),
             failed: Mutex::new(None),
         }
@@ -62,11 +66,26 @@ impl Reader {
         })
     }
 
+    /// How many cells a summary may have.
+    pub(super) const fn cells_max(&self) -> usize {
+        self.memory_bytes_max / model::summary::CELL_BYTES
+    }
+
+    fn too_many_points(&self) -> Error {
+        Error::limit("max-select-point", self.points_max.to_string())
+    }
+
     /// A summary. Called on a thread that may block.
     pub(super) fn summarize(&self, request: &SummaryRequest) -> Result<Groups, Error> {
         let left = self.points_max.saturating_sub(self.points.load(Ordering::Relaxed));
         let request = SummaryRequest { rows_max: request.rows_max.min(left), ..request.clone() };
-        let groups = self.source.summarize(&request, &|| self.is_stopped()).map_err(Error::Scan)?;
+        let groups = self.source.summarize(&request, &|| self.is_stopped()).map_err(|error| match error {
+            ScanError::TooLarge(TooLarge::Rows(_)) => self.too_many_points(),
+            ScanError::TooLarge(TooLarge::Cells(_)) => {
+                Error::limit("query-memory-bytes", self.memory_bytes_max.to_string())
+            }
+            other => Error::Scan(other),
+        })?;
         self.points.fetch_add(groups.rows(), Ordering::Relaxed);
         Ok(groups)
     }
@@ -75,7 +94,7 @@ impl Reader {
     pub(super) fn count(&self, rows: usize) -> Result<(), Error> {
         let total = self.points.fetch_add(rows as u64, Ordering::Relaxed).saturating_add(rows as u64);
         if total > self.points_max {
-            return Err(Error::limit("max-select-point", self.points_max.to_string()));
+            return Err(self.too_many_points());
         }
         if self.is_stopped() { Err(Error::Cancelled) } else { Ok(()) }
     }

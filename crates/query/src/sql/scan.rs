@@ -69,6 +69,11 @@ impl ScanExec {
         Self { ends: Some(ends), ..self.clone() }
     }
 
+    /// Whether all rows are read that satisfy the conditions.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.limit.is_none() && self.ends.is_none()
+    }
+
     /// What a column of the schema is.
     pub(super) fn origin(&self, column: usize) -> Option<&Origin> {
         self.origins.get(column)
@@ -239,9 +244,4 @@ fn field_column(
         }
     }
     Some(gathered)
-}
-
-/// The scan that a plan is, if it is one.
-pub(super) fn as_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<&ScanExec> {
-    plan.downcast_ref()
 }

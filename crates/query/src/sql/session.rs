@@ -10,6 +10,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::{Result, TableReference};
 use datafusion::config::Dialect;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -18,10 +19,17 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use model::Timestamp;
+
+use super::ends::ReadEnds;
+use super::gapfill::node::Planner;
+use super::gapfill::{self, HandleGapFill};
+use super::selectors;
+use super::summarize::Summarize;
 
 /// The one catalog.
 pub(super) const CATALOG: &str = "public";
@@ -40,8 +48,28 @@ static COMMON: LazyLock<SessionState> = LazyLock::new(|| {
     // Texts are stored as offsets and bytes, and stay so.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.time_zone = Some("+00:00".to_owned());
-    SessionStateBuilder::new().with_default_features().with_config(config).build()
+    let mut state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_query_planner(Arc::new(Planner))
+        .with_optimizer_rule(Arc::new(HandleGapFill))
+        .with_optimizer_rule(Arc::new(Summarize))
+        .build();
+    for function in gapfill::functions() {
+        replaced(state.register_udf(function));
+    }
+    for function in selectors::all() {
+        replaced(state.register_udaf(function));
+    }
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ReadEnds)];
+    rules.extend(state.physical_optimizers().iter().cloned());
+    SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
 });
+
+/// Functions of ours replace none.
+fn replaced<T>(before: Result<Option<T>>) {
+    debug_assert!(matches!(before, Ok(None)), "a function of this name was known before");
+}
 
 /// See the module.
 pub(super) struct Session {

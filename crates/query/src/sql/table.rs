@@ -91,6 +91,19 @@ impl Measurement {
         Self { bucket, name, alive, origins, schema, tags: as_named, reader }
     }
 
+    /// What a column is.
+    pub(super) fn origin(&self, column: &str) -> Option<&Origin> {
+        self.schema.index_of(column).ok().and_then(|at| self.origins.get(at))
+    }
+
+    /// The fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.origins.iter().filter_map(|origin| match origin {
+            Origin::Field(name, _) => Some(name),
+            Origin::Time | Origin::Tag(_) => None,
+        })
+    }
+
     /// The scan of rows that satisfy conditions.
     pub(super) fn request(&self, conditions: &[Expr]) -> ScanRequest {
         let Wanted { range, predicate } = predicate::wanted(conditions, &self.tags);
