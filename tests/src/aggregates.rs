@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use testkit::node::encode;
 use testkit::{Cluster, Node, wait_for};
 
 /// Numbers that look random and are the same in each run.
@@ -100,15 +101,51 @@ fn flux(random: &mut Random, measurement: &str) -> String {
     )
 }
 
+/// SQL, marked as such. Sums of floats that no node computes are added in any order, so they are of `even` alone.
+fn sql(random: &mut Random, measurement: &str) -> String {
+    let (from, to) = (START_S + random.below(SPAN_S / 2), START_S + SPAN_S / 2 + random.below(SPAN_S));
+    let range = format!("time >= to_timestamp({from}) AND time < to_timestamp({to})");
+    let filter =
+        random.one(&["", " AND dc = 'd1'", " AND host ~ 'h1.*'", " AND rack <> 'r2'", " AND dc IS NULL"]);
+    let aggregate =
+        random.one(&["count(i)", "sum(i)", "min(f)", "max(i)", "avg(f)", "selector_last(s, time)['value']"]);
+    let text = match random.below(4) {
+        0 => {
+            let key = random.one(&["rack", "dc", "host", "date_bin(INTERVAL '7 minutes', time)"]);
+            format!(
+                "SELECT {key} AS k, {aggregate} FROM {measurement} WHERE {range}{filter} GROUP BY 1 ORDER BY 1"
+            )
+        }
+        1 => {
+            let key = "date_bin_gapfill(INTERVAL '10 minutes', time)";
+            format!(
+                "SELECT {key} AS k, rack, locf({aggregate}) FROM {measurement} WHERE {range}{filter} GROUP BY 1, 2 ORDER BY 1, 2"
+            )
+        }
+        2 => format!("SELECT * FROM {measurement} WHERE {range}{filter} ORDER BY time DESC, host LIMIT 20"),
+        _ => format!(
+            "SELECT b, count(*), sum(f) FROM even WHERE {range}{filter} AND i > 0 GROUP BY b ORDER BY b"
+        ),
+    };
+    format!("sql {text}")
+}
+
 fn write(node: &Node, lines: &str) {
     let uri = "/api/v2/write?org=acme&bucket=metrics&precision=s";
     node.post(uri).token(node.token()).body(lines).send().expect_status(204);
 }
 
-/// What a node answers a question, in either language.
+/// What a node answers a question, in any language.
 fn ask(node: &Node, question: &str) -> String {
-    let reply =
-        if question.starts_with("from(") { node.flux(question) } else { node.influxql("metrics", question) };
+    let reply = if let Some(text) = question.strip_prefix("sql ") {
+        node.get(&format!("/api/v3/query_sql?db=metrics&format=csv&q={}", encode(text)))
+            .token(node.token())
+            .send()
+    } else if question.starts_with("from(") {
+        node.flux(question)
+    } else {
+        node.influxql("metrics", question)
+    };
     reply.expect_status(200).text()
 }
 
@@ -138,10 +175,13 @@ fn aggregates_are_the_same_wherever_the_data_is() {
         write(&gateway, &lines);
         write(&alone, &lines);
     }
-    for round in 0..300 {
+    for round in 0..360 {
         let measurement = if round % 2 == 0 { "even" } else { "rough" };
-        let question =
-            if round % 3 == 0 { flux(&mut random, measurement) } else { influxql(&mut random, measurement) };
+        let question = match round % 3 {
+            0 => flux(&mut random, measurement),
+            1 => sql(&mut random, measurement),
+            _ => influxql(&mut random, measurement),
+        };
         let expected = ask(&gateway, &question);
         assert!(!expected.contains("\"error\""), "{question}: {expected}");
         for node in cluster.up() {

@@ -52,6 +52,13 @@ fn set_up_write_and_query() {
         run(&["write", "-b", "metrics", "-p", "ms", "-f", file.to_str().expect("UTF-8"), "-o", "json"]);
     assert_eq!(done(&report).trim(), r#"[{"batches":5,"points":25000,"refused batches":0}]"#);
 
+    let sql = |form: &str| {
+        done(&run(&["query", "-l", "sql", "--db", "metrics", "SELECT count(*) AS c FROM file", "-o", form]))
+    };
+    assert_eq!(sql("csv"), "c\n25000\n");
+    assert_eq!(sql("json").trim(), r#"[{"c":25000}]"#);
+    assert_eq!(sql("table").lines().count(), 5);
+
     let script = "from(bucket: \"metrics\") |> range(start: 2024-01-01T00:00:00Z, stop: 2024-01-02T00:00:00Z) \
                   |> filter(fn: (r) => r._field == \"v\") |> group(columns: [\"_measurement\"]) |> count()";
     let json: serde_json::Value =

@@ -36,6 +36,14 @@ fn the_official_python_clients_work() {
 }
 
 #[test]
+fn sql_answers_adbc_and_as_duckdb_does() {
+    let Some(mut command) = python("sql.py") else { return };
+    let node = Node::start_set_up();
+    command.args([node.url(), node.token()]);
+    succeeds(command);
+}
+
+#[test]
 fn real_data_comes_back_as_it_was_written() {
     let Some(mut command) = python("demo_data.py") else { return };
     let node = Node::start_set_up();

@@ -36,7 +36,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "cluster",
         ours: &["model", "trace", "metrics", "host", "disk", "catalog", "proto"],
-        never: &["storage", "query", "axum"],
+        never: &["storage", "query"],
     },
     Rule { name: "influxql", ours: &["model"], never: &["tokio", "datafusion", "flux"] },
     Rule { name: "flux", ours: &["model", "trace", "memory"], never: &["tokio", "datafusion", "influxql"] },
@@ -72,7 +72,10 @@ const RULES: &[Rule] = &[
 /// Crates of others that one crate alone may name.
 const OWNED: &[(&str, &[&str])] = &[
     ("openraft", &["cluster"]),
-    ("tonic", &["proto", "cluster", "server", "testkit"]),
+    ("datafusion", &["query"]),
+    ("arrow-flight", &["gateway"]),
+    ("parquet", &["gateway"]),
+    ("tonic", &["proto", "cluster", "gateway", "server", "testkit"]),
     ("rocksdb", &["catalog", "cluster"]),
     ("axum", &["gateway"]),
     ("clap", &["cli", "sim", "chaos"]),

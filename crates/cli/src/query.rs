@@ -1,4 +1,4 @@
-//! `tidemark query`: runs Flux or InfluxQL and prints tables, JSON or CSV.
+//! `tidemark query`: runs Flux, InfluxQL or SQL and prints tables, JSON or CSV.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Language of the query.
     #[arg(long, short = 'l', value_enum, default_value_t = Language::Flux)]
     language: Language,
-    /// Database of an InfluxQL query.
+    /// Database of a query in InfluxQL or SQL.
     #[arg(long = "db", value_name = "DATABASE")]
     database: Option<String>,
     /// How rows are printed: a table on a terminal, CSV else.
@@ -39,6 +39,8 @@ enum Language {
     Flux,
     /// InfluxQL.
     Influxql,
+    /// SQL.
+    Sql,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
@@ -61,6 +63,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CliError> {
     match arguments.language {
         Language::Flux => flux(&api, &text, format),
         Language::Influxql => influxql(&api, &text, arguments.database.as_deref(), format),
+        Language::Sql => match arguments.database.as_deref() {
+            Some(database) => sql(&api, &text, database, format),
+            None => Err(CliError::Usage("a query in SQL needs --db".to_owned())),
+        },
     }
 }
 
@@ -136,6 +142,19 @@ fn typed(text: &str, datatype: &str) -> Value {
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::from(text))
+}
+
+/// The server writes SQL's answers in each of the forms.
+fn sql(api: &Api, text: &str, database: &str, format: Format) -> Result<(), CliError> {
+    let form = match format {
+        Format::Table => "pretty",
+        Format::Json => "json",
+        Format::Csv => "csv",
+    };
+    let body = json!({ "db": database, "q": text, "format": form });
+    let headers = [("content-type", "application/json"), ("accept-encoding", "gzip")];
+    let answer = api.post("/api/v3/query_sql", &headers, body.to_string().into_bytes())?;
+    output::copy_answer(answer.into_body().into_reader())
 }
 
 fn influxql(api: &Api, text: &str, database: Option<&str>, format: Format) -> Result<(), CliError> {

@@ -116,8 +116,10 @@ fn plain(schema: &Schema) -> SchemaRef {
 }
 
 impl Flight {
-    /// Runs something of the query port that may block.
+    /// Plans a statement, in its turn.
     async fn describe(&self, request: SqlRequest) -> Result<SqlDescription, Status> {
+        let turn = self.app.query_slots.acquire(&self.app.metrics.queries_refused).await;
+        let _turn = turn.map_err(|error| status(&error))?;
         let query = Arc::clone(&self.app.ports.query);
         let described = offload(move || query.describe_sql(request)).await;
         described.map_err(|error| status(&ApiError::internal(&error)))?.map_err(refused)

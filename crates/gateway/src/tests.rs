@@ -11,6 +11,7 @@ mod resources;
 mod routing;
 mod serve;
 mod setup;
+mod sql;
 pub(crate) mod support;
 mod traces;
 mod waiting;

@@ -63,7 +63,7 @@ async fn requests_that_make_no_sense() {
     for (body, message) in [
         (json!({}), "request body requires either query or AST"),
         (json!({ "query": " " }), "request body requires either query or AST"),
-        (json!({ "query": "x", "type": "sql" }), "unknown query type: sql"),
+        (json!({ "query": "x", "type": "graph" }), "unknown query type: graph"),
         (json!({ "query": "x", "now": "noon" }), "now is not an RFC 3339 time: \"noon\""),
         (dialect(json!({ "delimiter": ",," })), "invalid dialect delimeter: must be length 1"),
         (dialect(json!({ "commentPrefix": "##" })), "invalid dialect comment prefix: must be length 0 or 1"),

@@ -81,13 +81,27 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
             let request = SqlRequest { cancel: job.cancel.clone(), ..request };
             answer(dialect, job, |sink| {
                 let mut unwritable = None;
-                let result = query.sql(request, &mut |batch| match sql::frames::frame(&batch) {
+                // The columns come first; they are a table of their own only when no rows follow.
+                let mut columns = None;
+                let mut table = |batch| match sql::frames::frame(&batch) {
                     Ok(frame) => sink(FluxTable { result: "_result".into(), table: 0, frame }),
                     Err(error) => {
                         unwritable = Some(QueryError::Invalid(error.to_string()));
                         Err(SinkClosed)
                     }
+                };
+                let result = query.sql(request, &mut |batch| {
+                    if batch.num_rows() == 0 {
+                        columns = Some(batch);
+                        return Ok(());
+                    }
+                    columns = None;
+                    table(batch)
                 });
+                if let (Ok(()), Some(columns)) = (&result, columns) {
+                    // A client that went away: nobody is left to tell.
+                    let _gone = table(columns);
+                }
                 unwritable.map_or(result, Err)
             })
         };

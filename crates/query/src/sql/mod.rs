@@ -22,6 +22,9 @@ mod selectors;
 mod session;
 mod summarize;
 mod table;
+#[cfg(test)]
+mod tests;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,7 +112,8 @@ pub fn describe_sql(text: &str, context: &SqlContext<'_>) -> Result<Described, E
         .map(|(name, data_type)| (name.trim_start_matches('$').to_owned(), data_type))
         .collect();
     params.sort_by_key(|(name, _)| (name.parse::<u32>().unwrap_or(u32::MAX), name.clone()));
-    Ok(Described { schema: Arc::clone(plan.schema().inner()), params })
+    let bound = query.bound(plan)?;
+    Ok(Described { schema: Arc::clone(bound.schema().inner()), params })
 }
 
 /// Runs a statement; `sink` gets the schema first, with no rows, and then the rows. Called on a thread that may block.
@@ -156,7 +160,8 @@ impl<'a> Query<'a> {
     }
 
     fn planned(&self, text: &str, session: &mut Session) -> Result<LogicalPlan, Error> {
-        let statement = session.parse(text).map_err(|error| self.failure(error))?;
+        let mut statement = session.parse(text).map_err(|error| self.failure(error))?;
+        windows::resolve(&mut statement).map_err(|error| self.failure(error))?;
         let tables = session.tables_of(&statement).map_err(|error| self.failure(error))?;
         names::register(&tables, self.context, &self.reader, session)?;
         let plan = self.wait(session.plan(statement))?;
@@ -167,13 +172,16 @@ impl<'a> Query<'a> {
         Ok(plan)
     }
 
+    /// A plan with values for its placeholders, where there are some.
+    fn bound(&self, plan: LogicalPlan) -> Result<LogicalPlan, Error> {
+        let Some(params) = self.context.params else { return Ok(plan) };
+        let values = param_values(params).map_err(|error| self.failure(error))?;
+        plan.with_param_values(values).map_err(|error| self.failure(error))
+    }
+
     fn run(&self, text: &str, sink: &mut dyn FnMut(RecordBatch) -> Result<(), Stopped>) -> Result<(), Error> {
         let mut session = self.session()?;
-        let mut plan = self.planned(text, &mut session)?;
-        if let Some(params) = self.context.params {
-            let values = param_values(params).map_err(|error| self.failure(error))?;
-            plan = plan.with_param_values(values).map_err(|error| self.failure(error))?;
-        }
+        let plan = self.bound(self.planned(text, &mut session)?)?;
         let physical = self.wait(session.physical(&plan))?.map_err(|error| self.failure(error))?;
         sink(RecordBatch::new_empty(physical.schema()))?;
         let _entered = self.context.runtime.enter();
@@ -208,15 +216,15 @@ impl<'a> Query<'a> {
         let own = || self.reader.failure().or_else(|| self.budget.check().err());
         match error.find_root() {
             DataFusionError::External(_) => own().unwrap_or_else(|| Error::Internal(error.to_string())),
-            DataFusionError::ResourcesExhausted(_) => {
-                self.pool.refusal().or_else(own).unwrap_or_else(|| Error::Invalid(error.strip_backtrace()))
+            root @ DataFusionError::ResourcesExhausted(_) => {
+                self.pool.refusal().or_else(own).unwrap_or_else(|| Error::Invalid(root.strip_backtrace()))
             }
-            DataFusionError::Internal(_)
+            root @ (DataFusionError::Internal(_)
             | DataFusionError::IoError(_)
             | DataFusionError::ExecutionJoin(_)
-            | DataFusionError::Ffi(_) => own().unwrap_or_else(|| Error::Internal(error.strip_backtrace())),
+            | DataFusionError::Ffi(_)) => own().unwrap_or_else(|| Error::Internal(root.strip_backtrace())),
             DataFusionError::SQL(parser, _) => Error::Invalid(format!("error parsing SQL: {parser}")),
-            _ => Error::Invalid(error.strip_backtrace()),
+            root => Error::Invalid(root.strip_backtrace()),
         }
     }
 }

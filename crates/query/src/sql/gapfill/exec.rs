@@ -5,9 +5,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, TimestampNanosecondArray, UInt64Array,
+};
 use arrow::compute::{concat_batches, partition, take};
-use arrow::datatypes::{SchemaRef, TimestampNanosecondType};
+use arrow::datatypes::{Int64Type, SchemaRef, TimestampNanosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -205,6 +207,10 @@ impl Gaps {
                 Arc::new(TimestampNanosecondArray::from(at.clone()).with_timezone_opt(zone))
             } else if self.groups.contains(&i) {
                 take(column, &of_group, None)?
+            } else if self.counts.contains(&i) {
+                let counts = take(column, &from, None)?;
+                let zero = |count: Option<i64>| count.unwrap_or(0);
+                Arc::new(counts.as_primitive::<Int64Type>().iter().map(zero).collect::<Int64Array>())
             } else {
                 take(column, &from, None)?
             });

@@ -30,6 +30,8 @@ pub(in super::super) struct Gaps {
     /// The first and the last window of all groups; without a first, a group starts with its first row.
     pub(super) first: Option<i64>,
     pub(super) last: i64,
+    /// Counts: where there is nothing they are 0.
+    pub(super) counts: Vec<usize>,
     /// Columns that are appended: filled from these.
     pub(super) filled: Vec<(usize, Fill)>,
 }
@@ -65,7 +67,7 @@ impl GapFill {
             .iter()
             .enumerate()
             .map(|(i, (qualifier, field))| {
-                let kept = i == gaps.time || gaps.groups.contains(&i);
+                let kept = i == gaps.time || gaps.groups.contains(&i) || gaps.counts.contains(&i);
                 let nullable = field.is_nullable() || !kept;
                 (qualifier.cloned(), Arc::new(field.as_ref().clone().with_nullable(nullable)))
             })

@@ -156,10 +156,19 @@ fn filling(aggregate: &Aggregate, filled: Vec<(usize, Fill)>) -> Result<LogicalP
         every,
         first: (range.start.0 > i64::MIN).then(|| window(range.start.0)),
         last: window(range.end.0.saturating_sub(1)),
+        counts: counts(aggregate),
         filled,
     };
     let input = LogicalPlan::Aggregate(below(aggregate)?.data);
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(GapFill::new(gaps, input)?) }))
+}
+
+/// The columns that count.
+fn counts(aggregate: &Aggregate) -> Vec<usize> {
+    let is_count = |expr: &Expr| matches!(strip(expr), Expr::AggregateFunction(function) if function.func.name() == "count");
+    let groups = aggregate.group_expr.len();
+    let counted = aggregate.aggr_expr.iter().enumerate().filter(|(_, expr)| is_count(expr));
+    counted.map(|(i, _)| groups + i).collect()
 }
 
 fn nanoseconds(interval: &Expr) -> Result<i64> {

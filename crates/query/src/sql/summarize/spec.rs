@@ -185,11 +185,11 @@ fn result(expr: &Expr, table: &Measurement, wanted: &mut Wanted) -> Option<Resul
         }
         ("min", [value]) => {
             wanted.min = true;
-            of(value, What::Min)
+            of(value, What::Min).filter(is_number)
         }
         ("max", [value]) => {
             wanted.max = true;
-            of(value, What::Max)
+            of(value, What::Max).filter(is_number)
         }
         ("avg" | "mean", [value]) => {
             (wanted.sum, wanted.count) = (true, true);
@@ -205,8 +205,12 @@ fn result(expr: &Expr, table: &Measurement, wanted: &mut Wanted) -> Option<Resul
                 Rule::Min => (wanted.min, wanted.times) = (true, true),
                 Rule::Max => (wanted.max, wanted.times) = (true, true),
             }
-            // Of booleans a summary takes the lesser first value where several series have one at a time.
-            of(value, What::Selected(rule)).filter(|result| result.field_type != FieldType::Boolean)
+            // A summary has no extremes of texts and booleans, and takes the lesser of booleans that are first at once.
+            let is_told = |result: &Result| {
+                is_number(result)
+                    || result.field_type == FieldType::String && matches!(rule, Rule::First | Rule::Last)
+            };
+            of(value, What::Selected(rule)).filter(is_told)
         }
         _ => None,
     }
