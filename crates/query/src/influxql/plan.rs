@@ -19,13 +19,24 @@ use super::window::Windows;
 use crate::error::Error;
 
 /// A call that makes points: a field, perhaps aggregated, then transformed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CallPlan {
     pub(crate) input: Var,
     pub(crate) aggregate: Option<Aggregate>,
     /// Innermost first.
     pub(crate) transforms: Vec<Transform>,
     pub(crate) field_type: FieldType,
+    /// What is said as soon as there is a point: the call does not take its type.
+    pub(crate) refusal: Option<String>,
+}
+
+impl CallPlan {
+    /// Whether it would have the type of its argument, which does not exist.
+    pub(crate) fn has_no_type(&self) -> bool {
+        self.input.kind == VarKind::Nothing
+            && self.aggregate.as_ref().is_none_or(Aggregate::keeps_type)
+            && self.transforms.iter().all(|transform| transform.keeps_type())
+    }
 }
 
 /// What an expression's slot reads.
@@ -162,9 +173,9 @@ pub(crate) fn compile(
     let schema = resolver.schema(&select.sources, bounds, &for_inner, needs_tags(select))?;
     for dimension in &select.dimensions {
         match dimension {
-            Expr::Wildcard(_) => named.extend(schema.tags.iter().cloned()),
+            Expr::Wildcard(_) => named.extend(schema.dimensions.iter().cloned()),
             Expr::Regex(pattern) => {
-                named.extend(schema.tags.iter().filter(|t| pattern.is_match(t)).cloned());
+                named.extend(schema.dimensions.iter().filter(|t| pattern.is_match(t)).cloned());
             }
             _ => {}
         }
@@ -176,10 +187,15 @@ pub(crate) fn compile(
         known => known,
     };
     let (time_name, fields) = names::without_time(&select.fields);
-    let fields = names::expand(&fields, &schema, &named)?;
-    let types = types::Types { kind: &kind, is_tag: &|name| resolver.has_tag(&schema, name, bounds) };
-    fields.iter().try_for_each(|field| types.check(&field.expr))?;
-    let mut builder = Builder { kind: &kind, slots: Vec::new(), every, limit: select.limit };
+    let chosen = select.dimensions.iter().any(|d| matches!(d, Expr::Wildcard(_) | Expr::Regex(_)));
+    let fields = names::expand(&fields, &schema, &named, !chosen)?;
+    let is_tag = |name: &str| resolver.has_tag(&schema, name, bounds);
+    if outer.is_none() {
+        // In a subquery, what does not fit together is null.
+        let types = types::Types { kind: &kind, is_tag: &is_tag };
+        fields.iter().try_for_each(|field| types.check(&field.expr))?;
+    }
+    let mut builder = Builder { kind: &kind, is_tag: &is_tag, slots: Vec::new(), every, limit: select.limit };
     let (mut columns, mut point_tags) = (Vec::new(), Vec::new());
     for field in &fields {
         let node = builder.node(&field.expr)?;
@@ -189,7 +205,12 @@ pub(crate) fn compile(
         point_tags.extend((first..columns.len()).filter(|at| builder.is_tag(&columns[*at].1)));
     }
     let slots = builder.slots;
-    let columns = names::distinct(columns)
+    let columns = match outer {
+        // The query around a subquery sees the first column of a name.
+        Some(_) => columns.into_iter().map(|(wished, node)| (wished.name, node)).collect(),
+        None => names::distinct(columns),
+    };
+    let columns = columns
         .into_iter()
         .map(|(name, node): (Arc<str>, Node)| {
             let field_type = node.field_type(&|i| slots.get(i).map_or(FieldType::Float, Slot::field_type));
@@ -290,6 +311,7 @@ fn time_dimension(call: &Call, time: &TimeContext) -> Result<(i64, i64), Error> 
 
 struct Builder<'a> {
     kind: &'a dyn Fn(&VarRef) -> VarKind,
+    is_tag: &'a dyn Fn(&str) -> Result<bool, Error>,
     slots: Vec<Slot>,
     every: i64,
     limit: u64,
@@ -350,7 +372,17 @@ impl Builder<'_> {
             return Ok(Node::Math(call.name.as_str().into(), args));
         }
         let plan = self.call_plan(call)?;
-        Ok(self.slot(Slot::Call(plan)))
+        let known = self.slots.iter().position(|slot| matches!(slot, Slot::Call(known) if *known == plan));
+        Ok(known.map_or_else(|| self.slot(Slot::Call(plan)), Node::Slot))
+    }
+
+    /// The argument of a call: what is neither a field nor a tag is nothing.
+    fn argument(&self, var: &VarRef) -> Result<Var, Error> {
+        let mut input = self.var(var);
+        if input.kind == VarKind::Tag && !(self.is_tag)(&var.name)? {
+            input.kind = VarKind::Nothing;
+        }
+        Ok(input)
     }
 
     fn call_plan(&mut self, call: &Call) -> Result<CallPlan, Error> {
@@ -369,24 +401,21 @@ impl Builder<'_> {
             },
             _ => None,
         };
-        let mut input = match (call.args.first().map(strip), distinct) {
-            (Some(Expr::Var(var)), _) => self.var(var),
+        let input = match (call.args.first().map(strip), distinct) {
+            (Some(Expr::Var(var)), _) => self.argument(var)?,
             (_, Some(var)) if aggregate == Aggregate::Count => {
                 aggregate = Aggregate::CountDistinct;
-                self.var(&var)
+                self.argument(&var)?
             }
             _ => return Err(no_field()),
         };
-        let field_type = match (input.kind, aggregate.result_type(input.field_type())) {
-            (_, Some(field_type)) => field_type,
-            (VarKind::Field(from), None) => return Error::invalid(unsupported(&call.name, from)),
-            // Tags have no points, but for functions of texts over subqueries that answer them.
-            (VarKind::Tag | VarKind::Nothing, None) => {
-                input.kind = VarKind::Nothing;
-                FieldType::Float
-            }
+        // Tags have no points, but where subqueries answer them.
+        let from = input.field_type();
+        let (field_type, refusal) = match aggregate.result_type(from) {
+            Some(field_type) => (field_type, None),
+            None => (FieldType::Float, Some(unsupported(&call.name, from))),
         };
-        Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type })
+        Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type, refusal })
     }
 
     fn transform_plan(&mut self, call: &Call) -> Result<CallPlan, Error> {
@@ -395,18 +424,16 @@ impl Builder<'_> {
         let mut plan = match call.args.first().map(strip) {
             Some(Expr::Call(inner)) => self.call_plan(inner)?,
             Some(Expr::Var(var)) => {
-                let mut input = self.var(var);
-                if input.kind == VarKind::Tag {
-                    input.kind = VarKind::Nothing;
-                }
+                let input = self.argument(var)?;
                 let field_type = input.field_type();
-                CallPlan { input, aggregate: None, transforms: Vec::new(), field_type }
+                CallPlan { input, aggregate: None, transforms: Vec::new(), field_type, refusal: None }
             }
             _ => return Error::invalid(format!("expected field argument in {name}()")),
         };
         let numeric = !matches!(plan.field_type, FieldType::String | FieldType::Boolean);
         if !numeric && !matches!(transform, Transform::Elapsed(_)) {
-            return Error::invalid(unsupported(name, plan.field_type));
+            let refusal = unsupported(name, plan.field_type);
+            plan.refusal.get_or_insert(refusal);
         }
         plan.field_type = transform.result_type(plan.field_type);
         plan.transforms.push(transform);

@@ -34,7 +34,10 @@ pub(crate) fn fill(
         } else {
             let value = match how {
                 Fill::Previous => previous.as_ref().and_then(|p| p.value.clone()),
-                Fill::Linear => previous.as_ref().zip(points.peek()).and_then(|(p, n)| between(p, n, start)),
+                Fill::Linear => previous
+                    .as_ref()
+                    .zip(points.peek())
+                    .and_then(|(p, n)| between(p, n, start, windows.every)),
                 _ => number.clone(),
             };
             out.push(Point { time: start, value, aux: Vec::new() });
@@ -66,10 +69,12 @@ pub(crate) fn fill_from_later(points: &mut [Point]) {
     clippy::cast_sign_loss,
     reason = "InfluxDB interpolates in floats and cuts the fraction of integers"
 )]
-fn between(a: &Point, b: &Point, time: i64) -> Option<FieldValue> {
+fn between(a: &Point, b: &Point, time: i64, every: i64) -> Option<FieldValue> {
     let (x, y) = (to_f64(a.value.as_ref()?)?, to_f64(b.value.as_ref()?)?);
-    let slope = (y - x) / (b.time - a.time) as f64;
-    let value = slope * (time - a.time) as f64 + x;
+    // Times are counted in windows.
+    let (first, last) = (a.time / every, b.time / every);
+    let slope = (y - x) / (last - first) as f64;
+    let value = slope * (time / every - first) as f64 + x;
     Some(match a.value.as_ref()? {
         FieldValue::Integer(_) => FieldValue::Integer(value as i64),
         FieldValue::Unsigned(_) => FieldValue::Unsigned(value as u64),

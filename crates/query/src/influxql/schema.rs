@@ -60,6 +60,8 @@ pub(crate) struct Schema {
     pub(crate) fields: BTreeMap<String, FieldType>,
     /// Empty when nobody asked.
     pub(crate) tags: BTreeSet<String>,
+    /// The tags that wildcards and patterns of GROUP BY stand for: all but those that are columns of a subquery.
+    pub(crate) dimensions: BTreeSet<String>,
     /// There is no subquery.
     pub(crate) stored_only: bool,
 }
@@ -69,10 +71,9 @@ impl Schema {
     pub(crate) fn kind(&self, var: &VarRef) -> VarKind {
         let field = self.fields.get(&var.name).copied();
         match (var.kind, field) {
-            (Some(RefKind::Tag), _) | (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
-            (Some(RefKind::Tag | RefKind::Field) | None, None) | (Some(RefKind::Tag), Some(_)) => {
-                VarKind::Nothing
-            }
+            (Some(RefKind::Tag), _) => VarKind::Tag,
+            (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
+            (Some(RefKind::Field) | None, None) => VarKind::Nothing,
             (None | Some(RefKind::Field), Some(field_type)) => VarKind::Field(field_type),
             (kind, _) => cast_type(kind).map_or(VarKind::Tag, VarKind::Field),
         }
@@ -185,8 +186,13 @@ impl Resolver<'_> {
         outer: &Outer,
         tags: bool,
     ) -> Result<Schema, Error> {
-        let mut schema =
-            Schema { inputs: Vec::new(), fields: BTreeMap::new(), tags: BTreeSet::new(), stored_only: true };
+        let mut schema = Schema {
+            inputs: Vec::new(),
+            fields: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            dimensions: BTreeSet::new(),
+            stored_only: true,
+        };
         for source in sources {
             match source {
                 Source::Measurement(measurement) => {
@@ -197,7 +203,7 @@ impl Resolver<'_> {
                         });
                         fields.iter().for_each(|(name, field_type)| schema.add_field(name, *field_type));
                         if tags {
-                            schema.tags.extend(self.tag_keys(&table, bounds)?);
+                            schema.dimensions.extend(self.tag_keys(&table, bounds)?);
                         }
                         schema.inputs.push(Input::Table(table));
                     }
@@ -208,15 +214,16 @@ impl Resolver<'_> {
                     for column in &inner.columns {
                         if inner.is_tag(column) {
                             schema.tags.insert(column.name.to_string());
-                        } else {
-                            schema.add_field(&column.name, column.field_type);
+                        } else if let Some(field_type) = inner.declared_type(column) {
+                            schema.add_field(&column.name, field_type);
                         }
                     }
-                    schema.tags.extend(inner.dimensions.iter().cloned());
+                    schema.dimensions.extend(inner.dimensions.iter().cloned());
                     schema.inputs.push(Input::Subquery(Box::new(inner)));
                 }
             }
         }
+        schema.tags.extend(schema.dimensions.iter().cloned());
         Ok(schema)
     }
 
@@ -261,6 +268,15 @@ impl Plan {
     fn is_tag(&self, column: &OutColumn) -> bool {
         let Node::Slot(slot) = column.node else { return false };
         matches!(self.slots.get(slot), Some(Slot::Var(Var { kind: VarKind::Tag, .. })))
+    }
+
+    /// The type that a column of a subquery has for the query around it; none where it is a column of nothing.
+    fn declared_type(&self, column: &OutColumn) -> Option<FieldType> {
+        column.node.declared_type(&|i| match self.slots.get(i)? {
+            Slot::Var(Var { kind: VarKind::Nothing, .. }) => None,
+            Slot::Call(call) if call.has_no_type() => None,
+            slot => Some(slot.field_type()),
+        })
     }
 
     /// The names of the fields that the plan reads, in columns and in its condition.
