@@ -129,8 +129,14 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
             None => Error::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"),
         },
         Expr::Binary(binary) => {
-            let (lhs, rhs) = (reduce(&binary.lhs, context)?, reduce(&binary.rhs, context)?);
-            combine(binary.op, lhs, rhs)
+            let side = |expr: &Expr| {
+                reduce(expr, context).map_err(|error| match expr {
+                    Expr::Var(_) => no_time("BinaryExpr"),
+                    Expr::String(text) if !timeliteral::looks_like_time(text) => no_time("BinaryExpr"),
+                    _ => error,
+                })
+            };
+            combine(binary.op, side(&binary.lhs)?, side(&binary.rhs)?)
         }
         other => {
             let kind = match other {
@@ -141,9 +147,13 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
                 Expr::Unsigned(_) => "UnsignedLiteral",
                 _ => "Wildcard",
             };
-            Error::invalid(format!("invalid operation: time and *influxql.{kind} are not compatible"))
+            Err(no_time(kind))
         }
     }
+}
+
+fn no_time(kind: &str) -> Error {
+    Error::Invalid(format!("invalid operation: time and *influxql.{kind} are not compatible"))
 }
 
 fn combine(op: Operator, lhs: TimeValue, rhs: TimeValue) -> Result<TimeValue, Error> {

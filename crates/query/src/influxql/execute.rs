@@ -212,8 +212,10 @@ enum GroupState {
 
 /// The bounds of what a call reads.
 pub(crate) fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
-    let beside = call.transforms.iter().map(|t| t.windows_beside()).sum::<usize>();
-    plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending)
+    // What is computed from points knows no windows, though it may stand in a subquery of one that does.
+    let of_windows = call.transforms.iter().filter(|_| call.aggregate.is_some());
+    let beside = of_windows.map(|t| t.windows_beside()).sum::<usize>();
+    plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending).intersect(plan.reach)
 }
 
 /// The bounds of what all calls read together.
@@ -410,12 +412,7 @@ impl<'a> Groups<'a> {
                     let mut rows = self.call_rows(states)?;
                     rows.sort_by_key(|(time, _)| *time);
                     if !self.plan.ascending {
-                        rows.reverse();
-                        if self.calls.iter().any(|call| call.aggregate == Some(Aggregate::Distinct)) {
-                            // The values of a window stay in order of their first points.
-                            rows.reverse();
-                            rows.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
-                        }
+                        self.newest_first(&mut rows);
                     }
                     self.fill_nulls(&mut rows);
                     self.row_columns(&rows)
@@ -432,6 +429,21 @@ impl<'a> Groups<'a> {
             self.budget.release_to(held);
         }
         Ok(())
+    }
+
+    /// Turns rows that ascend in time. As in InfluxDB windows with several rows are turned as a whole: the values of
+    /// `distinct` stay in the order of their first points, the points of a ranking in the order of time.
+    fn newest_first(&self, rows: &mut [(i64, Vec<Value>)]) {
+        let several = |call: &&CallPlan| {
+            let of = call.aggregate.as_ref().filter(|_| call.transforms.is_empty());
+            matches!(of, Some(Aggregate::Distinct | Aggregate::Top(..) | Aggregate::Bottom(..)))
+        };
+        if !self.calls.iter().any(several) {
+            return rows.reverse();
+        }
+        let windows = &self.plan.windows;
+        let window = |time: i64| if windows.every > 0 { windows.of(time).0 } else { 0 };
+        rows.sort_by_key(|(time, _)| std::cmp::Reverse(window(*time)));
     }
 
     /// The groups that SLIMIT and SOFFSET leave out. As in InfluxDB they count the groups of each measurement by
@@ -720,7 +732,8 @@ impl<'a> Groups<'a> {
         self.budget.hold(windows.saturating_mul(64))?;
         let previous_is_later = how == Fill::Previous && !plan.ascending;
         let how = if previous_is_later { Fill::Null } else { how };
-        let mut points = points::fill(points, how, &plan.windows, (first, last, windows), field_type);
+        let mut points =
+            points::fill(points, how, &plan.windows, (first, last, windows), field_type, plan.ascending);
         if previous_is_later {
             points::fill_from_later(&mut points);
         }

@@ -1,6 +1,6 @@
 //! Fields of a SELECT: wildcards and patterns expanded, `time` taken out, columns named as InfluxDB names them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use influxql::ast::{Call, Expr, Field, RefKind, VarRef};
@@ -33,14 +33,14 @@ pub(crate) fn without_time(fields: &[Field]) -> (Arc<str>, Vec<Field>) {
 pub(crate) fn expand(
     fields: &[Field],
     schema: &Schema,
-    dimensions: &BTreeSet<String>,
+    dimensions: &[String],
     with_tags: bool,
 ) -> Result<Vec<Field>, Error> {
     let mut out = Vec::new();
-    let column = |name: &str| match schema.dimensions.contains(name) {
-        true => with_tags && !dimensions.contains(name),
-        // A column of a subquery.
-        false => true,
+    let column = |name: &str| {
+        let of_series =
+            with_tags && schema.dimensions.contains(name) && !dimensions.iter().any(|d| d == name);
+        of_series || schema.tag_columns.contains(name)
     };
     for field in fields {
         match &field.expr {
@@ -68,8 +68,7 @@ fn columns_of(
             columns.push((name.clone(), 0, VarRef { name: name.clone(), kind }));
         }
     }
-    let is_column = |name: &String| !schema.dimensions.contains(name);
-    let has_columns = !schema.fields.is_empty() || schema.tags.iter().any(is_column);
+    let has_columns = !schema.fields.is_empty() || !schema.tag_columns.is_empty();
     if kind == Some(RefKind::Tag) || (kind.is_none() && has_columns) {
         for name in schema.tags.iter().filter(|name| wanted(name) && tag_is_column(name)) {
             let kind = schema.fields.contains_key(name).then_some(RefKind::Tag);

@@ -79,10 +79,14 @@ pub(crate) struct Plan {
     /// The columns that are tags of each point, when points are written of it: those that `top` and `bottom` go by.
     pub(crate) point_tags: Vec<usize>,
     pub(crate) slots: Vec<Slot>,
-    /// Tags of GROUP BY, sorted.
+    /// Tags of GROUP BY, sorted; in a subquery also those of the query around.
     pub(crate) dimensions: Vec<String>,
+    /// Only its own.
+    pub(crate) own_dimensions: Vec<String>,
     pub(crate) windows: Windows,
     pub(crate) bounds: Bounds,
+    /// What may be read at all: the range of the query around a subquery, which its transformations do not look beyond.
+    pub(crate) reach: Bounds,
     pub(crate) filter: Filter,
     pub(crate) fill: Fill,
     pub(crate) ascending: bool,
@@ -158,14 +162,23 @@ pub(crate) fn compile(
     // Tags first: a subquery must know them before it is compiled, wildcards after.
     let mut named: BTreeSet<String> =
         outer.map(|o| o.dimensions.iter().cloned().collect()).unwrap_or_default();
+    let mut own_dimensions = Vec::new();
     for dimension in &select.dimensions {
         if let Expr::Var(var) = dimension {
             named.insert(var.name.clone());
+            own_dimensions.push(var.name.clone());
+        }
+    }
+    let mut grouping = named.clone();
+    for field in &select.fields {
+        // `top` and `bottom` go by tags of what they read.
+        if let Expr::Call(call) = &field.expr {
+            grouping.extend(ranking_tags(call).map(|var| var.name.clone()));
         }
     }
     let for_inner = Outer {
         bounds: bounds.with_windows_beside(beside, every, ascending),
-        dimensions: named.iter().cloned().collect(),
+        dimensions: grouping.into_iter().collect(),
         every,
         offset: window_offset,
         ascending,
@@ -173,13 +186,14 @@ pub(crate) fn compile(
     let schema = resolver.schema(&select.sources, bounds, &for_inner, needs_tags(select))?;
     for dimension in &select.dimensions {
         match dimension {
-            Expr::Wildcard(_) => named.extend(schema.dimensions.iter().cloned()),
+            Expr::Wildcard(_) => own_dimensions.extend(schema.dimensions.iter().cloned()),
             Expr::Regex(pattern) => {
-                named.extend(schema.dimensions.iter().filter(|t| pattern.is_match(t)).cloned());
+                own_dimensions.extend(schema.dimensions.iter().filter(|t| pattern.is_match(t)).cloned());
             }
             _ => {}
         }
     }
+    named.extend(own_dimensions.iter().cloned());
     let kind = |var: &VarRef| schema.kind(var);
     // What a subquery does not answer is a tag that is not there.
     let condition_kind = |var: &VarRef| match kind(var) {
@@ -188,14 +202,21 @@ pub(crate) fn compile(
     };
     let (time_name, fields) = names::without_time(&select.fields);
     let chosen = select.dimensions.iter().any(|d| matches!(d, Expr::Wildcard(_) | Expr::Regex(_)));
-    let fields = names::expand(&fields, &schema, &named, !chosen)?;
+    let fields = names::expand(&fields, &schema, &own_dimensions, !chosen)?;
     let is_tag = |name: &str| resolver.has_tag(&schema, name, bounds);
     if outer.is_none() {
         // In a subquery, what does not fit together is null.
         let types = types::Types { kind: &kind, is_tag: &is_tag };
         fields.iter().try_for_each(|field| types.check(&field.expr))?;
     }
-    let mut builder = Builder { kind: &kind, is_tag: &is_tag, slots: Vec::new(), every, limit: select.limit };
+    let mut builder = Builder {
+        kind: &kind,
+        is_tag: &is_tag,
+        is_inner: outer.is_some(),
+        slots: Vec::new(),
+        every,
+        limit: select.limit,
+    };
     let (mut columns, mut point_tags) = (Vec::new(), Vec::new());
     for field in &fields {
         let node = builder.node(&field.expr)?;
@@ -208,6 +229,16 @@ pub(crate) fn compile(
     let columns = match outer {
         // The query around a subquery sees the first column of a name.
         Some(_) => columns.into_iter().map(|(wished, node)| (wished.name, node)).collect(),
+        // What are tags of the points that are written take no name from their fields.
+        None if select.target.is_some() => {
+            let (tags, fields): (Vec<_>, Vec<_>) =
+                columns.into_iter().enumerate().partition(|(at, _)| point_tags.contains(at));
+            let mut named = names::distinct(fields.into_iter().map(|(_, column)| column).collect());
+            for (at, (wished, node)) in tags {
+                named.insert(at.min(named.len()), (wished.name, node));
+            }
+            named
+        }
         None => names::distinct(columns),
     };
     let columns = columns
@@ -225,8 +256,10 @@ pub(crate) fn compile(
         point_tags,
         slots,
         dimensions: named.into_iter().collect(),
+        own_dimensions,
         windows,
         bounds,
+        reach: outer.map_or(Bounds::ALL, |outer| outer.bounds),
         fill: inner_fill(select.fill, outer.is_some() || select.target.is_some()),
         ascending,
         zone,
@@ -312,6 +345,8 @@ fn time_dimension(call: &Call, time: &TimeContext) -> Result<(i64, i64), Error> 
 struct Builder<'a> {
     kind: &'a dyn Fn(&VarRef) -> VarKind,
     is_tag: &'a dyn Fn(&str) -> Result<bool, Error>,
+    /// It is a subquery, whose columns have types.
+    is_inner: bool,
     slots: Vec<Slot>,
     every: i64,
     limit: u64,
@@ -343,7 +378,7 @@ impl Builder<'_> {
         Ok(match expr {
             Expr::Paren(inner) => self.node(inner)?,
             Expr::Var(var) => {
-                let var = self.var(var);
+                let var = if self.is_inner { self.argument(var)? } else { self.var(var) };
                 self.var_slot(var)
             }
             Expr::Binary(binary) => {
@@ -379,7 +414,7 @@ impl Builder<'_> {
     /// The argument of a call: what is neither a field nor a tag is nothing.
     fn argument(&self, var: &VarRef) -> Result<Var, Error> {
         let mut input = self.var(var);
-        if input.kind == VarKind::Tag && !(self.is_tag)(&var.name)? {
+        if input.kind == VarKind::Tag && var.kind != Some(RefKind::Tag) && !(self.is_tag)(&var.name)? {
             input.kind = VarKind::Nothing;
         }
         Ok(input)
@@ -413,6 +448,7 @@ impl Builder<'_> {
         let from = input.field_type();
         let (field_type, refusal) = match aggregate.result_type(from) {
             Some(field_type) => (field_type, None),
+            None if aggregate.keeps_type() => (from, Some(unsupported(&call.name, from))),
             None => (FieldType::Float, Some(unsupported(&call.name, from))),
         };
         Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type, refusal })
@@ -443,18 +479,22 @@ impl Builder<'_> {
     /// `top(f, tag, n)` shows the tags as columns behind its own.
     fn extra_columns(&mut self, expr: &Expr, columns: &mut Vec<(names::Wished, Node)>) {
         let Expr::Call(call) = expr else { return };
-        if !matches!(call.name.as_str(), "top" | "bottom") {
-            return;
-        }
-        let last = call.args.len().saturating_sub(1);
-        for arg in call.args.get(1..last).unwrap_or_default() {
-            if let Expr::Var(var) = arg {
-                let var = self.var(var);
-                let name = Arc::clone(&var.name);
-                columns.push((names::Wished { name, alias: false }, self.var_slot(var)));
-            }
+        for tag in ranking_tags(call) {
+            let var = self.var(tag);
+            let name = Arc::clone(&var.name);
+            columns.push((names::Wished { name, alias: false }, self.var_slot(var)));
         }
     }
+}
+
+/// The tags of `top(field, tag.., n)` and `bottom`.
+fn ranking_tags(call: &Call) -> impl Iterator<Item = &VarRef> {
+    let last = call.args.len().saturating_sub(1);
+    let args = match call.name.as_str() {
+        "top" | "bottom" => call.args.get(1..last).unwrap_or_default(),
+        _ => &[],
+    };
+    args.iter().filter_map(|arg| if let Expr::Var(var) = arg { Some(var) } else { None })
 }
 
 /// Whether a reference's cast names a type; `::field` and `::tag` do not.

@@ -9,13 +9,15 @@ use super::value::{self, to_f64};
 use super::window::Windows;
 use crate::error::Error;
 
-/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`.
+/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`;
+/// `ascending` is the order of the answer.
 pub(crate) fn fill(
     points: Vec<Point>,
     how: Fill,
     windows: &Windows,
     (first, last, count): (i64, i64, usize),
     field_type: FieldType,
+    ascending: bool,
 ) -> Vec<Point> {
     let number = match how {
         Fill::Integer(n) => value::filler(&FieldValue::Integer(n), field_type),
@@ -34,10 +36,11 @@ pub(crate) fn fill(
         } else {
             let value = match how {
                 Fill::Previous => previous.as_ref().and_then(|p| p.value.clone()),
-                Fill::Linear => previous
-                    .as_ref()
-                    .zip(points.peek())
-                    .and_then(|(p, n)| between(p, n, start, windows.every)),
+                Fill::Linear => previous.as_ref().zip(points.peek()).and_then(|(before, after)| {
+                    // From the point that comes first in the answer.
+                    let (from, to) = if ascending { (before, after) } else { (after, before) };
+                    between(from, to, start, windows.every)
+                }),
                 _ => number.clone(),
             };
             out.push(Point { time: start, value, aux: Vec::new() });

@@ -60,8 +60,11 @@ pub(crate) struct Schema {
     pub(crate) fields: BTreeMap<String, FieldType>,
     /// Empty when nobody asked.
     pub(crate) tags: BTreeSet<String>,
-    /// The tags that wildcards and patterns of GROUP BY stand for: all but those that are columns of a subquery.
+    /// The tags that wildcards and patterns of GROUP BY stand for: those of stored series, and those by which a subquery
+    /// itself is grouped.
     pub(crate) dimensions: BTreeSet<String>,
+    /// The tags that are columns of a subquery.
+    pub(crate) tag_columns: BTreeSet<String>,
     /// There is no subquery.
     pub(crate) stored_only: bool,
 }
@@ -79,9 +82,11 @@ impl Schema {
         }
     }
 
-    /// Whether a name can be a tag: stored series may have any, subqueries have those that they answer.
+    /// Whether a name can be a tag: stored series may have any, subqueries have those that are columns, or by which they
+    /// are grouped themselves.
     fn may_have_tag(&self, name: &str) -> bool {
-        self.tags.contains(name) || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
+        let is_answered = self.dimensions.contains(name) || self.tag_columns.contains(name);
+        is_answered || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
     }
 
     fn add_field(&mut self, name: &str, field_type: FieldType) {
@@ -191,6 +196,7 @@ impl Resolver<'_> {
             fields: BTreeMap::new(),
             tags: BTreeSet::new(),
             dimensions: BTreeSet::new(),
+            tag_columns: BTreeSet::new(),
             stored_only: true,
         };
         for source in sources {
@@ -213,17 +219,18 @@ impl Resolver<'_> {
                     let inner = plan::compile(select, self, Some(outer))?;
                     for column in &inner.columns {
                         if inner.is_tag(column) {
-                            schema.tags.insert(column.name.to_string());
+                            schema.tag_columns.insert(column.name.to_string());
                         } else if let Some(field_type) = inner.declared_type(column) {
                             schema.add_field(&column.name, field_type);
                         }
                     }
-                    schema.dimensions.extend(inner.dimensions.iter().cloned());
+                    schema.dimensions.extend(inner.own_dimensions.iter().cloned());
+                    schema.tags.extend(inner.dimensions.iter().cloned());
                     schema.inputs.push(Input::Subquery(Box::new(inner)));
                 }
             }
         }
-        schema.tags.extend(schema.dimensions.iter().cloned());
+        schema.tags.extend(schema.dimensions.iter().chain(&schema.tag_columns).cloned());
         Ok(schema)
     }
 

@@ -439,7 +439,9 @@ fn series(
         keys.extend(ask(resolver, &table, &condition, SchemaQuestion::Series)?);
         budget.series(keys.len())?;
     }
-    keys.sort();
+    // By the names themselves, not as they are escaped.
+    let unescaped = |key: &String| key.replace("\\ ", " ").replace("\\,", ",").replace("\\=", "=");
+    keys.sort_by_cached_key(unescaped);
     let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
     send(sink, "", &["key"], &rows)
 }

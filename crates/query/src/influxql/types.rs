@@ -57,7 +57,8 @@ impl Types<'_> {
     fn binary(&self, binary: &Binary) -> Result<Operand, Error> {
         let (lhs, rhs) = (self.type_of(&binary.lhs, true)?, self.type_of(&binary.rhs, true)?);
         match (lhs, rhs) {
-            (Operand::Unknown, _) | (_, Operand::Unknown) => Ok(Operand::Unknown),
+            // As in InfluxDB the result has the type of what is known.
+            (Operand::Unknown, known) | (known, Operand::Unknown) => Ok(known),
             (Operand::Field(lhs), Operand::Field(rhs)) if fit(binary.op, lhs, rhs) => {
                 Ok(Operand::Field(value::result_type(binary.op, lhs, rhs)))
             }

@@ -199,12 +199,16 @@ pub(crate) fn math(name: &str, args: &[Value]) -> Value {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "casts of InfluxQL cut the fraction and saturate"
+    reason = "casts of InfluxQL cut the fraction"
 )]
 pub(crate) fn cast(value: &FieldValue, to: FieldType) -> Value {
     match (value, to) {
         (v, to) if v.field_type() == to => Some(v.clone()),
         (v, FieldType::Float) => to_f64(v).map(FieldValue::Float),
+        // What is too large for an integer is the least one, as on InfluxDB's machines.
+        (FieldValue::Float(v), FieldType::Integer) if *v >= 9_223_372_036_854_775_808.0 || v.is_nan() => {
+            Some(FieldValue::Integer(i64::MIN))
+        }
         (FieldValue::Float(v), FieldType::Integer) => Some(FieldValue::Integer(*v as i64)),
         (FieldValue::Float(v), FieldType::Unsigned) => Some(FieldValue::Unsigned(*v as u64)),
         (FieldValue::Integer(v), FieldType::Unsigned) => Some(FieldValue::Unsigned(v.cast_unsigned())),
