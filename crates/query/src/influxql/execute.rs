@@ -225,11 +225,14 @@ fn widest_bounds(plan: &Plan, calls: &[&CallPlan]) -> Bounds {
     all.reduce(wider).unwrap_or(plan.bounds)
 }
 
+/// The measurement of a group and the values of its tags.
+type GroupKey = (Arc<str>, Vec<String>);
+
 struct Groups<'a> {
     plan: &'a Plan,
     budget: &'a Budget<'a>,
     states: Vec<GroupState>,
-    index: HashMap<(Arc<str>, Vec<String>), usize>,
+    index: HashMap<GroupKey, usize>,
     calls: Vec<&'a CallPlan>,
     vars: Vec<usize>,
 }
@@ -412,7 +415,7 @@ impl<'a> Groups<'a> {
                     let mut rows = self.call_rows(states)?;
                     rows.sort_by_key(|(time, _)| *time);
                     if !self.plan.ascending {
-                        self.newest_first(&mut rows);
+                        self.newest_first(&mut rows, &self.calls, |(time, _)| *time);
                     }
                     self.fill_nulls(&mut rows);
                     self.row_columns(&rows)
@@ -433,22 +436,18 @@ impl<'a> Groups<'a> {
 
     /// Turns rows that ascend in time. As in InfluxDB windows with several rows are turned as a whole: the values of
     /// `distinct` stay in the order of their first points, the points of a ranking in the order of time.
-    fn newest_first(&self, rows: &mut [(i64, Vec<Value>)]) {
-        let several = |call: &&CallPlan| {
-            let of = call.aggregate.as_ref().filter(|_| call.transforms.is_empty());
-            matches!(of, Some(Aggregate::Distinct | Aggregate::Top(..) | Aggregate::Bottom(..)))
-        };
-        if !self.calls.iter().any(several) {
+    fn newest_first<T>(&self, rows: &mut [T], calls: &[&CallPlan], time: impl Fn(&T) -> i64) {
+        if !calls.iter().any(|call| has_several(call)) {
             return rows.reverse();
         }
         let windows = &self.plan.windows;
         let window = |time: i64| if windows.every > 0 { windows.of(time).0 } else { 0 };
-        rows.sort_by_key(|(time, _)| std::cmp::Reverse(window(*time)));
+        rows.sort_by_key(|row| std::cmp::Reverse(window(time(row))));
     }
 
     /// The groups that SLIMIT and SOFFSET leave out. As in InfluxDB they count the groups of each measurement by
     /// themselves, in the order of the keys that a group has, then of their values.
-    fn hidden(&self, order: &[((Arc<str>, Vec<String>), usize)]) -> HashSet<usize> {
+    fn hidden(&self, order: &[(GroupKey, usize)]) -> HashSet<usize> {
         let limit = usize::try_from(self.plan.slimit).unwrap_or(usize::MAX);
         let skip = usize::try_from(self.plan.soffset).unwrap_or(usize::MAX);
         if limit == 0 && skip == 0 {
@@ -485,13 +484,17 @@ impl<'a> Groups<'a> {
     }
 
     /// Applies OFFSET and LIMIT to points that ascend in time, in the order of the answer.
-    fn cut(&self, mut points: Vec<Point>) -> Vec<Point> {
+    fn cut(&self, mut points: Vec<Point>, call: &CallPlan) -> Vec<Point> {
         if self.plan.ascending || (self.plan.limit == 0 && self.plan.offset == 0) {
             return self.shown(points);
         }
-        points.reverse();
+        self.newest_first(&mut points, &[call], |point| point.time);
         let mut points = self.shown(points);
         points.reverse();
+        if has_several(call) {
+            points.reverse();
+            points.sort_by_key(|point| point.time);
+        }
         points
     }
 
@@ -602,7 +605,7 @@ impl<'a> Groups<'a> {
                 points.retain(|p| p.time >= self.first_window());
             }
             // As in InfluxDB each call is cut by itself, so that what begins later also ends later.
-            streams.push(self.cut(points).into_iter().peekable());
+            streams.push(self.cut(points, call).into_iter().peekable());
         }
         let most = streams.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         let mut rows = Vec::with_capacity(most);
@@ -739,6 +742,12 @@ impl<'a> Groups<'a> {
         }
         Ok(points)
     }
+}
+
+/// Whether a call answers several points of a window.
+fn has_several(call: &CallPlan) -> bool {
+    let alone = call.aggregate.as_ref().filter(|_| call.transforms.is_empty());
+    matches!(alone, Some(Aggregate::Distinct | Aggregate::Top(..) | Aggregate::Bottom(..)))
 }
 
 /// Feeds a block to the calls of a group, window by window.

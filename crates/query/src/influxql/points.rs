@@ -76,7 +76,11 @@ fn between(a: &Point, b: &Point, time: i64, every: i64) -> Option<FieldValue> {
     let (x, y) = (to_f64(a.value.as_ref()?)?, to_f64(b.value.as_ref()?)?);
     // Times are counted in windows.
     let (first, last) = (a.time / every, b.time / every);
-    let slope = (y - x) / (last - first) as f64;
+    let rise = match (a.value.as_ref()?, b.value.as_ref()?) {
+        (FieldValue::Integer(x), FieldValue::Integer(y)) => y.wrapping_sub(*x) as f64,
+        _ => y - x,
+    };
+    let slope = rise / (last - first) as f64;
     let value = slope * (time / every - first) as f64 + x;
     Some(match a.value.as_ref()? {
         FieldValue::Integer(_) => FieldValue::Integer(value as i64),

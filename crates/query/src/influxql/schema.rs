@@ -65,6 +65,8 @@ pub(crate) struct Schema {
     pub(crate) dimensions: BTreeSet<String>,
     /// The tags that are columns of a subquery.
     pub(crate) tag_columns: BTreeSet<String>,
+    /// Tags beside a ranking of a subquery, for who names them.
+    ranking_tags: BTreeSet<String>,
     /// There is no subquery.
     pub(crate) stored_only: bool,
 }
@@ -85,8 +87,9 @@ impl Schema {
     /// Whether a name can be a tag: stored series may have any, subqueries have those that are columns, or by which they
     /// are grouped themselves.
     fn may_have_tag(&self, name: &str) -> bool {
-        let is_answered = self.dimensions.contains(name) || self.tag_columns.contains(name);
-        is_answered || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
+        let answered = [&self.dimensions, &self.tag_columns, &self.ranking_tags];
+        answered.iter().any(|names| names.contains(name))
+            || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
     }
 
     fn add_field(&mut self, name: &str, field_type: FieldType) {
@@ -197,6 +200,7 @@ impl Resolver<'_> {
             tags: BTreeSet::new(),
             dimensions: BTreeSet::new(),
             tag_columns: BTreeSet::new(),
+            ranking_tags: BTreeSet::new(),
             stored_only: true,
         };
         for source in sources {
@@ -217,8 +221,10 @@ impl Resolver<'_> {
                 Source::Subquery(select) => {
                     schema.stored_only = false;
                     let inner = plan::compile(select, self, Some(outer))?;
-                    for column in &inner.columns {
-                        if inner.is_tag(column) {
+                    for (at, column) in inner.columns.iter().enumerate() {
+                        if inner.point_tags.contains(&at) {
+                            schema.ranking_tags.insert(column.name.to_string());
+                        } else if inner.is_tag(column) {
                             schema.tag_columns.insert(column.name.to_string());
                         } else if let Some(field_type) = inner.declared_type(column) {
                             schema.add_field(&column.name, field_type);
@@ -230,7 +236,8 @@ impl Resolver<'_> {
                 }
             }
         }
-        schema.tags.extend(schema.dimensions.iter().chain(&schema.tag_columns).cloned());
+        let answered = schema.dimensions.iter().chain(&schema.tag_columns).chain(&schema.ranking_tags);
+        schema.tags.extend(answered.cloned());
         Ok(schema)
     }
 
