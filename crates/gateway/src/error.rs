@@ -163,10 +163,19 @@ impl ApiError {
         body.string(&self.message);
         body.end(b'}');
         body.out.push(b'\n');
-        let mut response = Response::new(Body::from(body.out));
+        self.v1_response_of("application/json", body.out)
+    }
+
+    /// The same for who wants CSV.
+    pub(crate) fn v1_csv_response(&self, csv: Vec<u8>) -> Response {
+        self.v1_response_of("text/csv", csv)
+    }
+
+    fn v1_response_of(&self, content_type: &'static str, body: Vec<u8>) -> Response {
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert("x-influxdb-error", header_text(&self.message));
         if self.code == Code::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"InfluxDB\""));

@@ -227,6 +227,14 @@ pub enum InfluxqlParam {
     Integer(i64),
     /// A boolean.
     Boolean(bool),
+    /// A name.
+    Identifier(String),
+    /// A regular expression.
+    Regex(String),
+    /// A duration, as InfluxQL writes it.
+    Duration(String),
+    /// No value; the text says why, to whoever uses it.
+    Unusable(String),
 }
 
 /// One series of an InfluxQL result.
@@ -240,6 +248,8 @@ pub struct InfluxqlSeries {
     pub frame: Frame,
     /// Where the query says that the times are; `None` is UTC. Times of an epoch do not show it.
     pub zone: Option<jiff::tz::TimeZone>,
+    /// It comes in one piece whatever a chunk holds, and nothing says whether more follows.
+    pub is_whole: bool,
 }
 
 /// What InfluxQL sends to its sink.

@@ -1,6 +1,5 @@
 //! Bound parameters: values that a request gives beside the text, put in the place of `$name`.
 
-use crate::duration;
 use crate::token::Token;
 
 /// The value of a bound parameter.
@@ -18,8 +17,10 @@ pub enum Param {
     Identifier(String),
     /// A regular expression.
     Regex(String),
-    /// A duration, in nanoseconds.
-    Duration(i64),
+    /// A duration, as InfluxQL writes it.
+    Duration(String),
+    /// No value at all; the text says why, when the parameter is used.
+    Unusable(String),
 }
 
 impl Param {
@@ -33,7 +34,8 @@ impl Param {
             Self::Boolean(false) => (Token::False, "false".to_owned()),
             Self::Identifier(name) => (Token::Ident, name.clone()),
             Self::Regex(source) => (Token::Regex, source.clone()),
-            Self::Duration(nanos) => (Token::Duration, duration::format(*nanos)),
+            Self::Duration(text) => (Token::Duration, text.clone()),
+            Self::Unusable(reason) => (Token::BoundParam, reason.clone()),
         }
     }
 }

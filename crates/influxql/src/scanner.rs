@@ -274,7 +274,17 @@ impl<'a> Scanner<'a> {
             return lexeme;
         }
         let mut text = String::new();
-        while let Some(ch) = self.chars.read().ch {
+        loop {
+            let before = self.chars.current().position;
+            let Some(ch) = self.chars.read().ch else { break };
+            if ch == '"' {
+                // As in InfluxDB, what stands before a quote is passed over.
+                let quoted = self.scan_quoted('"', position);
+                return match quoted.token {
+                    Token::String => Lexeme { token: Token::Ident, ..quoted },
+                    _ => Lexeme { position: before, ..quoted },
+                };
+            }
             if !is_ident_char(ch) {
                 self.chars.unread();
                 break;

@@ -207,6 +207,19 @@ fn parameters_take_the_place_of_literals() {
 }
 
 #[test]
+fn parameters_without_a_value_are_told_to_who_uses_them() {
+    let params = [
+        ("no".to_owned(), Param::Unusable("it is a list".to_owned())),
+        ("d".to_owned(), Param::Duration("x".to_owned())),
+    ];
+    let error = |text| parse(text, &params).unwrap_err().to_string();
+    assert!(error("SELECT v FROM m WHERE v > $no").ends_with("missing parameter: it is a list"));
+    assert!(error("SELECT v FROM m WHERE h =~ $no").contains("found it is a list, expected regex at line 1"));
+    assert!(error("SELECT v FROM m WHERE time > $d").ends_with("invalid duration"));
+    assert!(parse("SELECT v FROM m", &params).is_ok());
+}
+
+#[test]
 fn nesting_and_length_are_bounded() {
     let deep = format!("SELECT {}v{} FROM m", "(".repeat(5_000), ")".repeat(5_000));
     assert!(error(&deep).contains("too deeply nested"));

@@ -224,6 +224,7 @@ impl QueryAdapter {
                     tags: series.tags,
                     frame: series.frame,
                     zone: series.zone,
+                    is_whole: series.is_whole,
                 }),
                 Item::Error(text) => InfluxqlItem::Error(text),
             })
@@ -336,6 +337,10 @@ fn param(value: &InfluxqlParam) -> influxql::Param {
         InfluxqlParam::Float(value) => influxql::Param::Float(*value),
         InfluxqlParam::Integer(value) => influxql::Param::Integer(*value),
         InfluxqlParam::Boolean(value) => influxql::Param::Boolean(*value),
+        InfluxqlParam::Identifier(name) => influxql::Param::Identifier(name.clone()),
+        InfluxqlParam::Regex(source) => influxql::Param::Regex(source.clone()),
+        InfluxqlParam::Duration(text) => influxql::Param::Duration(text.clone()),
+        InfluxqlParam::Unusable(reason) => influxql::Param::Unusable(reason.clone()),
     }
 }
 

@@ -95,6 +95,7 @@ struct Statement {
 struct OpenSeries {
     head: Head,
     rows: usize,
+    is_whole: bool,
 }
 
 /// JSON, in one document or in chunks.
@@ -206,6 +207,7 @@ impl JsonWriter {
             let same = self.series.as_ref().is_some_and(|open| open.head == head);
             let open_rows = self.series.as_ref().map_or(0, |open| open.rows);
             let room = match self.style.chunk_rows {
+                Some(_) if series.is_whole => usize::MAX,
                 Some(chunk) if same => chunk.saturating_sub(open_rows),
                 Some(chunk) => chunk,
                 None => usize::MAX,
@@ -213,7 +215,7 @@ impl JsonWriter {
             let until = rows.min(from.saturating_add(room));
             if !same || (room == 0 && from < rows) {
                 self.leave_series(same, to)?;
-                self.enter_series(head.clone());
+                self.enter_series(head.clone(), series.is_whole);
                 if room == 0 {
                     continue;
                 }
@@ -228,21 +230,20 @@ impl JsonWriter {
 
     /// Ends the open series because another piece or series follows in the same statement.
     fn leave_series(&mut self, same_goes_on: bool, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
-        if self.series.is_none() {
-            return Ok(());
-        }
+        let Some(open) = &self.series else { return Ok(()) };
+        let is_whole = open.is_whole;
         if self.style.chunk_rows.is_none() {
             self.close_series(false);
             return Ok(());
         }
         self.close_series(same_goes_on);
         self.json.end(b']');
-        self.end_result(true);
+        self.end_result(!is_whole);
         self.end_document();
         to.write_through(&mut self.json.out)
     }
 
-    fn enter_series(&mut self, head: Head) {
+    fn enter_series(&mut self, head: Head, is_whole: bool) {
         let chunked = self.style.chunk_rows.is_some();
         let (id, begun) = match &mut self.statement {
             Some(statement) => (statement.id, std::mem::replace(&mut statement.series, true)),
@@ -275,7 +276,7 @@ impl JsonWriter {
             self.json.string(column);
         }
         self.json.end(b']');
-        self.series = Some(OpenSeries { head, rows: 0 });
+        self.series = Some(OpenSeries { head, rows: 0, is_whole });
     }
 
     fn close_series(&mut self, partial: bool) {
@@ -421,6 +422,37 @@ fn zoned_rfc3339(nanos: i64, zone: &TimeZone) -> String {
     format!("{text}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
+/// The whole answer to who wants CSV, when there is an error instead.
+pub(crate) fn csv_error(message: &str) -> Vec<u8> {
+    let mut out = b"error\n".to_vec();
+    push_field(&mut out, message);
+    out.push(b'\n');
+    out
+}
+
+/// The tags of a series in one cell, as they stand in line protocol: those that are empty are not there.
+fn tags_cell(tags: &[(String, String)]) -> String {
+    let mut cell = String::new();
+    for (key, value) in tags.iter().filter(|(_, value)| !value.is_empty()) {
+        if !cell.is_empty() {
+            cell.push(',');
+        }
+        push_escaped(&mut cell, key);
+        cell.push('=');
+        push_escaped(&mut cell, value);
+    }
+    cell
+}
+
+fn push_escaped(cell: &mut String, name: &str) {
+    for ch in name.chars() {
+        if matches!(ch, ',' | '=' | ' ') {
+            cell.push('\\');
+        }
+        cell.push(ch);
+    }
+}
+
 /// CSV: a header per statement and whenever the columns change, tags in one cell, times as integers.
 #[derive(Debug)]
 pub(crate) struct CsvWriter {
@@ -465,8 +497,7 @@ impl CsvWriter {
         let mut columns = vec!["name".to_owned(), "tags".to_owned()];
         columns.extend(head.columns);
         self.header(columns);
-        let tags: Vec<String> = head.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let tags = tags.join(",");
+        let tags = tags_cell(&head.tags);
         for row in 0..series.frame.rows {
             self.cells([head.name.as_str(), tags.as_str()]);
             self.out.pop(); // the row goes on

@@ -24,11 +24,15 @@ use crate::v2::small_body;
 /// Rows of a chunk when the client names no number.
 const CHUNK_ROWS: usize = 10_000;
 
-/// Answers a query; an error of the whole request is indented when the answer would be.
+/// Answers a query; an error of the whole request has the format that the answer would have.
 pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
     let params = Params::of_uri(request.uri(), app.options.limits.params_max);
-    let pretty = params.is_ok_and(|params| params.flag("pretty"));
-    run(app, request).await.unwrap_or_else(|V1Error(error)| error.v1_response(pretty))
+    let style = style(request.headers(), &params.unwrap_or_default());
+    let failed = |V1Error(error): V1Error| match style.format {
+        Format::Json => error.v1_response(style.pretty),
+        Format::Csv => error.v1_csv_response(super::format::csv_error(&error.message)),
+    };
+    run(app, request).await.unwrap_or_else(failed)
 }
 
 async fn run(app: App, request: Request) -> Result<Response, V1Error> {
@@ -199,7 +203,7 @@ fn epoch_ns(unit: &str) -> i64 {
     }
 }
 
-/// Reads the bound parameters, a JSON object of plain values.
+/// Reads the bound parameters: a JSON object of plain values, and of objects that name the kind of theirs.
 fn bound(text: Option<&str>, max: usize) -> Result<Vec<(String, InfluxqlParam)>, ApiError> {
     let wrong = |reason: &dyn std::fmt::Display| {
         ApiError::invalid(format!("error parsing query parameters: {reason}"))
@@ -213,17 +217,61 @@ fn bound(text: Option<&str>, max: usize) -> Result<Vec<(String, InfluxqlParam)>,
     object
         .into_iter()
         .map(|(name, value)| {
-            let value = match &value {
-                serde_json::Value::String(text) => InfluxqlParam::String(text.clone()),
-                serde_json::Value::Bool(value) => InfluxqlParam::Boolean(*value),
-                serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                    (Some(integer), _) => InfluxqlParam::Integer(integer),
-                    (None, Some(float)) => InfluxqlParam::Float(float),
-                    (None, None) => return Err(wrong(&format!("{name}: {number} is out of range"))),
-                },
-                other => return Err(wrong(&format!("{name}: {other} is not a plain value"))),
-            };
+            let value = bound_value(&value).map_err(|reason| wrong(&format!("{name}: {reason}")))?;
             Ok((name, value))
         })
         .collect()
+}
+
+/// One bound parameter. What cannot be one is only told to who uses it, in InfluxDB's words.
+fn bound_value(value: &serde_json::Value) -> Result<InfluxqlParam, String> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::String(text) => InfluxqlParam::String(text.clone()),
+        Value::Bool(value) => InfluxqlParam::Boolean(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => InfluxqlParam::Integer(integer),
+            (None, Some(float)) => InfluxqlParam::Float(float),
+            (None, None) => return Err(format!("{number} is out of range")),
+        },
+        Value::Null => unusable("unable to bind parameter with type <nil>"),
+        Value::Array(_) => unusable("unable to bind parameter with type []interface {}"),
+        Value::Object(object) => {
+            let mut entries = object.iter();
+            match (entries.next(), entries.next()) {
+                (Some((kind, value)), None) => of_kind(kind, value),
+                _ => unusable("bound object parameter value must have exactly one entry"),
+            }
+        }
+    })
+}
+
+fn unusable(reason: &str) -> InfluxqlParam {
+    InfluxqlParam::Unusable(reason.to_owned())
+}
+
+/// The parameter that `{"kind": value}` is.
+fn of_kind(kind: &str, value: &serde_json::Value) -> InfluxqlParam {
+    let text = || value.as_str().map(str::to_owned);
+    let integer = || value.as_i64();
+    let (param, wanted) = match kind {
+        "ident" | "identifier" => {
+            (text().map(InfluxqlParam::Identifier), "identifier must be a string value")
+        }
+        "regex" => (text().map(InfluxqlParam::Regex), "regex literal must be a string value"),
+        "string" => (text().map(InfluxqlParam::String), "string literal must be a string value"),
+        "float" | "number" => {
+            (value.as_f64().map(InfluxqlParam::Float), "number literal must be a float value")
+        }
+        "int" | "integer" => {
+            (integer().map(InfluxqlParam::Integer), "integer literal must be an integer value")
+        }
+        "duration" => {
+            let nanos = || integer().map(|nanos| format!("{nanos}ns"));
+            let text = text().or_else(nanos).map(InfluxqlParam::Duration);
+            (text, "duration literal must be a string or integer value")
+        }
+        _ => return unusable(&format!("unknown bind object type: {kind}")),
+    };
+    param.unwrap_or_else(|| unusable(wanted))
 }

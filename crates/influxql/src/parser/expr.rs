@@ -76,8 +76,10 @@ impl Parser<'_> {
             Token::Mul => self.wildcard(),
             Token::Regex => pattern(&lexeme).map(Expr::Regex),
             Token::BoundParam => Err(match lexeme.text.strip_prefix('$') {
-                None | Some("") => clause("empty bound parameter"),
-                Some(name) => ParseError::Clause(format!("missing parameter: {name}")),
+                Some("") => clause("empty bound parameter"),
+                Some(missing) => ParseError::Clause(format!("missing parameter: {missing}")),
+                // A parameter whose value cannot be one: the text is the reason.
+                None => ParseError::Clause(format!("missing parameter: {}", lexeme.text)),
             }),
             Token::Add => self.signed(false),
             Token::Sub => self.signed(true),

@@ -70,11 +70,8 @@ pub(crate) enum State {
     SumInteger(i64),
     SumUnsigned(u64),
     Nothing,
-    Stddev {
-        count: u64,
-        mean: f64,
-        m2: f64,
-    },
+    /// The values: InfluxDB takes their mean before it looks at how far they are from it, and the last digits show it.
+    Stddev(Vec<f64>),
     Spread {
         min: FieldValue,
         max: FieldValue,
@@ -147,7 +144,7 @@ impl State {
                 FieldType::Unsigned => Self::SumUnsigned(0),
                 _ => Self::SumFloat(0.0),
             },
-            Aggregate::Stddev => Self::Stddev { count: 0, mean: 0.0, m2: 0.0 },
+            Aggregate::Stddev => Self::Stddev(Vec::new()),
             Aggregate::Spread | Aggregate::First | Aggregate::Last | Aggregate::Max | Aggregate::Min => {
                 Self::Nothing
             }
@@ -215,15 +212,10 @@ impl State {
                 }
                 0
             }
-            Self::Stddev { count, mean, m2 } => {
-                #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-                for_each_float(run, &mut |v| {
-                    *count += 1;
-                    let delta = v - *mean;
-                    *mean += delta / *count as f64;
-                    *m2 += delta * (v - *mean);
-                });
-                0
+            Self::Stddev(values) => {
+                let before = values.len();
+                for_each_float(run, &mut |v| values.push(v));
+                (values.len() - before) * size_of::<f64>()
             }
             Self::Ranked(ranked) => rank(ranked, aggregate, run),
             Self::Held(points) => {
@@ -281,8 +273,7 @@ impl State {
             | Self::Nothing
             | Self::Mean { count: 0, .. }
             | Self::MeanInteger { count: 0, .. }
-            | Self::MeanUnsigned { count: 0, .. }
-            | Self::Stddev { count: 0, .. } => Vec::new(),
+            | Self::MeanUnsigned { count: 0, .. } => Vec::new(),
             Self::Count(count) => one(FieldValue::Integer(count)),
             Self::Distinct(seen) if seen.is_empty() => Vec::new(),
             Self::Distinct(seen) => {
@@ -294,9 +285,8 @@ impl State {
             Self::SumFloat(sum) => one(FieldValue::Float(sum)),
             Self::SumInteger(sum) => one(FieldValue::Integer(sum)),
             Self::SumUnsigned(sum) => one(FieldValue::Unsigned(sum)),
-            // One point has no deviation; the window has an answer all the same, which is not filled.
-            Self::Stddev { count: 1, .. } => one(FieldValue::Float(f64::NAN)),
-            Self::Stddev { count, m2, .. } => one(FieldValue::Float((m2 / (count - 1) as f64).sqrt())),
+            Self::Stddev(values) if values.is_empty() => Vec::new(),
+            Self::Stddev(values) => one(FieldValue::Float(deviation(&values))),
             Self::Spread { min, max } => one(spread(&min, &max)),
             Self::Best(point) => vec![point],
             Self::Ranked(ranked) => {
@@ -457,9 +447,28 @@ fn median(points: &[Point]) -> f64 {
     if values.len() % 2 == 1 { at(middle) } else { at(middle - 1) + (at(middle) - at(middle - 1)) / 2.0 }
 }
 
+/// The standard deviation of a sample. One point has none: the window has an answer all the same, which is not filled.
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+fn deviation(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return f64::NAN;
+    }
+    let mut mean = 0.0;
+    for (n, value) in (1_u64..).zip(values) {
+        mean += (value - mean) / n as f64;
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (squares / (values.len() - 1) as f64).sqrt()
+}
+
 /// The most frequent value. Of several, one wins when its first point is not later than the last point of the
 /// winner before it, in order of values: InfluxDB's rule, which answers depend on.
 fn mode(mut points: Vec<Point>) -> Option<FieldValue> {
+    if let Some(Some(FieldValue::Boolean(_))) = points.first().map(|p| &p.value) {
+        // As many of both are true.
+        let set = points.iter().filter(|p| p.value == Some(FieldValue::Boolean(true))).count();
+        return Some(FieldValue::Boolean(set * 2 >= points.len()));
+    }
     sort_by_value(&mut points);
     let mut winner: Option<(usize, i64, FieldValue)> = None;
     let mut current: Option<(usize, i64, FieldValue)> = None;
@@ -482,14 +491,16 @@ fn mode(mut points: Vec<Point>) -> Option<FieldValue> {
 
 /// The area under the line through the points of all windows, in value × unit, each with its window's start. At
 /// the end of a window the line is cut; what lies before the next point belongs to that point's window, even when
-/// windows without points are in between. Of several points at one time the last counts.
+/// windows without points are in between. Of several points at one time the last counts. A last window whose last point
+/// lies at its start (`start_of` what is shown for it) has no area.
 #[expect(clippy::cast_precision_loss, reason = "times as floats, as InfluxDB does")]
 pub(crate) fn integrals(
     windows: impl Iterator<Item = (i64, State)>,
     unit: i64,
+    start_of: &dyn Fn(i64) -> i64,
     end_of: &dyn Fn(i64) -> Option<i64>,
 ) -> Vec<(i64, f64)> {
-    let area = |a: (i64, f64), b: (i64, f64)| 0.5 * (a.1 + b.1) * (b.0 - a.0) as f64 / unit as f64;
+    let area = |a: (i64, f64), b: (i64, f64)| 0.5 * (a.1 + b.1) * ((b.0 - a.0) as f64 / unit as f64);
     let mut previous: Option<(i64, f64)> = None;
     let mut out: Vec<(i64, f64)> = Vec::new();
     for (start, state) in windows {
@@ -515,6 +526,11 @@ pub(crate) fn integrals(
             previous = Some(here);
         }
         out.push((start, sum));
+    }
+    if let (Some((start, _)), Some((last, _))) = (out.last(), previous)
+        && start_of(*start) == last
+    {
+        out.pop();
     }
     out
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use influxql::ast::{CardinalityOf, Expr, KeyTest, Operator, RefKind, Show, VarRef};
 use model::{
     FieldType, FieldValue, Frame, FrameColumn, FrameValues, Predicate, SchemaQuestion, SchemaRequest,
+    Subject, Test,
 };
 
 use super::condition::{self, Bounds, TimeContext};
@@ -17,7 +18,7 @@ use super::execute::{Series, SeriesSink};
 use super::expr::VarKind;
 use super::plan;
 use super::schema::{Resolver, Table, range};
-use super::show::{Where, ask, buckets_of, condition_of, tables};
+use super::show::{About, Where, ask, buckets_of, condition_of, tables};
 use super::value::column_of;
 use crate::error::Error;
 use crate::limits::Budget;
@@ -140,7 +141,11 @@ impl Cardinality<'_> {
     }
 
     fn condition<'a>(&self, show: &Show, resolver: &'a Resolver<'a>) -> Result<Where<'a>, Error> {
-        let condition = condition_of(show, resolver, true)?;
+        let about = match self.of {
+            CardinalityOf::TagValues => About::CountsOfValues,
+            _ => About::Counts,
+        };
+        let condition = condition_of(show, resolver, about)?;
         let what = match self.of {
             CardinalityOf::Series => "SERIES EXACT",
             CardinalityOf::Measurement => "MEASUREMENT EXACT",
@@ -156,16 +161,22 @@ impl Cardinality<'_> {
 }
 
 /// A condition on the index, which knows no fields: what is said of them holds for no series.
-pub(super) fn strict(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
+pub(super) fn strict(expr: &Expr, about: About, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
     match expr {
-        Expr::Paren(inner) => strict(inner, kind),
+        Expr::Paren(inner) => strict(inner, about, kind),
         Expr::Binary(binary) if binary.op == Operator::And => {
-            strict(&binary.lhs, kind).and(strict(&binary.rhs, kind))
+            strict(&binary.lhs, about, kind).and(strict(&binary.rhs, about, kind))
         }
         Expr::Binary(binary) if binary.op == Operator::Or => {
-            Predicate::Or(vec![strict(&binary.lhs, kind), strict(&binary.rhs, kind)])
+            Predicate::Or(vec![strict(&binary.lhs, about, kind), strict(&binary.rhs, about, kind)])
         }
-        other => condition::tag_predicate(other, kind).unwrap_or(Predicate::Constant(false)),
+        other => match condition::tag_predicate(other, kind) {
+            Some(Predicate::Compare(Subject::Tag(tag), test)) if about == About::CountsOfValues => {
+                let is_there = Predicate::Compare(Subject::Tag(tag.clone()), Test::NotEq(String::new()));
+                Predicate::Compare(Subject::Tag(tag), test).and(is_there)
+            }
+            found => found.unwrap_or(Predicate::Constant(false)),
+        },
     }
 }
 
@@ -187,7 +198,7 @@ fn windows(show: &Show, bounds: Bounds, resolver: &Resolver<'_>) -> Result<usize
 fn dimensions(show: &Show, tables: &[Table], resolver: &Resolver<'_>) -> Result<BTreeSet<String>, Error> {
     let mut keys = BTreeSet::new();
     let existing = |wanted: &dyn Fn(&str) -> bool, keys: &mut BTreeSet<String>| -> Result<(), Error> {
-        let all = Where { bounds: Bounds::ALL, tags: None, strict: true, resolver };
+        let all = Where { bounds: Bounds::ALL, tags: None, about: About::Counts, resolver };
         for table in tables {
             let found = ask(resolver, table, &all, SchemaQuestion::TagKeys)?;
             keys.extend(found.into_iter().filter(|key| wanted(key)));

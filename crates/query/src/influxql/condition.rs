@@ -129,8 +129,14 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
             None => Error::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"),
         },
         Expr::Binary(binary) => {
-            let (lhs, rhs) = (reduce(&binary.lhs, context)?, reduce(&binary.rhs, context)?);
-            combine(binary.op, lhs, rhs)
+            let side = |expr: &Expr| {
+                reduce(expr, context).map_err(|error| match expr {
+                    Expr::Var(_) => no_time("BinaryExpr"),
+                    Expr::String(text) if !timeliteral::looks_like_time(text) => no_time("BinaryExpr"),
+                    _ => error,
+                })
+            };
+            combine(binary.op, side(&binary.lhs)?, side(&binary.rhs)?)
         }
         other => {
             let kind = match other {
@@ -141,9 +147,13 @@ fn reduce(expr: &Expr, context: &TimeContext) -> Result<TimeValue, Error> {
                 Expr::Unsigned(_) => "UnsignedLiteral",
                 _ => "Wildcard",
             };
-            Error::invalid(format!("invalid operation: time and *influxql.{kind} are not compatible"))
+            Err(no_time(kind))
         }
     }
+}
+
+fn no_time(kind: &str) -> Error {
+    Error::Invalid(format!("invalid operation: time and *influxql.{kind} are not compatible"))
 }
 
 fn combine(op: Operator, lhs: TimeValue, rhs: TimeValue) -> Result<TimeValue, Error> {
@@ -183,11 +193,11 @@ pub(crate) struct Filter {
     pub(crate) vars: Vec<Var>,
 }
 
-/// Compiles a condition. `kind` says what a name is.
+/// Compiles a condition. `kind` says what a name is; a scan can look at conditions on what is `stored_only`.
 pub(crate) fn compile(
     expr: Option<&Expr>,
     kind: &dyn Fn(&VarRef) -> VarKind,
-    push_down: bool,
+    stored_only: bool,
 ) -> Result<Filter, Error> {
     let mut filter = Filter { predicate: Predicate::TRUE, rows: None, vars: Vec::new() };
     let mut conjuncts = Vec::new();
@@ -195,11 +205,11 @@ pub(crate) fn compile(
         collect_conjuncts(expr, &mut conjuncts);
     }
     for conjunct in conjuncts {
-        let predicate = if push_down { tag_predicate(conjunct, kind) } else { None };
+        let predicate = if stored_only { tag_predicate(conjunct, kind) } else { None };
         match predicate {
             Some(predicate) => filter.predicate = filter.predicate.and(predicate),
             None => {
-                let node = row_node(conjunct, kind, &mut filter.vars)?;
+                let node = row_node(conjunct, &Names { kind, stored_only }, &mut filter.vars)?;
                 filter.rows = Some(match filter.rows.take() {
                     None => node,
                     Some(rows) => Node::Binary(Operator::And, Box::new(rows), Box::new(node)),
@@ -252,18 +262,35 @@ pub(crate) fn tag_predicate(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> O
     Some(Predicate::Compare(subject, test))
 }
 
-fn row_node(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind, vars: &mut Vec<Var>) -> Result<Node, Error> {
+/// What names in a condition are.
+struct Names<'a> {
+    kind: &'a dyn Fn(&VarRef) -> VarKind,
+    stored_only: bool,
+}
+
+fn row_var(var: &VarRef, absent_is_empty: bool, names: &Names<'_>, vars: &mut Vec<Var>) -> Node {
+    let var = Var { name: var.name.as_str().into(), kind: (names.kind)(var), absent_is_empty };
+    Node::Slot(vars.iter().position(|v| *v == var).unwrap_or_else(|| {
+        vars.push(var);
+        vars.len() - 1
+    }))
+}
+
+fn row_node(expr: &Expr, names: &Names<'_>, vars: &mut Vec<Var>) -> Result<Node, Error> {
     Ok(match expr {
-        Expr::Paren(inner) => row_node(inner, kind, vars)?,
-        Expr::Var(var) => {
-            let var = Var { name: var.name.as_str().into(), kind: kind(var), absent_is_empty: true };
-            Node::Slot(vars.iter().position(|v| *v == var).unwrap_or_else(|| {
-                vars.push(var);
-                vars.len() - 1
-            }))
-        }
+        Expr::Paren(inner) => row_node(inner, names, vars)?,
+        Expr::Var(var) => row_var(var, true, names, vars),
         Expr::Binary(binary) => {
-            let lhs = Box::new(row_node(&binary.lhs, kind, vars)?);
+            if let (Expr::Var(lhs), Expr::Var(rhs)) = (strip(&binary.lhs), strip(&binary.rhs)) {
+                // A tag that a stored series does not have is empty beside a text; beside another name it is nothing, that
+                // is equal to none, though not equal to any other tag.
+                let tags = [lhs, rhs].iter().all(|var| (names.kind)(var) == VarKind::Tag);
+                let absent_is_empty = !names.stored_only || (tags && binary.op == Operator::NotEq);
+                let lhs = row_var(lhs, absent_is_empty, names, vars);
+                let rhs = row_var(rhs, absent_is_empty, names, vars);
+                return Ok(Node::Binary(binary.op, Box::new(lhs), Box::new(rhs)));
+            }
+            let lhs = Box::new(row_node(&binary.lhs, names, vars)?);
             match (&binary.op, &binary.rhs) {
                 (Operator::EqRegex, Expr::Regex(pattern)) => {
                     Node::Matches(lhs, pattern.regex().clone(), true)
@@ -271,11 +298,11 @@ fn row_node(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind, vars: &mut Vec<Var>)
                 (Operator::NotEqRegex, Expr::Regex(pattern)) => {
                     Node::Matches(lhs, pattern.regex().clone(), false)
                 }
-                (op, rhs) => Node::Binary(*op, lhs, Box::new(row_node(rhs, kind, vars)?)),
+                (op, rhs) => Node::Binary(*op, lhs, Box::new(row_node(rhs, names, vars)?)),
             }
         }
         Expr::Call(call) if super::value::math_arity(&call.name) == Some(call.args.len()) => {
-            let args = call.args.iter().map(|arg| row_node(arg, kind, vars)).collect::<Result<_, _>>()?;
+            let args = call.args.iter().map(|arg| row_node(arg, names, vars)).collect::<Result<_, _>>()?;
             Node::Math(call.name.as_str().into(), args)
         }
         Expr::Call(call) => return Error::invalid(format!("invalid function call in condition: {call}")),

@@ -4,7 +4,7 @@
 //! query (cut to what LIMIT can still need), aggregate states per window otherwise. When the blocks end, groups
 //! are finished and sent in order of measurement and tags.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use influxql::ast::Fill;
 use jiff::tz::TimeZone;
 use model::{
     Bitmap, Cells, Column, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues,
-    GroupSummary, ScanRequest, SummaryRequest,
+    GroupSummary, ScanRequest, SchemaQuestion, SchemaRequest, SummaryRequest,
 };
 
 use super::aggregate::{Point, Run, State, cut_ranking, integrals};
@@ -41,12 +41,14 @@ pub struct Series {
     pub frame: Frame,
     /// Where `tz()` says that the times are; `None` is UTC.
     pub zone: Option<TimeZone>,
+    /// It is not cut into chunks, and nothing says that more follows: so does InfluxDB with lists of names.
+    pub is_whole: bool,
 }
 
 impl Series {
     /// A series that is not grouped, in UTC.
     pub(crate) fn new(name: &str, frame: Frame) -> Self {
-        Self { name: name.into(), tags: Vec::new(), frame, zone: None }
+        Self { name: name.into(), tags: Vec::new(), frame, zone: None, is_whole: false }
     }
 }
 
@@ -61,10 +63,14 @@ pub(crate) fn run(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let field_names = plan.field_names();
-    let reads = |slot: &Slot| !matches!(slot, Slot::Var(Var { kind: VarKind::Nothing, .. }));
+    let reads = |slot: &Slot| {
+        let (Slot::Var(var) | Slot::Call(CallPlan { input: var, .. })) = slot;
+        var.kind != VarKind::Nothing
+    };
     if !plan.slots.iter().any(reads) || plan.bounds.min > plan.bounds.max {
         return Ok(());
     }
+    refuse(plan, resolver)?;
     let mut groups = Groups::new(plan, budget);
     groups.room_for_windows(1)?;
     for input in &plan.inputs {
@@ -104,6 +110,32 @@ pub(crate) fn run(
         }
     }
     groups.finish(sink)
+}
+
+/// Refuses calls that do not take the type of their field. As in InfluxDB it is enough that there are series in the shards
+/// of the range, and that these have such a field.
+fn refuse(plan: &Plan, resolver: &Resolver<'_>) -> Result<(), Error> {
+    let refused = plan.calls().filter_map(|call| Some((call, call.refusal.as_ref()?)));
+    for (call, refusal) in refused {
+        for input in &plan.inputs {
+            let Input::Table(table) = input else { continue };
+            let known =
+                resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &call.input.name));
+            if known.is_none_or(|field_type| call.input.kind != VarKind::Field(field_type)) {
+                continue;
+            }
+            let request = SchemaRequest {
+                bucket: table.bucket,
+                range: range(bounds_of(plan, call), table.oldest),
+                predicate: measurement_is(&table.measurement).and(plan.filter.predicate.clone()),
+                question: SchemaQuestion::Measurements,
+            };
+            if !resolver.source.schema(&request)?.is_empty() {
+                return Err(Error::Invalid(refusal.clone()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A subquery's series as blocks of the query around it: one, or one for each value of a tag that is a column
@@ -180,8 +212,10 @@ enum GroupState {
 
 /// The bounds of what a call reads.
 pub(crate) fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
-    let beside = call.transforms.iter().map(|t| t.windows_beside()).sum::<usize>();
-    plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending)
+    // What is computed from points knows no windows, though it may stand in a subquery of one that does.
+    let of_windows = call.transforms.iter().filter(|_| call.aggregate.is_some());
+    let beside = of_windows.map(|t| t.windows_beside()).sum::<usize>();
+    plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending).intersect(plan.reach)
 }
 
 /// The bounds of what all calls read together.
@@ -191,11 +225,14 @@ fn widest_bounds(plan: &Plan, calls: &[&CallPlan]) -> Bounds {
     all.reduce(wider).unwrap_or(plan.bounds)
 }
 
+/// The measurement of a group and the values of its tags.
+type GroupKey = (Arc<str>, Vec<String>);
+
 struct Groups<'a> {
     plan: &'a Plan,
     budget: &'a Budget<'a>,
     states: Vec<GroupState>,
-    index: HashMap<(Arc<str>, Vec<String>), usize>,
+    index: HashMap<GroupKey, usize>,
     calls: Vec<&'a CallPlan>,
     vars: Vec<usize>,
 }
@@ -348,11 +385,12 @@ impl<'a> Groups<'a> {
             // As in InfluxDB, ORDER BY time DESC turns the order of the groups too.
             order.reverse();
         }
-        let limit = usize::try_from(self.plan.slimit).unwrap_or(usize::MAX);
-        let skip = usize::try_from(self.plan.soffset).unwrap_or(usize::MAX);
-        let mut series = 0_usize;
+        let hidden = self.hidden(&order);
         for ((name, tag_values), at) in order {
             self.budget.check()?;
+            if hidden.contains(&at) {
+                continue;
+            }
             let held = self.budget.held();
             let state = std::mem::replace(&mut self.states[at], GroupState::Rows(Rows::default()));
             let (rows, columns) = match state {
@@ -377,31 +415,60 @@ impl<'a> Groups<'a> {
                     let mut rows = self.call_rows(states)?;
                     rows.sort_by_key(|(time, _)| *time);
                     if !self.plan.ascending {
-                        rows.reverse();
+                        self.newest_first(&mut rows, &self.calls, |(time, _)| *time);
                     }
-                    // As in InfluxDB windows take values from those that OFFSET leaves out, and rows of points do not.
                     self.fill_nulls(&mut rows);
-                    self.row_columns(&self.shown(rows))
+                    self.row_columns(&rows)
                 }
             };
             if rows == 0 {
                 continue;
             }
-            series += 1;
-            if series <= skip {
-                continue;
-            }
-            if limit > 0 && series > skip.saturating_add(limit) {
-                return Ok(());
-            }
             self.budget.answer_rows(rows)?;
             self.budget.hold(rows * 40 * self.plan.columns.len())?;
             let tags = self.plan.dimensions.iter().cloned().zip(tag_values).collect();
-            sink(Series { name, tags, frame: Frame { columns, rows }, zone: None })?;
+            sink(Series { name, tags, frame: Frame { columns, rows }, zone: None, is_whole: false })?;
             // What was made to finish the group is gone with it.
             self.budget.release_to(held);
         }
         Ok(())
+    }
+
+    /// Turns rows that ascend in time. As in InfluxDB windows with several rows are turned as a whole: the values of
+    /// `distinct` stay in the order of their first points, the points of a ranking in the order of time.
+    fn newest_first<T>(&self, rows: &mut [T], calls: &[&CallPlan], time: impl Fn(&T) -> i64) {
+        if !calls.iter().any(|call| has_several(call)) {
+            return rows.reverse();
+        }
+        let windows = &self.plan.windows;
+        let window = |time: i64| if windows.every > 0 { windows.of(time).0 } else { 0 };
+        rows.sort_by_key(|row| std::cmp::Reverse(window(time(row))));
+    }
+
+    /// The groups that SLIMIT and SOFFSET leave out. As in InfluxDB they count the groups of each measurement by
+    /// themselves, in the order of the keys that a group has, then of their values.
+    fn hidden(&self, order: &[(GroupKey, usize)]) -> HashSet<usize> {
+        let limit = usize::try_from(self.plan.slimit).unwrap_or(usize::MAX);
+        let skip = usize::try_from(self.plan.soffset).unwrap_or(usize::MAX);
+        if limit == 0 && skip == 0 {
+            return HashSet::new();
+        }
+        let key = |values: &[String]| {
+            let own = || self.plan.dimensions.iter().zip(values).filter(|(_, value)| !value.is_empty());
+            let keys = own().map(|(key, _)| key.as_str());
+            keys.chain(own().map(|(_, value)| value.as_str())).collect::<Vec<_>>().join("|")
+        };
+        let mut measurements: BTreeMap<&str, Vec<(String, usize)>> = BTreeMap::new();
+        for ((name, values), at) in order {
+            measurements.entry(name).or_default().push((key(values), *at));
+        }
+        let most = if limit == 0 { usize::MAX } else { limit };
+        let left_out = |mut groups: Vec<(String, usize)>| {
+            groups.sort();
+            let shown = skip..skip.saturating_add(most);
+            groups.into_iter().enumerate().filter(move |(n, _)| !shown.contains(n)).map(|(_, (_, at))| at)
+        };
+        measurements.into_values().flat_map(left_out).collect()
     }
 
     /// Applies OFFSET and LIMIT to rows in order.
@@ -414,6 +481,21 @@ impl<'a> Groups<'a> {
             rows.truncate(usize::try_from(self.plan.limit).unwrap_or(usize::MAX));
         }
         rows
+    }
+
+    /// Applies OFFSET and LIMIT to points that ascend in time, in the order of the answer.
+    fn cut(&self, mut points: Vec<Point>, call: &CallPlan) -> Vec<Point> {
+        if self.plan.ascending || (self.plan.limit == 0 && self.plan.offset == 0) {
+            return self.shown(points);
+        }
+        self.newest_first(&mut points, &[call], |point| point.time);
+        let mut points = self.shown(points);
+        points.reverse();
+        if has_several(call) {
+            points.reverse();
+            points.sort_by_key(|point| point.time);
+        }
+        points
     }
 
     /// Rows as columns.
@@ -449,6 +531,7 @@ impl<'a> Groups<'a> {
         };
         let filler = |slot: &Slot| match slot {
             Slot::Var(Var { kind: VarKind::Tag | VarKind::Nothing, .. }) => None,
+            Slot::Call(call) if call.has_no_type() => None,
             _ => value::filler(&number, slot.field_type()),
         };
         let fillers: Vec<Value> = self.plan.slots.iter().map(filler).collect();
@@ -521,7 +604,8 @@ impl<'a> Groups<'a> {
             if !call.transforms.iter().any(|t| matches!(t, Transform::Technical(_))) {
                 points.retain(|p| p.time >= self.first_window());
             }
-            streams.push(points.into_iter().peekable());
+            // As in InfluxDB each call is cut by itself, so that what begins later also ends later.
+            streams.push(self.cut(points, call).into_iter().peekable());
         }
         let most = streams.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         let mut rows = Vec::with_capacity(most);
@@ -571,9 +655,9 @@ impl<'a> Groups<'a> {
         let shown_time = |start| self.shown_time(start);
         if let Aggregate::Integral(unit) = aggregate {
             let end_of = |start| (every > 0).then(|| plan.windows.of(start).1);
-            let areas = integrals(windows.into_iter(), *unit, &end_of).into_iter();
             // Without windows 1.x shows the lower bound for integers and the epoch for floats.
             let shown = |start| if every == 0 && input == FieldType::Float { 0 } else { shown_time(start) };
+            let areas = integrals(windows.into_iter(), *unit, &shown, &end_of).into_iter();
             let point = |(start, area): (i64, f64)| {
                 // Newest first, time runs backwards.
                 let area = if plan.ascending { area } else { 0.0 - area };
@@ -651,12 +735,19 @@ impl<'a> Groups<'a> {
         self.budget.hold(windows.saturating_mul(64))?;
         let previous_is_later = how == Fill::Previous && !plan.ascending;
         let how = if previous_is_later { Fill::Null } else { how };
-        let mut points = points::fill(points, how, &plan.windows, (first, last, windows), field_type);
+        let mut points =
+            points::fill(points, how, &plan.windows, (first, last, windows), field_type, plan.ascending);
         if previous_is_later {
             points::fill_from_later(&mut points);
         }
         Ok(points)
     }
+}
+
+/// Whether a call answers several points of a window.
+fn has_several(call: &CallPlan) -> bool {
+    let alone = call.aggregate.as_ref().filter(|_| call.transforms.is_empty());
+    matches!(alone, Some(Aggregate::Distinct | Aggregate::Top(..) | Aggregate::Bottom(..)))
 }
 
 /// Feeds a block to the calls of a group, window by window.
@@ -680,6 +771,9 @@ fn take_calls(
     let widest = widest_bounds(plan, calls);
     for (call, state) in calls.iter().zip(states) {
         let Bound::Column(column) = bind(&call.input, block) else { continue };
+        if let Some(refusal) = &call.refusal {
+            return Err(Error::Invalid(refusal.clone()));
+        }
         let tags: Vec<String> = match &call.aggregate {
             Some(Aggregate::Top(_, tags) | Aggregate::Bottom(_, tags)) => {
                 tags.iter().map(|t| block.tag(t).unwrap_or("").to_owned()).collect()

@@ -8,6 +8,7 @@ use model::{Bitmap, Column, FieldType, FieldValue, Values};
 use regex::Regex;
 
 use super::block::Block;
+use super::types;
 use super::value::{self, Value};
 
 /// What a name stands for.
@@ -64,6 +65,26 @@ impl Node {
             Self::Matches(subject, regex, wanted) => Some(FieldValue::Boolean(
                 matches!(subject.eval(slot), Some(FieldValue::String(s)) if regex.is_match(&s) == *wanted),
             )),
+        }
+    }
+
+    /// The type that the query around a subquery takes the values to have; none where operands do not fit together. As in
+    /// InfluxDB the quotient of integers is an integer there.
+    pub(crate) fn declared_type(&self, slot: &dyn Fn(usize) -> Option<FieldType>) -> Option<FieldType> {
+        match self {
+            Self::Slot(i) => slot(*i),
+            Self::Binary(op, lhs, rhs) => match (lhs.declared_type(slot)?, rhs.declared_type(slot)?) {
+                (FieldType::Integer, FieldType::Integer) if *op == Operator::Div => Some(FieldType::Integer),
+                (FieldType::Unsigned, FieldType::Unsigned) if *op == Operator::Div => {
+                    Some(FieldType::Unsigned)
+                }
+                (lhs, rhs) => types::fit(*op, lhs, rhs).then(|| value::result_type(*op, lhs, rhs)),
+            },
+            Self::Math(name, args) => match args.first() {
+                Some(arg) if value::math_keeps_type(name) => arg.declared_type(slot),
+                _ => Some(FieldType::Float),
+            },
+            other => Some(other.field_type(&|_| FieldType::Float)),
         }
     }
 

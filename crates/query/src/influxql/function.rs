@@ -54,6 +54,14 @@ impl Aggregate {
         matches!(self, Self::Top(..) | Self::Bottom(..) | Self::Sample(_))
     }
 
+    /// Whether its values have the type of its field, whatever that is.
+    pub(crate) const fn keeps_type(&self) -> bool {
+        !matches!(
+            self,
+            Self::Count | Self::CountDistinct | Self::Integral(_) | Self::Mean | Self::Median | Self::Stddev
+        )
+    }
+
     /// Whether fill applies to it.
     pub(crate) const fn fills(&self) -> bool {
         !self.keeps_times() && !matches!(self, Self::Distinct | Self::Integral(_))
@@ -100,6 +108,11 @@ impl Transform {
             | Self::Technical(_) => 1,
             Self::CumulativeSum | Self::HoltWinters(_) => 0,
         }
+    }
+
+    /// Whether its values have the type of its points.
+    pub(crate) const fn keeps_type(self) -> bool {
+        matches!(self, Self::Difference { .. } | Self::CumulativeSum)
     }
 
     pub(crate) const fn result_type(self, input: FieldType) -> FieldType {

@@ -19,7 +19,7 @@ pub(super) fn check(expr: &Expr) -> Result<(), Error> {
     check_part(expr)
 }
 
-fn check_part(expr: &Expr) -> Result<(), Error> {
+pub(super) fn check_part(expr: &Expr) -> Result<(), Error> {
     match expr {
         Expr::Paren(inner) => check_part(inner),
         Expr::Binary(binary) => match binary.op {

@@ -1,6 +1,6 @@
 //! Fields of a SELECT: wildcards and patterns expanded, `time` taken out, columns named as InfluxDB names them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use influxql::ast::{Call, Expr, Field, RefKind, VarRef};
@@ -28,18 +28,25 @@ pub(crate) fn without_time(fields: &[Field]) -> (Arc<str>, Vec<Field>) {
     (name, rest)
 }
 
-/// Expands wildcards and patterns by the names that exist. Tags of GROUP BY are no columns.
+/// Expands wildcards and patterns by the names that exist. Tags of GROUP BY are no columns; no tag is (`with_tags` is
+/// false) when GROUP BY has a wildcard or a pattern itself.
 pub(crate) fn expand(
     fields: &[Field],
     schema: &Schema,
-    dimensions: &BTreeSet<String>,
+    dimensions: &[String],
+    with_tags: bool,
 ) -> Result<Vec<Field>, Error> {
     let mut out = Vec::new();
+    let column = |name: &str| {
+        let of_series =
+            with_tags && schema.dimensions.contains(name) && !dimensions.iter().any(|d| d == name);
+        of_series || schema.tag_columns.contains(name)
+    };
     for field in fields {
         match &field.expr {
-            Expr::Wildcard(kind) => out.extend(columns_of(schema, dimensions, *kind, &|_| true)),
+            Expr::Wildcard(kind) => out.extend(columns_of(schema, &column, *kind, &|_| true)),
             Expr::Regex(pattern) => {
-                out.extend(columns_of(schema, dimensions, None, &|name| pattern.is_match(name)));
+                out.extend(columns_of(schema, &column, None, &|name| pattern.is_match(name)));
             }
             Expr::Call(call) => expand_call(field, call, schema, &mut out)?,
             _ => out.push(field.clone()),
@@ -50,7 +57,7 @@ pub(crate) fn expand(
 
 fn columns_of(
     schema: &Schema,
-    dimensions: &BTreeSet<String>,
+    tag_is_column: &dyn Fn(&str) -> bool,
     kind: Option<RefKind>,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Vec<Field> {
@@ -61,9 +68,9 @@ fn columns_of(
             columns.push((name.clone(), 0, VarRef { name: name.clone(), kind }));
         }
     }
-    let has_fields = !columns.is_empty() || kind == Some(RefKind::Tag);
-    if kind != Some(RefKind::Field) && has_fields {
-        for name in schema.tags.iter().filter(|name| wanted(name) && !dimensions.contains(*name)) {
+    let has_columns = !schema.fields.is_empty() || !schema.tag_columns.is_empty();
+    if kind == Some(RefKind::Tag) || (kind.is_none() && has_columns) {
+        for name in schema.tags.iter().filter(|name| wanted(name) && tag_is_column(name)) {
             let kind = schema.fields.contains_key(name).then_some(RefKind::Tag);
             columns.push((name.clone(), 1, VarRef { name: name.clone(), kind }));
         }

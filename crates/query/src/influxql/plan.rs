@@ -19,13 +19,24 @@ use super::window::Windows;
 use crate::error::Error;
 
 /// A call that makes points: a field, perhaps aggregated, then transformed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CallPlan {
     pub(crate) input: Var,
     pub(crate) aggregate: Option<Aggregate>,
     /// Innermost first.
     pub(crate) transforms: Vec<Transform>,
     pub(crate) field_type: FieldType,
+    /// What is said as soon as there is a point: the call does not take its type.
+    pub(crate) refusal: Option<String>,
+}
+
+impl CallPlan {
+    /// Whether it would have the type of its argument, which does not exist.
+    pub(crate) fn has_no_type(&self) -> bool {
+        self.input.kind == VarKind::Nothing
+            && self.aggregate.as_ref().is_none_or(Aggregate::keeps_type)
+            && self.transforms.iter().all(|transform| transform.keeps_type())
+    }
 }
 
 /// What an expression's slot reads.
@@ -68,10 +79,14 @@ pub(crate) struct Plan {
     /// The columns that are tags of each point, when points are written of it: those that `top` and `bottom` go by.
     pub(crate) point_tags: Vec<usize>,
     pub(crate) slots: Vec<Slot>,
-    /// Tags of GROUP BY, sorted.
+    /// Tags of GROUP BY, sorted; in a subquery also those of the query around.
     pub(crate) dimensions: Vec<String>,
+    /// Only its own.
+    pub(crate) own_dimensions: Vec<String>,
     pub(crate) windows: Windows,
     pub(crate) bounds: Bounds,
+    /// What may be read at all: the range of the query around a subquery, which its transformations do not look beyond.
+    pub(crate) reach: Bounds,
     pub(crate) filter: Filter,
     pub(crate) fill: Fill,
     pub(crate) ascending: bool,
@@ -147,14 +162,23 @@ pub(crate) fn compile(
     // Tags first: a subquery must know them before it is compiled, wildcards after.
     let mut named: BTreeSet<String> =
         outer.map(|o| o.dimensions.iter().cloned().collect()).unwrap_or_default();
+    let mut own_dimensions = Vec::new();
     for dimension in &select.dimensions {
         if let Expr::Var(var) = dimension {
             named.insert(var.name.clone());
+            own_dimensions.push(var.name.clone());
+        }
+    }
+    let mut grouping = named.clone();
+    for field in &select.fields {
+        // `top` and `bottom` go by tags of what they read.
+        if let Expr::Call(call) = &field.expr {
+            grouping.extend(ranking_tags(call).map(|var| var.name.clone()));
         }
     }
     let for_inner = Outer {
         bounds: bounds.with_windows_beside(beside, every, ascending),
-        dimensions: named.iter().cloned().collect(),
+        dimensions: grouping.into_iter().collect(),
         every,
         offset: window_offset,
         ascending,
@@ -162,13 +186,14 @@ pub(crate) fn compile(
     let schema = resolver.schema(&select.sources, bounds, &for_inner, needs_tags(select))?;
     for dimension in &select.dimensions {
         match dimension {
-            Expr::Wildcard(_) => named.extend(schema.tags.iter().cloned()),
+            Expr::Wildcard(_) => own_dimensions.extend(schema.dimensions.iter().cloned()),
             Expr::Regex(pattern) => {
-                named.extend(schema.tags.iter().filter(|t| pattern.is_match(t)).cloned());
+                own_dimensions.extend(schema.dimensions.iter().filter(|t| pattern.is_match(t)).cloned());
             }
             _ => {}
         }
     }
+    named.extend(own_dimensions.iter().cloned());
     let kind = |var: &VarRef| schema.kind(var);
     // What a subquery does not answer is a tag that is not there.
     let condition_kind = |var: &VarRef| match kind(var) {
@@ -176,10 +201,22 @@ pub(crate) fn compile(
         known => known,
     };
     let (time_name, fields) = names::without_time(&select.fields);
-    let fields = names::expand(&fields, &schema, &named)?;
-    let types = types::Types { kind: &kind, is_tag: &|name| resolver.has_tag(&schema, name, bounds) };
-    fields.iter().try_for_each(|field| types.check(&field.expr))?;
-    let mut builder = Builder { kind: &kind, slots: Vec::new(), every, limit: select.limit };
+    let chosen = select.dimensions.iter().any(|d| matches!(d, Expr::Wildcard(_) | Expr::Regex(_)));
+    let fields = names::expand(&fields, &schema, &own_dimensions, !chosen)?;
+    let is_tag = |name: &str| resolver.has_tag(&schema, name, bounds);
+    if outer.is_none() {
+        // In a subquery, what does not fit together is null.
+        let types = types::Types { kind: &kind, is_tag: &is_tag };
+        fields.iter().try_for_each(|field| types.check(&field.expr))?;
+    }
+    let mut builder = Builder {
+        kind: &kind,
+        is_tag: &is_tag,
+        is_inner: outer.is_some(),
+        slots: Vec::new(),
+        every,
+        limit: select.limit,
+    };
     let (mut columns, mut point_tags) = (Vec::new(), Vec::new());
     for field in &fields {
         let node = builder.node(&field.expr)?;
@@ -189,7 +226,22 @@ pub(crate) fn compile(
         point_tags.extend((first..columns.len()).filter(|at| builder.is_tag(&columns[*at].1)));
     }
     let slots = builder.slots;
-    let columns = names::distinct(columns)
+    let columns = match outer {
+        // The query around a subquery sees the first column of a name.
+        Some(_) => columns.into_iter().map(|(wished, node)| (wished.name, node)).collect(),
+        // What are tags of the points that are written take no name from their fields.
+        None if select.target.is_some() => {
+            let (tags, fields): (Vec<_>, Vec<_>) =
+                columns.into_iter().enumerate().partition(|(at, _)| point_tags.contains(at));
+            let mut named = names::distinct(fields.into_iter().map(|(_, column)| column).collect());
+            for (at, (wished, node)) in tags {
+                named.insert(at.min(named.len()), (wished.name, node));
+            }
+            named
+        }
+        None => names::distinct(columns),
+    };
+    let columns = columns
         .into_iter()
         .map(|(name, node): (Arc<str>, Node)| {
             let field_type = node.field_type(&|i| slots.get(i).map_or(FieldType::Float, Slot::field_type));
@@ -204,8 +256,10 @@ pub(crate) fn compile(
         point_tags,
         slots,
         dimensions: named.into_iter().collect(),
+        own_dimensions,
         windows,
         bounds,
+        reach: outer.map_or(Bounds::ALL, |outer| outer.bounds),
         fill: inner_fill(select.fill, outer.is_some() || select.target.is_some()),
         ascending,
         zone,
@@ -290,6 +344,9 @@ fn time_dimension(call: &Call, time: &TimeContext) -> Result<(i64, i64), Error> 
 
 struct Builder<'a> {
     kind: &'a dyn Fn(&VarRef) -> VarKind,
+    is_tag: &'a dyn Fn(&str) -> Result<bool, Error>,
+    /// It is a subquery, whose columns have types.
+    is_inner: bool,
     slots: Vec<Slot>,
     every: i64,
     limit: u64,
@@ -321,7 +378,7 @@ impl Builder<'_> {
         Ok(match expr {
             Expr::Paren(inner) => self.node(inner)?,
             Expr::Var(var) => {
-                let var = self.var(var);
+                let var = if self.is_inner { self.argument(var)? } else { self.var(var) };
                 self.var_slot(var)
             }
             Expr::Binary(binary) => {
@@ -350,7 +407,17 @@ impl Builder<'_> {
             return Ok(Node::Math(call.name.as_str().into(), args));
         }
         let plan = self.call_plan(call)?;
-        Ok(self.slot(Slot::Call(plan)))
+        let known = self.slots.iter().position(|slot| matches!(slot, Slot::Call(known) if *known == plan));
+        Ok(known.map_or_else(|| self.slot(Slot::Call(plan)), Node::Slot))
+    }
+
+    /// The argument of a call: what is neither a field nor a tag is nothing.
+    fn argument(&self, var: &VarRef) -> Result<Var, Error> {
+        let mut input = self.var(var);
+        if input.kind == VarKind::Tag && var.kind != Some(RefKind::Tag) && !(self.is_tag)(&var.name)? {
+            input.kind = VarKind::Nothing;
+        }
+        Ok(input)
     }
 
     fn call_plan(&mut self, call: &Call) -> Result<CallPlan, Error> {
@@ -369,24 +436,22 @@ impl Builder<'_> {
             },
             _ => None,
         };
-        let mut input = match (call.args.first().map(strip), distinct) {
-            (Some(Expr::Var(var)), _) => self.var(var),
+        let input = match (call.args.first().map(strip), distinct) {
+            (Some(Expr::Var(var)), _) => self.argument(var)?,
             (_, Some(var)) if aggregate == Aggregate::Count => {
                 aggregate = Aggregate::CountDistinct;
-                self.var(&var)
+                self.argument(&var)?
             }
             _ => return Err(no_field()),
         };
-        let field_type = match (input.kind, aggregate.result_type(input.field_type())) {
-            (_, Some(field_type)) => field_type,
-            (VarKind::Field(from), None) => return Error::invalid(unsupported(&call.name, from)),
-            // Tags have no points, but for functions of texts over subqueries that answer them.
-            (VarKind::Tag | VarKind::Nothing, None) => {
-                input.kind = VarKind::Nothing;
-                FieldType::Float
-            }
+        // Tags have no points, but where subqueries answer them.
+        let from = input.field_type();
+        let (field_type, refusal) = match aggregate.result_type(from) {
+            Some(field_type) => (field_type, None),
+            None if aggregate.keeps_type() => (from, Some(unsupported(&call.name, from))),
+            None => (FieldType::Float, Some(unsupported(&call.name, from))),
         };
-        Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type })
+        Ok(CallPlan { input, aggregate: Some(aggregate), transforms: Vec::new(), field_type, refusal })
     }
 
     fn transform_plan(&mut self, call: &Call) -> Result<CallPlan, Error> {
@@ -395,18 +460,16 @@ impl Builder<'_> {
         let mut plan = match call.args.first().map(strip) {
             Some(Expr::Call(inner)) => self.call_plan(inner)?,
             Some(Expr::Var(var)) => {
-                let mut input = self.var(var);
-                if input.kind == VarKind::Tag {
-                    input.kind = VarKind::Nothing;
-                }
+                let input = self.argument(var)?;
                 let field_type = input.field_type();
-                CallPlan { input, aggregate: None, transforms: Vec::new(), field_type }
+                CallPlan { input, aggregate: None, transforms: Vec::new(), field_type, refusal: None }
             }
             _ => return Error::invalid(format!("expected field argument in {name}()")),
         };
         let numeric = !matches!(plan.field_type, FieldType::String | FieldType::Boolean);
         if !numeric && !matches!(transform, Transform::Elapsed(_)) {
-            return Error::invalid(unsupported(name, plan.field_type));
+            let refusal = unsupported(name, plan.field_type);
+            plan.refusal.get_or_insert(refusal);
         }
         plan.field_type = transform.result_type(plan.field_type);
         plan.transforms.push(transform);
@@ -416,18 +479,22 @@ impl Builder<'_> {
     /// `top(f, tag, n)` shows the tags as columns behind its own.
     fn extra_columns(&mut self, expr: &Expr, columns: &mut Vec<(names::Wished, Node)>) {
         let Expr::Call(call) = expr else { return };
-        if !matches!(call.name.as_str(), "top" | "bottom") {
-            return;
-        }
-        let last = call.args.len().saturating_sub(1);
-        for arg in call.args.get(1..last).unwrap_or_default() {
-            if let Expr::Var(var) = arg {
-                let var = self.var(var);
-                let name = Arc::clone(&var.name);
-                columns.push((names::Wished { name, alias: false }, self.var_slot(var)));
-            }
+        for tag in ranking_tags(call) {
+            let var = self.var(tag);
+            let name = Arc::clone(&var.name);
+            columns.push((names::Wished { name, alias: false }, self.var_slot(var)));
         }
     }
+}
+
+/// The tags of `top(field, tag.., n)` and `bottom`.
+fn ranking_tags(call: &Call) -> impl Iterator<Item = &VarRef> {
+    let last = call.args.len().saturating_sub(1);
+    let args = match call.name.as_str() {
+        "top" | "bottom" => call.args.get(1..last).unwrap_or_default(),
+        _ => &[],
+    };
+    args.iter().filter_map(|arg| if let Expr::Var(var) = arg { Some(var) } else { None })
 }
 
 /// Whether a reference's cast names a type; `::field` and `::tag` do not.

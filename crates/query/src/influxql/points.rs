@@ -9,13 +9,15 @@ use super::value::{self, to_f64};
 use super::window::Windows;
 use crate::error::Error;
 
-/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`.
+/// Puts points into the windows without any, from `first` to `last` (starts of windows, inclusive), about `count`;
+/// `ascending` is the order of the answer.
 pub(crate) fn fill(
     points: Vec<Point>,
     how: Fill,
     windows: &Windows,
     (first, last, count): (i64, i64, usize),
     field_type: FieldType,
+    ascending: bool,
 ) -> Vec<Point> {
     let number = match how {
         Fill::Integer(n) => value::filler(&FieldValue::Integer(n), field_type),
@@ -34,7 +36,11 @@ pub(crate) fn fill(
         } else {
             let value = match how {
                 Fill::Previous => previous.as_ref().and_then(|p| p.value.clone()),
-                Fill::Linear => previous.as_ref().zip(points.peek()).and_then(|(p, n)| between(p, n, start)),
+                Fill::Linear => previous.as_ref().zip(points.peek()).and_then(|(before, after)| {
+                    // From the point that comes first in the answer.
+                    let (from, to) = if ascending { (before, after) } else { (after, before) };
+                    between(from, to, start, windows.every)
+                }),
                 _ => number.clone(),
             };
             out.push(Point { time: start, value, aux: Vec::new() });
@@ -66,10 +72,16 @@ pub(crate) fn fill_from_later(points: &mut [Point]) {
     clippy::cast_sign_loss,
     reason = "InfluxDB interpolates in floats and cuts the fraction of integers"
 )]
-fn between(a: &Point, b: &Point, time: i64) -> Option<FieldValue> {
+fn between(a: &Point, b: &Point, time: i64, every: i64) -> Option<FieldValue> {
     let (x, y) = (to_f64(a.value.as_ref()?)?, to_f64(b.value.as_ref()?)?);
-    let slope = (y - x) / (b.time - a.time) as f64;
-    let value = slope * (time - a.time) as f64 + x;
+    // Times are counted in windows.
+    let (first, last) = (a.time / every, b.time / every);
+    let rise = match (a.value.as_ref()?, b.value.as_ref()?) {
+        (FieldValue::Integer(x), FieldValue::Integer(y)) => y.wrapping_sub(*x) as f64,
+        _ => y - x,
+    };
+    let slope = rise / (last - first) as f64;
+    let value = slope * (time / every - first) as f64 + x;
     Some(match a.value.as_ref()? {
         FieldValue::Integer(_) => FieldValue::Integer(value as i64),
         FieldValue::Unsigned(_) => FieldValue::Unsigned(value as u64),

@@ -60,6 +60,13 @@ pub(crate) struct Schema {
     pub(crate) fields: BTreeMap<String, FieldType>,
     /// Empty when nobody asked.
     pub(crate) tags: BTreeSet<String>,
+    /// The tags that wildcards and patterns of GROUP BY stand for: those of stored series, and those by which a subquery
+    /// itself is grouped.
+    pub(crate) dimensions: BTreeSet<String>,
+    /// The tags that are columns of a subquery.
+    pub(crate) tag_columns: BTreeSet<String>,
+    /// Tags beside a ranking of a subquery, for who names them.
+    ranking_tags: BTreeSet<String>,
     /// There is no subquery.
     pub(crate) stored_only: bool,
 }
@@ -69,18 +76,20 @@ impl Schema {
     pub(crate) fn kind(&self, var: &VarRef) -> VarKind {
         let field = self.fields.get(&var.name).copied();
         match (var.kind, field) {
-            (Some(RefKind::Tag), _) | (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
-            (Some(RefKind::Tag | RefKind::Field) | None, None) | (Some(RefKind::Tag), Some(_)) => {
-                VarKind::Nothing
-            }
+            (Some(RefKind::Tag), _) => VarKind::Tag,
+            (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
+            (Some(RefKind::Field) | None, None) => VarKind::Nothing,
             (None | Some(RefKind::Field), Some(field_type)) => VarKind::Field(field_type),
             (kind, _) => cast_type(kind).map_or(VarKind::Tag, VarKind::Field),
         }
     }
 
-    /// Whether a name can be a tag: stored series may have any, subqueries have those that they answer.
+    /// Whether a name can be a tag: stored series may have any, subqueries have those that are columns, or by which they
+    /// are grouped themselves.
     fn may_have_tag(&self, name: &str) -> bool {
-        self.tags.contains(name) || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
+        let answered = [&self.dimensions, &self.tag_columns, &self.ranking_tags];
+        answered.iter().any(|names| names.contains(name))
+            || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
     }
 
     fn add_field(&mut self, name: &str, field_type: FieldType) {
@@ -185,8 +194,15 @@ impl Resolver<'_> {
         outer: &Outer,
         tags: bool,
     ) -> Result<Schema, Error> {
-        let mut schema =
-            Schema { inputs: Vec::new(), fields: BTreeMap::new(), tags: BTreeSet::new(), stored_only: true };
+        let mut schema = Schema {
+            inputs: Vec::new(),
+            fields: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            dimensions: BTreeSet::new(),
+            tag_columns: BTreeSet::new(),
+            ranking_tags: BTreeSet::new(),
+            stored_only: true,
+        };
         for source in sources {
             match source {
                 Source::Measurement(measurement) => {
@@ -197,7 +213,7 @@ impl Resolver<'_> {
                         });
                         fields.iter().for_each(|(name, field_type)| schema.add_field(name, *field_type));
                         if tags {
-                            schema.tags.extend(self.tag_keys(&table, bounds)?);
+                            schema.dimensions.extend(self.tag_keys(&table, bounds)?);
                         }
                         schema.inputs.push(Input::Table(table));
                     }
@@ -205,18 +221,23 @@ impl Resolver<'_> {
                 Source::Subquery(select) => {
                     schema.stored_only = false;
                     let inner = plan::compile(select, self, Some(outer))?;
-                    for column in &inner.columns {
-                        if inner.is_tag(column) {
-                            schema.tags.insert(column.name.to_string());
-                        } else {
-                            schema.add_field(&column.name, column.field_type);
+                    for (at, column) in inner.columns.iter().enumerate() {
+                        if inner.point_tags.contains(&at) {
+                            schema.ranking_tags.insert(column.name.to_string());
+                        } else if inner.is_tag(column) {
+                            schema.tag_columns.insert(column.name.to_string());
+                        } else if let Some(field_type) = inner.declared_type(column) {
+                            schema.add_field(&column.name, field_type);
                         }
                     }
+                    schema.dimensions.extend(inner.own_dimensions.iter().cloned());
                     schema.tags.extend(inner.dimensions.iter().cloned());
                     schema.inputs.push(Input::Subquery(Box::new(inner)));
                 }
             }
         }
+        let answered = schema.dimensions.iter().chain(&schema.tag_columns).chain(&schema.ranking_tags);
+        schema.tags.extend(answered.cloned());
         Ok(schema)
     }
 
@@ -261,6 +282,15 @@ impl Plan {
     fn is_tag(&self, column: &OutColumn) -> bool {
         let Node::Slot(slot) = column.node else { return false };
         matches!(self.slots.get(slot), Some(Slot::Var(Var { kind: VarKind::Tag, .. })))
+    }
+
+    /// The type that a column of a subquery has for the query around it; none where it is a column of nothing.
+    fn declared_type(&self, column: &OutColumn) -> Option<FieldType> {
+        column.node.declared_type(&|i| match self.slots.get(i)? {
+            Slot::Var(Var { kind: VarKind::Nothing, .. }) => None,
+            Slot::Call(call) if call.has_no_type() => None,
+            slot => Some(slot.field_type()),
+        })
     }
 
     /// The names of the fields that the plan reads, in columns and in its condition.

@@ -82,7 +82,7 @@ pub(super) fn buckets_of(
 
 pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
     let rows: Vec<_> = databases(resolver).into_keys().map(|name| vec![name]).collect();
-    sink(Series::new("databases", text_frame(&["name"], &rows)))
+    sink(Series { is_whole: true, ..Series::new("databases", text_frame(&["name"], &rows)) })
 }
 
 fn column(name: &str, field_type: FieldType, values: &[FieldValue]) -> FrameColumn {
@@ -110,7 +110,7 @@ pub(crate) fn show_queries(queries: &[RunningQuery], sink: &mut SeriesSink<'_>) 
         column("duration", FieldType::String, &texts(&|q| shown(q.took))),
         column("status", FieldType::String, &texts(&status)),
     ];
-    sink(Series::new("", Frame { columns, rows: queries.len() }))
+    sink(Series { is_whole: true, ..Series::new("", Frame { columns, rows: queries.len() }) })
 }
 
 /// Runs a SHOW statement with clauses.
@@ -131,13 +131,21 @@ pub(crate) fn show(
         Some(name) => Resolver { database: Some(name), retention_policy: None, ..*resolver },
         None => *resolver,
     };
+    // Lists of tags want the database of ON to exist, whatever FROM names.
+    let named = || database.map_or(Ok(()), |name| resolver.bucket(Some(name), None).map(drop));
     match &show.kind {
         ShowKind::RetentionPolicies => retention_policies(&resolver, sink),
         ShowKind::Measurements { with } => show_measurements(show, with.as_ref(), &resolver, sink),
         ShowKind::FieldKeys => field_keys(show, &resolver, sink),
         ShowKind::Series => series(show, &resolver, budget, sink),
-        ShowKind::TagKeys { with } => tag_keys(show, with.as_ref(), &resolver, sink),
-        ShowKind::TagValues { with } => tag_values(show, with, &resolver, budget, sink),
+        ShowKind::TagKeys { with } => {
+            named()?;
+            tag_keys(show, with.as_ref(), &resolver, sink)
+        }
+        ShowKind::TagValues { with } => {
+            named()?;
+            tag_values(show, with, &resolver, budget, sink)
+        }
         ShowKind::Cardinality { of, exact, with } => {
             Cardinality { of: *of, exact: *exact, with: with.as_ref() }.run(show, &resolver, budget, sink)
         }
@@ -167,32 +175,42 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
         policies.iter().map(|(.., default)| FieldValue::Boolean(*default)).collect();
     frame.columns.push(column("replicaN", FieldType::Integer, &replicas));
     frame.columns.push(column("default", FieldType::Boolean, &defaults));
-    sink(Series::new("", frame))
+    sink(Series { is_whole: true, ..Series::new("", frame) })
+}
+
+/// What a condition is about, which says how it is to be understood where it is no plain test of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// Names: what is said about fields holds for all series.
+    Names,
+    /// How many there are: what is said about fields holds for no series.
+    Counts,
+    /// How many values tags have: nothing holds of a tag either that a series does not have.
+    CountsOfValues,
 }
 
 /// The condition of a SHOW without its time.
 pub(super) struct Where<'a> {
     pub(super) bounds: Bounds,
     pub(super) tags: Option<Expr>,
-    /// What is said about fields holds for no series, rather than for all.
-    pub(super) strict: bool,
+    pub(super) about: About,
     pub(super) resolver: &'a Resolver<'a>,
 }
 
 pub(super) fn condition_of<'a>(
     show: &Show,
     resolver: &'a Resolver<'a>,
-    strict: bool,
+    about: About,
 ) -> Result<Where<'a>, Error> {
     let time = TimeContext { now: resolver.now, zone: None };
     let (tags, bounds) = match &show.condition {
         Some(expr) => condition::split_time(expr, &time)?,
         None => (None, Bounds::ALL),
     };
-    if let Some(tags) = tags.as_ref().filter(|_| !strict) {
+    if let Some(tags) = tags.as_ref().filter(|_| about == About::Names) {
         validate::tags_only(tags)?;
     }
-    Ok(Where { bounds, tags, strict, resolver })
+    Ok(Where { bounds, tags, about, resolver })
 }
 
 impl Where<'_> {
@@ -209,8 +227,8 @@ impl Where<'_> {
         };
         match &self.tags {
             None => Predicate::TRUE,
-            Some(expr) if self.strict => cardinality::strict(expr, &kind),
-            Some(expr) => lenient(expr, &kind),
+            Some(expr) if self.about == About::Names => lenient(expr, &kind),
+            Some(expr) => cardinality::strict(expr, self.about, &kind),
         }
     }
 }
@@ -274,6 +292,32 @@ fn send(sink: &mut SeriesSink<'_>, name: &str, columns: &[&str], rows: &[Vec<Str
     sink(Series::new(name, text_frame(columns, rows)))
 }
 
+/// As `send`, in one piece.
+fn send_whole(
+    sink: &mut SeriesSink<'_>,
+    name: &str,
+    columns: &[&str],
+    rows: &[Vec<String>],
+) -> Result<(), Error> {
+    send(&mut |series| sink(Series { is_whole: true, ..series }), name, columns, rows)
+}
+
+/// Whether the statements after this one run although it fails: as in InfluxDB, they do after a condition that makes no
+/// sense in a list of names.
+pub(super) fn lets_go_on(show: &Show, resolver: &Resolver<'_>) -> bool {
+    let (ShowKind::Measurements { .. } | ShowKind::TagKeys { .. } | ShowKind::TagValues { .. }) = &show.kind
+    else {
+        return false;
+    };
+    let Some(condition) = &show.condition else { return false };
+    let time = TimeContext { now: resolver.now, zone: None };
+    match (&show.kind, condition::split_time(condition, &time)) {
+        (ShowKind::Measurements { .. }, _) => measurements::check_part(condition).is_err(),
+        (_, Ok((Some(tags), _))) => validate::tags_only(&tags).is_err(),
+        _ => false,
+    }
+}
+
 fn show_measurements(
     show: &Show,
     with: Option<&Source>,
@@ -289,7 +333,7 @@ fn show_measurements(
             Err(Error::NotFound(_)) => return Ok(()),
             tables => tables?,
         };
-        let all = Where { bounds: Bounds::ALL, tags: None, strict: false, resolver };
+        let all = Where { bounds: Bounds::ALL, tags: None, about: About::Names, resolver };
         for table in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
@@ -340,7 +384,7 @@ fn show_measurements(
         .into_iter()
         .map(|name| vec![name])
         .collect();
-    send(sink, "measurements", &["name"], &rows)
+    send_whole(sink, "measurements", &["name"], &rows)
 }
 
 /// Of which measurements something is left: points expire and are deleted, and the catalog does not see to it.
@@ -388,14 +432,16 @@ fn series(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, false)?;
+    let condition = condition_of(show, resolver, About::Names)?;
     let mut keys = Vec::new();
     for table in tables {
         budget.check()?;
         keys.extend(ask(resolver, &table, &condition, SchemaQuestion::Series)?);
         budget.series(keys.len())?;
     }
-    keys.sort();
+    // By the names themselves, not as they are escaped.
+    let unescaped = |key: &String| key.replace("\\ ", " ").replace("\\,", ",").replace("\\=", "=");
+    keys.sort_by_cached_key(unescaped);
     let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
     send(sink, "", &["key"], &rows)
 }
@@ -407,13 +453,13 @@ fn tag_keys(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, false)?;
+    let condition = condition_of(show, resolver, About::Names)?;
     // SLIMIT and SOFFSET are read and, as in InfluxDB, mean nothing here.
     for table in tables {
         let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
         keys.retain(|key| with.is_none_or(|test| test.accepts(key)));
         let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
-        send(sink, &table.measurement, &["tagKey"], &rows)?;
+        send_whole(sink, &table.measurement, &["tagKey"], &rows)?;
     }
     Ok(())
 }
@@ -426,7 +472,7 @@ fn tag_values(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables(show, resolver)?;
-    let condition = condition_of(show, resolver, false)?;
+    let condition = condition_of(show, resolver, About::Names)?;
     for table in tables {
         budget.check()?;
         let mut rows = Vec::new();
@@ -437,7 +483,8 @@ fn tag_values(
             rows.extend(values.into_iter().map(|value| vec![key.clone(), value]));
             budget.answer_rows(rows.len().min(1))?;
         }
-        send(sink, &table.measurement, &["key", "value"], &limited(rows, show.limit, show.offset))?;
+        let rows = limited(rows, show.limit, show.offset);
+        send_whole(sink, &table.measurement, &["key", "value"], &rows)?;
     }
     Ok(())
 }

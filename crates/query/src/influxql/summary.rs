@@ -135,6 +135,7 @@ fn as_stored(plan: &Plan, table: &Table, resolver: &Resolver<'_>) -> bool {
 /// Adds what a call wants; false when a summary does not tell it.
 fn want(wanted: &mut Wanted, call: &CallPlan) -> bool {
     match &call.aggregate {
+        _ if call.refusal.is_some() => return false,
         Some(Aggregate::Count) => wanted.count = true,
         Some(Aggregate::Sum) => wanted.sum = true,
         Some(Aggregate::Mean) => (wanted.sum, wanted.count) = (true, true),

@@ -57,7 +57,8 @@ impl Types<'_> {
     fn binary(&self, binary: &Binary) -> Result<Operand, Error> {
         let (lhs, rhs) = (self.type_of(&binary.lhs, true)?, self.type_of(&binary.rhs, true)?);
         match (lhs, rhs) {
-            (Operand::Unknown, _) | (_, Operand::Unknown) => Ok(Operand::Unknown),
+            // As in InfluxDB the result has the type of what is known.
+            (Operand::Unknown, known) | (known, Operand::Unknown) => Ok(known),
             (Operand::Field(lhs), Operand::Field(rhs)) if fit(binary.op, lhs, rhs) => {
                 Ok(Operand::Field(value::result_type(binary.op, lhs, rhs)))
             }
@@ -74,7 +75,7 @@ impl Types<'_> {
 
     fn call(&self, call: &Call) -> Result<Operand, Error> {
         let Some(arg) = call.args.first() else { return Ok(Operand::Unknown) };
-        let input = self.type_of(arg, false)?;
+        let input = self.type_of(arg, true)?;
         if value::math_arity(&call.name).is_some() {
             call.args.iter().skip(1).try_for_each(|arg| self.check(arg))?;
             return Ok(if value::math_keeps_type(&call.name) {
@@ -83,13 +84,21 @@ impl Types<'_> {
                 Operand::Field(FieldType::Float)
             });
         }
-        let Operand::Field(input) = input else { return Ok(Operand::Unknown) };
+        // Some have a type of their own, whatever their argument is; the others that of their argument.
         Ok(if function::is_transform(&call.name) {
             // The interval only sets a unit.
-            Operand::Field(function::transform(call, 0)?.result_type(input))
+            let transform = function::transform(call, 0)?;
+            if transform.keeps_type() {
+                input
+            } else {
+                Operand::Field(transform.result_type(FieldType::Float))
+            }
         } else {
             let aggregate = function::aggregate(call, 0)?.unwrap_or(Aggregate::Count);
-            aggregate.result_type(input).map_or(Operand::Unknown, Operand::Field)
+            match aggregate.result_type(FieldType::Float) {
+                Some(field_type) if !aggregate.keeps_type() => Operand::Field(field_type),
+                _ => input,
+            }
         })
     }
 
@@ -103,8 +112,9 @@ impl Types<'_> {
                     VarKind::Field(FieldType::Unsigned) => Some(RefKind::Unsigned),
                     VarKind::Field(FieldType::String) => Some(RefKind::String),
                     VarKind::Field(FieldType::Boolean) => Some(RefKind::Boolean),
-                    VarKind::Tag => Some(RefKind::Tag),
-                    VarKind::Nothing => var.kind,
+                    // Who cannot be asked whether it is a tag has been asked before.
+                    VarKind::Tag if (self.is_tag)(&var.name).unwrap_or(true) => Some(RefKind::Tag),
+                    VarKind::Tag | VarKind::Nothing => var.kind,
                 };
                 Expr::Var(VarRef { name: var.name.clone(), kind })
             }
@@ -135,7 +145,7 @@ const fn name_of(operand: Operand) -> &'static str {
 }
 
 /// Whether an operation takes two types: arithmetic numbers, operations on bits integers or booleans.
-const fn fit(op: Operator, lhs: FieldType, rhs: FieldType) -> bool {
+pub(super) const fn fit(op: Operator, lhs: FieldType, rhs: FieldType) -> bool {
     use FieldType::{Boolean, Float, Integer, Unsigned};
     match op {
         Operator::BitAnd | Operator::BitOr | Operator::BitXor => {

@@ -5,7 +5,7 @@
 
 use influxql::ast::{Call, Expr, Fill, Operator, Select};
 
-use super::function::{self, Aggregate};
+use super::function::{self, Aggregate, Transform};
 use super::plan::strip;
 use super::value;
 use crate::error::Error;
@@ -200,14 +200,15 @@ impl Seen {
             Some(Expr::Call(_)) if self.interval.every == 0 => {
                 return Error::invalid(format!("{name} aggregate requires a GROUP BY interval"));
             }
-            Some(arg @ Expr::Call(_)) => match nested_distinct(arg)? {
-                true => 0,
-                false => self.expr(arg)?,
+            // Indicators take no `distinct`.
+            Some(arg @ Expr::Call(_)) => match matches!(transform, Transform::Technical(_)) {
+                false if nested_distinct(arg)? => 0,
+                _ => self.expr(arg)?,
             },
             _ if self.interval.every != 0 && !self.interval.inherited => {
                 return Error::invalid(format!("aggregate function required inside the call to {name}"));
             }
-            arg => self.symbol(name, arg).map(|()| 0)?,
+            arg => return self.symbol(name, arg).map(|()| 0),
         };
         Ok(own + transform.windows_beside())
     }

@@ -25,6 +25,8 @@ pub(crate) fn result_type(op: Operator, lhs: FieldType, rhs: FieldType) -> Field
         return Boolean;
     }
     match (op, lhs, rhs) {
+        (Operator::BitAnd | Operator::BitOr | Operator::BitXor, Boolean, _)
+        | (Operator::BitAnd | Operator::BitOr | Operator::BitXor, _, Boolean) => Boolean,
         (_, Float, _) | (_, _, Float) | (Operator::Div, _, _) => Float,
         (_, Unsigned, _) | (_, _, Unsigned) => Unsigned,
         (_, Boolean, Boolean) => Boolean,
@@ -36,7 +38,18 @@ pub(crate) fn result_type(op: Operator, lhs: FieldType, rhs: FieldType) -> Field
 pub(crate) fn binary(op: Operator, lhs: &Value, rhs: &Value) -> Value {
     use FieldValue::{Boolean, Float, Integer, String, Unsigned};
     let incomparable = || op.is_condition().then_some(Boolean(false));
-    let (Some(lhs), Some(rhs)) = (lhs, rhs) else { return incomparable() };
+    let (lhs, rhs) = match (lhs, rhs) {
+        (Some(lhs), Some(rhs)) => (lhs, rhs),
+        // In operations on bits a null beside a boolean is false.
+        (None, Some(Boolean(b))) | (Some(Boolean(b)), None) => {
+            return match op {
+                Operator::BitAnd => Some(Boolean(false)),
+                Operator::BitOr | Operator::BitXor => Some(Boolean(*b)),
+                _ => incomparable(),
+            };
+        }
+        _ => return incomparable(),
+    };
     match (lhs, rhs) {
         (Boolean(a), Boolean(b)) => match op {
             Operator::And | Operator::BitAnd => Some(Boolean(*a && *b)),
@@ -186,12 +199,16 @@ pub(crate) fn math(name: &str, args: &[Value]) -> Value {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "casts of InfluxQL cut the fraction and saturate"
+    reason = "casts of InfluxQL cut the fraction"
 )]
 pub(crate) fn cast(value: &FieldValue, to: FieldType) -> Value {
     match (value, to) {
         (v, to) if v.field_type() == to => Some(v.clone()),
         (v, FieldType::Float) => to_f64(v).map(FieldValue::Float),
+        // What is too large for an integer is the least one, as on InfluxDB's machines.
+        (FieldValue::Float(v), FieldType::Integer) if *v >= 9_223_372_036_854_775_808.0 || v.is_nan() => {
+            Some(FieldValue::Integer(i64::MIN))
+        }
         (FieldValue::Float(v), FieldType::Integer) => Some(FieldValue::Integer(*v as i64)),
         (FieldValue::Float(v), FieldType::Unsigned) => Some(FieldValue::Unsigned(*v as u64)),
         (FieldValue::Integer(v), FieldType::Unsigned) => Some(FieldValue::Unsigned(v.cast_unsigned())),

@@ -1,6 +1,6 @@
 //! Random points and windows: the executor's aggregates against the definitions of the aggregates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FieldValue, SeriesKey};
 use proptest::prelude::*;
@@ -144,7 +144,8 @@ proptest! {
         }
         let group = if dimensions.is_empty() { String::new() } else { format!("GROUP BY {}", dimensions.join(",")) };
         let order = if descending { "ORDER BY time DESC" } else { "" };
-        let text = format!("SELECT {what} FROM m WHERE {bounds} {group} {fill} {order}");
+        let select = |what: &str| format!("SELECT {what} FROM m WHERE {bounds} {group} {fill} {order}");
+        let text = select(what);
         let answer = |text: &str| {
             let series = fixture.run(text).unwrap().into_iter().filter_map(|item| match item {
                 Item::Series(series) => Some(series),
@@ -156,12 +157,43 @@ proptest! {
             };
             series.map(|s| (s.tags.clone(), (0..s.frame.rows).map(|i| row(&s, i)).collect::<Vec<_>>())).collect::<Vec<_>>()
         };
-        let mut whole = answer(&text);
-        for (_, rows) in &mut whole {
-            rows.drain(..offset.min(rows.len()));
-            rows.truncate(limit);
+        let cut = |what: &str| {
+            let mut whole = answer(&select(what));
+            for (_, rows) in &mut whole {
+                rows.drain(..offset.min(rows.len()));
+                rows.truncate(limit);
+            }
+            whole.retain(|(_, rows)| !rows.is_empty());
+            whole
+        };
+        let limited = answer(&format!("{text} LIMIT {limit} OFFSET {offset}"));
+        if kind == 5 {
+            prop_assert_eq!(limited, cut(what), "{}", text);
+        } else {
+            // Each call is cut by itself: the rows are those that some call has.
+            let times = |series: Vec<(Vec<(String, String)>, Vec<String>)>| {
+                let time = |row: String| row.split(')').next().unwrap().to_owned();
+                let rows = |(tags, rows): (Vec<(String, String)>, Vec<String>)| {
+                    rows.into_iter().map(move |row| (tags.clone(), time(row))).collect::<Vec<_>>()
+                };
+                series.into_iter().flat_map(rows).collect::<BTreeSet<_>>()
+            };
+            let each = what.split(", ").flat_map(|call| times(cut(call))).collect::<BTreeSet<_>>();
+            prop_assert_eq!(times(limited.clone()), each, "{}", text);
+            for (at, call) in what.split(", ").enumerate() {
+                let of_call = |row: &String| {
+                    let cells: Vec<_> = row.trim_matches(['[', ']']).split(", ").map(str::to_owned).collect();
+                    (cells[0].clone(), cells[at + 1].clone())
+                };
+                for (tags, rows) in cut(call) {
+                    let (_, shown) = limited.iter().find(|(known, _)| *known == tags).unwrap();
+                    let shown: Vec<_> = shown.iter().map(of_call).collect();
+                    for row in rows {
+                        let cells: Vec<_> = row.trim_matches(['[', ']']).split(", ").map(str::to_owned).collect();
+                        prop_assert!(shown.contains(&(cells[0].clone(), cells[1].clone())), "{text}: {row}");
+                    }
+                }
+            }
         }
-        whole.retain(|(_, rows)| !rows.is_empty());
-        prop_assert_eq!(answer(&format!("{text} LIMIT {limit} OFFSET {offset}")), whole, "{}", text);
     }
 }
