@@ -171,9 +171,10 @@ proptest! {
             prop_assert_eq!(limited, cut(what), "{}", text);
         } else {
             // Each call is cut by itself: the rows are those that some call has.
-            let times = |series: Vec<(Vec<(String, String)>, Vec<String>)>| {
+            type Series = (Vec<(String, String)>, Vec<String>);
+            let times = |series: Vec<Series>| {
                 let time = |row: String| row.split(')').next().unwrap().to_owned();
-                let rows = |(tags, rows): (Vec<(String, String)>, Vec<String>)| {
+                let rows = |(tags, rows): Series| {
                     rows.into_iter().map(move |row| (tags.clone(), time(row))).collect::<Vec<_>>()
                 };
                 series.into_iter().flat_map(rows).collect::<BTreeSet<_>>()

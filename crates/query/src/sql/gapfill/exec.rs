@@ -155,7 +155,7 @@ impl Gaps {
         let by: Vec<ArrayRef> = self.groups.iter().map(|column| Arc::clone(rows.column(*column))).collect();
         let ranges = match (rows.num_rows(), by.is_empty()) {
             (0, _) => Vec::new(),
-            (_, true) => vec![0..rows.num_rows()],
+            (rows, true) => std::iter::once(0..rows).collect(),
             (_, false) => partition(&by)?.ranges(),
         };
         let mut total = 0_usize;

@@ -96,8 +96,8 @@ fn lines<T: Line>(values: &mut [Option<T>], groups: &[Range<usize>]) {
         for row in group.clone() {
             let Some(value) = values.get(row).copied().flatten() else { continue };
             if let Some((start, from)) = before {
-                for between in start + 1..row {
-                    values[between] = Some(from.at(value, between - start, row - start));
+                for (step, between) in (1..).zip(&mut values[start + 1..row]) {
+                    *between = Some(from.at(value, step, row - start));
                 }
             }
             before = Some((row, value));

@@ -92,8 +92,11 @@ fn strip(expr: &Expr) -> &Expr {
     }
 }
 
+/// A SELECT list, and the columns that are to be filled for it.
+type TakenOut = (Vec<Expr>, Vec<(usize, Fill)>);
+
 /// Takes `interpolate` and `locf` out of a SELECT list: columns that are filled stand for them.
-fn taken_out(projection: &Projection, aggregate: &Aggregate) -> Result<(Vec<Expr>, Vec<(usize, Fill)>)> {
+fn taken_out(projection: &Projection, aggregate: &Aggregate) -> Result<TakenOut> {
     let mut filled: Vec<(usize, Fill)> = Vec::new();
     let mut exprs = Vec::with_capacity(projection.expr.len());
     for expr in &projection.expr {
