@@ -118,6 +118,7 @@ fn sql(random: &mut Random, measurement: &str) -> String {
         }
         1 => {
             let key = "date_bin_gapfill(INTERVAL '10 minutes', time)";
+            let aggregate = random.one(&["count(i)", "sum(i)", "min(f)", "avg(f)"]);
             format!(
                 "SELECT {key} AS k, rack, locf({aggregate}) FROM {measurement} WHERE {range}{filter} GROUP BY 1, 2 ORDER BY 1, 2"
             )
