@@ -3,7 +3,8 @@
     differential.py INFLUXDB TIDEMARK [--seed S] [--count N] [--sets N] [--show N] [--seconds N] [--same]
 
 Data sets and statements are made by a seeded generator: the same seed makes the same. Both servers are given the same points over
-HTTP, without authorization. With --same both are Tidemark: nothing is excused but 503, and a node may die meanwhile.
+HTTP, without authorization. With --same both are Tidemark, and nodes may die meanwhile: only 503 is excused, and that a cluster
+keeps the types of deleted fields.
 
 Exit code 1 where answers differ and no rule of influxql_accepted.py says why.
 """
@@ -110,6 +111,10 @@ def main():
     parser.add_argument("--same", action="store_true", help="both are Tidemark")
     options = parser.parse_args()
     servers = [Server(options.influxdb), Server(options.tidemark)]
+
+    def ask_again(request):
+        return [until_done(server, request) for server in servers]
+
     sets = options.sets or max(1, options.count // 50)
     began = time.monotonic()
     different, used, done, refused, excused = [], collections.Counter(), 0, 0, 0
@@ -136,9 +141,9 @@ def main():
                     if 503 in (answers[0][0], answers[1][0]) and not changes(request):
                         refused += 1
                         continue
-                    rules = []
+                    rules = [influxql_accepted.TYPES_STAY] if influxql_accepted.types_stay(request, *answers, ask_again) else []
                 else:
-                    rules = influxql_accepted.rules_of(request, data, *answers, lambda again: [server.ask(again) for server in servers])
+                    rules = influxql_accepted.rules_of(request, data, *answers, ask_again)
                 used.update({rule.name for rule in rules})
                 excused += bool(rules)
                 if not rules:
