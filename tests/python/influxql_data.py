@@ -80,7 +80,7 @@ class DataSet:
     def field(self, kind):
         chance = self.chance
         if kind == "integer":
-            return f"{chance.randint(-9, 9) if chance.random() < 0.97 else chance.choice([2**53 + 1, -(2**53) - 1, 10**12])}i"
+            return f"{chance.randint(-9, 9) if chance.random() < 0.97 else chance.choice([2**53 + 1, 10**12])}i"
         if kind == "string":
             return '"' + chance.choice(TEXTS).replace("\\", "\\\\").replace('"', '\\"') + '"'
         if kind == "boolean":
