@@ -11,6 +11,7 @@ mod configuration;
 mod corpus;
 mod damage;
 mod deletes;
+mod differential;
 mod disk_faults;
 mod docs;
 mod doctor;

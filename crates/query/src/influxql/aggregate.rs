@@ -439,7 +439,18 @@ fn sort_by_value(points: &mut [Point]) {
     points.sort_by(|a, b| order(&a.value, &b.value).then(a.time.cmp(&b.time)));
 }
 
+#[expect(clippy::cast_precision_loss, reason = "the median of integers is a float in InfluxQL")]
 fn median(points: &[Point]) -> f64 {
+    let integer = |p: &Point| if let Some(FieldValue::Integer(v)) = &p.value { Some(*v) } else { None };
+    if let Some(mut values) = points.iter().map(integer).collect::<Option<Vec<i64>>>() {
+        values.sort_unstable();
+        let middle = values.len() / 2;
+        let at = |i: usize| values.get(i).copied().unwrap_or_default();
+        return match values.len() % 2 {
+            1 => at(middle) as f64,
+            _ => at(middle - 1) as f64 + at(middle).wrapping_sub(at(middle - 1)) as f64 / 2.0,
+        };
+    }
     let mut values: Vec<f64> = points.iter().filter_map(|p| p.value.as_ref().and_then(to_f64)).collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -4,6 +4,7 @@
 //! query (cut to what LIMIT can still need), aggregate states per window otherwise. When the blocks end, groups
 //! are finished and sent in order of measurement and tags.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -212,9 +213,7 @@ enum GroupState {
 
 /// The bounds of what a call reads.
 pub(crate) fn bounds_of(plan: &Plan, call: &CallPlan) -> Bounds {
-    // What is computed from points knows no windows, though it may stand in a subquery of one that does.
-    let of_windows = call.transforms.iter().filter(|_| call.aggregate.is_some());
-    let beside = of_windows.map(|t| t.windows_beside()).sum::<usize>();
+    let beside = call.transforms.iter().map(|t| t.windows_beside()).sum::<usize>();
     plan.bounds.with_windows_beside(beside, plan.windows.every, plan.ascending).intersect(plan.reach)
 }
 
@@ -770,7 +769,12 @@ fn take_calls(
     let aux = |row: usize| aux_bound.iter().map(|b| b.get(row)).collect::<Vec<_>>();
     let widest = widest_bounds(plan, calls);
     for (call, state) in calls.iter().zip(states) {
-        let Bound::Column(column) = bind(&call.input, block) else { continue };
+        let column = match (bind(&call.input, block), block.field(&call.input.name)) {
+            (Bound::Column(column), _) => column,
+            // A tag by which a subquery is grouped, and which is its column too.
+            (Bound::Constant(Some(_)), Some(column)) => Cow::Borrowed(column),
+            (Bound::Constant(_), _) => continue,
+        };
         if let Some(refusal) = &call.refusal {
             return Err(Error::Invalid(refusal.clone()));
         }

@@ -73,12 +73,16 @@ impl Node {
     pub(crate) fn declared_type(&self, slot: &dyn Fn(usize) -> Option<FieldType>) -> Option<FieldType> {
         match self {
             Self::Slot(i) => slot(*i),
-            Self::Binary(op, lhs, rhs) => match (lhs.declared_type(slot)?, rhs.declared_type(slot)?) {
-                (FieldType::Integer, FieldType::Integer) if *op == Operator::Div => Some(FieldType::Integer),
-                (FieldType::Unsigned, FieldType::Unsigned) if *op == Operator::Div => {
-                    Some(FieldType::Unsigned)
+            Self::Binary(op, lhs, rhs) => match (lhs.declared_type(slot), rhs.declared_type(slot)) {
+                (Some(lhs @ (FieldType::Integer | FieldType::Unsigned)), Some(rhs))
+                    if *op == Operator::Div && lhs == rhs =>
+                {
+                    Some(lhs)
                 }
-                (lhs, rhs) => types::fit(*op, lhs, rhs).then(|| value::result_type(*op, lhs, rhs)),
+                (Some(lhs), Some(rhs)) => {
+                    types::fit(*op, lhs, rhs).then(|| value::result_type(*op, lhs, rhs))
+                }
+                (known, other) => known.or(other),
             },
             Self::Math(name, args) => match args.first() {
                 Some(arg) if value::math_keeps_type(name) => arg.declared_type(slot),

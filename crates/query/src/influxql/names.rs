@@ -67,6 +67,10 @@ fn columns_of(
             let kind = schema.tags.contains(name).then_some(RefKind::Field);
             columns.push((name.clone(), 0, VarRef { name: name.clone(), kind }));
         }
+        let is_known = |name: &str| schema.fields.contains_key(name) || schema.tags.contains(name);
+        for name in schema.empty_columns.iter().filter(|name| wanted(name) && !is_known(name)) {
+            columns.push((name.clone(), 0, VarRef { name: name.clone(), kind: None }));
+        }
     }
     let has_columns = !schema.fields.is_empty() || !schema.tag_columns.is_empty();
     if kind == Some(RefKind::Tag) || (kind.is_none() && has_columns) {

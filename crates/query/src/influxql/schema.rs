@@ -65,6 +65,8 @@ pub(crate) struct Schema {
     pub(crate) dimensions: BTreeSet<String>,
     /// The tags that are columns of a subquery.
     pub(crate) tag_columns: BTreeSet<String>,
+    /// The columns of a subquery that are of nothing.
+    pub(crate) empty_columns: BTreeSet<String>,
     /// Tags beside a ranking of a subquery, for who names them.
     ranking_tags: BTreeSet<String>,
     /// There is no subquery.
@@ -200,6 +202,7 @@ impl Resolver<'_> {
             tags: BTreeSet::new(),
             dimensions: BTreeSet::new(),
             tag_columns: BTreeSet::new(),
+            empty_columns: BTreeSet::new(),
             ranking_tags: BTreeSet::new(),
             stored_only: true,
         };
@@ -228,6 +231,8 @@ impl Resolver<'_> {
                             schema.tag_columns.insert(column.name.to_string());
                         } else if let Some(field_type) = inner.declared_type(column) {
                             schema.add_field(&column.name, field_type);
+                        } else {
+                            schema.empty_columns.insert(column.name.to_string());
                         }
                     }
                     schema.dimensions.extend(inner.own_dimensions.iter().cloned());

@@ -215,9 +215,19 @@ pub(super) fn condition_of<'a>(
 
 impl Where<'_> {
     /// The predicate for a table.
-    fn predicate(&self, table: &Table) -> Predicate {
+    fn predicate(&self, table: &Table) -> Result<Predicate, Error> {
+        let Some(expr) = &self.tags else { return Ok(Predicate::TRUE) };
+        // A name of both is a tag to lists of names.
+        let all = Where { bounds: self.bounds, tags: None, about: self.about, resolver: self.resolver };
+        let tags = match self.about {
+            About::Names => ask(self.resolver, table, &all, SchemaQuestion::TagKeys)?,
+            About::Counts | About::CountsOfValues => Vec::new(),
+        };
         let kind = |var: &VarRef| {
-            let tag = var.kind == Some(RefKind::Tag);
+            let tag = match var.kind {
+                Some(kind) => kind == RefKind::Tag,
+                None => tags.contains(&var.name),
+            };
             let field =
                 self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
             match field {
@@ -225,11 +235,10 @@ impl Where<'_> {
                 _ => VarKind::Tag,
             }
         };
-        match &self.tags {
-            None => Predicate::TRUE,
-            Some(expr) if self.about == About::Names => lenient(expr, &kind),
-            Some(expr) => cardinality::strict(expr, self.about, &kind),
-        }
+        Ok(match self.about {
+            About::Names => lenient(expr, &kind),
+            About::Counts | About::CountsOfValues => cardinality::strict(expr, self.about, &kind),
+        })
     }
 }
 
@@ -273,7 +282,7 @@ pub(super) fn ask(
     let request = SchemaRequest {
         bucket: table.bucket,
         range: range(condition.bounds, table.oldest),
-        predicate: measurement_is(&table.measurement).and(condition.predicate(table)),
+        predicate: measurement_is(&table.measurement).and(condition.predicate(table)?),
         question,
     };
     Ok(resolver.source.schema(&request)?)

@@ -208,7 +208,7 @@ impl Seen {
             _ if self.interval.every != 0 && !self.interval.inherited => {
                 return Error::invalid(format!("aggregate function required inside the call to {name}"));
             }
-            arg => return self.symbol(name, arg).map(|()| 0),
+            arg => self.symbol(name, arg).map(|()| 0)?,
         };
         Ok(own + transform.windows_beside())
     }

@@ -1,0 +1,466 @@
+"""Differences that differential.py accepts: each recognised as narrowly as possible, with the reason.
+
+Answers are looked at statement by statement, in one format: a request for CSV or chunks is asked again for one document of JSON with
+times in nanoseconds. When the two agree then, only a rule of formats can excuse it.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Callable
+
+from influxql_grammar import Request
+
+
+@dataclass
+class Case:
+    """A statement that is answered differently: its result of each (`first` is InfluxDB's), and the whole answers."""
+
+    text: str
+    first: dict
+    second: dict
+    data: object
+    request: Request
+    ask: Callable = field(repr=False)
+
+    def agree_on(self, text):
+        """Whether the servers give one answer to another statement."""
+        if " INTO " in text:
+            return False
+        one, other = self.ask(plain(self.request, text))
+        if one == other or "json: unsupported value" in one[1]:
+            return True
+        case = case_of(self, text, one, other)
+        return case is not None and any(rule.holds(case) for rule in RULES if rule.holds not in (ranked_after_limit, series_limit, lone_offset))
+
+    def cells(self):
+        """Both answers' cells, series by series: (name of the column, one, other); None where they are not of one shape."""
+        one, other = self.first.get("series", []), self.second.get("series", [])
+        if len(one) != len(other) or "error" in self.first or "error" in self.second:
+            return None
+        pairs = []
+        for a, b in zip(one, other):
+            if (a.get("name"), a.get("tags"), a["columns"]) != (b.get("name"), b.get("tags"), b["columns"]):
+                return None
+            rows, others = a.get("values", []), b.get("values", [])
+            if len(rows) != len(others):
+                return None
+            pairs += [(c, x, y) for row, with_row in zip(rows, others) for c, x, y in zip(a["columns"], row, with_row)]
+        return pairs
+
+    def unequal(self):
+        cells = self.cells()
+        return None if cells is None else [(c, x, y) for c, x, y in cells if x != y or type(x) is not type(y) and not is_number(x, y)]
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    why: str
+    holds: Callable
+
+
+def is_number(*values):
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def has(text, *functions):
+    return any(re.search(rf"\b{function}\(", text) for function in functions)
+
+
+def plain(request, text):
+    query = {key: value for key, value in request.query.items() if key in ("db", "params")}
+    return Request(text, epoch="ns", **query)
+
+
+def case_of(case, text, one, other):
+    """The case of one statement that was asked by itself."""
+    results = [results_of(answer) for answer in (one, other)]
+    if None in results or any(len(result) != 1 for result in results):
+        return None
+    return Case(text, results[0][0], results[1][0], case.data, case.request, case.ask)
+
+
+def results_of(answer):
+    status, body = answer
+    if status != 200:
+        return None
+    try:
+        return json.loads(body)["results"]
+    except (ValueError, KeyError):
+        return None
+
+
+# Numbers
+
+MATH = ("acos", "asin", "atan", "atan2", "cos", "exp", "ln", "log", "log2", "log10", "pow", "sin", "tan", "sqrt")
+
+
+def forecast(case):
+    """A forecast is the end of a search, which takes the last digits of its means far; what is infinite there is no forecast."""
+    unequal = case.unequal()
+    if not has(case.text, "holt_winters", "holt_winters_with_fit") or "error" in case.first or "error" in case.second:
+        return False
+    if unequal is None:
+        return fewer(case)
+    return bool(unequal) and all(is_number(x, y) and math.isclose(x, y, rel_tol=1e-4) for _, x, y in unequal)
+
+
+def is_digits(text, column, x, y):
+    """Whether only the last digits of a cell differ, and may."""
+    return has(text, "mean", "sum", "stddev", "holt_winters", "holt_winters_with_fit") and column != "time" and is_number(x, y) and math.isclose(x, y, rel_tol=1e-9)
+
+
+def absolute(case):
+    """abs leaves integers as they are."""
+    unequal = case.unequal()
+    return has(case.text, "abs") and bool(unequal) and all(is_number(x, y) and x < 0 and x == -y for _, x, y in unequal)
+
+
+def last_digits(case):
+    """Floats whose last digits differ, of functions that add up floats of several series, or that Go computes by itself."""
+    unequal = case.unequal()
+    if not unequal or not (has(case.text, "mean", "sum", "stddev", "holt_winters", "holt_winters_with_fit", *MATH) or re.search(r"FROM copy\d", case.text)):
+        return False
+    # The series' own numbers say how exact a sum of them is: what is left when they cancel out has no digits of its own.
+    scale = {}
+    for column, x, y in case.cells():
+        if is_number(x, y) and column != "time":
+            scale[column] = max(scale.get(column, 1.0), abs(x), abs(y))
+    rest = [cell for cell in unequal if not is_filler(case.text, *cell[1:])]
+    return bool(rest) and all(column != "time" and is_number(x, y) and math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12 * scale[column]) for column, x, y in rest)
+
+
+def number_among_texts(case):
+    """fill(number) where a number has no place."""
+    unequal = case.unequal()
+    return bool(unequal) and all(is_filler(case.text, x, y) for _, x, y in unequal)
+
+
+def is_filler(text, x, y):
+    found = re.findall(r"fill\((-?[\d.]+)\)", text)
+    return is_number(x) and str(x) in [*found, *(str(int(float(n))) for n in found)] and (y in (None, "") or y is False)
+
+
+def infinite(case):
+    return "json: unsupported value" in str(case.first.get("unreadable"))
+
+
+# Order
+
+def rows_of_one_time(case):
+    """The same rows: those of one time of a series stand in another order."""
+    if re.search(r"\b(LIMIT|OFFSET)\b", case.text) and "LIMIT" not in case.text.partition("(SELECT")[2].rpartition(")")[0]:
+        # Other rows of the same time are cut.
+        return "error" not in case.first and has(case.text, "distinct") and case.agree_on(without(case.text, "LIMIT", "OFFSET"))
+    return in_order(case.first) == in_order(case.second)
+
+
+def in_order(result):
+    ordered = dict(result)
+    ordered["series"] = [{**series, "values": sorted(series.get("values", []), key=lambda row: (row[0] if is_number(row[0]) else 0, repr(row[1:])))} for series in result.get("series", [])]
+    return ordered
+
+
+def integral_of_groups(case):
+    """The groups of integral come in the order of a hash table, and what stands beside them in rows of their own."""
+    if not has(case.text, "integral") or "error" in case.first or "error" in case.second:
+        return False
+    if re.search(r"\b(LIMIT|OFFSET)\b", case.text):
+        return case.agree_on(without(case.text, "LIMIT", "OFFSET", "SLIMIT", "SOFFSET"))
+    return merged(case.first) == merged(case.second)
+
+
+def merged(result):
+    """Rows by series and time, joined where they have different cells."""
+    rows = {}
+    for series in result.get("series", []):
+        for row in series.get("values", []):
+            key = (series.get("name"), json.dumps(series.get("tags", {}), sort_keys=True), row[0])
+            known = rows.setdefault(key, [None] * len(row))
+            rows[key] = [b if a is None else a for a, b in zip(known, row)]
+    return rows
+
+
+def integral_newest_first(case):
+    return has(case.text, "integral") and "ORDER BY time DESC" in case.text
+
+
+def equally_frequent(case):
+    """Of values that are equally frequent, the winner depends on an unstable sort."""
+    unequal = [cell for cell in case.unequal() or [] if not is_digits(case.text, *cell)]
+    columns = {"mode"} | set(re.findall(r"\bmode\([^()]*\) AS (\w+)", case.text))
+    return has(case.text, "mode") and bool(unequal) and all(column in columns or column.startswith("mode_") for column, _, _ in unequal)
+
+
+def point_of_percentile(case):
+    """Of points with the same value, the one that percentile picks depends on an unstable sort; none is the end of all."""
+    if not has(case.text, "percentile") or "error" in case.first or "error" in case.second:
+        return False
+    unequal = case.unequal()
+    if unequal is None:
+        return fewer(case)
+    return bool(unequal) and all(not column.startswith("percentile") for column, _, _ in unequal)
+
+
+def fewer(case):
+    """Whether InfluxDB's answer has some of our series, but not all."""
+    one, other = ([json.dumps(series, sort_keys=True) for series in result.get("series", [])] for result in (case.first, case.second))
+    return len(one) < len(other) and set(one) < set(other)
+
+
+# Limits
+
+def without(text, *clauses):
+    for clause in clauses:
+        text = re.sub(rf" {clause} \d+\b", "", text)
+    return text
+
+
+def ranked_after_limit(case):
+    """top and bottom look at the first LIMIT points alone."""
+    return has(case.text, "top", "bottom") and bool(re.search(r" LIMIT \d", case.text)) and case.agree_on(without(case.text, "LIMIT", "OFFSET"))
+
+
+def series_limit(case):
+    """SLIMIT counts series without points too, shard by shard."""
+    return bool(re.search(r" SLIMIT \d", case.text)) and case.agree_on(without(case.text, "SLIMIT", "SOFFSET"))
+
+
+def lone_offset(case):
+    """OFFSET without LIMIT ends after a row of each series."""
+    return bool(re.search(r" OFFSET \d", case.text)) and not re.search(r" LIMIT \d", case.text) and case.agree_on(without(case.text, "OFFSET"))
+
+
+# Errors
+
+UNSUPPORTED = re.compile(r"^unsupported [\w ]+ iterator type: \*query\.\w+$")
+
+
+def one_of_several_errors(case):
+    """Calls are looked at in the order of a hash table: any of those that are refused may be the one that is told."""
+    return all(UNSUPPORTED.match(result.get("error", "")) for result in (case.first, case.second))
+
+
+def refused_without_points(case):
+    """A function of a text is refused as soon as a shard knows the field, though nothing of it is in range."""
+    written = [series.get("values") for series in case.second.get("series", [])]
+    return bool(UNSUPPORTED.match(case.first.get("error", ""))) and "error" not in case.second and (not written or " INTO " in case.text and written == [[[0, 0]]])
+
+
+def first_window(case):
+    """Groups are missing whose first window, or point of a transformation, in a subquery lies before the range."""
+    if not re.search(r"FROM \(SELECT .*GROUP BY [^()]*time\(", case.text) or "error" in case.first or "error" in case.second:
+        return False
+    return fewer(case)
+
+
+def columns_of_other_shards(case):
+    """Wildcards stand for the fields of the shards in range, not of all."""
+    if case.data.kind != "weeks" or not re.search(r"\*|/", case.text):
+        return False
+    return shows_more(case.first.get("series", []), case.second.get("series", []))
+
+
+def tags_of_other_shards(case):
+    """GROUP BY with a wildcard or a pattern names tags that nothing in range has."""
+    if case.data.kind != "weeks" or not re.search(r"GROUP BY [^()]*(\*|/)|GROUP BY .*, (\*|/)", case.text):
+        return False
+    sets = [[{**series, "tags": {k: v for k, v in series.get("tags", {}).items() if v}} for series in result.get("series", [])] for result in (case.first, case.second)]
+    return bool(sets[0]) and sets[0] == sets[1]
+
+
+def shows_more(one, other):
+    """Whether the second has columns more, of nulls."""
+    if len(one) != len(other):
+        return False
+    for a, b in zip(one, other):
+        shown = [n for n, column in enumerate(b["columns"]) if column in a["columns"]]
+        hidden = [n for n, column in enumerate(b["columns"]) if column not in a["columns"]]
+        rows = [[row[n] for n in shown] for row in b.get("values", [])]
+        if any(row[n] is not None for row in b.get("values", []) for n in hidden) or rows != a.get("values", []):
+            return False
+    return any(a["columns"] != b["columns"] for a, b in zip(one, other))
+
+
+def absent_tag_of_a_subquery(case):
+    """A tag that a subquery is asked for and does not have, beside top and bottom."""
+    unequal = case.unequal()
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
+
+
+def type_of_a_tag(case):
+    """Arithmetic with a tag of a subquery, which both refuse, or where 1.6 does not know that it is one."""
+    first, second = case.first.get("error", ""), case.second.get("error", "")
+    return "FROM (" in case.text and all(not text or text.startswith("type error: ") for text in (first, second)) and "::tag" in first + second
+
+
+def too_many_windows(case):
+    return case.second.get("error", "").startswith("max-select-buckets limit exceeded") and "error" not in case.first
+
+
+def names_a_shard(case):
+    return re.sub(r"^shard \d+: ", "", case.first.get("error", "")) == case.second.get("error")
+
+
+def oscillator_of_one(case):
+    """A panic in 1.6 as soon as there is a point."""
+    return bool(re.search(r"chande_momentum_oscillator\(.*, 1\b", case.text)) and case.second.get("error", "").startswith("chande_momentum_oscillator period must be greater than")
+
+
+def gone_in_other_shards(case):
+    """What is deleted stays in lists of names until every shard that had it has forgotten it."""
+    if "SELECT * FROM gone" in case.text:
+        return shows_more(case.second.get("series", []), case.first.get("series", []))
+    if not case.text.startswith("SHOW") or "error" in case.first or "error" in case.second:
+        return False
+    if re.match(r"SHOW (SERIES|TAG VALUES) FROM gone", case.text):
+        return case.agree_on("SELECT * FROM gone")
+    rows = [{(series.get("name"), json.dumps(row)) for series in result.get("series", []) for row in series["values"]} for result in (case.first, case.second)]
+    return rows[1] < rows[0] and ("FROM gone" in case.text or all("gone" in (name, *json.loads(row)) for name, row in rows[0] - rows[1]))
+
+
+def unknown_tag_in_a_count(case):
+    """A count of what has not a tag that nothing has."""
+    if "CARDINALITY" not in case.text or case.first.get("series") or "error" in case.first:
+        return False
+    named = re.findall(r'(\w+|"[^"]+") (?:=~|!~|=|!=|<>) [\'/]', case.text.partition(" WHERE ")[2])
+    keys = "\n".join(line.split(" v=")[0] for line in case.data.lines)
+    # k is a field too.
+    return "k" in named or any(f",{tag.strip(chr(34)).replace(' ', chr(92) + ' ')}=" not in keys for tag in named)
+
+
+def nothing_passes(case):
+    """A function of a text is not refused where a comparison of two names lets no series pass, which is found out later here."""
+    return set(case.first) == {"statement_id"} and bool(UNSUPPORTED.match(case.second.get("error", ""))) and bool(re.search(r"WHERE .*\b(v [=>] n|host = s)\b", case.text))
+
+
+def series_of_shards(case):
+    """Series are counted once for each shard that has them."""
+    return case.data.kind == "weeks" and "SERIES EXACT CARDINALITY" in case.text and "error" not in case.second
+
+
+RULES = (
+    Rule("last digits", "1.6 adds up floats in an order that depends on the number of cores; Go has sines and logarithms of its own", last_digits),
+    Rule("forecast", "1.6 adds up the means that it starts from in an order of its own, and ends where a group has no forecast", forecast),
+    Rule("absolute integers", "1.6 leaves negative integers as they are, 1.7 and later do not", absolute),
+    Rule("a number among texts", "a column has one type here", number_among_texts),
+    Rule("no number", "1.6 breaks the JSON at an infinite number", infinite),
+    Rule("rows of one time", "1.6 says nothing about their order", rows_of_one_time),
+    Rule("groups of integral", "1.6 sends them in the order of a hash table", integral_of_groups),
+    Rule("integral newest first", "1.6 shows areas at the end of their windows, and empty ones beside them", integral_newest_first),
+    Rule("equally frequent", "1.6 sorts by an unstable sort", equally_frequent),
+    Rule("point of a percentile", "1.6 sorts by an unstable sort, and ends where a window has none", point_of_percentile),
+    Rule("ranked after LIMIT", "1.6 ranks the first LIMIT points alone", ranked_after_limit),
+    Rule("SLIMIT", "1.6 counts series that have no point in range, and counts anew in each shard", series_limit),
+    Rule("OFFSET without LIMIT", "1.6 ends after the first row", lone_offset),
+    Rule("one of several errors", "1.6 takes the calls in the order of a hash table", one_of_several_errors),
+    Rule("refused without points", "1.6 asks the shard, not the range", refused_without_points),
+    Rule("first window of a subquery", "1.6 answers nothing when it lies before the range", first_window),
+    Rule("columns of other shards", "1.6 knows fields by shard", columns_of_other_shards),
+    Rule("tags of other shards", "1.6 knows tags by database", tags_of_other_shards),
+    Rule("absent tag of a subquery", "here it is empty, as in the groups", absent_tag_of_a_subquery),
+    Rule("unknown tag in a count", "1.6 counts nothing where a tag is asked for that nothing has", unknown_tag_in_a_count),
+    Rule("refused though nothing passes", "1.6 compares tags before it looks at types", nothing_passes),
+    Rule("type of a tag", "1.6 forgets in a subquery of a subquery that a column is a tag", type_of_a_tag),
+    Rule("too many windows", "1.6 has no limit by default", too_many_windows),
+    Rule("names a shard", "shards are nothing that a client of a cluster knows", names_a_shard),
+    Rule("oscillator of one point", "1.6 panics", oscillator_of_one),
+    Rule("gone in other shards", "1.6 keeps the names of what is deleted, shard by shard", gone_in_other_shards),
+    Rule("series of shards", "1.6 counts a series once for each of its shards", series_of_shards),
+)
+
+# Rules of whole answers.
+HIDDEN = Rule("hidden error", "1.6 writes `not executed` over the error of the statement that fails", None)
+IN_CSV = Rule("error in CSV", "1.6 answers nothing at all", None)
+PARTIAL = Rule("partial of a whole answer", "1.6 says `partial` of a series of more than 10,000 rows that is complete", None)
+STAR = Rule("ON *", "1.9 takes SHOW MEASUREMENTS ON *, and says so", None)
+REPLICAS = Rule("replicas in CSV", "1.6 writes the column's name where the number belongs", None)
+GO_JSON = Rule("words of Go", "what Go says about JSON that is none", None)
+PANIC = Rule("panic", "1.6 panics", None)
+
+
+def rules_of(request, data, one, other, ask):
+    """The rules that excuse a difference between two answers (status, body); empty when there is one that nothing excuses."""
+    (_, first), (_, second) = one, other
+    if first.replace(',"partial":true', "") == second and "chunked" not in request.query:
+        return [PARTIAL]
+    if first == second.replace("expected identifier or * at", "expected identifier at") and re.search(r"SHOW MEASUREMENTS.* ON", request.text):
+        return [STAR]
+    if request.csv and re.sub(r",replicaN,(true|false)", r",1,\1", first) == second:
+        return [REPLICAS]
+    if one[0] == other[0] == 400 and all("error parsing query parameters: " in text for text in (first, second)):
+        return [GO_JSON]
+    if all(re.search(r'"error":"unsupported [\w ]+ iterator type: \*query', text) for text in (first, second)) and "; " not in request.text:
+        return [next(rule for rule in RULES if rule.holds is one_of_several_errors)]
+    rules = []
+    if is_formatted(request):
+        one, other = ask(plain(request, request.text))
+        if one == other:
+            return [IN_CSV] if request.csv and '"error":' in one[1] and "error\n" not in first else []
+        if request.csv and '"error":' in other[1]:
+            rules.append(IN_CSV)
+        if one[1].replace(',"partial":true', "") == other[1]:
+            return [PARTIAL]
+    if "json: unsupported value" in one[1]:
+        return [next(rule for rule in RULES if rule.holds is infinite)]
+    results = [results_of(answer) for answer in (one, other)]
+    if None in results:
+        return []
+    theirs, ours = results
+    if "panic:" in one[1] and len(theirs) == 1 and theirs[0]["statement_id"] == -1:
+        return [PANIC]
+    texts = request.text.split("; ")
+    last = len(theirs) - 1
+    if last >= 0 and theirs[last].get("error") == "not executed" and len(ours) > last:
+        if not hidden_error(theirs, ours):
+            # What hides the error here is a difference of its own.
+            alone = plain(request, texts[last])
+            case = case_of(Case("", {}, {}, data, request, ask), texts[last], *ask(alone)) if len(texts) == len(ours) else None
+            if case is None or not any(rule.holds(case) for rule in RULES):
+                return []
+        rules.append(HIDDEN)
+        ours, theirs = ours[:last], theirs[:last]
+    if len(theirs) != len(ours):
+        return []
+    for number, (one, other) in enumerate(zip(theirs, ours)):
+        # 0 and false are the same to Python.
+        if json.dumps(one) == json.dumps(other):
+            continue
+        text = texts[number] if len(texts) == len(results[1]) else request.text
+        case = Case(text, one, other, data, request, ask)
+        rule = next((rule for rule in RULES if rule.holds(case)), None)
+        if rule is None:
+            return []
+        rules.append(rule)
+    return rules
+
+
+# One node and several: a cluster keeps the types of fields that are deleted, for writes that are still on their way.
+TYPES_STAY = Rule("types stay", "of several nodes the types of deleted fields stay as long as their bucket does", None)
+
+
+def types_stay(request, one, other, ask):
+    """Whether a node and a cluster differ in columns of nulls, or in what a field is that is no more."""
+    if request.text.startswith("DELETE FROM gone WHERE v"):
+        return "fields not supported" in other[1] and '"error"' not in one[1]
+    if is_formatted(request):
+        one, other = ask(plain(request, request.text))
+    results = [results_of(answer) for answer in (one, other)]
+    if None in results or len(results[0]) != len(results[1]):
+        return False
+    pairs = [(a, b) for a, b in zip(*results) if a != b]
+    return bool(pairs) and all(shows_more(a.get("series", []), b.get("series", [])) for a, b in pairs)
+
+
+def is_formatted(request):
+    """Whether an answer has another form than one document with times in nanoseconds; what changes something never has."""
+    return request.csv or any(key in request.query for key in ("pretty", "chunked")) or request.query.get("epoch") != "ns"
+
+
+def hidden_error(theirs, ours):
+    last = len(theirs) - 1
+    if last < 0 or theirs[last].get("error") != "not executed" or len(ours) < len(theirs):
+        return False
+    return "error" in ours[last] and ours[last]["error"] != "not executed" and all(result.get("error") == "not executed" for result in ours[last + 1 :])
