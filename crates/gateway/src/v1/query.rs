@@ -1,8 +1,9 @@
-//! `GET|POST /query`: InfluxQL in; JSON, chunked JSON or CSV out. Errors of a statement are inside the results,
+//! `GET|POST /query`: InfluxQL in; JSON, CSV or MessagePack out, whole or in chunks. Errors of a statement are inside the results,
 //! with status 200; errors of the whole text are 400.
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
+use super::msgpack;
 use crate::auth;
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
@@ -28,7 +30,21 @@ const CHUNK_ROWS: usize = 10_000;
 pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
     let params = Params::of_uri(request.uri(), app.options.limits.params_max);
     let pretty = params.is_ok_and(|params| params.flag("pretty"));
-    run(app, request).await.unwrap_or_else(|V1Error(error)| error.v1_response(pretty))
+    let format = format(request.headers());
+    run(app, request).await.unwrap_or_else(|V1Error(error)| match format {
+        Format::Msgpack => packed(&error),
+        Format::Json | Format::Csv => error.v1_response(pretty),
+    })
+}
+
+/// An error of the whole request for who wants MessagePack.
+fn packed(error: &ApiError) -> Response {
+    let mut body = Vec::new();
+    msgpack::push_error(&mut body, &error.message);
+    let (mut head, _json) = error.v1_response(false).into_parts();
+    let content_type = HeaderValue::from_static(Format::Msgpack.content_type());
+    head.headers.insert(header::CONTENT_TYPE, content_type);
+    Response::from_parts(head, Body::from(body))
 }
 
 async fn run(app: App, request: Request) -> Result<Response, V1Error> {
@@ -93,11 +109,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     .await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    let content_type = match style.format {
-        Format::Json => "application/json",
-        Format::Csv => "text/csv",
-    };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(style.format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -137,7 +149,10 @@ fn answer(
     let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
     let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
     if let Err(error) = result {
-        let error = worded(job.reason(error));
+        let error = match writer.is_too_large() {
+            true => too_large(),
+            false => worded(job.reason(error)),
+        };
         if !job.writer.sent() {
             return Err(error);
         }
@@ -147,6 +162,14 @@ fn answer(
     }
     // A closed sink is a client that went away: nobody is left to tell.
     writer.finish(own_trace(), &mut job.writer).or(Ok(()))
+}
+
+fn too_large() -> QueryError {
+    let most = msgpack::DOCUMENT_BYTES_MAX >> 20;
+    QueryError::LimitReached(format!(
+        "a document of MessagePack, which is held whole, would be larger than {most} MiB (max-msgpack-size): ask for \
+         chunks, or for JSON"
+    ))
 }
 
 /// Errors of the whole text in 1.x's words.
@@ -166,21 +189,27 @@ fn content_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn style(headers: &HeaderMap, params: &Params) -> Style {
-    let csv = headers
+/// The first format that the client takes.
+fn format(headers: &HeaderMap) -> Format {
+    headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|item| item.split(';').next().unwrap_or_default().trim())
         .find_map(|item| match item {
-            "application/csv" | "text/csv" => Some(true),
-            "application/json" | "*/*" => Some(false),
+            "application/csv" | "text/csv" => Some(Format::Csv),
+            "application/x-msgpack" => Some(Format::Msgpack),
+            "application/json" | "*/*" => Some(Format::Json),
             _ => None,
-        });
+        })
+        .unwrap_or(Format::Json)
+}
+
+fn style(headers: &HeaderMap, params: &Params) -> Style {
     let chunk_rows = params.get("chunk_size").and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
     Style {
-        format: if csv == Some(true) { Format::Csv } else { Format::Json },
+        format: format(headers),
         pretty: params.flag("pretty"),
         chunk_rows: params.flag("chunked").then(|| chunk_rows.unwrap_or(CHUNK_ROWS)),
         epoch_ns: params.get("epoch").map(epoch_ns),
