@@ -14,7 +14,8 @@ use model::{
 use crate::change::Change;
 use crate::level::Level;
 use crate::resources::{
-    Authorization, Bucket, Cluster, ClusterNode, ContinuousQuery, Dbrp, Org, Placement, Role, User,
+    Authorization, Bucket, BucketKind, Cluster, ClusterNode, ContinuousQuery, Dbrp, Org, Placement, Role,
+    User,
 };
 
 /// Fields and their types, of one measurement.
@@ -256,6 +257,22 @@ impl State {
         let names = self.bucket_names.get(&org)?;
         let (name, id) = names.range(prefix.clone()..).next()?;
         if name.starts_with(&prefix) { self.buckets.get(id) } else { None }
+    }
+
+    /// The 1.x databases of an organization with their buckets: those mapped, and those named after a database.
+    pub fn databases(&self, org: OrgId) -> BTreeMap<&str, Vec<BucketId>> {
+        let mut found: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
+        let mapped = self.dbrps(org).map(|dbrp| (dbrp.database.as_str(), dbrp.bucket));
+        let own = self.buckets_of(org).filter(|bucket| bucket.kind == BucketKind::User);
+        let named =
+            own.map(|b| (b.name.split_once('/').map_or(b.name.as_str(), |(database, _)| database), b.id));
+        for (database, bucket) in mapped.chain(named) {
+            let buckets = found.entry(database).or_default();
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
+        }
+        found
     }
 
     /// The type of a field; `None` when no writer has fixed it.

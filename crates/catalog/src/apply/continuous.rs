@@ -2,7 +2,7 @@
 
 use model::{ContinuousQueryId, Timestamp};
 
-use super::checks::{self, Checked, conflict, id_taken, invalid, not_found};
+use super::checks::{self, Checked, conflict, id_taken, invalid, not_found, unprocessable};
 use crate::change::Change;
 use crate::limits::Limits;
 use crate::resources::ContinuousQuery;
@@ -23,6 +23,10 @@ pub(super) fn create(state: &State, query: &ContinuousQuery, limits: &Limits) ->
             true => Ok(Vec::new()),
             false => Err(conflict("continuous query already exists")),
         };
+    }
+    if state.continuous_queries().count() >= limits.continuous_queries {
+        let most = limits.continuous_queries;
+        return Err(unprocessable(format!("there are at most {most} continuous queries")));
     }
     if state.continuous_query(query.id).is_some() {
         return Err(id_taken());

@@ -438,14 +438,15 @@ fn permissions_are_added_and_taken_away_one_by_one() {
     let id = authorization_id(1);
     let before = state.authorization(id).unwrap().permissions.clone();
     let (read, write) = (right(Action::Read, 1), right(Action::Write, 1));
-    let mut change = |add: Vec<Permission>, remove: Vec<Permission>| {
+    let mut change = |add: &[&Permission], remove: &[&Permission]| {
+        let [add, remove] = [add, remove].map(|all| all.iter().copied().cloned().collect());
         done(&mut state, &Command::ChangePermissions { id, add, remove, at: AT });
         state.authorization(id).unwrap().permissions[before.len()..].to_vec()
     };
-    assert_eq!(change(vec![read.clone(), read.clone()], vec![write.clone()]), [read.clone()]);
-    assert_eq!(change(vec![read.clone(), write.clone()], vec![]), [read.clone(), write.clone()]);
-    assert_eq!(change(vec![write.clone()], vec![read, write.clone()]), [write.clone()]);
-    assert_eq!(change(vec![], vec![write]), []);
+    assert_eq!(change(&[&read, &read], &[&write]), std::slice::from_ref(&read));
+    assert_eq!(change(&[&read, &write], &[]), [read.clone(), write.clone()]);
+    assert_eq!(change(&[&write], &[&read, &write]), std::slice::from_ref(&write));
+    assert_eq!(change(&[], &[&write]), []);
     let many = (1..5000).map(|id| right(Action::Read, id)).collect();
     let message = "an authorization has at most 4096 permissions";
     let too_many = Command::ChangePermissions { id, add: many, remove: Vec::new(), at: AT };

@@ -8,17 +8,18 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use model::OrgId;
 use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
 use super::msgpack;
-use crate::auth;
+use crate::auth::{self, Identity};
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
 use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
-use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
+use crate::ports::{InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
 use crate::stream::{self, Job, accepts_gzip};
 use crate::traces;
 use crate::v2::small_body;
@@ -77,6 +78,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let bound = bound(params.get("params"), params_max)?;
     let (readable, writable) =
         app.look(|state| (who.grants.readable(state, org), who.grants.writable(state, org)));
+    let caller = caller(&app, &who, org);
     let request = InfluxqlRequest {
         org,
         query,
@@ -88,6 +90,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         readable,
         writable,
         may_create: who.grants.allow(Action::Write, ResourceType::Buckets, None, Some(org)),
+        caller,
         cancel: crate::ports::CancelToken::default(),
     };
     if params.flag("async") {
@@ -115,6 +118,16 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+fn caller(app: &App, who: &Identity, org: OrgId) -> InfluxqlCaller {
+    let may = |resource, org| who.grants.allow(Action::Write, resource, None, org);
+    let name = |state: &catalog::State| who.user.and_then(|id| state.user(id).map(|user| user.name.clone()));
+    InfluxqlCaller {
+        name: app.look(name).unwrap_or_default(),
+        is_admin: may(ResourceType::Users, Some(org)) && may(ResourceType::Authorizations, Some(org)),
+        is_operator: may(ResourceType::Users, None) && may(ResourceType::Authorizations, None),
+    }
 }
 
 /// Runs a query whose answer nobody waits for.

@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 
+use crate::apply::apply;
 use crate::apply::tests::{done, refused};
 use crate::command::{Command, ErrorCode};
 use crate::samples::*;
@@ -29,6 +30,19 @@ fn a_name_stands_for_one_query_of_a_database() {
     assert_eq!(state.continuous_query_by_name(org_id(1), "other", "q").unwrap().id.get(), 6);
     let nowhere = Command::CreateContinuousQuery { query: continuous_query(7, 9, "db", "r") };
     refused(&mut state, &nowhere, ErrorCode::NotFound, "organization not found");
+}
+
+#[test]
+fn there_is_a_limit_of_them() {
+    let mut state = with_query();
+    for id in 2..=4096 {
+        let query = continuous_query(100 + id, 1, "db", &format!("q{id}"));
+        apply(&mut state, &Command::CreateContinuousQuery { query });
+    }
+    let one_more = Command::CreateContinuousQuery { query: continuous_query(9000, 1, "db", "r") };
+    let message = "there are at most 4096 continuous queries";
+    refused(&mut state, &one_more, ErrorCode::UnprocessableEntity, message);
+    done(&mut state, &Command::CreateContinuousQuery { query: continuous_query(9000, 1, "db", "q") });
 }
 
 #[test]
