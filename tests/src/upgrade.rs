@@ -11,6 +11,8 @@ use testkit::{Cluster, Node, NodeOptions, free_addresses, wait_for};
 use crate::cluster::{lines, verb};
 use crate::cluster_moves::{ARGUMENTS, PARTITIONS, check, order, said, under_load};
 
+const CONTINUOUS: &str =
+    "CREATE CONTINUOUS QUERY q ON metrics BEGIN SELECT mean(v) INTO n FROM nothing GROUP BY time(1h) END";
 /// How the older version is started; it is started as the newer one without this.
 fn make_old(options: &mut NodeOptions) {
     options.binary = std::env::var_os("TIDEMARK_OLD_BINARY").map(PathBuf::from);
@@ -93,13 +95,13 @@ fn a_cluster_is_upgraded_under_load_and_finalized() {
         refused(cluster.node(1), &["partition", "compare"], "comparing replicas needs feature level 2");
         refused(cluster.node(1), &["cluster", "finalize", "--level", "2"], "is not understood by all nodes");
         replace(cluster, 0, make_new);
-        wait_for_levels(cluster.node(1), &(1, vec![2, 1, 1]));
+        wait_for_levels(cluster.node(1), &(1, vec![3, 1, 1]));
         // The older ones and the newer one are one cluster, and it may go back.
         replace(cluster, 0, make_old);
         wait_for_levels(cluster.node(1), &(1, vec![1, 1, 1]));
         replace(cluster, 0, make_new);
         replace(cluster, 1, make_new);
-        wait_for_levels(cluster.node(0), &(1, vec![2, 2, 1]));
+        wait_for_levels(cluster.node(0), &(1, vec![3, 3, 1]));
         refused(cluster.node(0), &["cluster", "finalize", "--level", "2"], "0000000000000003 (1)");
         // Without a level it is the one that all understand: nothing happens.
         let finalized = order(cluster.node(0), &["cluster", "finalize"]);
@@ -108,14 +110,18 @@ fn a_cluster_is_upgraded_under_load_and_finalized() {
     check(&cluster, points);
     let points = under_load(&mut cluster, 0, points, |cluster| {
         replace(cluster, 2, make_new);
-        wait_for_levels(cluster.node(1), &(1, vec![2, 2, 2]));
+        wait_for_levels(cluster.node(1), &(1, vec![3, 3, 3]));
         refused(cluster.node(1), &["partition", "compare"], "finalize");
+        let answer = cluster.node(1).influxql("metrics", CONTINUOUS).text();
+        assert!(answer.contains("not possible yet: continuous queries need feature level 3"), "{answer}");
         let status = order(cluster.node(1), &["cluster", "status", "-o", "table"]);
         let status = String::from_utf8_lossy(&status.stdout).into_owned();
-        assert!(status.contains("feature level 1 of 2"), "{status}");
+        assert!(status.contains("feature level 1 of 3"), "{status}");
         old_gateway.write("metrics", "gateway v=1 1").expect_status(204);
         let finalized = order(cluster.node(2), &["cluster", "finalize"]);
-        assert!(said(&finalized).contains("at feature level 2"), "{}", said(&finalized));
+        assert!(said(&finalized).contains("at feature level 3"), "{}", said(&finalized));
+        let answer = cluster.node(2).influxql("metrics", CONTINUOUS).text();
+        assert_eq!(answer.trim(), r#"{"results":[{"statement_id":0}]}"#);
         let equal = verb(cluster.node(2), &["partition", "compare", "-o", "json"]);
         assert_eq!(equal.len() as u64, PARTITIONS);
         assert!(equal.iter().all(|partition| partition["outcome"] == "equal"), "{equal:?}");
@@ -128,7 +134,7 @@ fn a_cluster_is_upgraded_under_load_and_finalized() {
     });
     let mut node = cluster.take(1).start_or_end(make_old);
     assert!(node.ended().is_some_and(|status| !status.success()), "{}", node.log());
-    assert!(node.log().contains("the cluster is at feature level 2"), "{}", node.log());
+    assert!(node.log().contains("the cluster is at feature level 3"), "{}", node.log());
     cluster.start_missing();
     cluster.node(1).write("metrics", lines(points..points + 10)).expect_status(204);
     check(&cluster, points + 10);

@@ -3,9 +3,11 @@
 //! A change is the only way the state is altered, live, when loaded from the store and when a snapshot is
 //! installed; and every change has its record in the store. That is what keeps the two equal.
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, OrgId, UserId};
+use model::{AuthorizationId, BucketId, ContinuousQueryId, DbrpId, FieldType, OrgId, UserId};
 
-use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, User};
+use crate::resources::{
+    Authorization, Bucket, Cluster, ClusterNode, ContinuousQuery, Dbrp, Org, Placement, User,
+};
 
 /// One change of the state. `Put` inserts or replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub enum Change {
     PutDbrp(Dbrp),
     /// A mapping goes.
     DropDbrp(DbrpId),
+    /// A continuous query.
+    PutContinuousQuery(ContinuousQuery),
+    /// A continuous query goes.
+    DropContinuousQuery(ContinuousQueryId),
     /// A measurement goes, with the types of its fields.
     DropMeasurement {
         /// The bucket.

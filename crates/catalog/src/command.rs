@@ -1,12 +1,14 @@
 //! Commands that change the catalog, and their answers.
 
 use model::{
-    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId,
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId,
+    Timestamp, UserId,
 };
 
 use crate::level::Level;
 use crate::resources::{
-    Authorization, Bucket, ClusterNode, Dbrp, NodeInfo, NodeState, Org, Placement, Status, User,
+    Authorization, Bucket, ClusterNode, ContinuousQuery, Dbrp, NodeInfo, NodeState, Org, Permission,
+    Placement, Status, User,
 };
 
 /// A change. Carries every id, time and hash it needs; applying it is deterministic.
@@ -193,6 +195,26 @@ pub enum Command {
         /// Time of the change.
         at: Timestamp,
     },
+    /// Changes what an authorization allows. Needs [`Level::STATEMENTS`].
+    ChangePermissions {
+        /// Which.
+        id: AuthorizationId,
+        /// What it allows from now on; what it allows already does not matter.
+        add: Vec<Permission>,
+        /// What it allows no more; what it does not allow does not matter.
+        remove: Vec<Permission>,
+        /// Time of the change.
+        at: Timestamp,
+    },
+    /// Makes a user an owner of an organization, or no owner any more; the last one stays. Needs [`Level::STATEMENTS`].
+    ChangeOwner {
+        /// Who.
+        user: UserId,
+        /// Of which organization.
+        org: OrgId,
+        /// Whether the user comes to own it.
+        owns: bool,
+    },
     /// Deletes an authorization.
     DeleteAuthorization {
         /// Which.
@@ -207,6 +229,24 @@ pub enum Command {
     DeleteDbrp {
         /// Which.
         id: DbrpId,
+    },
+    /// Creates a continuous query. One that exists under that name must be the same. Needs [`Level::STATEMENTS`].
+    CreateContinuousQuery {
+        /// The query.
+        query: ContinuousQuery,
+    },
+    /// Deletes a continuous query. Needs [`Level::STATEMENTS`].
+    DeleteContinuousQuery {
+        /// Which.
+        id: ContinuousQueryId,
+    },
+    /// Notes that a continuous query has run, so that whoever runs it next goes on from there; never takes it back. Needs
+    /// [`Level::STATEMENTS`].
+    NoteContinuousRun {
+        /// Which; one that is gone does not matter.
+        id: ContinuousQueryId,
+        /// The time that it ran for.
+        at: Timestamp,
     },
     /// Fixes the types of fields that have none yet; the first writer wins. Answers [`Response::Fields`].
     RegisterFields {

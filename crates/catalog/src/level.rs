@@ -19,8 +19,10 @@ impl Level {
     pub const FIRST: Self = Self(NonZeroU16::MIN);
     /// Replicas of a partition compare what they hold at the same entry of its log.
     pub const COMPARED_REPLICAS: Self = Self(NonZeroU16::MIN.saturating_add(1));
+    /// The catalog holds continuous queries, and changes what authorizations allow and who owns an organization.
+    pub const STATEMENTS: Self = Self(NonZeroU16::MIN.saturating_add(2));
     /// The newest that this version understands.
-    pub const NEWEST: Self = Self::COMPARED_REPLICAS;
+    pub const NEWEST: Self = Self::STATEMENTS;
 
     /// The level with a number; there is no level 0.
     pub fn new(number: u16) -> Option<Self> {

@@ -25,8 +25,8 @@ pub use command::{CatalogError, Command, ErrorCode, FieldOutcome, FieldSpec, Res
 pub use encoding::DecodeError;
 pub use level::Level;
 pub use resources::{
-    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
-    Permission, Placement, Replica, ResourceType, Role, Status, User,
+    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, ContinuousQuery, Dbrp, NodeInfo,
+    NodeState, Org, Permission, Placement, Replica, ResourceType, Role, Status, User,
 };
 pub use state::State;
 #[cfg(feature = "rocksdb")]

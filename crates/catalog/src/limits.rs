@@ -16,6 +16,8 @@ pub struct Limits {
     pub description_bytes: usize,
     /// Permissions of one authorization.
     pub permissions: usize,
+    /// Continuous queries of all organizations: one node runs them.
+    pub continuous_queries: usize,
     /// Nodes of a cluster, those included that are lost.
     pub nodes: usize,
     /// Shortest time shard, and shortest retention, in nanoseconds.
@@ -33,6 +35,7 @@ impl Limits {
         key_bytes: 65_535,
         description_bytes: 65_536,
         permissions: 4096,
+        continuous_queries: 4096,
         nodes: 4096,
         shard_duration_ns_min: model::time::HOUR_NS,
         shard_duration_ns_max: 100 * 365 * model::time::DAY_NS,

@@ -1,6 +1,9 @@
 //! The things that the catalog holds.
 
-use model::{AuthorizationId, BucketId, DbrpId, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId};
+use model::{
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, GroupId, NodeId, OrgId, ReplicaId, Timestamp,
+    UserId,
+};
 
 use crate::level::Level;
 
@@ -178,6 +181,25 @@ pub struct Dbrp {
     pub default: bool,
     /// The bucket.
     pub bucket: BucketId,
+}
+
+/// A query that the cluster runs by itself, again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContinuousQuery {
+    /// Its id.
+    pub id: ContinuousQueryId,
+    /// Its organization.
+    pub org: OrgId,
+    /// The 1.x database it belongs to.
+    pub database: String,
+    /// Its name, unique in the database.
+    pub name: String,
+    /// The whole statement that made it, in InfluxQL.
+    pub text: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The time that it last ran for; `None` until it has run.
+    pub last_run: Option<Timestamp>,
 }
 
 /// The identity of the cluster, fixed by its first command.

@@ -1,16 +1,16 @@
 //! Records and commands for tests: fixed ones, and random ones from a seed.
 
 use model::{
-    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, LogPosition, NodeId, OrgId, PartitionId,
-    ReplicaId, Timestamp, UserId,
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, FieldType, GroupId, LogPosition, NodeId, OrgId,
+    PartitionId, ReplicaId, Timestamp, UserId,
 };
 
 use crate::auth;
 use crate::command::{Command, FieldSpec};
 use crate::level::Level;
 use crate::resources::{
-    Authorization, Bucket, BucketKind, ClusterNode, Dbrp, NodeInfo, NodeState, Org, Permission, Placement,
-    Replica, Role, Status, User,
+    Authorization, Bucket, BucketKind, ClusterNode, ContinuousQuery, Dbrp, NodeInfo, NodeState, Org,
+    Permission, Placement, Replica, Role, Status, User,
 };
 use crate::{Action, ResourceType};
 
@@ -100,6 +100,21 @@ pub(crate) fn dbrp(id: u64, org: u64, bucket: u64, database: &str, policy: &str,
         retention_policy: policy.to_owned(),
         default,
         bucket: bucket_id(bucket),
+    }
+}
+
+pub(crate) fn continuous_query(id: u64, org: u64, database: &str, name: &str) -> ContinuousQuery {
+    let text = format!(
+        "CREATE CONTINUOUS QUERY {name} ON {database} BEGIN SELECT mean(f) INTO n FROM m GROUP BY time(1m) END"
+    );
+    ContinuousQuery {
+        id: ContinuousQueryId::new(id).unwrap(),
+        org: org_id(org),
+        database: database.to_owned(),
+        name: name.to_owned(),
+        text,
+        created_at: AT,
+        last_run: None,
     }
 }
 
@@ -245,7 +260,7 @@ impl Commands {
     pub(crate) fn next(&mut self) -> Command {
         let name = self.name().to_owned();
         let text = self.pick(&["", "text"]).to_owned();
-        match self.below(32) {
+        match self.below(37) {
             0 => bootstrap(),
             23 => Command::RegisterNode { node: node(u8::try_from(self.id()).unwrap()) },
             24 => {
@@ -270,7 +285,34 @@ impl Commands {
                 Command::SetNodeState { node: self.node_id(), state }
             }
             30 => self.recover(),
-            31 => Command::RaiseLevel { to: Level::new(if self.below(2) == 0 { 1 } else { 2 }).unwrap() },
+            31 => {
+                let to = u16::try_from(1 + self.below(3)).unwrap();
+                Command::RaiseLevel { to: Level::new(to).unwrap() }
+            }
+            32 => {
+                let some = self.authorization().permissions;
+                let (add, remove) = (some.clone(), some.into_iter().take(1).collect());
+                let id = authorization_id(self.id());
+                match self.below(2) {
+                    0 => Command::ChangePermissions { id, add, remove: Vec::new(), at: AT },
+                    _ => Command::ChangePermissions { id, add: Vec::new(), remove, at: AT },
+                }
+            }
+            33 => {
+                let owns = self.below(2) == 0;
+                Command::ChangeOwner { user: user_id(self.id()), org: org_id(self.id()), owns }
+            }
+            34 => {
+                let (database, name) = (self.pick(&["db", ""]), self.pick(&["q", "r", "grün", ""]));
+                Command::CreateContinuousQuery {
+                    query: continuous_query(self.id(), self.id(), database, name),
+                }
+            }
+            35 => Command::DeleteContinuousQuery { id: ContinuousQueryId::new(self.id()).unwrap() },
+            36 => {
+                let at = Timestamp(AT.0 + i64::try_from(self.below(9)).unwrap());
+                Command::NoteContinuousRun { id: ContinuousQueryId::new(self.id()).unwrap(), at }
+            }
             29 => {
                 let replicas = [1, 3, 5][usize::try_from(self.below(3)).unwrap()];
                 Command::SetReplication { replicas }

@@ -6,11 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::{AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, UserId};
+use model::{
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId,
+    UserId,
+};
 
 use crate::change::Change;
 use crate::level::Level;
-use crate::resources::{Authorization, Bucket, Cluster, ClusterNode, Dbrp, Org, Placement, Role, User};
+use crate::resources::{
+    Authorization, Bucket, BucketKind, Cluster, ClusterNode, ContinuousQuery, Dbrp, Org, Placement, Role,
+    User,
+};
 
 /// Fields and their types, of one measurement.
 pub type Fields = BTreeMap<String, FieldType>;
@@ -30,6 +36,7 @@ pub struct State {
     authorizations: BTreeMap<AuthorizationId, Authorization>,
     token_hashes: HashMap<[u8; 32], AuthorizationId>,
     dbrps: BTreeMap<DbrpId, Dbrp>,
+    continuous_queries: BTreeMap<ContinuousQueryId, ContinuousQuery>,
     schema: BTreeMap<BucketId, BTreeMap<String, Fields>>,
 }
 
@@ -195,6 +202,26 @@ impl State {
         self.dbrps.values().filter(move |d| d.org == org)
     }
 
+    /// The continuous query with an id.
+    pub fn continuous_query(&self, id: ContinuousQueryId) -> Option<&ContinuousQuery> {
+        self.continuous_queries.get(&id)
+    }
+
+    /// All continuous queries, by id.
+    pub fn continuous_queries(&self) -> impl Iterator<Item = &ContinuousQuery> {
+        self.continuous_queries.values()
+    }
+
+    /// The continuous query of a database with a name.
+    pub fn continuous_query_by_name(
+        &self,
+        org: OrgId,
+        database: &str,
+        name: &str,
+    ) -> Option<&ContinuousQuery> {
+        self.continuous_queries().find(|q| q.org == org && q.database == database && q.name == name)
+    }
+
     /// The bucket behind a 1.x database and retention policy, as InfluxDB 2.x resolves it: explicit mappings win
     /// (the default one when no policy is named); else every bucket is mapped virtually, `db/rp` by its name and
     /// a name without slash as that database with the policy `autogen`. When no policy is named and no bucket
@@ -230,6 +257,22 @@ impl State {
         let names = self.bucket_names.get(&org)?;
         let (name, id) = names.range(prefix.clone()..).next()?;
         if name.starts_with(&prefix) { self.buckets.get(id) } else { None }
+    }
+
+    /// The 1.x databases of an organization with their buckets: those mapped, and those named after a database.
+    pub fn databases(&self, org: OrgId) -> BTreeMap<&str, Vec<BucketId>> {
+        let mut found: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
+        let mapped = self.dbrps(org).map(|dbrp| (dbrp.database.as_str(), dbrp.bucket));
+        let own = self.buckets_of(org).filter(|bucket| bucket.kind == BucketKind::User);
+        let named =
+            own.map(|b| (b.name.split_once('/').map_or(b.name.as_str(), |(database, _)| database), b.id));
+        for (database, bucket) in mapped.chain(named) {
+            let buckets = found.entry(database).or_default();
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
+        }
+        found
     }
 
     /// The type of a field; `None` when no writer has fixed it.
@@ -292,6 +335,7 @@ impl State {
             .chain(self.users.values().cloned().map(Change::PutUser))
             .chain(self.authorizations.values().cloned().map(Change::PutAuthorization))
             .chain(self.dbrps.values().cloned().map(Change::PutDbrp))
+            .chain(self.continuous_queries.values().cloned().map(Change::PutContinuousQuery))
             .chain(fields)
     }
 
@@ -348,6 +392,12 @@ impl State {
             Change::DropDbrp(id) => {
                 self.dbrps.remove(&id);
             }
+            Change::PutContinuousQuery(query) => {
+                self.continuous_queries.insert(query.id, query);
+            }
+            Change::DropContinuousQuery(id) => {
+                self.continuous_queries.remove(&id);
+            }
             Change::DropMeasurement { bucket, measurement } => {
                 if let Some(measurements) = self.schema.get_mut(&bucket) {
                     measurements.remove(&measurement);
@@ -402,6 +452,9 @@ impl State {
         }
         if let Some(dbrp) = self.dbrps.values().find(|d| !self.buckets.contains_key(&d.bucket)) {
             return orphan("DBRP mapping", dbrp.id.get());
+        }
+        if let Some(query) = self.continuous_queries().find(|q| !self.orgs.contains_key(&q.org)) {
+            return orphan("continuous query", query.id.get());
         }
         if let Some(bucket) = self.schema.keys().find(|b| !self.buckets.contains_key(b)) {
             return orphan("schema of bucket", bucket.get());

@@ -71,6 +71,12 @@ impl Api {
         accepted(self.agent.run(request).map_err(|e| self.unreachable(e))?)
     }
 
+    /// Deletes something; the answer is a success.
+    pub(crate) fn delete(&self, path: &str) -> Result<(), CliError> {
+        let request = self.request("DELETE", path).body(()).map_err(|e| self.unreachable(e.into()))?;
+        accepted(self.agent.run(request).map_err(|e| self.unreachable(e))?).map(drop)
+    }
+
     fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
         let builder = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.target.url));
         match &self.target.token {

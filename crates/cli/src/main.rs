@@ -14,6 +14,7 @@ mod inspect;
 mod output;
 mod pod;
 mod profile;
+mod queries;
 mod query;
 mod recover;
 mod serve;
@@ -45,6 +46,9 @@ enum Verb {
     Write(write::Arguments),
     /// Run a Flux or InfluxQL query.
     Query(query::Arguments),
+    /// Look at the queries that run, and end one.
+    #[command(subcommand)]
+    Queries(queries::Verb),
     /// Look at the cluster.
     #[command(subcommand)]
     Cluster(cluster::ClusterVerb),
@@ -103,6 +107,7 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Setup(arguments) => setup::run(arguments),
         Verb::Write(arguments) => write::run(arguments),
         Verb::Query(arguments) => query::run(arguments),
+        Verb::Queries(verb) => queries::run(verb),
         Verb::Cluster(verb) => cluster::cluster(verb),
         Verb::Node(verb) => cluster::node(verb),
         Verb::Partition(verb) => cluster::partition(verb),

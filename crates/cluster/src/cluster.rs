@@ -31,6 +31,7 @@ use crate::peer::follow::Out;
 use crate::peer::myself::Room;
 use crate::peer::reach::Way;
 use crate::peer::status::NodeReport;
+use crate::queries::Queries;
 use crate::reads::Reader;
 use crate::replicas::Replicas;
 use crate::tasks::TaskGroup;
@@ -75,6 +76,8 @@ pub struct Cluster {
     courier: Arc<Courier>,
     /// Reads for other nodes.
     reader: Arc<OnceLock<Arc<dyn Reader>>>,
+    /// The queries that run here.
+    queries: Arc<OnceLock<Arc<dyn Queries>>>,
     out: Out,
     clock: Arc<dyn Clock>,
     tasks: TaskGroup,
@@ -102,6 +105,19 @@ impl Cluster {
     /// Lets other nodes read what this one has. Once.
     pub fn serve_reads(&self, reader: Arc<dyn Reader>) {
         self.reader.get_or_init(|| reader);
+    }
+
+    pub(crate) fn reader(&self) -> Option<&Arc<dyn Reader>> {
+        self.reader.get()
+    }
+
+    /// Lets other nodes know the queries that run here. Once.
+    pub fn serve_queries(&self, queries: Arc<dyn Queries>) {
+        self.queries.get_or_init(|| queries);
+    }
+
+    pub(crate) fn queries(&self) -> Option<&Arc<dyn Queries>> {
+        self.queries.get()
     }
 
     pub(crate) const fn courier(&self) -> &Arc<Courier> {
@@ -343,6 +359,12 @@ impl Cluster {
     #[must_use]
     pub fn leads(&self, partition: PartitionId) -> bool {
         self.replicas.get(GroupId::Data(partition)).is_some_and(|group| group.leads())
+    }
+
+    /// Whether this node leads the group of the catalog, as far as it knows: one node of the cluster does.
+    #[must_use]
+    pub fn leads_catalog(&self) -> bool {
+        self.replicas.get(GroupId::Meta).is_some_and(|group| group.leads())
     }
 
     /// A partition whose files cannot be read here, if there is one.

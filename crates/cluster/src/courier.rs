@@ -428,6 +428,14 @@ impl Courier {
         join_all(asked).await.into_iter().collect()
     }
 
+    /// The nodes that this one may ask: their ids, UUIDs and addresses.
+    pub(crate) fn nodes_to_ask(&self) -> Vec<(NodeId, u128, String)> {
+        let own = self.myself.identity().node_uuid;
+        let state = self.catalog.read();
+        let others = state.nodes().filter(|node| !node.state.is_out() && node.info.uuid != own);
+        others.map(|node| (node.id, node.info.uuid, node.info.address.clone())).collect()
+    }
+
     /// The parts of a trace that this node and the others hold; nothing where none holds any.
     pub(crate) async fn collect_trace(&self, trace: TraceId) -> Option<Collected> {
         let own = self.myself.identity().node_uuid;

@@ -31,11 +31,13 @@ mod options;
 mod peer;
 mod placement;
 mod progress;
+mod queries;
 mod raft;
 mod reads;
 mod recover;
 mod replicas;
 mod router;
+mod shards;
 mod steward;
 mod summaries;
 mod tasks;
@@ -61,11 +63,13 @@ pub use peer::status::NodeReport;
 pub use peer::tls::{TlsError, TlsFiles};
 pub use peer::watch::GatewayInfo;
 pub use progress::Progress;
+pub use queries::{AllQueries, KillError, Queries, RunningQuery, is_at, query_id};
 pub use reads::{Blocks, ReadError, Reader, RemoteBlocks};
 pub use recover::{
     Applied, ApplyError, Durables, Fate, GroupFate, NoteError, Plan, PlanError, Prospect, ReportError,
     Sealed, SealedError, SurvivorReport, apply, plan, recovered, report,
 };
 pub use router::{RouteError, Router, RouterMetrics};
+pub use shards::{AllShards, HeldShard};
 pub use summaries::{PartitionSummary, RemoteSummary};
 pub use tasks::TaskGroup;

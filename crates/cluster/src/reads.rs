@@ -26,6 +26,7 @@ use crate::courier::{Courier, Remote};
 use crate::peer::links::{Class, Link, reason};
 use crate::peer::reach::Way;
 use crate::peer::traces;
+use crate::shards::HeldShard;
 use crate::summaries::PartitionSummary;
 
 /// How long a node may take for the next blocks.
@@ -78,6 +79,9 @@ pub trait Reader: Send + Sync + 'static {
         request: &SummaryRequest,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<PartitionSummary>, ReadError>;
+
+    /// The shards that this node has anything of, each once, by bucket and time.
+    fn shards(&self) -> Vec<HeldShard>;
 
     /// Answers which names exist in these partitions, sorted.
     ///

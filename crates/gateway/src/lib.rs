@@ -34,6 +34,7 @@ mod params;
 pub mod ports;
 mod probe_listener;
 mod probes;
+mod queries;
 mod random;
 mod reading;
 mod router;

@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
+use serde::Serialize;
 use trace::{Collected, TraceId};
 
 pub use cluster::{
@@ -184,6 +185,8 @@ pub struct InfluxqlRequest {
     pub writable: Option<Vec<BucketId>>,
     /// Whether the caller may create databases.
     pub may_create: bool,
+    /// Who asks.
+    pub caller: InfluxqlCaller,
     /// Stops the query.
     pub cancel: CancelToken,
 }
@@ -214,6 +217,46 @@ pub struct SqlDescription {
     pub schema: SchemaRef,
     /// The placeholders by name without `$`, and their types where they can be told.
     pub params: Vec<(String, Option<DataType>)>,
+}
+
+/// Who asks for InfluxQL, as far as statements on users want to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InfluxqlCaller {
+    /// Its name, for messages; empty when nobody has to say who he is.
+    pub name: String,
+    /// Whether it may change users and their rights in its organization.
+    pub is_admin: bool,
+    /// Whether it may change users whatever rights they have elsewhere.
+    pub is_operator: bool,
+}
+
+/// A query that runs on some node.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedQuery {
+    /// Its number.
+    pub id: u64,
+    /// Whose it is.
+    pub org: String,
+    /// Its text.
+    #[serde(rename = "query")]
+    pub text: String,
+    /// The database that it is asked of; empty where it names its own.
+    pub database: String,
+    /// For how long it has run.
+    pub seconds: f64,
+    /// Whether it was told to end.
+    #[serde(skip)]
+    pub is_killed: bool,
+}
+
+/// The queries that run, as far as nodes have answered.
+#[derive(Debug, Clone, Default)]
+pub struct ListedQueries {
+    /// By number.
+    pub queries: Vec<ListedQuery>,
+    /// The nodes that have not answered.
+    pub silent_nodes: Vec<String>,
 }
 
 /// The value of a bound parameter.
@@ -290,6 +333,12 @@ pub trait QueryPort: Send + Sync + 'static {
         request: InfluxqlRequest,
         sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
     ) -> Result<(), QueryError>;
+
+    /// The queries that run on any node: of an organization, or of all. Does not block.
+    fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries>;
+
+    /// Ends a query, of an organization or of any, on whichever node it runs. Does not block.
+    fn kill(&self, org: Option<OrgId>, id: u64) -> BoxFuture<'_, Result<(), QueryError>>;
 }
 
 /// The state of the node, for probes.

@@ -20,7 +20,7 @@ use crate::error::{self, ApiError, Code, INTERNAL_TEXT};
 use crate::gateway::App;
 use crate::serve::{self, InProgress};
 use crate::vitals::{self, Leaving};
-use crate::{cluster, flight, log_level, maintenance, probes, random, traces, v1, v2, v3};
+use crate::{cluster, flight, log_level, maintenance, probes, queries, random, traces, v1, v2, v3};
 
 /// The InfluxDB whose interface this server has; clients read it from every answer.
 pub const COMPATIBLE_VERSION: &str = "v2.7.12";
@@ -69,6 +69,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/storage/flush", post(maintenance::flush))
         .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
         .route("/api/v1/trace/{id}", get(traces::get))
+        .route("/api/v1/queries", get(queries::list))
+        .route("/api/v1/queries/{id}", axum::routing::delete(queries::kill))
         .route("/api/v1/cluster/status", get(cluster::status))
         .route("/api/v1/cluster/nodes", get(cluster::nodes))
         .route("/api/v1/cluster/nodes/{id}", get(cluster::node))

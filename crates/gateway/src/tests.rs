@@ -6,6 +6,7 @@ mod delete;
 mod flux;
 mod influxql;
 mod probes;
+mod queries;
 mod reading;
 mod resources;
 mod routing;

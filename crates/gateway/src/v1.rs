@@ -2,5 +2,6 @@
 
 pub(crate) mod format;
 pub(crate) mod json;
+pub(crate) mod msgpack;
 pub(crate) mod query;
 pub(crate) mod write;

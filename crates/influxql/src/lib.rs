@@ -10,6 +10,7 @@ pub mod duration;
 mod error;
 pub mod params;
 mod parser;
+mod redact;
 mod scanner;
 pub mod timeliteral;
 mod token;
@@ -19,6 +20,7 @@ pub use display::{quote_ident, quote_string};
 pub use error::ParseError;
 pub use params::Param;
 pub use parser::{parse, parse_expression};
+pub use redact::redact;
 
 #[cfg(test)]
 mod tests;

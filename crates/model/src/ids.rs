@@ -79,6 +79,8 @@ hex_id! {
     AuthorizationId,
     /// A mapping of database and retention policy to a bucket.
     DbrpId,
+    /// A continuous query.
+    ContinuousQueryId,
     /// A node: one process with one data directory.
     NodeId,
 }

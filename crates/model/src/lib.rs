@@ -29,7 +29,8 @@ pub use digest::Digest;
 pub use entry::{Deletion, LogPosition, PartitionOp};
 pub use frame::{Frame, FrameColumn, FrameValues};
 pub use ids::{
-    AuthorizationId, BucketId, DbrpId, GroupId, GroupNameError, NodeId, OrgId, PartitionId, ReplicaId, UserId,
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, GroupId, GroupNameError, NodeId, OrgId,
+    PartitionId, ReplicaId, UserId,
 };
 pub use pattern::{Pattern, PatternError};
 pub use predicate::{Predicate, Subject, Test};

@@ -4,7 +4,7 @@
 //! `k8s/base/monitoring/source/metrics.yaml` lists every name, and a test compares it with what a running node shows.
 
 mod influxdb;
-mod process;
+pub(crate) mod process;
 
 use std::time::Duration;
 
@@ -94,6 +94,9 @@ impl StatusAdapter {
             "Queries that stand in the log as slow.",
             get(&of.queries_slow),
         );
+        let runs = [("ok", get(&of.continuous_ok)), ("error", get(&of.continuous_failed))];
+        let runs = runs.map(|(outcome, runs)| (one("outcome", outcome), runs));
+        page.counters("tidemark_continuous_query_runs_total", "Runs of continuous queries.", runs);
         page.counter("tidemark_query_scanned_rows_total", "Rows that queries read.", get(&of.rows_scanned));
         let name = "tidemark_query_scanned_bytes_total";
         page.counter(name, "Bytes that queries read from files.", get(&of.bytes_scanned));

@@ -22,7 +22,7 @@ use crate::frugality::BeFrugal;
 use crate::maintenance::Maintenance;
 use crate::partitions::{Ground, Partitions};
 use crate::ports::{CatalogAdapter, MaintenanceAdapter, StatusAdapter, TraceAdapter, WriteAdapter};
-use crate::queries::{self, Operators, QueryAdapter, Running};
+use crate::queries::{self, Continuous, Operators, QueryAdapter, Running};
 use crate::source::{LocalReader, Source};
 use crate::survey::ClusterAdapter;
 use crate::telemetry;
@@ -46,6 +46,7 @@ pub struct Node {
     pub(crate) fatal: Fatal,
     pub(crate) tasks: JoinSet<()>,
     pub(crate) telemetry: telemetry::Handle,
+    pub(crate) running: Arc<Running>,
 }
 
 impl fmt::Debug for Node {
@@ -107,6 +108,8 @@ impl Node {
             partitions: Arc::clone(&partitions),
             memory: Arc::clone(&memory.queries),
         }));
+        let running = Arc::new(Running::new(cluster.node_id(), Arc::clone(&clock)));
+        cluster.serve_queries(Arc::clone(&running) as _);
         let router = Arc::new(Router::new(Arc::clone(&cluster)));
         let bucket_deleted = Arc::new(Notify::new());
         Maintenance {
@@ -130,6 +133,7 @@ impl Node {
             fatal,
             tasks,
             telemetry,
+            running,
         })
     }
 
@@ -165,15 +169,13 @@ impl Node {
         }
     }
 
-    /// What answers its clients.
-    #[must_use]
-    pub fn gateway(&self, config: &Config, vitals: Vitals) -> Gateway {
-        let memory = &self.memory;
+    /// What runs its queries.
+    fn queries(&self, config: &Config) -> QueryAdapter {
         let runtime = Handle::current();
         let source = Source::new(
             Arc::clone(&self.partitions),
             Arc::clone(&self.cluster),
-            Arc::clone(&memory.queries),
+            Arc::clone(&self.memory.queries),
             runtime.clone(),
         );
         let deletes = Deletes {
@@ -186,27 +188,43 @@ impl Node {
             admission: Arc::clone(&self.admission),
             deletes: deletes.clone(),
         });
+        QueryAdapter {
+            cluster: Arc::clone(&self.cluster),
+            source,
+            deletes,
+            writes,
+            clock: Arc::clone(&self.clock),
+            limits: queries::limits(
+                config.query_memory_bytes,
+                config.influxql_max_select_buckets,
+                config.query_timeout,
+            ),
+            memory: Arc::clone(&self.memory),
+            running: Arc::clone(&self.running),
+            runtime,
+            operators: Operators::new(),
+            slow_after: config.slow_query_threshold,
+            counters: Arc::clone(&self.telemetry.counters),
+        }
+    }
+
+    /// Runs continuous queries as long as the node leads the catalog; dropping it ends that.
+    #[must_use]
+    pub fn continuous(&self, config: &Config) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        Continuous::new(self.queries(config)).start(&mut tasks);
+        tasks
+    }
+
+    /// What answers its clients.
+    #[must_use]
+    pub fn gateway(&self, config: &Config, vitals: Vitals) -> Gateway {
+        let memory = &self.memory;
+        let queries = Arc::new(self.queries(config));
         let ports = Ports {
             catalog: Arc::new(self.catalog()),
-            write: Arc::clone(&writes) as _,
-            query: Arc::new(QueryAdapter {
-                cluster: Arc::clone(&self.cluster),
-                source,
-                deletes,
-                writes,
-                clock: Arc::clone(&self.clock),
-                limits: queries::limits(
-                    config.query_memory_bytes,
-                    config.influxql_max_select_buckets,
-                    config.query_timeout,
-                ),
-                memory: Arc::clone(memory),
-                running: Running::default(),
-                runtime,
-                operators: Operators::new(),
-                slow_after: config.slow_query_threshold,
-                counters: Arc::clone(&self.telemetry.counters),
-            }),
+            write: Arc::clone(&queries.writes) as _,
+            query: queries,
             status: Arc::new(self.status(config)),
             maintenance: Arc::new(MaintenanceAdapter(Arc::clone(&self.partitions))),
             cluster: Arc::new(ClusterAdapter(Arc::clone(&self.cluster))),

@@ -1,10 +1,13 @@
 //! The gateway's query port: runs Flux and InfluxQL over the data of all partitions, within the limits of the
 //! configuration. CREATE DATABASE makes a bucket; what statements delete goes the way of all deletes.
 
+mod continuous;
 mod databases;
+mod internals;
 mod policy;
 mod running;
 mod sql;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +15,19 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use catalog::State;
-use cluster::Cluster;
+use cluster::{Cluster, KillError};
 use gateway::ports::{
-    FluxRequest, FluxTable, InfluxqlItem, InfluxqlParam, InfluxqlRequest, InfluxqlSeries, QueryError,
-    QueryPort, SinkClosed, SqlDescription, SqlRequest, WritePort as _,
+    BoxFuture, FluxRequest, FluxTable, InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest,
+    InfluxqlSeries, ListedQueries, ListedQuery, QueryError, QueryPort, SinkClosed, SqlDescription,
+    SqlRequest, WritePort as _,
 };
-use influxql::ast::{CreateDatabase, RetentionPolicy};
+use influxql::ast::{ContinuousQuery, CreateDatabase, Grant, RetentionPolicy};
 use memory::Memory;
-use model::{BucketId, Clock, Consistency, Deletion, OrgId, Precision, Reading, lineprotocol};
-use query::influxql::{Effects, InfluxqlContext, Item, RunningQuery, run_influxql};
+use model::{BucketId, Clock, Consistency, Deletion, NodeId, OrgId, Precision, Reading, lineprotocol};
+use query::influxql::{
+    Caller, DatabaseGrant, Effects, InfluxqlContext, Internals, Item, KnownShard, KnownShards, KnownUser,
+    RunningQueries, RunningQuery, run_influxql,
+};
 use query::{CatalogView, Limits, ScanError, Stopped};
 use tokio::runtime::Handle;
 
@@ -30,6 +37,7 @@ use crate::slow::{Language, Watched};
 use crate::source::Source;
 use crate::telemetry::Counters;
 
+pub(crate) use continuous::Continuous;
 use running::Listed;
 pub(crate) use running::Running;
 pub(crate) use sql::Operators;
@@ -45,7 +53,7 @@ pub(crate) struct QueryAdapter {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Memory>,
     /// The queries that run here.
-    pub(crate) running: Running,
+    pub(crate) running: Arc<Running>,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
     /// Where the operators of SQL run: what computes for long keeps no connection and no group waiting.
@@ -111,7 +119,7 @@ impl QueryPort for QueryAdapter {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Flux, request.org, &source);
         let about = (request.org, request.script.as_str(), None);
-        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
+        let listed = self.running.begin(about, request.cancel.clone());
         let script = request.script.clone();
         let result = killed(&listed, self.run_flux(request, &source, sink));
         watched.end(&script, result.as_ref().err().map(ToString::to_string));
@@ -126,7 +134,7 @@ impl QueryPort for QueryAdapter {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Sql, request.org, &source);
         let about = (request.org, request.query.as_str(), Some(request.database.as_str()));
-        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
+        let listed = self.running.begin(about, request.cancel.clone());
         let result = killed(&listed, self.run_sql(&request, source, sink));
         watched.end(&request.query, result.as_ref().err().map(ToString::to_string));
         result
@@ -143,9 +151,10 @@ impl QueryPort for QueryAdapter {
     ) -> Result<(), QueryError> {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Influxql, request.org, &source);
-        let about = (request.org, request.query.as_str(), request.database.as_deref());
-        let listed = self.running.begin(about, self.clock.monotonic(), request.cancel.clone());
-        let text = request.query.clone();
+        let params = params(&request);
+        let text = influxql::redact(&request.query, &params).into_owned();
+        let about = (request.org, text.as_str(), request.database.as_deref());
+        let listed = self.running.begin(about, request.cancel.clone());
         let mut failed = None;
         let result = self.run_influxql(request, &source, &mut |item| {
             if let InfluxqlItem::Error(reason) = &item {
@@ -156,6 +165,34 @@ impl QueryPort for QueryAdapter {
         let result = killed(&listed, result);
         watched.end(&text, result.as_ref().err().map(ToString::to_string).or(failed));
         result
+    }
+
+    fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries> {
+        Box::pin(async move {
+            let all = self.cluster.running_queries(org).await;
+            let one = |query: cluster::RunningQuery| ListedQuery {
+                id: query.id,
+                org: query.org.to_string(),
+                text: query.text,
+                database: query.database,
+                seconds: query.took.as_secs_f64(),
+                is_killed: query.is_killed,
+            };
+            ListedQueries {
+                queries: all.queries.into_iter().map(one).collect(),
+                silent_nodes: all.silent.into_iter().map(|node| node.to_string()).collect(),
+            }
+        })
+    }
+
+    fn kill(&self, org: Option<OrgId>, id: u64) -> BoxFuture<'_, Result<(), QueryError>> {
+        Box::pin(async move {
+            let killed = self.cluster.kill_query(org, id).await;
+            killed.map_err(|error| match error {
+                KillError::Unknown(_) => QueryError::NotFound(error.to_string()),
+                KillError::Silent(_) => busy(error.to_string()),
+            })
+        })
     }
 }
 
@@ -195,9 +232,9 @@ impl QueryAdapter {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
         let view = self.view(&request.reading)?;
-        let params: Vec<_> =
-            request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect();
-        let effects = Changes { view: &view, org: request.org, may_create: request.may_create };
+        let params = params(&request);
+        let caller = &request.caller;
+        let effects = Changes { view: &view, org: request.org, may_create: request.may_create, caller };
         let context = InfluxqlContext {
             catalog: &view,
             source,
@@ -209,6 +246,7 @@ impl QueryAdapter {
             clock: self.clock.as_ref(),
             readable: request.readable.as_deref(),
             writable: request.writable.as_deref(),
+            caller: Caller { name: &caller.name, is_admin: caller.is_admin },
             read_only: request.read_only,
             limits: self.limits,
             memory: &self.memory.queries,
@@ -239,12 +277,19 @@ struct Changes<'a> {
     view: &'a View<'a>,
     org: OrgId,
     may_create: bool,
+    caller: &'a InfluxqlCaller,
 }
 
 impl Changes<'_> {
     /// Refuses who may not look after the whole organization.
     fn looks_after(&self, what: &str) -> Result<(), String> {
         if self.may_create { Ok(()) } else { Err(format!("insufficient permissions to {what}")) }
+    }
+
+    /// What changes users, after the catalog is as new as it can be.
+    fn users_of(&self) -> Result<users::Users<'_>, String> {
+        self.view.refresh().map_err(|error| error.to_string())?;
+        Ok(users::Users { adapter: self.view.adapter, org: self.org, caller: self.caller })
     }
 
     /// What changes retention policies, for who may.
@@ -296,16 +341,55 @@ impl Effects for Changes<'_> {
         done.map(drop).map_err(|error| error.to_string())
     }
 
-    fn running(&self) -> Result<Vec<RunningQuery>, String> {
+    fn running(&self) -> Result<RunningQueries, String> {
         let adapter = self.view.adapter;
         self.looks_after("list queries")?;
-        Ok(adapter.running.of(self.org, adapter.clock.monotonic()))
+        let all = host::wait(&adapter.runtime, adapter.cluster.running_queries(Some(self.org)));
+        let one = |query: cluster::RunningQuery| RunningQuery {
+            id: query.id,
+            text: query.text,
+            database: query.database,
+            took: query.took,
+            is_killed: query.is_killed,
+        };
+        Ok(RunningQueries {
+            queries: all.queries.into_iter().map(one).collect(),
+            silent: all.silent.into_iter().map(|node| node.to_string()).collect(),
+        })
     }
 
-    fn kill(&self, id: u64) -> Result<(), String> {
+    fn kill(&self, id: u64, host: Option<&str>) -> Result<(), String> {
+        let adapter = self.view.adapter;
         self.looks_after("end queries")?;
-        let found = self.view.adapter.running.kill(self.org, id);
-        if found { Ok(()) } else { Err(format!("no such query id: {id}")) }
+        if let Some(host) = host {
+            let state = adapter.cluster.catalog().read();
+            if !state.nodes().any(|node| cluster::is_at(node.id, id) && is_called(node, host)) {
+                return Err(format!("no such query id: {id}"));
+            }
+        }
+        let killed = host::wait(&adapter.runtime, adapter.cluster.kill_query(Some(self.org), id));
+        killed.map_err(|error| error.to_string())
+    }
+
+    fn shards(&self) -> Result<KnownShards, String> {
+        let adapter = self.view.adapter;
+        let all = host::wait(&adapter.runtime, adapter.cluster.shards());
+        let one = |(node, shard): (NodeId, cluster::HeldShard)| KnownShard {
+            bucket: shard.bucket,
+            range: shard.range,
+            owner: node.get(),
+        };
+        Ok(KnownShards {
+            shards: all.held.into_iter().map(one).collect(),
+            silent: all.silent.into_iter().map(|node| node.to_string()).collect(),
+        })
+    }
+
+    fn internals(&self, diagnostics: bool) -> Vec<Internals> {
+        match diagnostics {
+            true => self.view.adapter.diagnostics(),
+            false => self.view.adapter.stats(self.org),
+        }
     }
 
     fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
@@ -319,6 +403,49 @@ impl Effects for Changes<'_> {
     fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String> {
         self.policies()?.drop_policy(self.org, database, name)
     }
+
+    fn create_continuous_query(&self, query: &ContinuousQuery) -> Result<(), String> {
+        self.looks_after("create continuous queries")?;
+        self.view.refresh().map_err(|error| error.to_string())?;
+        self.view.adapter.create_continuous_query(self.org, query)
+    }
+
+    fn drop_continuous_query(&self, database: &str, name: &str) -> Result<(), String> {
+        self.looks_after("drop continuous queries")?;
+        self.view.refresh().map_err(|error| error.to_string())?;
+        self.view.adapter.drop_continuous_query(self.org, database, name)
+    }
+
+    fn create_user(&self, name: &str, password: &str, is_admin: bool) -> Result<(), String> {
+        self.users_of()?.create(name, password, is_admin)
+    }
+
+    fn drop_user(&self, name: &str) -> Result<(), String> {
+        self.users_of()?.drop(name)
+    }
+
+    fn set_password(&self, name: &str, password: &str) -> Result<(), String> {
+        self.users_of()?.set_password(name, password)
+    }
+
+    fn grant(&self, grant: &Grant) -> Result<(), String> {
+        self.users_of()?.grant(grant)
+    }
+
+    fn users(&self) -> Result<Vec<KnownUser>, String> {
+        Ok(self.users_of()?.list())
+    }
+
+    fn grants_of(&self, user: &str) -> Result<Vec<DatabaseGrant>, String> {
+        self.users_of()?.grants_of(user)
+    }
+}
+
+/// Whether a node is meant by its id, its address, or the host in that.
+fn is_called(node: &catalog::ClusterNode, name: &str) -> bool {
+    let address = node.info.address.as_str();
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    node.id.to_string() == name || address == name || host == name
 }
 
 impl QueryAdapter {
@@ -329,6 +456,10 @@ impl QueryAdapter {
         let is_refreshed = AtomicBool::new(false);
         Ok(View { adapter: self, consistency: reading.consistency, is_refreshed })
     }
+}
+
+fn params(request: &InfluxqlRequest) -> Vec<(String, influxql::Param)> {
+    request.params.iter().map(|(name, value)| (name.clone(), param(value))).collect()
 }
 
 fn param(value: &InfluxqlParam) -> influxql::Param {

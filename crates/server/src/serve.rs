@@ -154,6 +154,7 @@ async fn serve_clients(
         };
         Drain::within(max).or_until(signals.stop_at_once())
     };
+    let _continuous = node.continuous(config);
     let gateway = node.gateway(config, vitals.clone());
     gateway.expose(exposed);
     gateway.serve(listener, stop).await.map_err(ServeError::Runtime)?;

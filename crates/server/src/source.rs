@@ -15,6 +15,7 @@ use cluster::{Blocks, Cluster, PartitionSummary, Reader, RemoteBlocks, RemoteSum
 use memory::{Account, Allowance};
 use model::{
     Ends, GroupId, Groups, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest,
+    TimeRange,
 };
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError, Summarize};
@@ -352,6 +353,24 @@ fn for_peer(error: ScanError) -> cluster::ReadError {
 }
 
 impl Reader for LocalReader {
+    fn shards(&self) -> Vec<cluster::HeldShard> {
+        let mut all: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+        for (_, engine) in self.partitions.engines() {
+            for shard in engine.shards() {
+                let held = all.entry((shard.bucket, shard.range.start, shard.range.end)).or_default();
+                held.0 += shard.bytes;
+                held.1 += shard.files as u64;
+            }
+        }
+        let one = |((bucket, start, end), (bytes, files))| cluster::HeldShard {
+            bucket,
+            range: TimeRange::new(start, end),
+            bytes,
+            files,
+        };
+        all.into_iter().map(one).collect()
+    }
+
     fn scan(
         &self,
         partitions: &[PartitionId],

@@ -66,6 +66,10 @@ pub struct Counters {
     pub lines_warn: AtomicU64,
     /// Queries that took longer than slow-query-threshold.
     pub queries_slow: AtomicU64,
+    /// Runs of continuous queries that ended well.
+    pub continuous_ok: AtomicU64,
+    /// Those that failed.
+    pub continuous_failed: AtomicU64,
     /// Rows that queries were given of what is stored.
     pub rows_scanned: AtomicU64,
     /// Bytes that were read from files for them.

@@ -1,11 +1,11 @@
 //! Users and authorizations.
 
-use model::{AuthorizationId, Timestamp, UserId};
+use model::{AuthorizationId, OrgId, Timestamp, UserId};
 
 use super::checks::{self, Checked, conflict, id_taken, invalid, not_found};
 use crate::change::Change;
 use crate::limits::Limits;
-use crate::resources::{Authorization, Status, User};
+use crate::resources::{Authorization, Permission, Status, User};
 use crate::state::State;
 
 pub(super) fn create_user(state: &State, user: &User, limits: &Limits) -> Checked<Vec<Change>> {
@@ -87,6 +87,47 @@ pub(super) fn update_authorization(
     }
     authorization.updated_at = at;
     Ok(vec![Change::PutAuthorization(authorization)])
+}
+
+pub(super) fn change_permissions(
+    state: &State,
+    id: AuthorizationId,
+    add: &[Permission],
+    remove: &[Permission],
+    at: Timestamp,
+    limits: &Limits,
+) -> Checked<Vec<Change>> {
+    let found = state.authorization(id).ok_or_else(|| not_found("authorization not found"))?;
+    let mut authorization = found.clone();
+    let permissions = &mut authorization.permissions;
+    permissions.retain(|permission| !remove.contains(permission));
+    for permission in add {
+        if !permissions.contains(permission) {
+            permissions.push(permission.clone());
+        }
+    }
+    authorization.updated_at = at;
+    check_authorization(&authorization, limits)?;
+    Ok(vec![Change::PutAuthorization(authorization)])
+}
+
+pub(super) fn change_owner(state: &State, id: UserId, org: OrgId, owns: bool) -> Checked<Vec<Change>> {
+    let mut user = state.user(id).ok_or_else(|| not_found("user not found"))?.clone();
+    if state.org(org).is_none() {
+        return Err(not_found("organization not found"));
+    }
+    if user.owner_of.contains(&org) == owns {
+        return Ok(Vec::new());
+    }
+    if owns {
+        user.owner_of.push(org);
+    } else {
+        if !state.users().any(|other| other.id != id && other.owner_of.contains(&org)) {
+            return Err(conflict("the last owner of an organization must stay"));
+        }
+        user.owner_of.retain(|other| *other != org);
+    }
+    Ok(vec![Change::PutUser(user)])
 }
 
 pub(super) fn delete_authorization(state: &State, id: AuthorizationId) -> Checked<Vec<Change>> {

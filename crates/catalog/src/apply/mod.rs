@@ -6,6 +6,7 @@
 mod access;
 mod buckets;
 mod checks;
+mod continuous;
 mod fields;
 mod nodes;
 mod orgs;
@@ -99,6 +100,13 @@ fn changes(state: &State, command: &Command, limits: &Limits) -> Result<Vec<Chan
         Command::UpdateAuthorization { id, status, description, at } => {
             access::update_authorization(state, *id, *status, description.as_deref(), *at, limits)
         }
+        Command::ChangePermissions { id, add, remove, at } => {
+            access::change_permissions(state, *id, add, remove, *at, limits)
+        }
+        Command::ChangeOwner { user, org, owns } => access::change_owner(state, *user, *org, *owns),
+        Command::CreateContinuousQuery { query } => continuous::create(state, query, limits),
+        Command::DeleteContinuousQuery { id } => continuous::delete(state, *id),
+        Command::NoteContinuousRun { id, at } => Ok(continuous::note_run(state, *id, *at)),
         Command::DeleteAuthorization { id } => access::delete_authorization(state, *id),
         Command::CreateDbrp { dbrp } => buckets::create_dbrp(state, dbrp, limits),
         Command::DeleteDbrp { id } => Ok(buckets::delete_dbrp(state, *id)),

@@ -122,6 +122,8 @@ pub(super) fn delete(state: &State, id: OrgId) -> Checked<Vec<Change>> {
     changes.extend(state.buckets_of(id).map(|b| Change::DropBucket(b.id)));
     let tokens = state.authorizations().filter(|a| a.org == id);
     changes.extend(tokens.map(|a| Change::DropAuthorization(a.id)));
+    let queries = state.continuous_queries().filter(|q| q.org == id);
+    changes.extend(queries.map(|q| Change::DropContinuousQuery(q.id)));
     for user in state.users().filter(|u| u.owner_of.contains(&id)) {
         let mut user = user.clone();
         user.owner_of.retain(|org| *org != id);

@@ -6,7 +6,7 @@ use model::{FieldType, GroupId, NodeId, PartitionId};
 use super::*;
 use crate::command::{ErrorCode, FieldOutcome};
 use crate::level::Level;
-use crate::resources::{Bucket, BucketKind, NodeInfo, NodeState, Status};
+use crate::resources::{Action, Bucket, BucketKind, NodeInfo, NodeState, Permission, ResourceType, Status};
 use crate::samples::*;
 
 fn fresh() -> State {
@@ -424,6 +424,52 @@ fn users_and_authorizations() {
     done(&mut state, &delete);
     assert!(state.authorization_by_hash(&crate::auth::hash_token("secret")).is_none());
     refused(&mut state, &delete, ErrorCode::NotFound, "authorization not found");
+}
+
+#[test]
+fn permissions_are_added_and_taken_away_one_by_one() {
+    let mut state = fresh();
+    let right = |action, id| Permission {
+        action,
+        resource: ResourceType::Buckets,
+        id: Some(id),
+        org: Some(org_id(1)),
+    };
+    let id = authorization_id(1);
+    let before = state.authorization(id).unwrap().permissions.clone();
+    let (read, write) = (right(Action::Read, 1), right(Action::Write, 1));
+    let mut change = |add: &[&Permission], remove: &[&Permission]| {
+        let [add, remove] = [add, remove].map(|all| all.iter().copied().cloned().collect());
+        done(&mut state, &Command::ChangePermissions { id, add, remove, at: AT });
+        state.authorization(id).unwrap().permissions[before.len()..].to_vec()
+    };
+    assert_eq!(change(&[&read, &read], &[&write]), std::slice::from_ref(&read));
+    assert_eq!(change(&[&read, &write], &[]), [read.clone(), write.clone()]);
+    assert_eq!(change(&[&write], &[&read, &write]), std::slice::from_ref(&write));
+    assert_eq!(change(&[], &[&write]), []);
+    let many = (1..5000).map(|id| right(Action::Read, id)).collect();
+    let message = "an authorization has at most 4096 permissions";
+    let too_many = Command::ChangePermissions { id, add: many, remove: Vec::new(), at: AT };
+    refused(&mut state, &too_many, ErrorCode::Invalid, message);
+    let id = authorization_id(9);
+    let of_nobody = Command::ChangePermissions { id, add: Vec::new(), remove: Vec::new(), at: AT };
+    refused(&mut state, &of_nobody, ErrorCode::NotFound, "authorization not found");
+}
+
+#[test]
+fn an_organization_keeps_its_last_owner() {
+    let mut state = fresh();
+    done(&mut state, &Command::CreateUser { user: user(2, "bob") });
+    let owner = |id, owns| Command::ChangeOwner { user: user_id(id), org: org_id(1), owns };
+    let last = "the last owner of an organization must stay";
+    refused(&mut state, &owner(1, false), ErrorCode::Conflict, last);
+    done(&mut state, &owner(2, true));
+    done(&mut state, &owner(2, true));
+    assert_eq!(state.user(user_id(2)).unwrap().owner_of, [org_id(1)]);
+    done(&mut state, &owner(1, false));
+    assert!(state.user(user_id(1)).unwrap().owner_of.is_empty());
+    refused(&mut state, &owner(2, false), ErrorCode::Conflict, last);
+    refused(&mut state, &owner(3, true), ErrorCode::NotFound, "user not found");
 }
 
 #[test]

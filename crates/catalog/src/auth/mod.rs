@@ -13,7 +13,7 @@ pub use passwords::{
     PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordError, check_password, hash_password, verify_password,
 };
 pub use permissions::{all_access, allows, operator, user_permissions};
-pub use tokens::{generate_token, hash_token, same_secret};
+pub use tokens::{generate_token, grants_hash, hash_token, same_secret};
 
 /// A random number of the operating system.
 pub fn os_random() -> u64 {

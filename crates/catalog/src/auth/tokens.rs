@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use model::{OrgId, UserId};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -21,6 +22,16 @@ pub fn generate_token(random: &mut dyn FnMut() -> u64) -> Zeroizing<String> {
 /// SHA-256 of a token, by which authorizations are found.
 pub fn hash_token(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
+}
+
+/// What stands in the place of a token's hash where an authorization holds what InfluxQL has granted a user in an
+/// organization. No request can bring a token of this hash along: what is hashed is no UTF-8.
+pub fn grants_hash(user: UserId, org: OrgId) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"\xff\xfeInfluxQL grants");
+    hasher.update(user.get().to_be_bytes());
+    hasher.update(org.get().to_be_bytes());
+    hasher.finalize().into()
 }
 
 /// Whether two secrets are the same, in a time that depends only on their lengths.

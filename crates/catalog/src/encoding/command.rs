@@ -98,6 +98,20 @@ fn kind(command: &Command) -> Kind {
                 at: at.0,
             })
         }
+        Command::ChangePermissions { id, add, remove, at } => Kind::ChangePermissions(m::ChangePermissions {
+            id: id.get(),
+            add: add.iter().map(Into::into).collect(),
+            remove: remove.iter().map(Into::into).collect(),
+            at: at.0,
+        }),
+        Command::ChangeOwner { user, org, owns } => {
+            Kind::ChangeOwner(m::ChangeOwner { user: user.get(), org: org.get(), owns: *owns })
+        }
+        Command::CreateContinuousQuery { query } => Kind::CreateContinuousQuery(query.into()),
+        Command::DeleteContinuousQuery { id } => Kind::DeleteContinuousQuery(id.get()),
+        Command::NoteContinuousRun { id, at } => {
+            Kind::NoteContinuousRun(m::NoteContinuousRun { id: id.get(), at: at.0 })
+        }
         Command::DeleteAuthorization { id } => Kind::DeleteAuthorization(id.get()),
         Command::CreateDbrp { dbrp } => Kind::CreateDbrp(dbrp.into()),
         Command::DeleteDbrp { id } => Kind::DeleteDbrp(id.get()),
@@ -204,6 +218,24 @@ fn command(kind: Kind) -> Result<Command, DecodeError> {
             description: u.description,
             at: Timestamp(u.at),
         },
+        Kind::ChangePermissions(c) => Command::ChangePermissions {
+            id: convert::authorization_id(c.id)?,
+            add: all(c.add)?,
+            remove: all(c.remove)?,
+            at: Timestamp(c.at),
+        },
+        Kind::ChangeOwner(c) => Command::ChangeOwner {
+            user: convert::user_id(c.user)?,
+            org: convert::org_id(c.org)?,
+            owns: c.owns,
+        },
+        Kind::CreateContinuousQuery(query) => Command::CreateContinuousQuery { query: query.try_into()? },
+        Kind::DeleteContinuousQuery(id) => {
+            Command::DeleteContinuousQuery { id: convert::continuous_query_id(id)? }
+        }
+        Kind::NoteContinuousRun(n) => {
+            Command::NoteContinuousRun { id: convert::continuous_query_id(n.id)?, at: Timestamp(n.at) }
+        }
         Kind::DeleteAuthorization(id) => Command::DeleteAuthorization { id: convert::authorization_id(id)? },
         Kind::CreateDbrp(dbrp) => Command::CreateDbrp { dbrp: dbrp.try_into()? },
         Kind::DeleteDbrp(id) => Command::DeleteDbrp { id: convert::dbrp_id(id)? },

@@ -1,15 +1,16 @@
 //! Between the catalog's types and their messages; the way back checks every value.
 
 use model::{
-    AuthorizationId, BucketId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId, Timestamp, UserId,
+    AuthorizationId, BucketId, ContinuousQueryId, DbrpId, FieldType, GroupId, NodeId, OrgId, ReplicaId,
+    Timestamp, UserId,
 };
 
 use super::DecodeError;
 use super::messages as m;
 use crate::level::Level;
 use crate::resources::{
-    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, Dbrp, NodeInfo, NodeState, Org,
-    Permission, Placement, Replica, ResourceType, Role, Status, User,
+    Action, Authorization, Bucket, BucketKind, Cluster, ClusterNode, ContinuousQuery, Dbrp, NodeInfo,
+    NodeState, Org, Permission, Placement, Replica, ResourceType, Role, Status, User,
 };
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -32,6 +33,10 @@ pub(super) fn authorization_id(raw: u64) -> Decoded<AuthorizationId> {
 
 pub(super) fn dbrp_id(raw: u64) -> Decoded<DbrpId> {
     DbrpId::new(raw).ok_or(DecodeError::Impossible("DBRP id"))
+}
+
+pub(super) fn continuous_query_id(raw: u64) -> Decoded<ContinuousQueryId> {
+    ContinuousQueryId::new(raw).ok_or(DecodeError::Impossible("continuous query id"))
 }
 
 pub(super) fn node_id(raw: u64) -> Decoded<NodeId> {
@@ -251,6 +256,35 @@ impl TryFrom<m::Dbrp> for Dbrp {
             retention_policy: dbrp.retention_policy,
             default: dbrp.default,
             bucket: bucket_id(dbrp.bucket)?,
+        })
+    }
+}
+
+impl From<&ContinuousQuery> for m::ContinuousQuery {
+    fn from(query: &ContinuousQuery) -> Self {
+        Self {
+            id: query.id.get(),
+            org: query.org.get(),
+            database: query.database.clone(),
+            name: query.name.clone(),
+            text: query.text.clone(),
+            created_at: query.created_at.0,
+            last_run: query.last_run.map(|at| at.0),
+        }
+    }
+}
+
+impl TryFrom<m::ContinuousQuery> for ContinuousQuery {
+    type Error = DecodeError;
+    fn try_from(query: m::ContinuousQuery) -> Decoded<Self> {
+        Ok(Self {
+            id: continuous_query_id(query.id)?,
+            org: org_id(query.org)?,
+            database: query.database,
+            name: query.name,
+            text: query.text,
+            created_at: Timestamp(query.created_at),
+            last_run: query.last_run.map(Timestamp),
         })
     }
 }

@@ -113,6 +113,24 @@ pub(super) struct Dbrp {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct ContinuousQuery {
+    #[prost(fixed64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(super) org: u64,
+    #[prost(string, tag = "3")]
+    pub(super) database: String,
+    #[prost(string, tag = "4")]
+    pub(super) name: String,
+    #[prost(string, tag = "5")]
+    pub(super) text: String,
+    #[prost(sfixed64, tag = "6")]
+    pub(super) created_at: i64,
+    #[prost(sfixed64, optional, tag = "7")]
+    pub(super) last_run: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct NodeInfo {
     /// 16 bytes.
     #[prost(bytes = "vec", tag = "1")]
@@ -217,7 +235,7 @@ pub(super) struct Snapshot {
 pub(super) struct Command {
     #[prost(
         oneof = "Kind",
-        tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27"
+        tags = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32"
     )]
     pub(super) kind: Option<Kind>,
 }
@@ -278,6 +296,16 @@ pub(super) enum Kind {
     RaiseLevel(u32),
     #[prost(message, tag = "26")]
     Recover(Recover),
+    #[prost(message, tag = "28")]
+    ChangePermissions(ChangePermissions),
+    #[prost(message, tag = "29")]
+    ChangeOwner(ChangeOwner),
+    #[prost(message, tag = "30")]
+    CreateContinuousQuery(ContinuousQuery),
+    #[prost(fixed64, tag = "31")]
+    DeleteContinuousQuery(u64),
+    #[prost(message, tag = "32")]
+    NoteContinuousRun(NoteContinuousRun),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -433,6 +461,36 @@ pub(super) struct UpdateAuthorization {
     #[prost(string, optional, tag = "3")]
     pub(super) description: Option<String>,
     #[prost(sfixed64, tag = "4")]
+    pub(super) at: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ChangePermissions {
+    #[prost(fixed64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) add: Vec<Permission>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) remove: Vec<Permission>,
+    #[prost(sfixed64, tag = "4")]
+    pub(super) at: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct ChangeOwner {
+    #[prost(fixed64, tag = "1")]
+    pub(super) user: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(super) org: u64,
+    #[prost(bool, tag = "3")]
+    pub(super) owns: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct NoteContinuousRun {
+    #[prost(fixed64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(sfixed64, tag = "2")]
     pub(super) at: i64,
 }
 

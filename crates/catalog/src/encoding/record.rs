@@ -5,6 +5,7 @@
 //! 'n'   id (8, BE)                            a node
 //! 'p'   number (8, BE)                        the places of a group
 //! 'o' | 'b' | 'u' | 't' | 'd'   id (8, BE)     organization, bucket, user, authorization, mapping
+//! 'q'   id (8, BE)                            a continuous query
 //! 'f' bucket (8, BE) length of measurement (4, BE) measurement field      type of a field
 //! 'A'                                         position of the last applied log entry
 //! 'M'                                         membership of the meta group, opaque
@@ -56,6 +57,10 @@ pub(crate) fn encode_change(change: &Change) -> Record {
         Change::DropAuthorization(id) => Record::Remove(key(b't', id.get())),
         Change::PutDbrp(dbrp) => Record::Put(key(b'd', dbrp.id.get()), seal(&m::Dbrp::from(dbrp))),
         Change::DropDbrp(id) => Record::Remove(key(b'd', id.get())),
+        Change::PutContinuousQuery(query) => {
+            Record::Put(key(b'q', query.id.get()), seal(&m::ContinuousQuery::from(query)))
+        }
+        Change::DropContinuousQuery(id) => Record::Remove(key(b'q', id.get())),
         // The length before the measurement keeps others out that begin with the same letters.
         Change::DropMeasurement { bucket, measurement } => {
             Record::RemovePrefix(field_key(*bucket, measurement, ""))
@@ -79,6 +84,10 @@ pub(crate) fn decode_record(key: &[u8], value: &[u8]) -> Result<Change, DecodeEr
         b'u' => Change::PutUser(open::<m::User>("user", value)?.try_into()?),
         b't' => Change::PutAuthorization(open::<m::Authorization>("authorization", value)?.try_into()?),
         b'd' => Change::PutDbrp(open::<m::Dbrp>("DBRP mapping", value)?.try_into()?),
+        b'q' => {
+            let query = open::<m::ContinuousQuery>("continuous query", value)?;
+            Change::PutContinuousQuery(query.try_into()?)
+        }
         b'f' => {
             let (bucket, measurement, field) = split_field_key(rest).ok_or(DecodeError::Key)?;
             let field_type = convert::field_type(open::<m::Field>("field", value)?.field_type)?;

@@ -100,6 +100,7 @@ impl Cluster {
             replicas: Arc::clone(&courier.replicas),
             courier,
             reader: Arc::new(OnceLock::new()),
+            queries: Arc::new(OnceLock::new()),
             out: Out::default(),
             clock,
             tasks,

@@ -43,6 +43,7 @@ use crate::peer::status;
 use crate::peer::tls::Tls;
 use crate::peer::watch::Watchers;
 use crate::placement;
+use crate::queries::Queries;
 use crate::raft::machine::Target;
 use crate::raft::types::Member;
 use crate::reads::Reader;
@@ -162,6 +163,7 @@ impl Cluster {
         let given_up = [&listening, &tasks].map(TaskGroup::stop_on_drop);
         let to_members = Arc::<OnceLock<Arc<Courier>>>::default();
         let reader = Arc::<OnceLock<Arc<dyn Reader>>>::default();
+        let queries = Arc::<OnceLock<Arc<dyn Queries>>>::default();
         if let Some(peers) = &options.peers {
             let service = Service {
                 myself: Arc::clone(&myself),
@@ -169,6 +171,7 @@ impl Cluster {
                 courier: Arc::clone(&to_members),
                 watchers,
                 reader: Arc::clone(&reader),
+                queries: Arc::clone(&queries),
                 told: Arc::default(),
             };
             if let Some(tls) = &tls {
@@ -247,6 +250,7 @@ impl Cluster {
             replicas,
             courier,
             reader,
+            queries,
             out,
             clock,
             tasks,

@@ -30,10 +30,12 @@ use crate::epochs::{IsOlder, Told};
 use crate::error::ProposeError;
 use crate::group::{Committed, Group};
 use crate::identity::Belongs;
+use crate::queries::{self, Queries};
 use crate::raft::inbound;
 use crate::raft::machine::with_causes;
 use crate::reads::{self, Reader};
 use crate::replicas::Replicas;
+use crate::shards;
 use crate::summaries;
 
 /// Pause between two words about the same refusal.
@@ -52,6 +54,8 @@ pub(crate) struct Service {
     pub(crate) watchers: Arc<Watchers>,
     /// Set when the node reads for others.
     pub(crate) reader: Arc<OnceLock<Arc<dyn Reader>>>,
+    /// Set when the node runs queries.
+    pub(crate) queries: Arc<OnceLock<Arc<dyn Queries>>>,
     /// The last refusal that was told, and when.
     pub(crate) told: Arc<Mutex<Option<(Refusal, Instant)>>>,
 }
@@ -412,5 +416,17 @@ impl Peer for Service {
         let trace = trace.ok_or_else(|| Status::invalid_argument("no id of a trace"))?;
         let trace::Collected { owner, spans } = self.myself.tracer.collected(trace).unwrap_or_default();
         Ok(Response::new(peer::CollectTraceResponse { owner: owner.map_or(0, OrgId::get), spans }))
+    }
+    async fn queries(&self, request: Request<peer::QueriesRequest>) -> Answer<peer::QueriesResponse> {
+        self.admit(&request)?;
+        let asked = request.into_inner();
+        // One that runs none yet has none to tell.
+        let own = self.queries.get();
+        Ok(Response::new(own.map_or_else(Default::default, |own| queries::answer(&**own, &asked))))
+    }
+    async fn shards(&self, request: Request<peer::ShardsRequest>) -> Answer<peer::ShardsResponse> {
+        self.admit(&request)?;
+        let shards = self.reader.get().map(|reader| reader.shards()).unwrap_or_default();
+        Ok(Response::new(shards::answer(shards)))
     }
 }

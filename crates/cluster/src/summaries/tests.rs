@@ -38,6 +38,10 @@ enum Does {
 }
 
 impl Reader for Does {
+    fn shards(&self) -> Vec<crate::HeldShard> {
+        Vec::new()
+    }
+
     fn scan(&self, _: &[PartitionId], _: &ScanRequest, _: Option<Ends>) -> Result<Blocks, ReadError> {
         Err(ReadError::Failed("not asked for".to_owned()))
     }

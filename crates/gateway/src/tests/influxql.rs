@@ -415,3 +415,54 @@ async fn multipart_forms_are_read() {
     let many = post_form(&server, "/query", &many).await;
     assert!(many.status == 400 && many.text().contains("params-max"), "{}", many.text());
 }
+
+/// What InfluxDB 1.6.7 answers for the same items.
+#[tokio::test]
+async fn results_in_message_pack() {
+    let hex = |body: &[u8]| body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let server = Server::new().await;
+    let pack = "application/x-msgpack";
+    script(&server, &[Statement(0), Series(series("a", &[1_000_000_000, -5_000_000_001]))]);
+    let answer = accept(&server, "/query?q=x", pack).await;
+    assert_eq!((answer.status, answer.header("content-type")), (http::StatusCode::OK, pack));
+    let head = "81a7726573756c74739182ac73746174656d656e745f696400a673657269657391";
+    let names =
+        "a46e616d65a3637075a47461677381a4686f7374a161a7636f6c756d6e7392a474696d65a46d65616ea676616c756573";
+    let rows = "9292c70c05000000000000000100000000cb41bdcd650000000092c70c05fffffffffffffffa3b9ac9ffc0";
+    assert_eq!(hex(&answer.body), format!("{head}84{names}{rows}"));
+
+    let answer = accept(&server, "/query?q=x&epoch=s&chunked=true&chunk_size=1", pack).await;
+    let head = "81a7726573756c74739183ac73746174656d656e745f696400a673657269657391";
+    let first = format!("{head}85{names}919201cb41bdcd6500000000a77061727469616cc3a77061727469616cc3");
+    let head = "81a7726573756c74739182ac73746174656d656e745f696400a673657269657391";
+    assert_eq!(hex(&answer.body), format!("{first}{head}84{names}9192fbc0"));
+
+    script(&server, &[Statement(0), Warning("w".into()), Statement(1), Error("bad".into())]);
+    let answer = accept(&server, "/query?q=x", pack).await;
+    let warned = "83ac73746174656d656e745f696400a86d657373616765739182a56c6576656ca77761726e696e67a474657874a177a673657269657390";
+    assert_eq!(hex(&answer.body), format!("81a7726573756c747392{warned}81a56572726f72a3626164"));
+
+    script(&server, &[]);
+    assert_eq!(hex(&accept(&server, "/query?q=%3B", pack).await.body), "81a7726573756c747390");
+    assert_eq!(hex(&accept(&server, "/query?q=%3B&chunked=true", pack).await.body), "");
+    let refused = accept(&server, "/query", pack).await;
+    assert_eq!((refused.status, refused.header("content-type")), (http::StatusCode::BAD_REQUEST, pack));
+    let missing = "81a56572726f72be6d697373696e6720726571756972656420706172616d6574657220227122";
+    assert_eq!(hex(&refused.body), missing);
+}
+
+#[tokio::test]
+async fn a_document_of_message_pack_has_a_limit_and_chunks_have_it_each() {
+    let server = Server::new().await;
+    let large = "x".repeat(1 << 20);
+    server.query.on_influxql(move |_, sink| {
+        let rows = (0..80).map(|n| Series(series(&format!("{n}{large}"), &[n])));
+        send(sink, std::iter::once(Statement(0)).chain(rows))
+    });
+    let refused = accept(&server, "/query?q=x", "application/x-msgpack").await;
+    assert_eq!(refused.status, http::StatusCode::BAD_REQUEST);
+    assert!(refused.header("x-influxdb-error").contains("max-msgpack-size"), "{:?}", refused.headers);
+    let whole = accept(&server, "/query?q=x&chunked=true", "application/x-msgpack").await;
+    assert_eq!(whole.status, http::StatusCode::OK);
+    assert!(whole.body.len() > 80 << 20);
+}

@@ -11,7 +11,7 @@ use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response a
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Commits, Deletion, LogPosition, PartitionId, ReplicaId, Timestamp};
+use model::{Batch, Clock, Commits, Deletion, LogPosition, OrgId, PartitionId, ReplicaId, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -19,9 +19,9 @@ use trace::{Collected, TraceId};
 
 use crate::ports::{
     BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
-    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, LogPort, MaintenancePort, MoveSurvey, NodeSurvey,
-    NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey, SinkClosed, SqlDescription, SqlRequest,
-    StatusPort, TracePort, Unavailable, WriteError, WritePort,
+    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, ListedQueries, ListedQuery, LogPort,
+    MaintenancePort, MoveSurvey, NodeSurvey, NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey,
+    SinkClosed, SqlDescription, SqlRequest, StatusPort, TracePort, Unavailable, WriteError, WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 use crate::{Stage, Vitals};
@@ -155,6 +155,8 @@ pub(crate) struct TestQuery {
     pub(crate) flux_seen: Mutex<Vec<FluxRequest>>,
     pub(crate) influxql_seen: Mutex<Vec<InfluxqlRequest>>,
     pub(crate) sql_seen: Mutex<Vec<SqlRequest>>,
+    /// Whose queries were asked for.
+    pub(crate) listed_for: Mutex<Vec<Option<OrgId>>>,
 }
 
 impl TestQuery {
@@ -207,6 +209,30 @@ impl QueryPort for TestQuery {
         self.influxql_seen.lock().push(request.clone());
         let script = self.influxql.lock().clone();
         script.map_or(Ok(()), |script| script(&request, sink))
+    }
+
+    fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries> {
+        self.listed_for.lock().push(org);
+        let query = ListedQuery {
+            id: 1_099_511_627_777,
+            org: "0000000000000001".to_owned(),
+            text: "SELECT 1".to_owned(),
+            database: "d".to_owned(),
+            seconds: 1.5,
+            is_killed: true,
+        };
+        let silent_nodes = vec!["0000000000000002".to_owned()];
+        Box::pin(async { ListedQueries { queries: vec![query], silent_nodes } })
+    }
+
+    fn kill(&self, org: Option<OrgId>, id: u64) -> BoxFuture<'_, Result<(), QueryError>> {
+        self.listed_for.lock().push(org);
+        Box::pin(async move {
+            match id {
+                1_099_511_627_777 => Ok(()),
+                _ => Err(QueryError::NotFound(format!("no such query id: {id}"))),
+            }
+        })
     }
 }
 
@@ -502,7 +528,7 @@ impl Server {
         self.call(Method::POST, uri, body).await
     }
 
-    pub(crate) fn org(&self) -> model::OrgId {
+    pub(crate) fn org(&self) -> OrgId {
         self.catalog.read().org_by_name("acme").unwrap().id
     }
 

@@ -1,4 +1,4 @@
-//! Results of InfluxQL as 1.x writes them: JSON in one document, JSON in chunks, CSV.
+//! Results of InfluxQL as 1.x writes them: JSON in one document, JSON in chunks, CSV. MessagePack has a module of its own.
 //!
 //! ```text
 //! {"results":[{"statement_id":0,"series":[{"name","tags","columns","values"}],"messages":[..],"error":".."}]}
@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use model::{ColumnType, FieldValue, Frame, FrameValues, Timestamp, Values};
 
 use super::json::Json;
+use super::msgpack::MsgpackWriter;
 use crate::chunks::ChunkWriter;
 use crate::csv::{CHUNK_BYTES, needs_quotes, push_float};
 use crate::ports::{InfluxqlItem, InfluxqlSeries, SinkClosed};
@@ -19,6 +20,18 @@ use crate::ports::{InfluxqlItem, InfluxqlSeries, SinkClosed};
 pub(crate) enum Format {
     Json,
     Csv,
+    Msgpack,
+}
+
+impl Format {
+    /// What an answer in this format is called.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv",
+            Self::Msgpack => "application/x-msgpack",
+        }
+    }
 }
 
 /// How an answer is to look.
@@ -37,6 +50,7 @@ pub(crate) struct Style {
 pub(crate) enum Writer {
     Json(Box<JsonWriter>),
     Csv(CsvWriter),
+    Msgpack(Box<MsgpackWriter>),
 }
 
 impl Writer {
@@ -44,6 +58,7 @@ impl Writer {
         match style.format {
             Format::Json => Self::Json(Box::new(JsonWriter::new(style))),
             Format::Csv => Self::Csv(CsvWriter::new(style)),
+            Format::Msgpack => Self::Msgpack(Box::new(MsgpackWriter::new(style))),
         }
     }
 
@@ -51,6 +66,15 @@ impl Writer {
         match self {
             Self::Json(writer) => writer.item(item, to),
             Self::Csv(writer) => writer.item(item, to),
+            Self::Msgpack(writer) => writer.item(item, to),
+        }
+    }
+
+    /// Whether the answer ended because it was larger than its format allows.
+    pub(crate) const fn is_too_large(&self) -> bool {
+        match self {
+            Self::Json(_) | Self::Csv(_) => false,
+            Self::Msgpack(writer) => writer.is_too_large(),
         }
     }
 
@@ -59,20 +83,21 @@ impl Writer {
         match self {
             Self::Json(writer) => writer.finish(trace, to),
             Self::Csv(mut writer) => to.write(&mut writer.out),
+            Self::Msgpack(writer) => writer.finish(to),
         }
     }
 }
 
 /// What tells one series from the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Head {
-    name: String,
-    tags: Vec<(String, String)>,
-    columns: Vec<String>,
+pub(crate) struct Head {
+    pub(crate) name: String,
+    pub(crate) tags: Vec<(String, String)>,
+    pub(crate) columns: Vec<String>,
 }
 
 impl Head {
-    fn of(series: &InfluxqlSeries) -> Self {
+    pub(crate) fn of(series: &InfluxqlSeries) -> Self {
         let mut tags = series.tags.clone();
         tags.sort_unstable();
         let columns = series.frame.columns.iter().map(|c| c.name.to_string()).collect();

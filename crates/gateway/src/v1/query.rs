@@ -1,23 +1,26 @@
-//! `GET|POST /query`: InfluxQL in; JSON, chunked JSON or CSV out. Errors of a statement are inside the results,
+//! `GET|POST /query`: InfluxQL in; JSON, CSV or MessagePack out, whole or in chunks. Errors of a statement are inside the results,
 //! with status 200; errors of the whole text are 400.
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use catalog::{Action, ResourceType};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use model::OrgId;
 use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
-use crate::auth;
+use super::msgpack;
+use crate::auth::{self, Identity};
 use crate::chunks::{self, Job, accepts_gzip};
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
 use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
-use crate::ports::{InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
+use crate::ports::{InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
 use crate::traces;
 use crate::v2::small_body;
 
@@ -28,11 +31,21 @@ const CHUNK_ROWS: usize = 10_000;
 pub(crate) async fn handle(State(app): State<App>, request: Request) -> Response {
     let params = Params::of_uri(request.uri(), app.options.limits.params_max);
     let style = style(request.headers(), &params.unwrap_or_default());
-    let failed = |V1Error(error): V1Error| match style.format {
+    run(app, request).await.unwrap_or_else(|V1Error(error)| match style.format {
         Format::Json => error.v1_response(style.pretty),
         Format::Csv => error.v1_csv_response(super::format::csv_error(&error.message)),
-    };
-    run(app, request).await.unwrap_or_else(failed)
+        Format::Msgpack => packed(&error),
+    })
+}
+
+/// An error of the whole request for who wants MessagePack.
+fn packed(error: &ApiError) -> Response {
+    let mut body = Vec::new();
+    msgpack::push_error(&mut body, &error.message);
+    let (mut head, _json) = error.v1_response(false).into_parts();
+    let content_type = HeaderValue::from_static(Format::Msgpack.content_type());
+    head.headers.insert(header::CONTENT_TYPE, content_type);
+    Response::from_parts(head, Body::from(body))
 }
 
 async fn run(app: App, request: Request) -> Result<Response, V1Error> {
@@ -65,6 +78,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let bound = bound(params.get("params"), params_max)?;
     let (readable, writable) =
         app.look(|state| (who.grants.readable(state, org), who.grants.writable(state, org)));
+    let caller = caller(&app, &who, org);
     let request = InfluxqlRequest {
         org,
         query,
@@ -76,6 +90,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         readable,
         writable,
         may_create: who.grants.allow(Action::Write, ResourceType::Buckets, None, Some(org)),
+        caller,
         cancel: crate::ports::CancelToken::default(),
     };
     if params.flag("async") {
@@ -97,16 +112,22 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     .await?;
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    let content_type = match style.format {
-        Format::Json => "application/json",
-        Format::Csv => "text/csv",
-    };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(style.format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+fn caller(app: &App, who: &Identity, org: OrgId) -> InfluxqlCaller {
+    let may = |resource, org| who.grants.allow(Action::Write, resource, None, org);
+    let name = |state: &catalog::State| who.user.and_then(|id| state.user(id).map(|user| user.name.clone()));
+    InfluxqlCaller {
+        name: app.look(name).unwrap_or_default(),
+        is_admin: may(ResourceType::Users, Some(org)) && may(ResourceType::Authorizations, Some(org)),
+        is_operator: may(ResourceType::Users, None) && may(ResourceType::Authorizations, None),
+    }
 }
 
 /// Runs a query whose answer nobody waits for.
@@ -141,7 +162,10 @@ fn answer(
     let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
     let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
     if let Err(error) = result {
-        let error = worded(job.reason(error));
+        let error = match writer.is_too_large() {
+            true => too_large(),
+            false => worded(job.reason(error)),
+        };
         if !job.writer.sent() {
             return Err(error);
         }
@@ -151,6 +175,14 @@ fn answer(
     }
     // A closed sink is a client that went away: nobody is left to tell.
     writer.finish(own_trace(), &mut job.writer).or(Ok(()))
+}
+
+fn too_large() -> QueryError {
+    let most = msgpack::DOCUMENT_BYTES_MAX >> 20;
+    QueryError::LimitReached(format!(
+        "a document of MessagePack, which is held whole, would be larger than {most} MiB (max-msgpack-size): ask for \
+         chunks, or for JSON"
+    ))
 }
 
 /// Errors of the whole text in 1.x's words.
@@ -170,21 +202,27 @@ fn content_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn style(headers: &HeaderMap, params: &Params) -> Style {
-    let csv = headers
+/// The first format that the client takes.
+fn format(headers: &HeaderMap) -> Format {
+    headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|item| item.split(';').next().unwrap_or_default().trim())
         .find_map(|item| match item {
-            "application/csv" | "text/csv" => Some(true),
-            "application/json" | "*/*" => Some(false),
+            "application/csv" | "text/csv" => Some(Format::Csv),
+            "application/x-msgpack" => Some(Format::Msgpack),
+            "application/json" | "*/*" => Some(Format::Json),
             _ => None,
-        });
+        })
+        .unwrap_or(Format::Json)
+}
+
+fn style(headers: &HeaderMap, params: &Params) -> Style {
     let chunk_rows = params.get("chunk_size").and_then(|text| text.parse().ok()).filter(|rows| *rows > 0);
     Style {
-        format: if csv == Some(true) { Format::Csv } else { Format::Json },
+        format: format(headers),
         pretty: params.flag("pretty"),
         chunk_rows: params.flag("chunked").then(|| chunk_rows.unwrap_or(CHUNK_ROWS)),
         epoch_ns: params.get("epoch").map(epoch_ns),

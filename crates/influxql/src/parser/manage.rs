@@ -1,11 +1,12 @@
 //! CREATE, ALTER, DROP, DELETE, GRANT, REVOKE, SET PASSWORD, KILL.
 
 use super::select::Into;
-use super::{Parser, Result, at, unexpected};
+use super::{Parser, Result, at, clause, unexpected};
 use crate::ast::{
     ContinuousQuery, CreateDatabase, DropKind, Expr, Grant, PolicyOptions, Privilege, RetentionPolicy,
     Select, Selection, Source, Statement, SubscriptionName,
 };
+use crate::duration;
 use crate::error::Position;
 use crate::token::{Keyword, Token};
 
@@ -204,10 +205,10 @@ impl Parser<'_> {
         let (mut every, mut resample_for) = (None, None);
         if self.take_keyword(Keyword::Resample) {
             if self.take_keyword(Keyword::Every) {
-                every = Some(self.duration()?);
+                every = Some(self.duration()?).filter(|every| *every > 0);
             }
             if self.take_keyword(Keyword::For) {
-                resample_for = Some(self.duration()?);
+                resample_for = Some(self.duration()?).filter(|back| *back > 0);
             }
             if every.is_none() && resample_for.is_none() {
                 return Err(unexpected(&self.next(), &["EVERY", "FOR"]));
@@ -222,6 +223,15 @@ impl Parser<'_> {
         }
         if end.token != Token::Keyword(Keyword::End) {
             return Err(unexpected(&end, &["END"]));
+        }
+        if let Some(back) = resample_for {
+            let least = interval(&select).unwrap_or(0).max(every.unwrap_or(0));
+            if back < least {
+                let (least, back) = (duration::format(least), duration::format(back));
+                return Err(clause(&format!(
+                    "FOR duration must be >= GROUP BY time duration: must be a minimum of {least}, got {back}"
+                )));
+            }
         }
         let query = ContinuousQuery { name, database, every, resample_for, select };
         Ok(Statement::CreateContinuousQuery(Box::new(query)))
@@ -324,8 +334,16 @@ fn is_aggregate(select: &Select) -> bool {
 }
 
 fn has_interval(select: &Select) -> bool {
-    select.dimensions.iter().any(|d| {
-        matches!(d, Expr::Call(call) if call.name == "time"
-            && matches!(call.args.first(), Some(Expr::Duration(d)) if *d > 0))
+    interval(select).is_some()
+}
+
+/// The length of the windows of GROUP BY time.
+fn interval(select: &Select) -> Option<i64> {
+    select.dimensions.iter().find_map(|dimension| match dimension {
+        Expr::Call(call) if call.name == "time" => match call.args.first() {
+            Some(Expr::Duration(every)) if *every > 0 => Some(*every),
+            _ => None,
+        },
+        _ => None,
     })
 }

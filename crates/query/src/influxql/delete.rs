@@ -1,4 +1,4 @@
-//! DELETE, DROP SERIES, DROP MEASUREMENT, DROP DATABASE: whose points go; and who may change points.
+//! DELETE, DROP SERIES, DROP MEASUREMENT: whose points go.
 //!
 //! As in InfluxDB they mean all retention policies of a database unless one is named, fields in a condition are
 //! refused, and what does not exist is gone already. A measurement that is a pattern stays one, so that a delete is as
@@ -6,50 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use influxql::ast::{
-    DropKind, Expr, Measurement, RefKind, Select, Selection, Source, Statement, Target, VarRef,
-};
+use influxql::ast::{Expr, Measurement, RefKind, Selection, Source, VarRef};
 use model::{BucketId, Deletion, Predicate, Subject, Test, TimeRange, Timestamp};
 
 use super::condition::{self, Bounds, TimeContext};
 use super::expr::VarKind;
 use super::schema::{Resolver, measurement_is};
-use super::{InfluxqlContext, show};
+use super::show;
 use crate::error::Error;
-
-/// Refuses a statement that deletes in a bucket, or writes to one, which the caller must not write to.
-pub(super) fn authorize(
-    statement: &Statement,
-    resolver: &Resolver<'_>,
-    context: &InfluxqlContext<'_>,
-) -> Result<(), Error> {
-    let Some(writable) = context.writable else { return Ok(()) };
-    let mut database = resolver.database.unwrap_or_default();
-    let meant = match statement {
-        Statement::Delete(selection) | Statement::DropSeries(selection) => {
-            places(selection, resolver).map(|places| places.into_iter().map(|(id, _)| id).collect())
-        }
-        Statement::Drop { kind: DropKind::Measurement, .. } => buckets(resolver, None),
-        Statement::Drop { kind: DropKind::Database, name, .. } => {
-            database = name;
-            show::buckets_of(resolver, database, None)
-        }
-        Statement::Select(select) => {
-            let Select { target: Some(Target { measurement }), .. } = &**select else { return Ok(()) };
-            database = measurement.database.as_deref().unwrap_or(database);
-            resolver.target(measurement).map(|id| BTreeSet::from([id]))
-        }
-        _ => return Ok(()),
-    };
-    // What does not exist is said when the statement runs.
-    if meant.unwrap_or_default().iter().all(|id| writable.contains(id)) {
-        return Ok(());
-    }
-    let statement = statement.to_string();
-    Err(Error::Forbidden(format!(
-        "not authorized to execute statement '{statement}', requires WRITE on {database}"
-    )))
-}
 
 /// What DELETE (`by_time`) or DROP SERIES deletes, bucket by bucket.
 pub(super) fn of_selection(
@@ -77,7 +41,7 @@ pub(super) fn of_selection(
 }
 
 /// The buckets of a selection, each with the measurements that are meant in it; none are all.
-fn places<'a>(
+pub(super) fn places<'a>(
     selection: &'a Selection,
     resolver: &Resolver<'_>,
 ) -> Result<Vec<(BucketId, Vec<&'a Measurement>)>, Error> {
@@ -103,7 +67,7 @@ pub(super) fn of_measurement(name: &str, resolver: &Resolver<'_>) -> Result<Vec<
     Ok(buckets(resolver, None)?.into_iter().map(all).collect())
 }
 
-fn buckets(resolver: &Resolver<'_>, policy: Option<&str>) -> Result<BTreeSet<BucketId>, Error> {
+pub(super) fn buckets(resolver: &Resolver<'_>, policy: Option<&str>) -> Result<BTreeSet<BucketId>, Error> {
     let policy = policy.or(resolver.retention_policy).filter(|p| !p.is_empty());
     show::buckets_of(resolver, resolver.database.unwrap_or_default(), policy)
 }

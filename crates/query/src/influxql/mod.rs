@@ -8,22 +8,27 @@ mod aggregate;
 mod block;
 mod cardinality;
 mod condition;
+mod continuous;
 mod delete;
 mod execute;
 mod expr;
 mod function;
 mod holt_winters;
+mod internals;
 mod into;
 mod measurements;
 mod names;
 mod plan;
 mod points;
+mod rights;
 mod rows;
 mod schema;
+mod shards;
 mod show;
 mod summary;
 mod technical;
 mod types;
+mod users;
 mod validate;
 mod value;
 mod window;
@@ -32,12 +37,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use influxql::Param;
-use influxql::ast::{CreateDatabase, DropKind, GlobalList, RetentionPolicy, Select, Statement};
+use influxql::ast::{
+    ContinuousQuery, CreateDatabase, DropKind, GlobalList, Grant, RetentionPolicy, Select, Statement,
+};
 use memory::Account;
 use model::{BucketId, Clock, Deletion, OrgId, Timestamp};
 
+pub use continuous::{Due, Schedule};
 pub use execute::Series;
+pub use internals::Internals;
+pub use rights::Caller;
 pub(crate) use schema::measurement_is;
+pub use shards::{KnownShard, KnownShards, shard_id};
+pub use users::{DatabaseGrant, KnownUser};
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};
@@ -67,6 +79,8 @@ pub struct InfluxqlContext<'a> {
     pub readable: Option<&'a [BucketId]>,
     /// Which buckets may be deleted from; `None` is all of the organization.
     pub writable: Option<&'a [BucketId]>,
+    /// Who asks.
+    pub caller: Caller<'a>,
     /// The request came by GET: statements that write run, with a warning.
     pub read_only: bool,
     /// Limits of the whole request.
@@ -89,16 +103,36 @@ pub trait Effects: Sync {
     fn drop_database(&self, name: &str) -> Result<(), String>;
     /// Writes points in line protocol, with times in nanoseconds; returns when every query sees them.
     fn write(&self, bucket: BucketId, lines: &str) -> Result<(), String>;
-    /// The queries of the organization that run where this one does, for who may know.
-    fn running(&self) -> Result<Vec<RunningQuery>, String>;
-    /// Ends one of them.
-    fn kill(&self, id: u64) -> Result<(), String>;
+    /// The queries of the organization that run on any node, for who may know.
+    fn running(&self) -> Result<RunningQueries, String>;
+    /// Ends one of them, on whichever node it runs, or on this one.
+    fn kill(&self, id: u64, host: Option<&str>) -> Result<(), String>;
+    /// The shards of all buckets on all nodes.
+    fn shards(&self) -> Result<KnownShards, String>;
+    /// What the node that is asked counts of itself, or what it says of itself, module by module.
+    fn internals(&self, diagnostics: bool) -> Vec<Internals>;
     /// Creates a retention policy; one that exists must be as the statement says.
     fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
     /// Changes what the statement names of a retention policy.
     fn alter_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String>;
     /// Drops a retention policy with all that it holds, if it exists.
     fn drop_retention_policy(&self, database: &str, name: &str) -> Result<(), String>;
+    /// Creates a continuous query, which names every database and policy; one that exists must be the same.
+    fn create_continuous_query(&self, query: &ContinuousQuery) -> Result<(), String>;
+    /// Drops a continuous query, if it exists.
+    fn drop_continuous_query(&self, database: &str, name: &str) -> Result<(), String>;
+    /// Creates a user; one that exists must have this password and rank.
+    fn create_user(&self, name: &str, password: &str, is_admin: bool) -> Result<(), String>;
+    /// Drops a user.
+    fn drop_user(&self, name: &str) -> Result<(), String>;
+    /// Changes a user's password.
+    fn set_password(&self, name: &str, password: &str) -> Result<(), String>;
+    /// Gives or takes a right.
+    fn grant(&self, grant: &Grant) -> Result<(), String>;
+    /// The users of the organization, by name.
+    fn users(&self) -> Result<Vec<KnownUser>, String>;
+    /// What a user was granted, by database.
+    fn grants_of(&self, user: &str) -> Result<Vec<DatabaseGrant>, String>;
 }
 
 /// A query that runs.
@@ -114,6 +148,15 @@ pub struct RunningQuery {
     pub took: Duration,
     /// Whether it was told to end.
     pub is_killed: bool,
+}
+
+/// The queries that run, as far as nodes have answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunningQueries {
+    /// By number.
+    pub queries: Vec<RunningQuery>,
+    /// The nodes that have not answered.
+    pub silent: Vec<String>,
 }
 
 impl std::fmt::Debug for InfluxqlContext<'_> {
@@ -151,7 +194,7 @@ pub fn run_influxql(
     drop(plan);
     let budget = Budget::new(context.limits, context.memory, context.clock, context.cancelled);
     let resolver = resolver(context);
-    statements.iter().try_for_each(|statement| delete::authorize(statement, &resolver, context))?;
+    statements.iter().try_for_each(|statement| rights::authorize(statement, &resolver, context))?;
     let mut failed = false;
     for (n, statement) in statements.iter().enumerate() {
         sink(Item::Statement(n))?;
@@ -159,8 +202,13 @@ pub fn run_influxql(
             sink(Item::Error("not executed".to_owned()))?;
             continue;
         }
-        let result = execute(statement, context, &budget, &mut |series| Ok(sink(Item::Series(series))?));
+        let mut silent = Vec::new();
+        let mut series = |series| Ok(sink(Item::Series(series))?);
+        let result = execute(statement, context, &budget, &mut series, &mut silent);
         budget.release_all();
+        for node in silent {
+            sink(Item::Warning(format!("node {node} does not answer: what it has is missing")))?;
+        }
         match result {
             Ok(()) if context.read_only && statement.writes() => sink(Item::Warning(format!(
                 "deprecated use of '{statement}' in a read only context, please use a POST request instead"
@@ -191,11 +239,13 @@ fn resolver<'a>(context: &InfluxqlContext<'a>) -> Resolver<'a> {
     }
 }
 
+/// Runs a statement. Nodes that should have answered and have not are added to `silent`.
 fn execute(
     statement: &Statement,
     context: &InfluxqlContext<'_>,
     budget: &Budget<'_>,
     sink: &mut execute::SeriesSink<'_>,
+    silent: &mut Vec<String>,
 ) -> Result<(), Error> {
     let resolver = resolver(context);
     let delete_all = |deletions: Vec<Deletion>| {
@@ -208,11 +258,26 @@ fn execute(
         },
         Statement::Show(show) => show::show(show, &resolver, budget, sink),
         Statement::ShowGlobal(GlobalList::Queries) => {
-            show::show_queries(&context.effects.running().map_err(Error::Invalid)?, sink)
+            let running = context.effects.running().map_err(Error::Invalid)?;
+            silent.extend(running.silent);
+            show::show_queries(&running.queries, sink)
         }
-        Statement::KillQuery { id, host: None } => context.effects.kill(*id).map_err(Error::Invalid),
-        Statement::KillQuery { host: Some(_), .. } => {
-            Error::invalid("a query is ended on the node that runs it: KILL QUERY there, without ON")
+        Statement::KillQuery { id, host } => {
+            context.effects.kill(*id, host.as_deref()).map_err(Error::Invalid)
+        }
+        Statement::ShowGlobal(list @ (GlobalList::Shards | GlobalList::ShardGroups)) => {
+            let known = context.effects.shards().map_err(Error::Invalid)?;
+            silent.extend(known.silent.iter().cloned());
+            match list {
+                GlobalList::Shards => shards::show(&known, &resolver, sink),
+                _ => shards::show_groups(&known, &resolver, sink),
+            }
+        }
+        Statement::DropShard(id) => {
+            delete_all(shards::of_id(*id, &context.effects.shards().map_err(Error::Invalid)?, &resolver)?)
+        }
+        Statement::ShowInternals { diagnostics, module } => {
+            internals::show(context.effects.internals(*diagnostics), module.as_deref(), sink)
         }
         Statement::ShowGlobal(GlobalList::Databases) => show::show_databases(&resolver, sink),
         Statement::CreateDatabase(create) => {
@@ -241,6 +306,31 @@ fn execute(
         Statement::Drop { kind: DropKind::RetentionPolicy, name, database } => {
             let database = database.as_deref().unwrap_or_default();
             context.effects.drop_retention_policy(database, name).map_err(Error::Invalid)
+        }
+        Statement::CreateContinuousQuery(query) => {
+            let query = continuous::qualified(query, &resolver)?;
+            context.effects.create_continuous_query(&query).map_err(Error::Invalid)
+        }
+        Statement::Drop { kind: DropKind::ContinuousQuery, name, database } => {
+            let database = database.as_deref().unwrap_or_default();
+            context.effects.drop_continuous_query(database, name).map_err(Error::Invalid)
+        }
+        Statement::ShowGlobal(GlobalList::ContinuousQueries) => continuous::show(&resolver, sink),
+        Statement::CreateUser { name, password, admin } => {
+            context.effects.create_user(name, password, *admin).map_err(Error::Invalid)
+        }
+        Statement::Drop { kind: DropKind::User, name, .. } => {
+            context.effects.drop_user(name).map_err(Error::Invalid)
+        }
+        Statement::SetPassword { name, password } => {
+            context.effects.set_password(name, password).map_err(Error::Invalid)
+        }
+        Statement::Grant(grant) => context.effects.grant(grant).map_err(Error::Invalid),
+        Statement::ShowGlobal(GlobalList::Users) => {
+            users::show(&context.effects.users().map_err(Error::Invalid)?, sink)
+        }
+        Statement::ShowGrants { user } => {
+            users::show_grants(&context.effects.grants_of(user).map_err(Error::Invalid)?, sink)
         }
         other => Error::invalid(format!("not implemented: {}", kind_of(other))),
     }

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::limits::Budget;
 
 /// The policies of every database of an organization that may be read: database → (policy, bucket, default).
-fn databases(resolver: &Resolver<'_>) -> BTreeMap<String, Vec<(String, Bucket, bool)>> {
+pub(super) fn databases(resolver: &Resolver<'_>) -> BTreeMap<String, Vec<(String, Bucket, bool)>> {
     resolver.catalog.get(|state| databases_of(state, resolver.org, resolver.readable))
 }
 
@@ -80,12 +80,20 @@ pub(super) fn buckets_of(
     }
 }
 
+/// The retention policy that a database means where none is named.
+pub(super) fn default_policy(resolver: &Resolver<'_>, database: &str) -> Result<String, Error> {
+    let found = resolver.catalog.find(|state| databases_of(state, resolver.org, None).remove(database))?;
+    let policies = found.ok_or_else(|| Error::NotFound(format!("database not found: {database}")))?;
+    let default = policies.into_iter().find(|(.., is_default)| *is_default).map(|(name, ..)| name);
+    default.ok_or_else(|| Error::NotFound("default retention policy not set".to_owned()))
+}
+
 pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
     let rows: Vec<_> = databases(resolver).into_keys().map(|name| vec![name]).collect();
     sink(Series { is_whole: true, ..Series::new("databases", text_frame(&["name"], &rows)) })
 }
 
-fn column(name: &str, field_type: FieldType, values: &[FieldValue]) -> FrameColumn {
+pub(super) fn column(name: &str, field_type: FieldType, values: &[FieldValue]) -> FrameColumn {
     let values = FrameValues::Column(column_of(field_type, values.iter().map(Some)));
     FrameColumn { name: Arc::from(name), group: false, values }
 }

@@ -1,22 +1,28 @@
 //! The executor against answers recorded from InfluxDB 1.6.7, and on its own where 1.11 differs or limits are ours.
 
 mod cardinality;
+mod continuous;
 mod delete;
+mod internals;
 mod into;
 mod limits;
 mod model_based;
 mod show;
+mod users;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::State;
-use influxql::ast::{CreateDatabase, RetentionPolicy};
+use influxql::ast::{ContinuousQuery, CreateDatabase, Grant, RetentionPolicy, Statement};
 use memory::Account;
 use model::{BucketId, ColumnType, Deletion, FieldValue, SystemClock, TimeRange, Timestamp};
 
-use super::{Effects, InfluxqlContext, Item, RunningQuery, run_influxql};
+use super::{
+    Caller, DatabaseGrant, Effects, InfluxqlContext, Internals, Item, KnownShard, KnownShards, KnownUser,
+    RunningQueries, RunningQuery, run_influxql,
+};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::testing::{MEMORY, Points, bucket_id, org};
@@ -37,13 +43,19 @@ pub(super) struct Fixture {
     pub(super) now: i64,
     pub(super) limits: Limits,
     pub(super) writable: Option<Vec<BucketId>>,
+    pub(super) caller: Caller<'static>,
     pub(super) changes: Changes,
     pub(super) memory: Arc<Account>,
 }
 
 /// What statements asked to be changed.
 #[derive(Default)]
-pub(super) struct Changes(pub(super) Mutex<Vec<String>>);
+pub(super) struct Changes(
+    pub(super) Mutex<Vec<String>>,
+    /* nodes that are silent */ pub(super) Vec<String>,
+);
+
+const WEEK_NS: i64 = 7 * model::time::DAY_NS;
 
 impl Effects for Changes {
     fn create_database(&self, create: &CreateDatabase) -> Result<(), String> {
@@ -69,7 +81,7 @@ impl Effects for Changes {
         Ok(())
     }
 
-    fn running(&self) -> Result<Vec<RunningQuery>, String> {
+    fn running(&self) -> Result<RunningQueries, String> {
         let one = |id, text: &str, took, is_killed| RunningQuery {
             id,
             text: text.to_owned(),
@@ -77,12 +89,44 @@ impl Effects for Changes {
             took: Duration::from_nanos(took),
             is_killed,
         };
-        Ok(vec![one(3, "SELECT f FROM m", 61_500_000_000, true), one(7, "SHOW QUERIES", 48_999, false)])
+        let queries =
+            vec![one(3, "SELECT f FROM m", 61_500_000_000, true), one(7, "SHOW QUERIES", 48_999, false)];
+        Ok(RunningQueries { queries, silent: self.1.clone() })
     }
 
-    fn kill(&self, id: u64) -> Result<(), String> {
-        self.0.lock().unwrap().push(format!("kill {id}"));
+    fn kill(&self, id: u64, host: Option<&str>) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("kill {id} {host:?}"));
         Ok(())
+    }
+
+    fn shards(&self) -> Result<KnownShards, String> {
+        let shard = |bucket, start, owner| KnownShard {
+            bucket: bucket_id(bucket),
+            range: TimeRange::new(Timestamp(start * WEEK_NS), Timestamp((start + 1) * WEEK_NS)),
+            owner,
+        };
+        let shards = vec![shard(1, 2, 3), shard(1, 2, 1), shard(1, -1, 1), shard(9, 0, 1), shard(77, 0, 1)];
+        Ok(KnownShards { shards, silent: self.1.clone() })
+    }
+
+    fn internals(&self, diagnostics: bool) -> Vec<Internals> {
+        let text = |text: &str| FieldValue::String(text.to_owned());
+        let of = |module, tags: &[(&str, &str)], values| Internals {
+            module,
+            tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            values,
+        };
+        match diagnostics {
+            true => vec![of("build", &[], vec![("Version", text("1")), ("Commit", text("c"))])],
+            false => vec![
+                of(
+                    "cq",
+                    &[],
+                    vec![("queryOk", FieldValue::Integer(2)), ("queryFail", FieldValue::Integer(0))],
+                ),
+                of("database", &[("database", "d")], vec![("numMeasurements", FieldValue::Integer(7))]),
+            ],
+        }
     }
 
     fn create_retention_policy(&self, policy: &RetentionPolicy) -> Result<(), String> {
@@ -99,6 +143,54 @@ impl Effects for Changes {
         self.0.lock().unwrap().push(format!("drop {database}.{name}"));
         Ok(())
     }
+
+    fn create_continuous_query(&self, query: &ContinuousQuery) -> Result<(), String> {
+        let text = Statement::CreateContinuousQuery(Box::new(query.clone())).to_string();
+        self.0.lock().unwrap().push(text);
+        Ok(())
+    }
+
+    fn drop_continuous_query(&self, database: &str, name: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("drop continuous query {database}.{name}"));
+        Ok(())
+    }
+
+    fn create_user(&self, name: &str, password: &str, is_admin: bool) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("user {name} {password} {is_admin}"));
+        Ok(())
+    }
+
+    fn drop_user(&self, name: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("drop user {name}"));
+        Ok(())
+    }
+
+    fn set_password(&self, name: &str, password: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("password {name} {password}"));
+        Ok(())
+    }
+
+    fn grant(&self, grant: &Grant) -> Result<(), String> {
+        self.0.lock().unwrap().push(grant.to_string());
+        Ok(())
+    }
+
+    fn users(&self) -> Result<Vec<KnownUser>, String> {
+        let user = |name: &str, is_admin| KnownUser { name: name.to_owned(), is_admin };
+        Ok(vec![user("ann", true), user("bob", false)])
+    }
+
+    fn grants_of(&self, user: &str) -> Result<Vec<DatabaseGrant>, String> {
+        if user != "bob" {
+            return Err("user not found".to_owned());
+        }
+        let grant = |database: &str, may_read, may_write| DatabaseGrant {
+            database: database.to_owned(),
+            may_read,
+            may_write,
+        };
+        Ok(vec![grant("a", true, false), grant("b", false, true), grant("c", true, true)])
+    }
 }
 
 impl Fixture {
@@ -112,7 +204,8 @@ impl Fixture {
 
     pub(super) fn over(points: Points, catalog: State, now: i64) -> Self {
         let (changes, memory) = (Changes::default(), Arc::clone(&MEMORY));
-        Self { points, catalog, now, limits: LIMITS, writable: None, changes, memory }
+        let caller = Caller { name: "", is_admin: true };
+        Self { points, catalog, now, limits: LIMITS, writable: None, caller, changes, memory }
     }
 
     pub(super) fn run(&self, text: &str) -> Result<Vec<Item>, Error> {
@@ -128,6 +221,7 @@ impl Fixture {
             clock: &clock,
             readable: None,
             writable: self.writable.as_deref(),
+            caller: self.caller,
             read_only: false,
             limits: self.limits,
             memory: &self.memory,

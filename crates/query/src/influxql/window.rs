@@ -15,7 +15,7 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    fn zone_offset(&self, t: i64) -> i64 {
+    pub(crate) fn zone_offset(&self, t: i64) -> i64 {
         let Some(zone) = &self.zone else { return 0 };
         jiff::Timestamp::from_nanosecond(i128::from(t))
             .map_or(0, |t| i64::from(zone.to_offset(t).seconds()) * model::time::SECOND_NS)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ::metrics::Page;
+use model::Timestamp;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
@@ -20,9 +21,7 @@ pub(super) fn show(page: &mut Page) {
         let resident = stat.resident_pages * page_size() as u64;
         page.gauge("process_resident_memory_bytes", "Memory that is in use.", resident);
         page.gauge("process_threads", "Threads.", stat.threads);
-        let booted = text("/proc/stat")
-            .and_then(|stat| stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()));
-        if let Some(booted) = booted.map(Duration::from_secs) {
+        if let Some(booted) = text("/proc/stat").as_deref().and_then(booted) {
             let started = booted + seconds(stat.started_ticks);
             page.gauge("process_start_time_seconds", "When it started, since the Unix epoch.", started);
         }
@@ -40,8 +39,28 @@ pub(super) fn show(page: &mut Page) {
     }
 }
 
+/// The resident memory in bytes and the threads of the process, where they can be found out.
+pub(crate) fn memory_and_threads() -> Option<(u64, u64)> {
+    let stat = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::read)?;
+    Some((stat.resident_pages * page_size() as u64, stat.threads))
+}
+
+/// When the process started, where that can be found out.
+pub(crate) fn started() -> Option<Timestamp> {
+    let stat = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::read)?;
+    let booted = booted(&fs::read_to_string("/proc/stat").ok()?)?;
+    let started = booted + Duration::from_millis(stat.started_ticks * 1000 / clock_ticks_per_second().max(1));
+    Some(Timestamp(i64::try_from(started.as_nanos()).ok()?))
+}
+
+/// When the machine was started, since the epoch, of `/proc/stat`.
+fn booted(stat: &str) -> Option<Duration> {
+    let seconds = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+    seconds.map(Duration::from_secs)
+}
+
 /// Processors that may be used, as the control group says.
-pub(super) fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

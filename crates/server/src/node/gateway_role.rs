@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::ServeError;
 use crate::frugality::BeFrugal;
 use crate::partitions::Partitions;
+use crate::queries::Running;
 use crate::telemetry;
 
 impl Node {
@@ -61,6 +62,8 @@ impl Node {
         let partitions = Partitions::none();
         partitions.tell(&cluster);
         telemetry.name_node(&format!("gateway {http_address}"));
+        let running = Arc::new(Running::new(None, Arc::clone(&clock)));
+        cluster.serve_queries(Arc::clone(&running) as _);
         Ok(Self {
             memory,
             admission: admission(config, &partitions, None, &clock),
@@ -72,6 +75,7 @@ impl Node {
             fatal,
             tasks,
             telemetry,
+            running,
         })
     }
 }

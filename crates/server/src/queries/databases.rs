@@ -67,6 +67,7 @@ impl QueryAdapter {
             let mappings: Vec<DbrpId> = others.map(|d| d.id).collect();
             (buckets, mappings)
         };
+        self.drop_continuous_queries_of(org, name)?;
         for id in mappings {
             self.propose(Command::DeleteDbrp { id })?;
         }
@@ -105,6 +106,7 @@ impl QueryAdapter {
         }
         let name = format!("{}/{}", wanted.database, wanted.name);
         let bucket = self.create_bucket(org, name, retention_ns, shard_duration_ns)?;
+        self.grant_new_policy(org, &wanted.database, bucket)?;
         if wanted.default { self.make_default(org, wanted, bucket) } else { Ok(()) }
     }
 
@@ -202,6 +204,7 @@ impl QueryAdapter {
 
     fn drop_bucket(&self, id: BucketId) -> Result<(), String> {
         self.propose(Command::DeleteBucket { id })?;
+        self.forget_grants(id)?;
         // What this misses, maintenance finds.
         if let Err(error) = host::wait(&self.runtime, self.deletes.router.drop_bucket(id)) {
             tracing::warn!(bucket = %id, %error, "the data of a dropped bucket is dropped later");
@@ -210,7 +213,7 @@ impl QueryAdapter {
     }
 
     /// Proposes a command; somebody else having made the same thing meanwhile is no error.
-    fn propose(&self, command: Command) -> Result<(), String> {
+    pub(super) fn propose(&self, command: Command) -> Result<(), String> {
         match host::wait(&self.runtime, self.cluster.propose_catalog(command)) {
             Ok(Response::Refused(refusal)) if refusal.code != ErrorCode::Conflict => Err(refusal.message),
             Ok(_) => Ok(()),
@@ -231,7 +234,7 @@ fn bucket_of<'a>(state: &'a State, org: OrgId, database: &str, policy: &str) -> 
     state.resolve_dbrp(org, database, Some(policy)).and_then(|id| state.bucket(id))
 }
 
-fn random_id<T>(make: impl Fn(u64) -> Option<T>) -> Result<T, String> {
+pub(super) fn random_id<T>(make: impl Fn(u64) -> Option<T>) -> Result<T, String> {
     loop {
         let raw = getrandom::u64().map_err(|error| error.to_string())?;
         if let Some(id) = make(raw) {

@@ -1,4 +1,4 @@
-//! The queries that run in this process: whoever may can list them, and end one.
+//! The queries that run in this process: whoever may can list them, and end one, through any node.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,16 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cluster::{Queries, RunningQuery, query_id};
 use gateway::ports::CancelToken;
-use model::OrgId;
+use model::{Clock, NodeId, OrgId};
 use parking_lot::Mutex;
-use query::influxql::RunningQuery;
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Running {
+    /// Where they run; a gateway has no id.
+    node: Option<NodeId>,
+    clock: Arc<dyn Clock>,
     last: AtomicU64,
+    took_ns: AtomicU64,
     queries: Mutex<BTreeMap<u64, Entry>>,
+}
+
+/// What was counted of the queries of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) active: u64,
+    pub(crate) begun: u64,
+    /// Of those that have ended, altogether.
+    pub(crate) took: Duration,
 }
 
 struct Entry {
@@ -41,25 +53,43 @@ pub(crate) struct Listed<'a> {
 }
 
 impl Running {
+    /// None yet.
+    pub(crate) fn new(node: Option<NodeId>, clock: Arc<dyn Clock>) -> Self {
+        Self { node, clock, last: AtomicU64::new(0), took_ns: AtomicU64::new(0), queries: Mutex::default() }
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counted(&self) -> Counted {
+        let active = self.queries.lock().len() as u64;
+        Counted {
+            active,
+            begun: self.last.load(Ordering::Relaxed),
+            took: Duration::from_nanos(self.took_ns.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Lists a query that begins now.
     pub(crate) fn begin(
         &self,
         (org, text, database): (OrgId, &str, Option<&str>),
-        began: Duration,
         cancel: CancelToken,
     ) -> Listed<'_> {
-        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = query_id(self.node, self.last.fetch_add(1, Ordering::Relaxed) + 1);
         let (text, database) = (text.into(), database.unwrap_or_default().to_owned());
+        let began = self.clock.monotonic();
         self.queries.lock().insert(id, Entry { org, text, database, began, cancel, is_killed: false });
         Listed { running: self, id }
     }
+}
 
-    /// The queries of an organization, the oldest first, at a moment of monotonic time.
-    pub(crate) fn of(&self, org: OrgId, now: Duration) -> Vec<RunningQuery> {
+impl Queries for Running {
+    fn running(&self, org: Option<OrgId>) -> Vec<RunningQuery> {
+        let now = self.clock.monotonic();
         let queries = self.queries.lock();
-        let own = queries.iter().filter(|(_, entry)| entry.org == org);
+        let own = queries.iter().filter(|(_, entry)| org.is_none_or(|org| entry.org == org));
         let one = |(id, entry): (&u64, &Entry)| RunningQuery {
             id: *id,
+            org: entry.org,
             text: entry.text.to_string(),
             database: entry.database.clone(),
             took: now.saturating_sub(entry.began),
@@ -68,10 +98,10 @@ impl Running {
         own.map(one).collect()
     }
 
-    /// Ends a query of an organization; false when there is none of this number.
-    pub(crate) fn kill(&self, org: OrgId, id: u64) -> bool {
+    fn kill(&self, org: Option<OrgId>, id: u64) -> bool {
         let mut queries = self.queries.lock();
-        let Some(entry) = queries.get_mut(&id).filter(|entry| entry.org == org) else { return false };
+        let entry = queries.get_mut(&id).filter(|entry| org.is_none_or(|org| entry.org == org));
+        let Some(entry) = entry else { return false };
         entry.is_killed = true;
         entry.cancel.cancel();
         true
@@ -87,7 +117,10 @@ impl Listed<'_> {
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.running.queries.lock().remove(&self.id);
+        let Running { clock, took_ns, queries, .. } = self.running;
+        let Some(entry) = queries.lock().remove(&self.id) else { return };
+        let took = clock.monotonic().saturating_sub(entry.began);
+        took_ns.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

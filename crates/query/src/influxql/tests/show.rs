@@ -45,6 +45,7 @@ fn names_that_are_missing_have_influxdbs_errors() {
         clock: &clock,
         readable: Some(&[]),
         writable: None,
+        caller: super::Caller { name: "", is_admin: true },
         read_only: true,
         limits: super::LIMITS,
         memory: &MEMORY,
@@ -115,6 +116,6 @@ fn queries_that_run_are_shown_and_ended() {
         fixture.body("SHOW QUERIES; KILL QUERY 3"),
         r#"{"results":[{"statement_id":0,"series":[{"columns":["qid","query","database","duration","status"],"values":[[3,"SELECT f FROM m","d","1m1s","killed"],[7,"SHOW QUERIES","d","48µs","running"]]}]},{"statement_id":1}]}"#
     );
-    assert_eq!(*fixture.changes.0.lock().unwrap(), ["kill 3"]);
-    assert!(fixture.body("KILL QUERY 3 ON \"other:8088\"").contains("on the node that runs it"));
+    assert_eq!(fixture.body("KILL QUERY 3 ON \"other:8088\""), r#"{"results":[{"statement_id":0}]}"#);
+    assert_eq!(*fixture.changes.0.lock().unwrap(), ["kill 3 None", "kill 3 Some(\"other:8088\")"]);
 }
