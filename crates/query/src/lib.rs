@@ -5,9 +5,11 @@
 //! it keeps is counted against its [`Limits`].
 
 mod error;
+mod explain;
 pub mod flux;
 pub mod influxql;
 mod limits;
+mod profile;
 pub mod source;
 pub mod sql;
 #[cfg(test)]
@@ -16,5 +18,6 @@ mod view;
 
 pub use error::{Error, Stopped};
 pub use limits::{Budget, Limits};
+pub use profile::{Part, Profiler};
 pub use source::{ScanError, ScanSource, ScanStream};
 pub use view::CatalogView;

@@ -10,10 +10,23 @@ use model::{
     SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
 };
 
+use crate::profile::{Part, Profiler};
 use crate::source::{ScanError, ScanSource, ScanStream};
 
 /// Memory that no test uses up.
 pub(crate) static MEMORY: LazyLock<Arc<Account>> = LazyLock::new(|| Account::new("queries", usize::MAX, 0));
+
+/// Does the work, and says of one part that there was.
+pub(crate) struct Unwatched;
+
+impl Profiler for Unwatched {
+    fn profile(&self, work: &mut dyn FnMut()) -> Vec<Part> {
+        work();
+        let about = vec![("blocks".to_owned(), "3".to_owned()), ("shards".to_owned(), "0,1".to_owned())];
+        let (name, node) = ("exec.fragment".to_owned(), "2".to_owned());
+        vec![Part { id: "1".to_owned(), name, node, about, ..Part::default() }]
+    }
+}
 
 pub(crate) fn org() -> OrgId {
     OrgId::new(1).unwrap()

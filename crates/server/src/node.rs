@@ -202,6 +202,7 @@ impl Node {
             memory: Arc::clone(&self.memory),
             running: Arc::clone(&self.running),
             runtime,
+            tracer: self.telemetry.tracer.clone(),
             operators: Operators::new(),
             slow_after: config.slow_query_threshold,
             counters: Arc::clone(&self.telemetry.counters),

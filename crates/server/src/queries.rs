@@ -5,6 +5,7 @@ mod continuous;
 mod databases;
 mod internals;
 mod policy;
+mod profile;
 mod running;
 mod sql;
 mod users;
@@ -30,6 +31,7 @@ use query::influxql::{
 };
 use query::{CatalogView, Limits, ScanError, Stopped};
 use tokio::runtime::Handle;
+use trace::Tracer;
 
 use crate::deletes::Deletes;
 use crate::ports::{WriteAdapter, unavailable};
@@ -56,6 +58,8 @@ pub(crate) struct QueryAdapter {
     pub(crate) running: Arc<Running>,
     /// For proposals from a thread that may block.
     pub(crate) runtime: Handle,
+    /// Records those that are explained.
+    pub(crate) tracer: Tracer,
     /// Where the operators of SQL run: what computes for long keeps no connection and no group waiting.
     pub(crate) operators: Operators,
     /// How long a query takes that is logged as slow; zero for none.
@@ -252,6 +256,7 @@ impl QueryAdapter {
             memory: &self.memory.queries,
             cancelled: &cancelled,
             effects: &effects,
+            profiler: &profile::Recorder { adapter: self, org: request.org },
         };
         let result = run_influxql(&request.query, &context, &mut |item| {
             sink(match item {

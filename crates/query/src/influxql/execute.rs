@@ -12,7 +12,7 @@ use std::sync::Arc;
 use influxql::ast::Fill;
 use jiff::tz::TimeZone;
 use model::{
-    Bitmap, Cells, Column, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues,
+    Bitmap, Cells, Column, Ends, FieldSelection, FieldType, FieldValue, Frame, FrameColumn, FrameValues,
     GroupSummary, ScanRequest, SchemaQuestion, SchemaRequest, SummaryRequest,
 };
 
@@ -24,7 +24,7 @@ use super::function::{Aggregate, Transform};
 use super::plan::{CallPlan, Input, OutColumn, Plan, Slot};
 use super::points;
 use super::rows::{Called, Pick, Raw, Rows, Slots};
-use super::schema::{Resolver, measurement_is, range};
+use super::schema::{Resolver, Table, measurement_is, range};
 use super::summary;
 use super::value::{self, Value, column_of, times_column};
 use crate::error::Error;
@@ -63,7 +63,6 @@ pub(crate) fn run(
     budget: &Budget<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let field_names = plan.field_names();
     let reads = |slot: &Slot| {
         let (Slot::Var(var) | Slot::Call(CallPlan { input: var, .. })) = slot;
         var.kind != VarKind::Nothing
@@ -76,26 +75,15 @@ pub(crate) fn run(
     groups.room_for_windows(1)?;
     for input in &plan.inputs {
         match input {
-            // Tags alone are not read from stored series.
-            Input::Table(_) if field_names.is_empty() => {}
             Input::Table(table) => {
-                let bounds = groups.scan_bounds();
-                let request = ScanRequest {
-                    bucket: table.bucket,
-                    range: range(bounds, table.oldest),
-                    predicate: measurement_is(&table.measurement).and(plan.filter.predicate.clone()),
-                    fields: FieldSelection::Names(field_names.clone()),
-                };
-                if request.range.is_empty() {
-                    continue;
-                }
-                if let Some(mut request) = summary::request(plan, table, request.clone(), resolver, budget) {
-                    groups.summarize(&table.measurement, &mut request, resolver)?;
-                    continue;
-                }
-                let blocks = match summary::ends(plan, table, resolver) {
-                    Some(ends) => resolver.source.scan_ends(&request, ends)?,
-                    None => resolver.source.scan(&request)?,
+                let blocks = match access(plan, table, resolver, budget) {
+                    None => continue,
+                    Some(Access::Summary(mut request)) => {
+                        groups.summarize(&table.measurement, &mut request, resolver)?;
+                        continue;
+                    }
+                    Some(Access::Ends(request, ends)) => resolver.source.scan_ends(&request, ends)?,
+                    Some(Access::Rows(request)) => resolver.source.scan(&request)?,
                 };
                 for block in blocks {
                     let block = Block::from_scan(block?, &table.measurement);
@@ -111,6 +99,55 @@ pub(crate) fn run(
         }
     }
     groups.finish(sink)
+}
+
+/// How a plan reads a table.
+pub(crate) enum Access {
+    /// What the calls need is computed where the data is.
+    Summary(SummaryRequest),
+    /// Rows at an end of each series.
+    Ends(ScanRequest, Ends),
+    /// All rows.
+    Rows(ScanRequest),
+}
+
+impl Access {
+    /// What is read.
+    pub(crate) const fn scan(&self) -> &ScanRequest {
+        match self {
+            Self::Summary(request) => &request.scan,
+            Self::Ends(scan, _) | Self::Rows(scan) => scan,
+        }
+    }
+}
+
+/// How a plan reads a table; `None` when there is nothing to read.
+pub(crate) fn access(
+    plan: &Plan,
+    table: &Table,
+    resolver: &Resolver<'_>,
+    budget: &Budget<'_>,
+) -> Option<Access> {
+    let fields = plan.field_names();
+    // Transformations of aggregates need some windows beside the range.
+    let bounds = widest_bounds(plan, &plan.calls().collect::<Vec<_>>());
+    let request = ScanRequest {
+        bucket: table.bucket,
+        range: range(bounds, table.oldest),
+        predicate: measurement_is(&table.measurement).and(plan.filter.predicate.clone()),
+        fields: FieldSelection::Names(fields.clone()),
+    };
+    // Tags alone are not read from stored series.
+    if fields.is_empty() || request.range.is_empty() {
+        return None;
+    }
+    Some(match summary::request(plan, table, request.clone(), resolver, budget) {
+        Some(summary) => Access::Summary(summary),
+        None => match summary::ends(plan, table, resolver) {
+            Some(ends) => Access::Ends(request, ends),
+            None => Access::Rows(request),
+        },
+    })
 }
 
 /// Refuses calls that do not take the type of their field. As in InfluxDB it is enough that there are series in the shards
@@ -257,11 +294,6 @@ impl<'a> Groups<'a> {
         }
         let (first, last) = (windows.of(bounds.min).0, windows.of(bounds.max).0);
         self.budget.room_for_windows(windows.count(first, last).saturating_mul(series))
-    }
-
-    /// The bounds to read: transformations of aggregates need some windows beside the range.
-    fn scan_bounds(&self) -> Bounds {
-        widest_bounds(self.plan, &self.calls)
     }
 
     fn group(&mut self, block: &Block) -> Result<usize, Error> {

@@ -34,6 +34,29 @@ pub(crate) enum Aggregate {
 }
 
 impl Aggregate {
+    /// Its name in InfluxQL.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Count | Self::CountDistinct => "count",
+            Self::Distinct => "distinct",
+            Self::Integral(_) => "integral",
+            Self::Mean => "mean",
+            Self::Median => "median",
+            Self::Mode => "mode",
+            Self::Spread => "spread",
+            Self::Stddev => "stddev",
+            Self::Sum => "sum",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Percentile(_) => "percentile",
+            Self::Top(..) => "top",
+            Self::Bottom(..) => "bottom",
+            Self::Sample(_) => "sample",
+        }
+    }
+
     /// Whether it picks points rather than computing from them.
     pub(crate) const fn is_selector(&self) -> bool {
         matches!(

@@ -11,6 +11,7 @@ mod condition;
 mod continuous;
 mod delete;
 mod execute;
+mod explain;
 mod expr;
 mod function;
 mod holt_winters;
@@ -53,6 +54,7 @@ pub use users::{DatabaseGrant, KnownUser};
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};
+use crate::profile::Profiler;
 use crate::source::ScanSource;
 use crate::view::CatalogView;
 use schema::Resolver;
@@ -91,6 +93,8 @@ pub struct InfluxqlContext<'a> {
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// What statements change.
     pub effects: &'a dyn Effects,
+    /// Records what the parts of a query take.
+    pub profiler: &'a dyn Profiler,
 }
 
 /// What statements change, done by whoever has the data. Errors are shown to the client.
@@ -256,6 +260,12 @@ fn execute(
             Some(target) => into::run(select, target, &resolver, budget, context, sink),
             None => run_select(select, &resolver, budget, sink),
         },
+        Statement::Explain { analyze: false, select } => {
+            explain::explain(select, &resolver, budget, context, sink, silent)
+        }
+        Statement::Explain { analyze: true, select } => {
+            explain::analyze(select, &resolver, budget, context, sink)
+        }
         Statement::Show(show) => show::show(show, &resolver, budget, sink),
         Statement::ShowGlobal(GlobalList::Queries) => {
             let running = context.effects.running().map_err(Error::Invalid)?;

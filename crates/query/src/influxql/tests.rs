@@ -3,6 +3,7 @@
 mod cardinality;
 mod continuous;
 mod delete;
+mod explain;
 mod internals;
 mod into;
 mod limits;
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::testing::{MEMORY, Points, bucket_id, org};
+use crate::testing::{MEMORY, Points, Unwatched, bucket_id, org};
 
 pub(super) const LIMITS: Limits = Limits {
     memory_bytes_max: 64 << 20,
@@ -227,6 +228,7 @@ impl Fixture {
             memory: &self.memory,
             cancelled: &|| false,
             effects: &self.changes,
+            profiler: &Unwatched,
         };
         let mut items = Vec::new();
         run_influxql(text, &context, &mut |item| {

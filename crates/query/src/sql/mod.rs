@@ -11,7 +11,6 @@
 
 mod columns;
 mod ends;
-mod explain;
 mod gapfill;
 mod names;
 mod pool;
@@ -29,11 +28,11 @@ mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SQLOptions;
 use futures::StreamExt as _;
 use memory::Account;
@@ -42,6 +41,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, Stopped};
 use crate::limits::{Budget, Limits};
+use crate::profile::{Part, Profiler, Tree};
 use crate::source::ScanSource;
 use crate::view::CatalogView;
 use pool::Pool;
@@ -75,6 +75,8 @@ pub struct SqlContext<'a> {
     pub memory: &'a Arc<Account>,
     /// Asked often whether to stop.
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
+    /// Records what the parts of a query take.
+    pub profiler: &'a dyn Profiler,
     /// Where operators run; scans run on its threads that may block.
     pub runtime: &'a Handle,
 }
@@ -183,7 +185,28 @@ impl<'a> Query<'a> {
         let mut session = self.session()?;
         let plan = self.bound(self.planned(text, &mut session)?)?;
         let physical = self.wait(session.physical(&plan))?.map_err(|error| self.failure(error))?;
-        sink(RecordBatch::new_empty(physical.schema()))?;
+        let schema = physical.schema();
+        sink(RecordBatch::new_empty(Arc::clone(&schema)))?;
+        if !matches!(plan, LogicalPlan::Analyze(_)) {
+            return self.execute(physical, &session, sink);
+        }
+        let mut result = Ok(());
+        let parts = self
+            .context
+            .profiler
+            .profile(&mut || result = self.execute(Arc::clone(&physical), &session, sink));
+        result?;
+        sink(profiled(&parts, &schema).map_err(|error| self.failure(error))?)?;
+        Ok(())
+    }
+
+    fn execute(
+        &self,
+        physical: Arc<dyn ExecutionPlan>,
+        session: &Session,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<(), Stopped>,
+    ) -> Result<(), Error> {
+        self.reader.record();
         let _entered = self.context.runtime.enter();
         let mut stream = execute_stream(physical, session.task()).map_err(|error| self.failure(error))?;
         while let Some(batch) = self.wait(stream.next())? {
@@ -227,6 +250,13 @@ impl<'a> Query<'a> {
             root => Error::Invalid(root.strip_backtrace()),
         }
     }
+}
+
+/// What the nodes have done, as one more row of EXPLAIN ANALYZE.
+fn profiled(parts: &[Part], schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let drawn = Tree::lines(Tree::of_parts(parts)).join("\n");
+    let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    Ok(RecordBatch::try_new(Arc::clone(schema), vec![text("Parts by node"), text(&drawn)])?)
 }
 
 /// The values of one row by the names of its columns.

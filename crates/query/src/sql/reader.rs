@@ -1,11 +1,12 @@
 //! What all scans of one query share: where they read, what they may read, and when they are to stop.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::DataFusionError;
 use model::{Ends, Groups, ScanRequest, SummaryRequest, TooLarge};
 use parking_lot::Mutex;
+use trace::Here;
 
 use crate::error::Error;
 use crate::limits::Limits;
@@ -15,6 +16,8 @@ use crate::source::{ScanError, ScanSource, ScanStream};
 #[derive(Debug)]
 pub(super) struct Reader {
     source: Arc<dyn ScanSource>,
+    /// The place in the query's trace that its reading belongs to.
+    here: OnceLock<Here>,
     points: AtomicU64,
     points_max: u64,
     memory_bytes_max: usize,
@@ -28,12 +31,25 @@ impl Reader {
         let Limits { points_max, memory_bytes_max, .. } = *limits;
         Self {
             source,
+            here: OnceLock::new(),
             points: AtomicU64::new(0),
             points_max,
             memory_bytes_max,
             stop: AtomicBool::new(false),
             failed: Mutex::new(None),
         }
+    }
+
+    /// What is read from now on belongs to what is current on this thread.
+    pub(super) fn record(&self) {
+        if let Some(here) = trace::current() {
+            self.here.get_or_init(|| here);
+        }
+    }
+
+    /// Makes that current where reading begins.
+    fn recorded(&self) -> Option<trace::Entered> {
+        self.here.get().cloned().map(Here::enter)
     }
 
     /// Why reading failed first, if it did.
@@ -60,6 +76,7 @@ impl Reader {
 
     /// The blocks of a scan. Called on a thread that may block.
     pub(super) fn scan(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<ScanStream, Error> {
+        let _recorded = self.recorded();
         Ok(match ends {
             None => self.source.scan(request)?,
             Some(ends) => self.source.scan_ends(request, ends)?,
@@ -78,6 +95,7 @@ impl Reader {
     /// A summary. Called on a thread that may block.
     pub(super) fn summarize(&self, request: &SummaryRequest) -> Result<Groups, Error> {
         let left = self.points_max.saturating_sub(self.points.load(Ordering::Relaxed));
+        let _recorded = self.recorded();
         let request = SummaryRequest { rows_max: request.rows_max.min(left), ..request.clone() };
         let groups = self.source.summarize(&request, &|| self.is_stopped()).map_err(|error| match error {
             ScanError::TooLarge(TooLarge::Rows(_)) => self.too_many_points(),

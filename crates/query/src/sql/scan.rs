@@ -84,8 +84,8 @@ impl DisplayAs for ScanExec {
     fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { request, measurement, limit, ends, .. } = self;
         write!(f, "ScanExec: measurement={measurement}, ")?;
-        super::explain::range(f, request.range)?;
-        super::explain::predicate(f, &request.predicate)?;
+        crate::explain::range(f, request.range)?;
+        crate::explain::predicate(f, &request.predicate)?;
         let names: Vec<&str> = self.schema_names();
         write!(f, ", columns=[{}]", names.join(", "))?;
         if let Some(limit) = limit {

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{SqlContext, describe_sql, run_sql};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::testing::{MEMORY, Points, bucket_id, org};
+use crate::testing::{MEMORY, Points, Unwatched, bucket_id, org};
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap());
@@ -67,6 +67,7 @@ impl Fixture {
             limits: self.limits,
             memory: &MEMORY,
             cancelled: &|| false,
+            profiler: &Unwatched,
             runtime: RUNTIME.handle(),
         };
         run(&context)
@@ -375,6 +376,18 @@ fn limits_have_names() {
     fixture.check_error("SELECT array_agg(repeat('x', 1000000)) FROM cpu a, cpu b", "query-memory-bytes");
     fixture.limits = Limits { time_max: Some(Duration::ZERO), ..LIMITS };
     fixture.check_error("SELECT * FROM cpu", "query-time");
+}
+
+#[test]
+fn an_analyzed_plan_ends_with_what_the_nodes_have_done() {
+    let fixture = Fixture::of(LINES);
+    let rows = fixture.rows("EXPLAIN ANALYZE SELECT * FROM cpu WHERE host = 'a'");
+    assert!(rows.contains("bytes_decoded"), "{rows}");
+    assert!(
+        rows.contains("Parts by node") && rows.contains("node: 2") && rows.contains("blocks: 3"),
+        "{rows}"
+    );
+    assert!(!fixture.rows("EXPLAIN SELECT * FROM cpu").contains("Parts by node"));
 }
 
 #[test]

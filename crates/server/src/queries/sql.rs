@@ -75,6 +75,7 @@ impl QueryAdapter {
             limits: self.limits,
             memory: &self.memory.queries,
             cancelled: &cancelled,
+            profiler: &super::profile::Recorder { adapter: self, org: request.org },
             runtime: self.operators.handle()?,
         };
         run(&context).map_err(query_error)

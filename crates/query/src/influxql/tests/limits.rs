@@ -116,6 +116,7 @@ fn cancelled_and_stopped_queries_end() {
         memory: &MEMORY,
         cancelled: &|| true,
         effects: &super::Changes::default(),
+        profiler: &crate::testing::Unwatched,
     };
     let cancelled = run_influxql("SELECT f FROM m", &context, &mut |_| Ok(()));
     assert!(matches!(cancelled, Err(Error::Cancelled)));

@@ -23,8 +23,9 @@ use model::{
     Cells, Column, ColumnType, FieldSelection, FieldType, GroupSummary, Grouping, SummaryRequest, Wanted,
 };
 
-use super::super::{columns, explain, selectors};
+use super::super::{columns, selectors};
 use super::spec::{Key, Result as Wished, Spec, What};
+use crate::explain;
 use crate::sql::selectors::Rule;
 
 /// Rows of a batch.

@@ -5,7 +5,7 @@ use std::fmt::{self, Formatter};
 use model::{Predicate, Subject, Test, TimeRange};
 
 /// A range of time, in nanoseconds where it is bounded.
-pub(super) fn range(f: &mut Formatter<'_>, range: TimeRange) -> fmt::Result {
+pub(crate) fn range(f: &mut Formatter<'_>, range: TimeRange) -> fmt::Result {
     f.write_str("time=[")?;
     if range.start.0 > i64::MIN {
         write!(f, "{}", range.start.0)?;
@@ -18,7 +18,7 @@ pub(super) fn range(f: &mut Formatter<'_>, range: TimeRange) -> fmt::Result {
 }
 
 /// A predicate, without the measurement.
-pub(super) fn predicate(f: &mut Formatter<'_>, predicate: &Predicate) -> fmt::Result {
+pub(crate) fn predicate(f: &mut Formatter<'_>, predicate: &Predicate) -> fmt::Result {
     let parts: &[Predicate] = match predicate {
         Predicate::And(parts) => parts,
         one => std::slice::from_ref(one),
