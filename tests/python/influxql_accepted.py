@@ -143,6 +143,31 @@ def is_filler(text, x, y):
     return is_number(x) and str(x) in [*found, *(str(int(float(n))) for n in found)] and (y in (None, "") or y is False)
 
 
+def filler_among_texts(case):
+    """Arithmetic of a truth value that is missing where fill(number) puts a number in its place."""
+    unequal = [cell for cell in case.unequal() or [] if not is_filler(case.text, *cell[1:])]
+    return bool(unequal) and bool(re.search(r" [&|^] ", case.text)) and "fill(" in case.text and all(x is None and y is False for _, x, y in unequal)
+
+
+def filler_of_no_group(case):
+    """A selector in a query around fill(number) picks the filler of a group that no answer shows."""
+    unequal = case.unequal()
+    found = {float(number) for number in re.findall(r"fill\((-?[\d.]+)\)", case.text.rpartition(")")[0])}
+    return "FROM (SELECT" in case.text and bool(unequal) and all(is_number(x, y) and float(x) in found for _, x, y in unequal)
+
+
+TRANSFORMATIONS = ("moving_average", "derivative", "non_negative_derivative", "difference", "non_negative_difference", "cumulative_sum", "elapsed", "chande_momentum_oscillator", "exponential_moving_average", "double_exponential_moving_average", "triple_exponential_moving_average", "triple_exponential_derivative", "relative_strength_index", "kaufmans_efficiency_ratio", "kaufmans_adaptive_moving_average")
+
+
+def window_beside_the_range(case):
+    """A transformation two subqueries deep reads a window more than the range of the query between has, and that shows it."""
+    return case.text.count("FROM (SELECT") > 1 and has(case.text.rpartition("FROM (SELECT")[2], *TRANSFORMATIONS) and "time(" in case.text and "error" not in case.first and "error" not in case.second
+
+
+def elapsed_before_1970(case):
+    return case.data.kind == "negative" and has(case.text, "elapsed") and "FROM (SELECT" in case.text and "fill(" in case.text
+
+
 def infinite(case):
     return "json: unsupported value" in str(case.first.get("unreadable"))
 
@@ -170,6 +195,11 @@ def integral_of_groups(case):
     if re.search(r"\b(LIMIT|OFFSET)\b", case.text):
         return case.agree_on(without(case.text, "LIMIT", "OFFSET", "SLIMIT", "SOFFSET"))
     return merged(case.first) == merged(case.second)
+
+
+def measurements_of_integral(case):
+    """Which series come first, and so are let through, depends on the same table."""
+    return has(case.text, "integral") and bool(re.search(r" SLIMIT \d", case.text)) and "FROM /" in case.text
 
 
 def merged(result):
@@ -257,9 +287,11 @@ def first_window(case):
 
 
 def columns_of_other_shards(case):
-    """Wildcards stand for the fields of the shards in range, not of all."""
+    """Wildcards stand for the fields of the shards in range, not of all, and for the tags of all of them."""
     if case.data.kind != "weeks" or not re.search(r"\*|/", case.text):
         return False
+    if "::tag" in case.text and shows_more(case.second.get("series", []), case.first.get("series", []), case.text):
+        return True
     return shows_more(case.first.get("series", []), case.second.get("series", []))
 
 
@@ -271,15 +303,15 @@ def tags_of_other_shards(case):
     return bool(sets[0]) and sets[0] == sets[1]
 
 
-def shows_more(one, other):
-    """Whether the second has columns more, of nulls."""
+def shows_more(one, other, text=""):
+    """Whether the second has columns more, of nulls, or of what the text fills them with."""
     if len(one) != len(other):
         return False
     for a, b in zip(one, other):
         shown = [n for n, column in enumerate(b["columns"]) if column in a["columns"]]
         hidden = [n for n, column in enumerate(b["columns"]) if column not in a["columns"]]
         rows = [[row[n] for n in shown] for row in b.get("values", [])]
-        if any(row[n] is not None for row in b.get("values", []) for n in hidden) or rows != a.get("values", []):
+        if any(row[n] is not None and not is_filler(text, row[n], None) for row in b.get("values", []) for n in hidden) or rows != a.get("values", []):
             return False
     return any(a["columns"] != b["columns"] for a, b in zip(one, other))
 
@@ -288,6 +320,40 @@ def absent_tag_of_a_subquery(case):
     """A tag that a subquery is asked for and does not have, beside top and bottom."""
     unequal = case.unequal()
     return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
+
+
+def condition_of_an_absent_tag(case):
+    """A query around top and bottom that looks at a tag which the subquery does not answer: 1.6 has null there, which is unequal to nothing."""
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~)[^()]*$", case.text)) and fewer(case)
+
+
+def refused_tag_of_a_subquery(case):
+    """What a subquery has as a tag by a wildcard is a text, which functions do not take."""
+    return "FROM (SELECT" in case.text and "*::tag" in case.text and bool(UNSUPPORTED.match(case.first.get("error", ""))) and "error" not in case.second
+
+
+def refused_and_not_asked_for(case):
+    """A column of a subquery that the query around it does not read is not computed, and so not refused."""
+    return "FROM (SELECT" in case.text and bool(UNSUPPORTED.match(case.second.get("error", ""))) and "error" not in case.first
+
+
+def name_of_both(case):
+    """A name that is a field and a tag is one column of a subquery that asks for everything."""
+    return bool(re.search(r"FROM \(SELECT \*(::\w+)? FROM (\w+\.)*both\b", case.text)) and shows_more(case.first.get("series", []), case.second.get("series", []))
+
+
+def call_in_a_list(case):
+    """A call to the left in the condition of a list of names, which is refused unless it is a list of series."""
+    return case.text.startswith("SHOW SERIES") and case.second.get("error", "").startswith("left side of") and "error" not in case.first
+
+
+KIND_OF_GO = re.compile(r"\*influxql\.\w+")
+
+
+def kind_in_go(case):
+    """What does not fit together, of which 1.6 names the kind that it looks at first."""
+    first, second = case.first.get("error", ""), case.second.get("error", "")
+    return "*influxql." in first and KIND_OF_GO.sub("", first) == KIND_OF_GO.sub("", second)
 
 
 def type_of_a_tag(case):
@@ -346,9 +412,14 @@ RULES = (
     Rule("forecast", "1.6 adds up the means that it starts from in an order of its own, and ends where a group has no forecast", forecast),
     Rule("absolute integers", "1.6 leaves negative integers as they are, 1.7 and later do not", absolute),
     Rule("a number among texts", "a column has one type here", number_among_texts),
+    Rule("a number among truth values", "a column has one type here", filler_among_texts),
+    Rule("filler of no group", "1.6 fills windows of groups that have no point", filler_of_no_group),
+    Rule("window beside the range", "1.6 clips it one subquery deep, not two", window_beside_the_range),
+    Rule("elapsed before 1970", "1.6 rounds windows before 1970 to the other side", elapsed_before_1970),
     Rule("no number", "1.6 breaks the JSON at an infinite number", infinite),
     Rule("rows of one time", "1.6 says nothing about their order", rows_of_one_time),
     Rule("groups of integral", "1.6 sends them in the order of a hash table", integral_of_groups),
+    Rule("first groups of integral", "1.6 counts them in the order of a hash table", measurements_of_integral),
     Rule("integral newest first", "1.6 shows areas at the end of their windows, and empty ones beside them", integral_newest_first),
     Rule("equally frequent", "1.6 sorts by an unstable sort", equally_frequent),
     Rule("point of a percentile", "1.6 sorts by an unstable sort, and ends where a window has none", point_of_percentile),
@@ -363,6 +434,12 @@ RULES = (
     Rule("absent tag of a subquery", "here it is empty, as in the groups", absent_tag_of_a_subquery),
     Rule("unknown tag in a count", "1.6 counts nothing where a tag is asked for that nothing has", unknown_tag_in_a_count),
     Rule("refused though nothing passes", "1.6 compares tags before it looks at types", nothing_passes),
+    Rule("condition of an absent tag", "here it is empty, as in the groups", condition_of_an_absent_tag),
+    Rule("refused tag of a subquery", "here a tag that is a group has no values to be refused", refused_tag_of_a_subquery),
+    Rule("refused and not asked for", "here every column of a subquery is checked", refused_and_not_asked_for),
+    Rule("name of both", "here they are two columns, as they are without the subquery", name_of_both),
+    Rule("call in a list of series", "1.6 refuses it in every other list", call_in_a_list),
+    Rule("kind of an expression", "1.6 names another part of it", kind_in_go),
     Rule("type of a tag", "1.6 forgets in a subquery of a subquery that a column is a tag", type_of_a_tag),
     Rule("too many windows", "1.6 has no limit by default", too_many_windows),
     Rule("names a shard", "shards are nothing that a client of a cluster knows", names_a_shard),

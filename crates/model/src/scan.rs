@@ -12,7 +12,7 @@ use crate::series::SeriesKey;
 use crate::time::TimeRange;
 
 /// Which fields to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FieldSelection {
     /// All of them.
     All,

@@ -28,13 +28,15 @@ use crate::time::Timestamp;
 use crate::varint;
 
 mod cells;
+mod section;
 #[cfg(test)]
 mod tests;
 
 pub use cells::{Cells, Part, Point, Sum, Sums};
+pub use section::Section;
 
 /// How time is cut into windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Windows {
     /// One window for everything; it starts at 0.
     One,
@@ -69,7 +71,7 @@ impl Windows {
 }
 
 /// What is wanted of each window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Wanted {
     /// The number of values. Without it any number above 0 may be told.
     pub count: bool,
@@ -88,7 +90,7 @@ pub struct Wanted {
 }
 
 /// What makes a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Grouping {
     /// Each series is one.
     Series,
@@ -273,6 +275,12 @@ pub struct Groups {
     scratch: Vec<u8>,
 }
 
+/// The values of tags as the index knows them.
+fn put_tags<'a>(scratch: &mut Vec<u8>, tags: impl Iterator<Item = &'a str>) {
+    scratch.clear();
+    tags.for_each(|tag| varint::put_bytes(scratch, tag.as_bytes()));
+}
+
 impl Groups {
     /// No groups yet.
     pub fn new(request: &SummaryRequest) -> Self {
@@ -295,10 +303,7 @@ impl Groups {
             let group = GroupSummary { key: key.clone(), tags: Vec::new(), fields };
             return self.push(group);
         };
-        self.scratch.clear();
-        for dimension in dimensions {
-            varint::put_bytes(&mut self.scratch, key.tag(dimension).unwrap_or("").as_bytes());
-        }
+        put_tags(&mut self.scratch, dimensions.iter().map(|dimension| key.tag(dimension).unwrap_or("")));
         if let Some(&at) = self.index.get(&self.scratch) {
             return self.merge_at(at, fields);
         }

@@ -1,11 +1,13 @@
-//! The block cache: decoded pages and directories of data files, for the next reader, within one share of the memory
-//! for all engines of the process.
+//! The block cache: decoded pages and directories of data files, and windows of summaries, for the next reader, within one
+//! share of the memory for all engines of the process.
 //!
 //! ```text
 //!  (file, offset) -> page: the values of up to 1,024 rows        directory: where a series' pages lie, and what is in them
+//!  (question, span of time, last change in that span) -> the windows that answer it
 //! ```
 //! What is cached was checked when it was read. Files never change, and each opened file has a number of its own, so an
-//! entry is never wrong; those of a file that is gone are taken out with it. A block that was read once makes way
+//! entry is never wrong; those of a file that is gone are taken out with it. The windows of a summary are found only as long
+//! as nothing in their span of time has changed. A block that was read once makes way
 //! before one that was read again (the policy of `quick_cache`, near to S3-FIFO); a scan that reads more than a part
 //! of the cache leaves the rest of what it reads outside, and merges leave everything outside.
 
@@ -13,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memory::{Memory, Reservation};
-use model::{Clock, Column};
+use model::summary::{Section, Windows};
+use model::{BucketId, Clock, Column, FieldSelection, Grouping, Wanted};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
@@ -55,10 +58,53 @@ pub(crate) struct Place {
 /// The chunks of a series in a file.
 pub(crate) type Directory = Arc<[Arc<ChunkEntry>]>;
 
+/// What was asked of a summary, but for its time.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    pub(crate) bucket: BucketId,
+    /// The predicate as bytes.
+    pub(crate) predicate: Vec<u8>,
+    pub(crate) fields: FieldSelection,
+    pub(crate) windows: Windows,
+    pub(crate) wanted: Wanted,
+    pub(crate) grouping: Grouping,
+}
+
+/// Windows of a summary over what one shard has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SectionKey {
+    pub(crate) question: Arc<Question>,
+    /// The shard, as long as the process lives.
+    pub(crate) shard: (EngineId, u64),
+    /// Where the first window starts, and the last one ends.
+    pub(crate) span: (i64, i64),
+    /// The log entry that was the last to change anything in the span.
+    pub(crate) changed: u64,
+}
+
+/// An open engine, as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EngineId(u64);
+
+impl EngineId {
+    /// One that no engine has had.
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Place(Place),
+    Section(SectionKey),
+}
+
 #[derive(Debug, Clone)]
 enum Block {
     Page(Arc<Column>),
     Directory(Directory),
+    Section(Arc<Section>),
 }
 
 #[derive(Debug, Clone)]
@@ -70,8 +116,8 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 struct Bytes;
 
-impl Weighter<Place, Entry> for Bytes {
-    fn weight(&self, _place: &Place, entry: &Entry) -> u64 {
+impl Weighter<Key, Entry> for Bytes {
+    fn weight(&self, _key: &Key, entry: &Entry) -> u64 {
         entry.bytes as u64
     }
 }
@@ -80,10 +126,10 @@ impl Weighter<Place, Entry> for Bytes {
 #[derive(Debug, Clone, Default)]
 struct Evictions(Arc<AtomicU64>);
 
-impl Lifecycle<Place, Entry> for Evictions {
+impl Lifecycle<Key, Entry> for Evictions {
     type RequestState = ();
 
-    fn on_evict(&self, _state: &mut (), _place: Place, _entry: Entry) {
+    fn on_evict(&self, _state: &mut (), _key: Key, _entry: Entry) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -105,7 +151,7 @@ pub struct CacheStats {
 
 /// See the module.
 pub(crate) struct BlockCache {
-    blocks: Cache<Place, Entry, Bytes, DefaultHashBuilder, Evictions>,
+    blocks: Cache<Key, Entry, Bytes, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
     memory: Arc<Memory>,
     /// Bytes that the blocks may take now.
@@ -141,9 +187,9 @@ impl BlockCache {
         })
     }
 
-    fn insert(&self, place: Place, block: Block, bytes: usize) {
+    fn insert(&self, key: Key, block: Block, bytes: usize) {
         self.resize();
-        self.blocks.insert(place, Entry { block, bytes: bytes + ENTRY_BYTES });
+        self.blocks.insert(key, Entry { block, bytes: bytes + ENTRY_BYTES });
     }
 
     /// Follows what is lent of the cache's share.
@@ -160,7 +206,7 @@ impl BlockCache {
     /// Takes out the blocks of files that are gone.
     pub(crate) fn forget(&self, files: &[FileId]) {
         if !files.is_empty() {
-            self.blocks.retain(|place, _| !files.contains(&place.file));
+            self.blocks.retain(|key, _| !matches!(key, Key::Place(place) if files.contains(&place.file)));
         }
     }
 
@@ -268,47 +314,65 @@ impl Reads {
         done
     }
 
-    fn get(&self, place: Place) -> Option<Block> {
-        let block = self.cache.as_ref()?.blocks.get(&place)?.block;
+    fn get(&self, key: &Key) -> Option<Block> {
+        let block = self.cache.as_ref()?.blocks.get(key)?.block;
         Tally::add(Tally { blocks: 1, cached: 1, bytes: 0 });
         Some(block)
     }
 
-    fn put(&self, place: Place, bytes: usize, block: impl FnOnce() -> Block) {
+    fn put(&self, key: Key, bytes: usize, block: impl FnOnce() -> Block) {
         let Some(cache) = &self.cache else { return };
         let left = self.left.load(Ordering::Relaxed).checked_sub(bytes);
         // A reader is one thread at a time, so nothing is lost between.
         self.left.store(left.unwrap_or(0), Ordering::Relaxed);
         if left.is_some() {
-            cache.insert(place, block(), bytes);
+            cache.insert(key, block(), bytes);
         }
     }
 
     /// The values of a page.
     pub(crate) fn page(&self, place: Place) -> Option<Arc<Column>> {
-        match self.get(place)? {
+        match self.get(&Key::Place(place))? {
             Block::Page(column) => Some(column),
-            Block::Directory(_) => None,
+            Block::Directory(_) | Block::Section(_) => None,
         }
     }
 
     /// Keeps the values of a page that was read and checked.
     pub(crate) fn keep_page(&self, place: Place, page: &Arc<Column>) {
         let bytes = size_of::<Column>() + page.bytes();
-        self.put(place, bytes, || Block::Page(Arc::clone(page)));
+        self.put(Key::Place(place), bytes, || Block::Page(Arc::clone(page)));
     }
 
     /// The directory of a series.
     pub(crate) fn directory(&self, place: Place) -> Option<Directory> {
-        match self.get(place)? {
+        match self.get(&Key::Place(place))? {
             Block::Directory(directory) => Some(directory),
-            Block::Page(_) => None,
+            Block::Page(_) | Block::Section(_) => None,
         }
     }
 
     /// Keeps a directory that was read and checked.
     pub(crate) fn keep_directory(&self, place: Place, directory: &Directory) {
         let bytes = directory.iter().map(|chunk| chunk.memory()).sum();
-        self.put(place, bytes, || Block::Directory(Arc::clone(directory)));
+        self.put(Key::Place(place), bytes, || Block::Directory(Arc::clone(directory)));
+    }
+
+    /// The windows of a summary.
+    pub(crate) fn section(&self, key: &SectionKey) -> Option<Arc<Section>> {
+        match self.get(&Key::Section(key.clone()))? {
+            Block::Section(section) => Some(section),
+            Block::Page(_) | Block::Directory(_) => None,
+        }
+    }
+
+    /// Keeps the windows of a summary.
+    pub(crate) fn keep_section(&self, key: &SectionKey, section: impl FnOnce() -> Section) {
+        // Who may bring in nothing more cuts nothing out.
+        if self.left.load(Ordering::Relaxed) > 0 {
+            let section = Arc::new(section());
+            let bytes = section.bytes() + size_of::<SectionKey>();
+            self.put(Key::Section(key.clone()), bytes, || Block::Section(section));
+        }
     }
 }

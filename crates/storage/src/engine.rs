@@ -13,6 +13,7 @@ use memory::Reservation;
 use model::{BucketId, Clock, LogPosition, PartitionOp, SeriesKey, TimeRange};
 use parking_lot::{Mutex, RwLock};
 
+use crate::cache::EngineId;
 use crate::commons::Commons;
 use crate::error::{FatalError, FlushError, OpenError, ReadError};
 use crate::jobs::Jobs;
@@ -36,6 +37,7 @@ mod room;
 mod scan;
 mod schema;
 mod scrub;
+mod sections;
 mod state;
 mod summarize;
 #[cfg(test)]
@@ -151,6 +153,7 @@ impl std::fmt::Debug for Engine {
 
 /// What the engine and its jobs share.
 pub(crate) struct Inner {
+    id: EngineId,
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     clock: Arc<dyn Clock>,
@@ -213,6 +216,7 @@ impl Engine {
         let mut next_file = (manifest.live().next_number.max(1) + skipped).max(leftovers.next_number());
         let state = recover::load(&*vfs, &dir, manifest.live(), &mut next_file, now)?;
         let inner = Arc::new(Inner {
+            id: EngineId::next(),
             vfs,
             dir,
             clock,

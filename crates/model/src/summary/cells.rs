@@ -62,7 +62,7 @@ pub struct Part {
 /// See the module. Columns of what is not wanted are empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cells {
-    field_type: ColumnType,
+    pub(super) field_type: ColumnType,
     /// Where the windows start, ascending.
     pub starts: Vec<i64>,
     /// How many values they hold, each at least one.

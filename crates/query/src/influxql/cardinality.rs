@@ -198,7 +198,7 @@ fn windows(show: &Show, bounds: Bounds, resolver: &Resolver<'_>) -> Result<usize
 fn dimensions(show: &Show, tables: &[Table], resolver: &Resolver<'_>) -> Result<BTreeSet<String>, Error> {
     let mut keys = BTreeSet::new();
     let existing = |wanted: &dyn Fn(&str) -> bool, keys: &mut BTreeSet<String>| -> Result<(), Error> {
-        let all = Where { bounds: Bounds::ALL, tags: None, about: About::Counts, resolver };
+        let all = Where::all(About::Counts, resolver);
         for table in tables {
             let found = ask(resolver, table, &all, SchemaQuestion::TagKeys)?;
             keys.extend(found.into_iter().filter(|key| wanted(key)));

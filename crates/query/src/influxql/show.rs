@@ -202,7 +202,16 @@ pub(super) struct Where<'a> {
     pub(super) bounds: Bounds,
     pub(super) tags: Option<Expr>,
     pub(super) about: About,
+    /// The fields of all tables of the statement, where counts are asked for.
+    pub(super) fields: BTreeMap<String, FieldType>,
     pub(super) resolver: &'a Resolver<'a>,
+}
+
+impl<'a> Where<'a> {
+    /// Everything.
+    pub(super) const fn all(about: About, resolver: &'a Resolver<'a>) -> Self {
+        Self { bounds: Bounds::ALL, tags: None, about, fields: BTreeMap::new(), resolver }
+    }
 }
 
 pub(super) fn condition_of<'a>(
@@ -218,35 +227,35 @@ pub(super) fn condition_of<'a>(
     if let Some(tags) = tags.as_ref().filter(|_| about == About::Names) {
         validate::tags_only(tags)?;
     }
-    Ok(Where { bounds, tags, about, resolver })
+    let mut fields = BTreeMap::new();
+    if about != About::Names && tags.is_some() {
+        for table in tables(show, resolver)? {
+            resolver.catalog.get(|state| {
+                let known = state.fields_of(table.bucket, &table.measurement);
+                fields.extend(known.map(|(name, field_type)| (name.to_owned(), field_type)));
+            });
+        }
+    }
+    Ok(Where { bounds, tags, about, fields, resolver })
 }
 
 impl Where<'_> {
     /// The predicate for a table.
-    fn predicate(&self, table: &Table) -> Result<Predicate, Error> {
-        let Some(expr) = &self.tags else { return Ok(Predicate::TRUE) };
-        // A name of both is a tag to lists of names.
-        let all = Where { bounds: self.bounds, tags: None, about: self.about, resolver: self.resolver };
-        let tags = match self.about {
-            About::Names => ask(self.resolver, table, &all, SchemaQuestion::TagKeys)?,
-            About::Counts | About::CountsOfValues => Vec::new(),
-        };
+    fn predicate(&self, table: &Table) -> Predicate {
+        let Some(expr) = &self.tags else { return Predicate::TRUE };
         let kind = |var: &VarRef| {
-            let tag = match var.kind {
-                Some(kind) => kind == RefKind::Tag,
-                None => tags.contains(&var.name),
-            };
-            let field =
+            let own =
                 self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
-            match field {
-                Some(field_type) if !tag => VarKind::Field(field_type),
+            // A name that is a field anywhere is one wherever is counted.
+            match own.or_else(|| self.fields.get(&var.name).copied()) {
+                Some(field_type) if var.kind != Some(RefKind::Tag) => VarKind::Field(field_type),
                 _ => VarKind::Tag,
             }
         };
-        Ok(match self.about {
+        match self.about {
             About::Names => lenient(expr, &kind),
             About::Counts | About::CountsOfValues => cardinality::strict(expr, self.about, &kind),
-        })
+        }
     }
 }
 
@@ -290,7 +299,7 @@ pub(super) fn ask(
     let request = SchemaRequest {
         bucket: table.bucket,
         range: range(condition.bounds, table.oldest),
-        predicate: measurement_is(&table.measurement).and(condition.predicate(table)?),
+        predicate: measurement_is(&table.measurement).and(condition.predicate(table)),
         question,
     };
     Ok(resolver.source.schema(&request)?)
@@ -350,7 +359,7 @@ fn show_measurements(
             Err(Error::NotFound(_)) => return Ok(()),
             tables => tables?,
         };
-        let all = Where { bounds: Bounds::ALL, tags: None, about: About::Names, resolver };
+        let all = Where::all(About::Names, resolver);
         for table in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {

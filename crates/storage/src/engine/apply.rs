@@ -46,6 +46,10 @@ impl State {
         let Some(bucket) = self.buckets.get_mut(&deletion.bucket) else { return 0 };
         if !deletion.range.is_empty() {
             bucket.tombstones.add(deletion, index, bucket.last_write, now);
+            let range = deletion.range;
+            for shard in bucket.shards.iter_mut().filter(|shard| shard.range.overlaps(&range)) {
+                shard.changes.mark(shard.range, range.start.0, range.end.0 - 1, index);
+            }
         }
         bucket.tombstones.len()
     }
@@ -57,7 +61,8 @@ impl State {
         let mut bucket = self.buckets.remove(&batch.bucket).unwrap_or_default();
         bucket.last_write = index;
         for table in &batch.tables {
-            let added = bucket.write_table(table, batch.shard_duration_ns, now, &mut || self.new_shard_id());
+            let added =
+                bucket.write_table(table, index, (batch.shard_duration_ns, now), &mut || self.new_shard_id());
             self.active_bytes += added;
         }
         self.buckets.insert(batch.bucket, bucket);
@@ -105,8 +110,8 @@ impl Bucket {
     fn write_table(
         &mut self,
         table: &Table,
-        shard_duration_ns: i64,
-        now: Duration,
+        index: u64,
+        (shard_duration_ns, now): (i64, Duration),
         new_id: &mut impl FnMut() -> ShardId,
     ) -> usize {
         let full = self.layouts.intern(&table.fields);
@@ -151,6 +156,10 @@ impl Bucket {
                 if is_new {
                     shard.presence.insert(id);
                 }
+                let times = &table.times[at..end];
+                let (first, last) =
+                    times.iter().fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(*t), b.max(*t)));
+                shard.changes.mark(shard.range, first, last, index);
                 grown += shard.active.bytes - before;
                 at = end;
             }

@@ -23,6 +23,7 @@ use crate::tsm::{FilePiece, Packs, TsmFile};
 /// One shard as it was when the scan began.
 #[derive(Debug)]
 pub(super) struct ShardSnapshot {
+    pub(super) range: TimeRange,
     pub(super) files: Vec<Arc<TsmFile>>,
     pub(super) frozen: Option<Arc<ShardBuffer>>,
     pub(super) active: ShardBuffer,
@@ -60,6 +61,7 @@ impl Snapshot {
         let shards = shards
             .into_iter()
             .map(|shard| ShardSnapshot {
+                range: shard.range,
                 files: shard.files.clone(),
                 frozen: shard.frozen.clone(),
                 active: shard.active.snapshot(&wanted),
@@ -141,7 +143,7 @@ pub(super) struct Reading {
     predicate: Predicate,
     fields: FieldSelection,
     pub(super) snapshot: Snapshot,
-    reads: Arc<Reads>,
+    pub(super) reads: Arc<Reads>,
 }
 
 /// The blocks of a scan, in series key order; those of a series ascending in time. After an error it ends.
@@ -235,21 +237,33 @@ impl Engine {
 
     /// What the engine has of a request at this moment; an error when it has lost some of it.
     pub(super) fn reading(&self, request: &ScanRequest) -> Result<Reading, ReadError> {
-        let snapshot = {
+        self.reading_with(request, |_| ()).map(|(reading, ())| reading)
+    }
+
+    /// The same, and something else of the bucket at that moment.
+    pub(super) fn reading_with<T>(
+        &self,
+        request: &ScanRequest,
+        also: impl FnOnce(&Bucket) -> T,
+    ) -> Result<(Reading, T), ReadError> {
+        let (snapshot, other) = {
             let state = self.inner.state.read();
             match state.buckets.get(&request.bucket) {
                 Some(bucket) => {
                     bucket.check_rows(&request.range)?;
-                    Snapshot::of(bucket, request.range, &request.predicate)
+                    (Snapshot::of(bucket, request.range, &request.predicate), also(bucket))
                 }
-                None => Snapshot::of(&Bucket::default(), request.range, &request.predicate),
+                None => {
+                    let none = Bucket::default();
+                    (Snapshot::of(&none, request.range, &request.predicate), also(&none))
+                }
             }
         };
         let (predicate, fields) = (request.predicate.clone(), request.fields.clone());
         let commons = &self.inner.commons;
         let timing = (Arc::clone(commons.pace()), Arc::clone(&self.inner.clock));
         let reads = Reads::of_query(commons.cache(), Some(timing));
-        Ok(Reading::new(request.range, predicate, fields, snapshot, reads))
+        Ok((Reading::new(request.range, predicate, fields, snapshot, reads), other))
     }
 }
 

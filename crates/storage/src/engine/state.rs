@@ -9,6 +9,7 @@ use model::{BucketId, LogPosition, TimeRange, Timestamp};
 use roaring::RoaringBitmap;
 
 use super::lost::LostFile;
+use super::sections::Changes;
 use crate::index::SeriesIndex;
 use crate::layout::Layouts;
 use crate::memtable::ShardBuffer;
@@ -18,6 +19,12 @@ use crate::tsm::TsmFile;
 /// A shard as long as it lives: a range that is dropped and written again is another shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ShardId(u64);
+
+impl ShardId {
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// One shard. It has rows: in files, in memory, or on the way between.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub(super) struct Shard {
     pub(super) presence: RoaringBitmap,
     /// When the last file came.
     pub(super) touched: Duration,
+    /// Which of its times were changed when.
+    pub(super) changes: Changes,
 }
 
 /// One bucket.
@@ -187,6 +196,7 @@ impl Shard {
             lost: Vec::new(),
             presence: RoaringBitmap::new(),
             touched: now,
+            changes: Changes::default(),
         }
     }
 

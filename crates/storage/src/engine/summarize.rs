@@ -12,21 +12,29 @@
 //! has no value yet; with the first values it is the other way round.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use memory::{Allowance, Exhausted};
-use model::summary::{Run, Windows};
+use model::summary::{Run, Section, Windows};
 use model::{
-    ColumnType, FieldDef, Groups, SeriesFold, SeriesKey, SummaryRequest, TimeRange, TooLarge, Wanted,
+    ColumnType, FieldDef, Groups, SeriesFold, SeriesKey, SummaryRequest, TimeRange, Timestamp, TooLarge,
+    Wanted,
 };
 
 use super::Engine;
 use super::scan::{Pieces, Reading, SeriesPiece, split_where_overlapping};
+use super::sections::sections;
+use super::state::Bucket;
+use crate::cache::SectionKey;
 use crate::compact::run::stand_alone;
 use crate::error::ReadError;
-use crate::index::SeriesId;
+use crate::index::{SeriesId, Walk};
 use crate::merge::{Merge, Piece, Rows};
 use crate::tombstone::Masked;
 use crate::tsm::{ChunkPiece, FilePiece, Packs, PageTimes};
+
+/// Most ranges that are computed one by one because others between them are known; each goes through all series.
+const PASSES_MAX: usize = 4;
 
 /// Why a summary failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +58,8 @@ pub enum SummarizeError {
 pub struct Summarize<'a> {
     request: &'a SummaryRequest,
     reading: Reading,
+    /// What may have been kept of an earlier summary.
+    sections: Vec<SectionKey>,
 }
 
 /// Neighbours in time, ascending.
@@ -63,7 +73,9 @@ pub(super) enum Cluster {
 impl Engine {
     /// Prepares a summary of the rows as they are at this moment.
     pub fn summarize<'a>(&self, request: &'a SummaryRequest) -> Result<Summarize<'a>, ReadError> {
-        Ok(Summarize { request, reading: self.reading(&request.scan)? })
+        let kept = |bucket: &Bucket| sections(self.inner.id, bucket, request);
+        let (reading, sections) = self.reading_with(&request.scan, kept)?;
+        Ok(Summarize { request, reading, sections })
     }
 }
 
@@ -76,9 +88,63 @@ impl Summarize<'_> {
     /// Computes it; `stop` is asked before each series, chunk and block of merged rows. Afterwards `memory` holds what
     /// the answer takes.
     pub fn run(mut self, memory: &mut Allowance, stop: &dyn Fn() -> bool) -> Result<Groups, SummarizeError> {
+        let keys = std::mem::take(&mut self.sections);
+        let found: Vec<_> = keys.iter().map(|key| self.reading.reads.section(key)).collect();
+        let gaps = gaps(&keys, &found, self.reading.range);
+        if found.iter().all(Option::is_none) || gaps.len() > PASSES_MAX {
+            let series = std::mem::take(&mut self.reading.snapshot.series);
+            let groups = self.pass(self.reading.range, series, memory, stop)?;
+            self.keep(&groups, &keys, &found);
+            return Ok(groups);
+        }
+        let mut parts: Vec<(i64, Arc<Section>)> = Vec::with_capacity(keys.len());
+        let kept = keys
+            .iter()
+            .zip(&found)
+            .filter_map(|(key, found)| Some((key.span.0, Arc::clone(found.as_ref()?))));
+        parts.extend(kept);
+        for gap in gaps {
+            let series = self.reading.snapshot.series.clone();
+            let before = memory.held();
+            let groups = self.pass(gap, series, memory, stop)?;
+            self.keep(&groups, &keys, &found);
+            let section = groups.into_section();
+            memory.hold(before + section.bytes())?;
+            parts.push((gap.start.0, Arc::new(section)));
+        }
+        parts.sort_by_key(|(start, _)| *start);
+        let before = memory.held();
+        let groups = Groups::of_sections(self.request, parts.iter().map(|(_, section)| &**section))?;
+        memory.hold(before + groups.bytes())?;
+        drop(parts);
+        memory.hold(groups.bytes())?;
+        Ok(groups)
+    }
+
+    /// Keeps those sections of a summary that were not found.
+    fn keep(&self, groups: &Groups, keys: &[SectionKey], found: &[Option<Arc<Section>>]) {
+        let range = self.reading.range;
+        for (key, _) in keys.iter().zip(found).filter(|(_, found)| found.is_none()) {
+            let (from, until) = key.span;
+            if range.start.0 <= from && until <= range.end.0 {
+                self.reading.reads.keep_section(key, || groups.section(from, until));
+            }
+        }
+    }
+
+    /// Computes the windows of a range.
+    fn pass(
+        &mut self,
+        range: TimeRange,
+        mut series: Walk,
+        memory: &mut Allowance,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Groups, SummarizeError> {
+        self.reading.range = range;
+        let held = memory.held();
         let mut groups = Groups::new(self.request);
         let mut fold = Fold {
-            range: self.reading.range,
+            range,
             windows: &self.request.windows,
             series: SeriesFold::new(self.request),
             runs: Vec::new(),
@@ -86,14 +152,14 @@ impl Summarize<'_> {
         };
         let mut packs = self.reading.packs();
         let newest = outermost(self.request);
-        while let Some((id, key)) = self.reading.snapshot.series.next()? {
+        while let Some((id, key)) = series.next()? {
             fold.may_go_on()?;
             match newest {
                 Some(newest) => self.outermost(id, &key, newest, &mut packs, &mut fold)?,
                 None => self.all(id, &key, &mut packs, &mut fold)?,
             }
             fold.series.finish(&key, &mut groups)?;
-            memory.hold(groups.bytes())?;
+            memory.hold(held + groups.bytes())?;
         }
         Ok(groups)
     }
@@ -105,7 +171,8 @@ impl Summarize<'_> {
         packs: &mut Packs,
         fold: &mut Fold<'_>,
     ) -> Result<(), SummarizeError> {
-        for shard in &self.reading.snapshot.shards {
+        let range = self.reading.range;
+        for shard in self.reading.snapshot.shards.iter().filter(|shard| shard.range.overlaps(&range)) {
             let Some(Pieces { fields, pieces }) = self.reading.pieces_of(shard, id, key, packs, |_| true)?
             else {
                 continue;
@@ -156,6 +223,20 @@ impl Summarize<'_> {
         }
         Ok(())
     }
+}
+
+/// The parts of a range that no section was found for.
+fn gaps(keys: &[SectionKey], found: &[Option<Arc<Section>>], range: TimeRange) -> Vec<TimeRange> {
+    let mut gaps = Vec::new();
+    let mut at = range.start;
+    let kept = keys.iter().zip(found).filter(|(_, found)| found.is_some()).map(|(key, _)| key.span);
+    for (from, until) in kept.map(|(from, until)| (Timestamp(from), Timestamp(until))) {
+        gaps.push(TimeRange::new(at, from));
+        at = until;
+    }
+    gaps.push(TimeRange::new(at, range.end));
+    gaps.retain(|gap| !gap.is_empty());
+    gaps
 }
 
 /// Whether nothing is wanted but the last (true) or the first values of everything.

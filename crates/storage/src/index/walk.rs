@@ -15,7 +15,7 @@ use super::{SeriesId, SeriesIndex};
 use crate::error::{Damage, ReadError};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Walk {
     segments: Vec<InSegment>,
     /// Sorted when the walk begins.
@@ -23,7 +23,7 @@ pub(crate) struct Walk {
     has_begun: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct InSegment {
     segment: Arc<Segment>,
     wanted: RoaringBitmap,

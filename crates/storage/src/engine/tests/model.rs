@@ -6,7 +6,7 @@ use disk::vfs::sim::PowerCut;
 use disk::vfs::sim::Random;
 use model::{
     Deletion, Ends, FieldSelection, PartitionOp, Predicate, ScanRequest, SchemaQuestion, SchemaRequest,
-    SeriesKey, Subject, Test, TimeRange, Timestamp,
+    SeriesKey, Subject, SummaryRequest, Test, TimeRange, Timestamp,
 };
 
 use super::oracle::{Oracle, Rows, collect, scanned};
@@ -48,6 +48,8 @@ struct Run {
     oracle: Oracle,
     /// Scans that are read later, with what they must return.
     held: Vec<(Scan, Rows)>,
+    /// Summaries that were asked for before, parts of which may have been kept.
+    asked: Vec<SummaryRequest>,
     series: Vec<SeriesKey>,
     /// Whether the power was cut in the middle of writing.
     was_torn: bool,
@@ -77,6 +79,7 @@ impl Run {
             log,
             oracle,
             held,
+            asked: Vec::new(),
             series,
             was_torn: false,
         }
@@ -207,9 +210,29 @@ impl Run {
         summaries::check_ends(self.engine(), &request, ends);
         let request = summaries::random_request(&mut self.chance, request);
         summaries::check(self.engine(), &request);
+        self.ask_again(request);
         if self.chance.one_in(4) {
             let request = summaries::random_request(&mut self.chance, scan_all(1));
             summaries::check(self.engine(), &request);
+        }
+    }
+
+    /// Asks the same of another time, and what was asked for some time ago: nothing that was kept is old.
+    fn ask_again(&mut self, request: SummaryRequest) {
+        let TimeRange { start, end } = request.scan.range;
+        let moved = i64::try_from(self.chance.below(400)).unwrap();
+        let range =
+            TimeRange::new(Timestamp(start.0.saturating_add(moved)), Timestamp(end.0.saturating_add(moved)));
+        let scan = ScanRequest { range, ..request.scan.clone() };
+        summaries::check(self.engine(), &SummaryRequest { scan, ..request.clone() });
+        if self.asked.len() < 20 {
+            self.asked.push(request);
+        } else {
+            let at = usize::try_from(self.chance.below(20)).unwrap();
+            summaries::check(self.engine(), &self.asked[at]);
+            if self.chance.one_in(4) {
+                self.asked[at] = request;
+            }
         }
     }
 
