@@ -229,7 +229,8 @@ fn who_may_only_read_deletes_nothing() {
         let path = format!("/query?db=metrics&q={}", testkit::node::encode(statement));
         let refused = node.post(&path).token(reader).send().expect_status(403).json();
         let error = refused["error"].as_str().expect("an error");
-        assert!(error.starts_with("error authorizing query: not authorized to execute statement"), "{error}");
+        let expected = "error authorizing query: admin not authorized to execute statement";
+        assert!(error.starts_with(expected), "{error}");
     }
     assert_eq!(minutes(&node), [0, 1, 2, 3]);
 }

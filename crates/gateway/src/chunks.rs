@@ -52,6 +52,11 @@ impl ChunkWriter {
         self.outlet.sent()
     }
 
+    /// See [`Outlet::begin_end`].
+    pub(crate) const fn begin_end(&mut self) {
+        self.outlet.begin_end();
+    }
+
     /// Takes the bytes out of `text` and sends full chunks.
     pub(crate) fn write(&mut self, text: &mut Vec<u8>) -> Result<(), SinkClosed> {
         self.pack(text)?;

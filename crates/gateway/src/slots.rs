@@ -48,7 +48,7 @@ impl QuerySlots {
                     refused.inc();
                     let waiting = self.waiting_max;
                     let message =
-                        format!("queue length exceeded: {waiting} queries wait already (query-concurrency)");
+                        format!("queue length exceeded: {waiting} queries wait already (query-queue-size)");
                     ApiError::new(Code::TooManyRequests, message)
                 })?;
                 let permit = Arc::clone(&self.running).acquire_owned().await;

@@ -63,6 +63,7 @@ fn answer(
         return Err(error);
     }
     result.map_err(|error| job.reason(error))?;
+    job.writer.begin_end();
     encoder.finish(&mut out)?;
     // A closed sink is a client that went away: nobody is left to tell.
     job.writer.write(&mut out).or(Ok(()))

@@ -33,6 +33,10 @@ const PIECES_WAITING: usize = 4;
 pub(crate) struct Outlet<T> {
     sender: mpsc::Sender<Result<T, QueryError>>,
     sent: bool,
+    /// When the query is to end, nothing more of its rows is sent.
+    cancel: CancelToken,
+    /// What is sent from now on is how the answer ends.
+    is_ending: bool,
     turn: Turn,
     /// Longest that the client may take no piece.
     stall_max: Duration,
@@ -46,10 +50,19 @@ impl<T> Outlet<T> {
         self.sent
     }
 
-    /// Whether anybody still takes pieces.
+    /// Whether anybody still takes pieces, and the query goes on.
     pub(crate) fn check(&self) -> Result<(), SinkClosed> {
-        let closed = self.sender.is_closed() || self.stalled.load(Ordering::Relaxed);
-        if closed { Err(SinkClosed) } else { Ok(()) }
+        let is_over = self.is_closed() || (!self.is_ending && self.cancel.is_cancelled());
+        if is_over { Err(SinkClosed) } else { Ok(()) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed() || self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// All rows are there that will be: what ends the answer is sent though the query was told to end.
+    pub(crate) const fn begin_end(&mut self) {
+        self.is_ending = true;
     }
 
     /// Sends a piece; waits for a client that is slow.
@@ -183,7 +196,15 @@ where
     let stall_max = app.options.limits.body_idle_max;
     let mut job = Job {
         cancel: cancel.clone(),
-        writer: writer(Outlet { sender, sent: false, turn, stall_max, stalled }),
+        writer: writer(Outlet {
+            sender,
+            sent: false,
+            cancel: cancel.clone(),
+            is_ending: false,
+            turn,
+            stall_max,
+            stalled,
+        }),
         timed_out: Arc::clone(&timed_out),
         duration_max,
     };
@@ -222,8 +243,11 @@ where
         let context = span.context();
         drop(span);
         match result {
-            Ok(()) => job.writer.end(),
-            Err(_stopped) if outlet.check().is_err() => {}
+            Ok(()) => {
+                outlet.begin_end();
+                job.writer.end();
+            }
+            Err(_stopped) if outlet.is_closed() => {}
             Err(error) if outlet.sent() => {
                 // The answer is broken off in the middle: the client must see a broken one, not a short one.
                 tracing::error!(%error, "a query failed while its answer was being sent");

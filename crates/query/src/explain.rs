@@ -2,16 +2,16 @@
 
 use std::fmt::{self, Formatter};
 
-use model::{Predicate, Subject, Test, TimeRange};
+use model::{Predicate, Subject, Test, TimeRange, Timestamp};
 
 /// A range of time, in nanoseconds where it is bounded.
 pub(crate) fn range(f: &mut Formatter<'_>, range: TimeRange) -> fmt::Result {
     f.write_str("time=[")?;
-    if range.start.0 > i64::MIN {
+    if range.start > Timestamp::MIN {
         write!(f, "{}", range.start.0)?;
     }
     f.write_str(", ")?;
-    if range.end.0 < i64::MAX {
+    if range.end < Timestamp::MAX {
         write!(f, "{}", range.end.0)?;
     }
     f.write_str(")")

@@ -323,7 +323,7 @@ async fn queries_wait_and_the_queue_has_an_end() {
         gate.1.notify_all();
     });
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200));
-    let message = "queue length exceeded: 1 queries wait already (query-concurrency)";
+    let message = "queue length exceeded: 1 queries wait already (query-queue-size)";
     third.is_v2(429, "too many requests", message);
     assert_eq!(third.header("retry-after"), "1");
 }

@@ -161,6 +161,7 @@ fn answer(
     let mut writer = Writer::new(style);
     let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
     let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
+    job.writer.begin_end();
     if let Err(error) = result {
         let error = match writer.is_too_large() {
             true => too_large(),

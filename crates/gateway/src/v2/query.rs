@@ -153,6 +153,7 @@ fn answer(
 ) -> Result<(), QueryError> {
     let mut encoder = Encoder::new(dialect);
     let result = run(&mut |table: FluxTable| encoder.table(&table, &mut |out| job.writer.write(out)));
+    job.writer.begin_end();
     let written = match result {
         Ok(()) => encoder.finish(&mut |out| job.writer.write(out)),
         Err(error) if job.writer.sent() => {

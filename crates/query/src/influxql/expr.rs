@@ -133,7 +133,6 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
         VarKind::Nothing => Bound::Constant(None),
         VarKind::Tag => match (block.tag(&var.name), block.field(&var.name)) {
             // A tag that a subquery answers as a column.
-            (None, Some(column)) if var.absent_is_empty => Bound::Column(Cow::Owned(nulls_as_empty(column))),
             (None, Some(column)) => Bound::Column(Cow::Borrowed(column)),
             (tag, _) => {
                 // What a subquery is grouped by is there, though it be empty.
@@ -143,13 +142,6 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
             }
         },
     }
-}
-
-fn nulls_as_empty(column: &Column) -> Column {
-    let empty = FieldValue::String(String::new());
-    let values: Vec<Value> =
-        (0..column.len()).map(|row| column.get(row).or_else(|| Some(empty.clone()))).collect();
-    value::column_of(FieldType::String, values.iter().map(Option::as_ref))
 }
 
 /// The rows of a block that pass a condition.

@@ -169,7 +169,7 @@ static OPTIONS: &[Opt] = &[
     ),
     none("query-max-memory-bytes", "queries are limited one by one, by query-memory-bytes"),
     sets("query-memory-bytes", "query-memory-bytes", limited),
-    none("query-queue-size", "waiting queries count in query-concurrency"),
+    sets("query-queue-size", "query-queue-size", limited),
     none("reporting-disabled", "nothing is ever reported to anyone"),
     none("secret-store", VAULT),
     none("session-length", "sessions end an hour after they were last used"),

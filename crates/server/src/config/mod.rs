@@ -120,8 +120,10 @@ pub struct Config {
     pub series_per_bucket_max: Option<u64>,
     /// How long a write may wait to be committed.
     pub write_timeout: Duration,
-    /// Queries that may run or wait at once.
+    /// Queries that run at once.
     pub query_concurrency: usize,
+    /// Queries that wait for their turn.
+    pub query_queue_size: usize,
     /// Largest body of a query request.
     pub query_bytes_max: usize,
     /// How long a query may run.

@@ -169,6 +169,7 @@ impl Config {
             series_per_bucket_max: None,
             write_timeout: Duration::ZERO,
             query_concurrency: 0,
+            query_queue_size: 0,
             query_timeout: Duration::ZERO,
             query_bytes_max: 0,
             query_memory_bytes: 0,

@@ -9,6 +9,9 @@ use super::address::{BindAddress, Peer};
 use super::error::Expected;
 use super::{Config, DiscoveryStrategy, Distances, LogFormat, LogLane, Role, init, units};
 
+/// However many queries may run at once: each takes a thread that may block, of the 512 that there are.
+const QUERIES_RUNNING_MAX: usize = 256;
+
 /// One setting.
 #[derive(Clone, Copy)]
 pub struct Setting {
@@ -340,9 +343,12 @@ static SETTINGS: &[Setting] = &[
     }, "How long a write may wait for memory before it is answered 429, and how long to be committed before it is answered 503")
     .group(LIMITS),
 
-    row("query-concurrency", "TIDEMARK_QUERY_CONCURRENCY", "COUNT", "1024", |c, t| {
-        units::count(t).map(|n| c.query_concurrency = n)
-    }, "Queries that may run or wait at once, of which at most 64 run; beyond it queries are answered 429").group(QUERIES),
+    row("query-concurrency", "TIDEMARK_QUERY_CONCURRENCY", "COUNT", "64", |c, t| {
+        units::count(t).map(|n| c.query_concurrency = n.min(QUERIES_RUNNING_MAX))
+    }, "Queries that run at once, 256 of more than that; the others wait for their turn").group(QUERIES),
+    row("query-queue-size", "TIDEMARK_QUERY_QUEUE_SIZE", "COUNT", "1024", |c, t| {
+        units::count(t).map(|n| c.query_queue_size = n)
+    }, "Queries that wait for their turn; beyond it queries are answered 429").group(QUERIES),
     row("query-timeout", "TIDEMARK_QUERY_TIMEOUT", "DURATION", "5m", |c, t| {
         units::positive_duration(t).map(|d| c.query_timeout = d)
     }, "How long a query may run").group(QUERIES),

@@ -70,7 +70,7 @@ fn nothing_set_is_a_node_on_loopback() {
     assert_eq!((c.partitions, c.partitions_or_default()), (None, 16));
     assert_eq!((c.body_bytes_max, c.decompressed_bytes_max), (64 << 20, 256 << 20));
     assert_eq!((c.line_bytes_max, c.string_field_bytes_max), (4 << 20, 1 << 20));
-    assert_eq!((c.in_flight_write_bytes_max, c.query_concurrency), (256 << 20, 1024));
+    assert_eq!((c.in_flight_write_bytes_max, c.query_concurrency, c.query_queue_size), (256 << 20, 64, 1024));
     assert_eq!((c.json_bytes_max, c.query_bytes_max), (1 << 20, 1 << 20));
     assert_eq!(c.retention_check_interval, Duration::from_secs(1800));
     assert_eq!((c.log_level.as_str(), c.log_format, c.log_lane), ("info", LogFormat::Text, LogLane::Segment));

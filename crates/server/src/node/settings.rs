@@ -134,8 +134,6 @@ pub(super) fn commons(config: &Config, memory: &Arc<Memory>) -> Arc<Commons> {
 }
 
 pub(crate) fn gateway_limits(config: &Config) -> gateway::Limits {
-    // Of the queries that are let in, as many run as threads and memory are there for; the others wait.
-    let queries_running = config.query_concurrency.min(gateway::Limits::STANDARD.query_concurrency);
     gateway::Limits {
         body_bytes_max: config.body_bytes_max,
         decompressed_bytes_max: config.decompressed_bytes_max,
@@ -143,8 +141,8 @@ pub(crate) fn gateway_limits(config: &Config) -> gateway::Limits {
         string_bytes_max: config.string_field_bytes_max,
         json_bytes_max: config.json_bytes_max,
         query_bytes_max: config.query_bytes_max,
-        query_concurrency: queries_running,
-        query_queue_max: config.query_concurrency - queries_running,
+        query_concurrency: config.query_concurrency,
+        query_queue_max: config.query_queue_size,
         query_duration_max: config.query_timeout,
         body_idle_max: config.http_idle_timeout,
         header_read_max: config.http_read_header_timeout,

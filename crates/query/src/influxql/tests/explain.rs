@@ -37,7 +37,7 @@ fn plans_have_the_lines_of_influxdb_and_what_is_pushed_down() {
     ] {
         let plan = plan(text);
         let lines = plan.split_once("\"values\":[").map(|(_, lines)| lines).unwrap_or(&plan);
-        assert!(plan.contains("\"columns\":[QUERY PLAN"), "{plan}");
+        assert!(plan.contains("\"columns\":QUERY PLAN"), "{plan}");
         assert!(lines.starts_with(expected), "{text}:\n{plan}");
     }
 }
@@ -53,7 +53,7 @@ fn each_call_and_each_source_has_its_block() {
 #[test]
 fn an_analyzed_statement_runs_and_shows_its_parts() {
     let body = plan("EXPLAIN ANALYZE SELECT v FROM m WHERE time < 1000s GROUP BY host");
-    assert!(body.contains("\"columns\":[EXPLAIN ANALYZE"), "{body}");
+    assert!(body.contains("\"columns\":EXPLAIN ANALYZE"), "{body}");
     for line in [
         "└── select\n",
         "statement: SELECT v FROM m WHERE time \\u003c 1000s GROUP BY host",

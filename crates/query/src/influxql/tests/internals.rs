@@ -46,7 +46,7 @@ fn a_shard_is_dropped_by_its_number() {
     for bucket in [9, 77] {
         assert_eq!(fixture.body(&format!("DROP SHARD {}", shard_id(bucket_id(bucket), Timestamp(0)))), done);
     }
-    let expected = format!("1 {}..{} And([])", 2 * WEEK_NS, 3 * WEEK_NS);
+    let expected = format!("1 {}..{} Constant(true)", 2 * WEEK_NS, 3 * WEEK_NS);
     assert_eq!(*fixture.changes.0.lock().unwrap(), [expected]);
 }
 

@@ -58,7 +58,7 @@ def panels() -> list:
                (f"sum(namespace:tidemark_write_points:rate5m_in_7d{{{CLUSTER}}})", "in 7 days by trend")], unit="wps"),
         Panel("Points refused", "timeseries", "Points that were not stored, by reason; clients were told.",
               [(rate("tidemark_write_refused_points_total", "reason"), "{{reason}}")], unit="wps", stacked=True),
-        Panel("Queries running and waiting", "timeseries", "At most 64 run at once on a node; beyond query-concurrency they are answered 429.",
+        Panel("Queries running and waiting", "timeseries", "query-concurrency of them run at once on a node; when query-queue-size wait, more are answered 429.",
               [(total("tidemark_queries_running"), "running"), (total("tidemark_queries_queued"), "waiting")],
               thresholds=[(100, RED)], lines=True),
         Row("How to scale"),
