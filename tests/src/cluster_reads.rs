@@ -2,6 +2,7 @@
 //! any node, and a node that others do not reach serves what is old only to those who take that.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use testkit::node::encode;
@@ -215,4 +216,87 @@ fn an_age_is_not_believed_for_longer_than_it_says() {
 #[expect(clippy::disallowed_methods, reason = "tests wait for real processes in real time")]
 fn now() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+/// A statement in one of the languages, as a request to a node.
+#[derive(Debug, Clone, Copy)]
+enum Statement {
+    Influxql(&'static str),
+    Sql(&'static str, &'static str),
+    Flux(&'static str),
+}
+
+impl Statement {
+    /// The answer, if there is one: none where it broke off or says that there is none.
+    fn ask(self, node: &Node) -> Option<String> {
+        let request = match self {
+            Self::Influxql(q) => node.get(&format!("/query?db=metrics&q={}", encode(q))),
+            Self::Sql(q, format) => {
+                node.get(&format!("/api/v3/query_sql?db=metrics&format={format}&q={}", encode(q)))
+            }
+            Self::Flux(script) => node
+                .post("/api/v2/query?org=acme")
+                .header("Content-Type", "application/vnd.flux")
+                .body(script.to_owned()),
+        };
+        let reply = request.token(node.token()).try_send().ok()?;
+        if reply.status != 200 {
+            assert!(matches!(reply.status, 500 | 503), "{self:?}: {} {}", reply.status, reply.text());
+            return None;
+        }
+        let text = reply.text();
+        let says_why = match self {
+            Self::Influxql(_) => text.contains("\"error\":"),
+            Self::Flux(_) => text.contains(",error,reference"),
+            Self::Sql(..) => false,
+        };
+        (!says_why).then_some(text)
+    }
+}
+
+#[test]
+fn an_answer_is_whole_or_none_though_a_node_dies_meanwhile() {
+    const STATEMENTS: [Statement; 6] = [
+        Statement::Influxql("SELECT n FROM m GROUP BY part"),
+        Statement::Influxql("SELECT count(n), mean(n) FROM m GROUP BY part, time(1m)"),
+        Statement::Sql("SELECT * FROM m ORDER BY time", "jsonl"),
+        Statement::Sql("SELECT part, count(*), avg(n) FROM m GROUP BY part ORDER BY part", "csv"),
+        Statement::Sql("SELECT a.n FROM m a JOIN m b ON a.n = b.n ORDER BY 1", "json"),
+        Statement::Flux("from(bucket: \"metrics\") |> range(start: 2020-01-01T00:00:00Z) |> sum()"),
+    ];
+    let mut cluster = Cluster::start(3, &["--partitions", "8"]);
+    for from in (0..60_000).step_by(10_000) {
+        write(cluster.node(0), from..from + 10_000);
+    }
+    let expected: Vec<String> = STATEMENTS
+        .iter()
+        .map(|statement| testkit::wait_for("an answer", || statement.ask(cluster.node(0)).ok_or(())))
+        .collect();
+    for dying in [1, 2] {
+        let (asker, killed) = (cluster.take(0), AtomicBool::new(false));
+        let answered = STATEMENTS.map(|_| AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for (at, statement) in STATEMENTS.iter().enumerate() {
+                let (asker, killed, answered, expected) = (&asker, &killed, &answered[at], &expected[at]);
+                // Until it has been answered after the node had died.
+                scope.spawn(move || {
+                    testkit::wait_for("an answer after the death", || {
+                        let was_killed = killed.load(Ordering::Relaxed);
+                        let answer = statement.ask(asker).ok_or("none")?;
+                        assert!(answer == *expected, "{statement:?} answers {} bytes", answer.len());
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        if was_killed { Ok(()) } else { Err("all nodes live") }
+                    });
+                });
+            }
+            testkit::wait_for("each to be answered", || {
+                let all = answered.iter().all(|n| n.load(Ordering::Relaxed) > 0);
+                if all { Ok(()) } else { Err(()) }
+            });
+            cluster.kill(dying);
+            killed.store(true, Ordering::Relaxed);
+        });
+        cluster.put(0, asker);
+        cluster.start_missing();
+    }
 }

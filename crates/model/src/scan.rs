@@ -16,8 +16,10 @@ use crate::time::TimeRange;
 pub enum FieldSelection {
     /// All of them.
     All,
-    /// Those with these names.
+    /// Those with these names, in the rows that have a value of one of them.
     Names(Vec<Arc<str>>),
+    /// Those with these names, in all rows: also in those that have values of other fields alone.
+    InAllRows(Vec<Arc<str>>),
 }
 
 impl FieldSelection {
@@ -25,7 +27,7 @@ impl FieldSelection {
     pub fn contains(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Names(names) => names.iter().any(|n| &**n == name),
+            Self::Names(names) | Self::InAllRows(names) => names.iter().any(|n| &**n == name),
         }
     }
 }

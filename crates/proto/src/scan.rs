@@ -48,8 +48,11 @@ pub fn request(
         predicate: predicate::codec::encode(&request.predicate)?.into(),
         fields: match &request.fields {
             FieldSelection::All => None,
-            FieldSelection::Names(fields) => Some(peer::Names { names: names(fields) }),
+            FieldSelection::Names(fields) | FieldSelection::InAllRows(fields) => {
+                Some(peer::Names { names: names(fields) })
+            }
         },
+        in_all_rows: matches!(request.fields, FieldSelection::InAllRows(_)),
         ends: ends.map(|ends| peer::Ends { rows: ends.rows as u64, newest: ends.newest }),
         reading: Some(write_reading(place)),
     })
@@ -118,7 +121,11 @@ pub fn read_request(message: peer::ScanRequest) -> Result<Asked, ScanError> {
         bucket: BucketId::new(message.bucket).ok_or(ScanError::Impossible("bucket"))?,
         range: TimeRange::new(Timestamp(message.start_ns), Timestamp(message.end_ns)),
         predicate: predicate::codec::decode(&message.predicate)?,
-        fields: message.fields.map_or(FieldSelection::All, |fields| FieldSelection::Names(names(fields))),
+        fields: match message.fields.map(names) {
+            None => FieldSelection::All,
+            Some(fields) if message.in_all_rows => FieldSelection::InAllRows(fields),
+            Some(fields) => FieldSelection::Names(fields),
+        },
     };
     let rows = |rows| usize::try_from(rows).unwrap_or(usize::MAX);
     let ends = message.ends.map(|ends| Ends { rows: rows(ends.rows), newest: ends.newest });

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use catalog::{Bucket, BucketKind, Command, Dbrp, FieldSpec, Org, Response, State};
 use memory::Account;
 use model::{
-    BucketId, Column, ColumnType, DbrpId, FieldType, FieldValue, OrgId, ScanRequest, SchemaQuestion,
+    BucketId, Column, ColumnType, DbrpId, FieldSelection, FieldType, FieldValue, OrgId, ScanRequest, SchemaQuestion,
     SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
 };
 
@@ -154,11 +154,15 @@ impl ScanSource for Points {
     fn scan(&self, request: &ScanRequest) -> Result<ScanStream, ScanError> {
         let mut blocks = Vec::new();
         for (key, fields) in self.buckets.get(&request.bucket).into_iter().flatten() {
-            let wanted: Vec<_> = fields
-                .iter()
-                .filter(|(name, _)| request.fields.contains(name) && request.predicate.accepts(key, name))
-                .collect();
-            let times: BTreeSet<i64> = wanted
+            let accepted: Vec<_> =
+                fields.iter().filter(|(name, _)| request.predicate.accepts(key, name)).collect();
+            let is_wanted = |(name, _): &&(&String, _)| request.fields.contains(name);
+            let wanted: Vec<_> = accepted.iter().copied().filter(|field| is_wanted(&field)).collect();
+            let rows_of = match request.fields {
+                FieldSelection::InAllRows(_) => &accepted,
+                FieldSelection::All | FieldSelection::Names(_) => &wanted,
+            };
+            let times: BTreeSet<i64> = rows_of
                 .iter()
                 .flat_map(|(_, values)| values.keys().copied())
                 .filter(|t| request.range.contains(Timestamp(*t)))

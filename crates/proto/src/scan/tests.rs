@@ -21,10 +21,13 @@ fn place(partitions: &[u16], reading: Reading) -> Place {
 fn requests_arrive_as_they_were_sent() {
     let place = place(&[0, 4095], Reading::default());
     let some = FieldSelection::Names(vec!["a".into(), "b".into()]);
+    let in_all_rows = [vec![], vec!["a".into()]].map(FieldSelection::InAllRows);
     for (fields, ends) in [
         (FieldSelection::All, None),
         (FieldSelection::Names(Vec::new()), Some(Ends { rows: 1, newest: true })),
         (some, Some(Ends { rows: usize::MAX, newest: false })),
+        (in_all_rows[0].clone(), None),
+        (in_all_rows[1].clone(), None),
     ] {
         let sent = ScanRequest { fields, ..asked() };
         let (read_place, read, read_ends) = read_request(request(&place, &sent, ends).unwrap()).unwrap();

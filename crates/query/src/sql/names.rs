@@ -84,12 +84,13 @@ fn measurement(
     let look = |state: &State| {
         state.has_measurement(bucket.id, name).then(|| {
             let fields = state.fields_of(bucket.id, name);
-            fields
+            let fields = fields
                 .map(|(name, field_type)| (name.to_owned(), field_type))
-                .collect::<Vec<(String, FieldType)>>()
+                .collect::<Vec<(String, FieldType)>>();
+            (fields, state.level())
         })
     };
-    let Some(fields) = context.catalog.find(look)? else { return Ok(None) };
+    let Some((fields, level)) = context.catalog.find(look)? else { return Ok(None) };
     let question = SchemaRequest {
         bucket: bucket.id,
         range: bucket.alive,
@@ -97,6 +98,6 @@ fn measurement(
         question: SchemaQuestion::TagKeys,
     };
     let tags = context.source.schema(&question)?;
-    let place = Place { bucket: bucket.id, name: name.to_owned(), alive: bucket.alive };
+    let place = Place { bucket: bucket.id, name: name.to_owned(), alive: bucket.alive, level };
     Ok(Some(Measurement::new(place, tags, fields, Arc::clone(reader))))
 }

@@ -16,7 +16,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Sched
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use model::{Column, ColumnType, Ends, ScanRequest, SeriesBlock};
+use model::{Column, ColumnType, Ends, FieldSelection, ScanRequest, SeriesBlock};
 
 use super::columns;
 use super::reader::Reader;
@@ -66,7 +66,9 @@ impl ScanExec {
 
     /// The same, when only the outermost rows of each series are needed.
     pub(super) fn with_ends(&self, ends: Ends) -> Self {
-        Self { ends: Some(ends), ..self.clone() }
+        // Those rows alone are read, so that it does not matter of how many fields.
+        let request = ScanRequest { fields: FieldSelection::All, ..self.request.clone() };
+        Self { ends: Some(ends), request, ..self.clone() }
     }
 
     /// Whether all rows are read that satisfy the conditions.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use catalog::Level;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use model::{BucketId, FieldType, ScanRequest, TimeRange};
+use model::{BucketId, FieldSelection, FieldType, ScanRequest, TimeRange};
 
 use super::columns;
 use super::predicate::{self, Wanted};
@@ -44,6 +45,8 @@ pub(super) struct Measurement {
     /// The columns that are tags. A tag whose name a field has too is called otherwise, and is looked at above.
     pub(super) tags: BTreeSet<String>,
     pub(super) reader: Arc<Reader>,
+    /// Whether all nodes understand [`FieldSelection::InAllRows`].
+    is_narrow: bool,
 }
 
 /// Where a measurement is.
@@ -52,6 +55,8 @@ pub(super) struct Place {
     pub(super) bucket: BucketId,
     pub(super) name: String,
     pub(super) alive: TimeRange,
+    /// What all nodes understand.
+    pub(super) level: Level,
 }
 
 impl Measurement {
@@ -86,9 +91,10 @@ impl Measurement {
             Origin::Field(_, field_type) => Field::new(name, columns::field_type(*field_type), true),
         };
         let schema = Arc::new(Schema::new(all.iter().map(column).collect::<Vec<_>>()));
-        let Place { bucket, name, alive } = place;
+        let Place { bucket, name, alive, level } = place;
         let origins = all.into_iter().map(|(_, origin)| origin).collect();
-        Self { bucket, name, alive, origins, schema, tags: as_named, reader }
+        let is_narrow = level >= Level::STATEMENTS;
+        Self { bucket, name, alive, origins, schema, tags: as_named, reader, is_narrow }
     }
 
     /// What a column is.
@@ -112,7 +118,7 @@ impl Measurement {
             range: predicate::intersection(range, self.alive),
             predicate: measurement_is(&self.name).and(predicate),
             // A row is there for the sake of any field.
-            fields: model::FieldSelection::All,
+            fields: FieldSelection::All,
         }
     }
 }
@@ -144,9 +150,17 @@ impl TableProvider for Measurement {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.origins.len()).collect();
         let projection = projection.unwrap_or(&all);
-        let origins = projection.iter().filter_map(|i| self.origins.get(*i).cloned()).collect();
+        let origins: Vec<Origin> =
+            projection.iter().filter_map(|i| self.origins.get(*i).cloned()).collect();
         let schema = Arc::new(self.schema.project(projection)?);
-        let request = self.request(filters);
+        let mut request = self.request(filters);
+        if self.is_narrow {
+            let field = |origin: &Origin| match origin {
+                Origin::Field(name, _) => Some(Arc::clone(name)),
+                Origin::Time | Origin::Tag(_) => None,
+            };
+            request.fields = FieldSelection::InAllRows(origins.iter().filter_map(field).collect());
+        }
         let reader = Arc::clone(&self.reader);
         Ok(Arc::new(ScanExec::new(request, origins, schema, limit, reader, self.name.clone())))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::util::pretty::pretty_format_batches;
-use catalog::State;
+use catalog::{Command, Level, NodeInfo, Response, State};
 use model::{FieldValue, SeriesKey, SystemClock, Timestamp};
 use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
@@ -40,7 +40,23 @@ struct Fixture {
 impl Fixture {
     fn new(points: Points) -> Self {
         let buckets = [(1, "b", None), (2, "other", None), (3, "short", Some(HOUR))];
-        let state = points.catalog(&buckets, &[("db", "autogen", 1)]);
+        let mut state = points.catalog(&buckets, &[("db", "autogen", 1)]);
+        // A cluster whose nodes understand everything.
+        let info = NodeInfo {
+            uuid: 1,
+            address: "n:8088".to_owned(),
+            zone: String::new(),
+            version: "1".to_owned(),
+            level: Level::NEWEST,
+        };
+        let founded = Command::Bootstrap {
+            cluster_id: 1,
+            replication: 1,
+            nodes: vec![info],
+            placements: vec![vec![0]],
+        };
+        assert!(!matches!(catalog::apply(&mut state, &founded), Response::Refused(_)));
+        assert_eq!(state.level(), Level::NEWEST);
         Self { points: Arc::new(points), state, limits: LIMITS, params: None }
     }
 

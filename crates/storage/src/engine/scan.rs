@@ -160,6 +160,8 @@ struct OpenSeries {
     key: SeriesKey,
     /// One merge per shard, by time.
     merges: VecDeque<ShardMerge>,
+    /// Also those without a value of the wanted fields.
+    keeps_all_rows: bool,
 }
 
 struct ShardMerge {
@@ -313,7 +315,7 @@ impl Scan {
                 merges.push_back(ShardMerge { fields, merge });
             }
         }
-        Ok(OpenSeries { key, merges })
+        Ok(OpenSeries { key, merges, keeps_all_rows: reading.keeps_all_rows(id) })
     }
 }
 
@@ -333,6 +335,17 @@ impl Reading {
         Packs::new(Arc::clone(&self.reads))
     }
 
+    fn takes_all_rows(&self) -> bool {
+        matches!(self.fields, FieldSelection::InAllRows(_))
+    }
+
+    /// Whether all rows that are stored of a series are wanted, with a value or without: nothing of it is deleted, and all
+    /// of its fields are accepted.
+    pub(super) fn keeps_all_rows(&self, id: SeriesId) -> bool {
+        let Snapshot { masks, selection, .. } = &self.snapshot;
+        self.takes_all_rows() && selection.all.contains(id) && !masks.touched().contains(id)
+    }
+
     /// The fields that a series has in a shard, of those that are asked for and still `needed`, and the pieces that
     /// may hold rows of them; `None` when there is no such field.
     pub(super) fn pieces_of(
@@ -344,8 +357,10 @@ impl Reading {
         needed: impl Fn(&FieldDef) -> bool,
     ) -> Result<Option<Pieces>, ReadError> {
         let mut fields: Vec<FieldDef> = Vec::new();
+        // Where a row may be there for the sake of fields that do not count, all say which rows are there.
+        let takes_all = self.takes_all_rows() && !self.keeps_all_rows(id);
         let mut add = |field: &FieldDef| {
-            let is_wanted = self.fields.contains(&field.name)
+            let is_wanted = (takes_all || self.fields.contains(&field.name))
                 && needed(field)
                 && !fields.iter().any(|f| same_field(f, field))
                 && self.snapshot.accepts(&self.predicate, id, key, &field.name);
@@ -374,7 +389,8 @@ impl Reading {
                 pieces.push(piece);
             }
         }
-        if fields.is_empty() {
+        let has_rows = !(in_files.is_empty() && pieces.is_empty());
+        if fields.is_empty() && !(has_rows && self.keeps_all_rows(id)) {
             return Ok(None);
         }
         for (file, series) in in_files {
@@ -412,7 +428,8 @@ impl OpenSeries {
                 self.merges.pop_front();
                 continue;
             };
-            let block = block_of(&self.key, &shard.fields, without_empty_rows(rows));
+            let rows = if self.keeps_all_rows { rows } else { without_empty_rows(rows) };
+            let block = block_of(&self.key, &shard.fields, rows);
             if block.is_some() {
                 return Ok(block);
             }

@@ -208,6 +208,7 @@ impl Run {
         let rows = [1, 1, 3, 2000][usize::try_from(self.chance.below(4)).unwrap()];
         let ends = Ends { rows, newest: self.chance.one_in(2) };
         summaries::check_ends(self.engine(), &request, ends);
+        summaries::check_all_rows(self.engine(), &request);
         let request = summaries::random_request(&mut self.chance, request);
         summaries::check(self.engine(), &request);
         self.ask_again(request);

@@ -268,6 +268,19 @@ pub(super) fn check_ends(engine: &Engine, request: &ScanRequest, ends: Ends) {
     assert_eq!(rows(engine.scan_ends(request, ends).unwrap()), expected, "{request:?} {ends:?}");
 }
 
+/// Some fields of all rows against what a scan of all fields has of them.
+pub(super) fn check_all_rows(engine: &Engine, request: &ScanRequest) {
+    let names: Vec<Arc<str>> = vec!["f".into(), "none".into()];
+    let mut expected = rows(engine.scan(&ScanRequest { fields: FieldSelection::All, ..request.clone() }).unwrap());
+    let in_all_rows = ScanRequest { fields: FieldSelection::InAllRows(names.clone()), ..request.clone() };
+    let mut found = rows(engine.scan(&in_all_rows).unwrap());
+    // What is read to know of the rows may come too.
+    for (_, values) in expected.values_mut().chain(found.values_mut()).flatten() {
+        values.retain(|name, _| names.contains(name));
+    }
+    assert_eq!(found, expected, "{request:?}");
+}
+
 /// A request over the rows of a scan.
 pub(super) fn random_request(chance: &mut Random, scan: ScanRequest) -> SummaryRequest {
     let windows = match chance.below(4) {
