@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use catalog::{Bucket, BucketKind, Command, Dbrp, FieldSpec, Org, Response, State};
 use memory::Account;
 use model::{
-    BucketId, Column, ColumnType, DbrpId, FieldSelection, FieldType, FieldValue, OrgId, ScanRequest, SchemaQuestion,
-    SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
+    BucketId, Column, ColumnType, DbrpId, FieldSelection, FieldType, FieldValue, OrgId, ScanRequest,
+    SchemaQuestion, SchemaRequest, SeriesBlock, SeriesKey, Timestamp,
 };
 
 use crate::profile::{Part, Profiler};

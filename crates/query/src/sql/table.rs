@@ -150,8 +150,7 @@ impl TableProvider for Measurement {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let all: Vec<usize> = (0..self.origins.len()).collect();
         let projection = projection.unwrap_or(&all);
-        let origins: Vec<Origin> =
-            projection.iter().filter_map(|i| self.origins.get(*i).cloned()).collect();
+        let origins: Vec<Origin> = projection.iter().filter_map(|i| self.origins.get(*i).cloned()).collect();
         let schema = Arc::new(self.schema.project(projection)?);
         let mut request = self.request(filters);
         if self.is_narrow {

@@ -271,7 +271,8 @@ pub(super) fn check_ends(engine: &Engine, request: &ScanRequest, ends: Ends) {
 /// Some fields of all rows against what a scan of all fields has of them.
 pub(super) fn check_all_rows(engine: &Engine, request: &ScanRequest) {
     let names: Vec<Arc<str>> = vec!["f".into(), "none".into()];
-    let mut expected = rows(engine.scan(&ScanRequest { fields: FieldSelection::All, ..request.clone() }).unwrap());
+    let mut expected =
+        rows(engine.scan(&ScanRequest { fields: FieldSelection::All, ..request.clone() }).unwrap());
     let in_all_rows = ScanRequest { fields: FieldSelection::InAllRows(names.clone()), ..request.clone() };
     let mut found = rows(engine.scan(&in_all_rows).unwrap());
     // What is read to know of the rows may come too.
