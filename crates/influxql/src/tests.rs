@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use crate::{Param, Statement, parse, parse_expression};
 
+mod errors;
+mod generate;
+mod roundtrip;
+
 fn error(text: &str) -> String {
     parse(text, &[]).expect_err(text).to_string()
 }

@@ -99,7 +99,11 @@ impl Parser<'_> {
         let sign = if negative { -1 } else { 1 };
         Ok(match self.unary()? {
             Expr::Number(value) => Expr::Number(if negative { -value } else { value }),
-            Expr::Integer(value) => Expr::Integer(value * sign),
+            // A parameter may be the one integer that has no opposite.
+            Expr::Integer(value) => match value.checked_mul(sign) {
+                Some(value) => Expr::Integer(value),
+                None => Expr::Unsigned(value.unsigned_abs()),
+            },
             Expr::Duration(value) => Expr::Duration(value * sign),
             Expr::Unsigned(value) if negative => match 0_i64.checked_sub_unsigned(value) {
                 Some(value) => Expr::Integer(value),

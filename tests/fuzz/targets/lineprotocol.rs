@@ -1,0 +1,28 @@
+//! Line protocol: any body is answered; good lines written again are read as the same points.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use model::lineprotocol::{Options, parse, write_batch};
+use model::{BucketId, Precision, Timestamp};
+
+fuzz_target!(|body: &[u8]| {
+    let options = Options {
+        bucket: BucketId::new(7).expect("not zero"),
+        shard_duration_ns: 1,
+        precision: Precision::Nanosecond,
+        default_time: Timestamp(42),
+        line_bytes_max: 1 << 20,
+        string_bytes_max: 1 << 20,
+    };
+    let parsed = parse(body, &options);
+    assert!(parsed.errors.len() <= parsed.refused);
+    let lines = body.iter().filter(|byte| **byte == b'\n').count() + 1;
+    assert!(parsed.errors.iter().all(|error| 1 <= error.line && error.line <= lines));
+    let mut text = String::new();
+    write_batch(&mut text, &parsed.batch).expect("what was read can be written");
+    let again = parse(text.as_bytes(), &options);
+    assert_eq!(again.refused, 0, "{:?}\n{text}", again.errors);
+    let mut second = String::new();
+    write_batch(&mut second, &again.batch).expect("what was read can be written");
+    assert_eq!(second, text);
+});
