@@ -6,6 +6,7 @@ use crate::{Param, Statement, parse, parse_expression};
 
 mod errors;
 mod generate;
+mod hostile;
 mod roundtrip;
 
 fn error(text: &str) -> String {

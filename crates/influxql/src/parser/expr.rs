@@ -15,14 +15,16 @@ impl Parser<'_> {
 
     fn expr_inner(&mut self) -> Result<Expr> {
         let mut root = self.unary()?;
-        let mut operations = 0;
+        // What is inside the operands hangs below the operations, so both count: dropping a tree is recursion.
+        let (mut operations, mut tallest) = (0, self.height);
         loop {
             let Some(op) = operator(self.next().token) else {
                 self.unscan();
+                self.height = tallest + operations;
                 return Ok(root);
             };
             operations += 1;
-            if operations > OPERATIONS_MAX {
+            if tallest + operations > OPERATIONS_MAX {
                 return Err(ParseError::TooDeep {
                     what: "operations in one expression",
                     limit: OPERATIONS_MAX,
@@ -34,13 +36,16 @@ impl Parser<'_> {
                     None => return Err(unexpected(&self.next(), &["regex"])),
                 }
             } else {
-                self.unary()?
+                let rhs = self.unary()?;
+                tallest = tallest.max(self.height);
+                rhs
             };
             attach(&mut root, op, rhs);
         }
     }
 
     fn unary(&mut self) -> Result<Expr> {
+        self.height = 0;
         let lexeme = self.next();
         match lexeme.token {
             Token::LeftParen => {
@@ -142,6 +147,7 @@ impl Parser<'_> {
     fn call(&mut self, name: &str) -> Result<Expr> {
         let name = name.to_lowercase();
         let mut args = Vec::new();
+        let mut tallest = 0;
         match self.regex()? {
             Some(pattern) => args.push(Expr::Regex(pattern)),
             None => {
@@ -150,14 +156,20 @@ impl Parser<'_> {
                 }
                 self.unscan();
                 args.push(self.expr()?);
+                tallest = self.height;
             }
         }
         while self.take(Token::Comma) {
             args.push(match self.regex()? {
                 Some(pattern) => Expr::Regex(pattern),
-                None => self.expr()?,
+                None => {
+                    let arg = self.expr()?;
+                    tallest = tallest.max(self.height);
+                    arg
+                }
             });
         }
+        self.height = tallest;
         let close = self.scan();
         if close.token == Token::RightParen {
             Ok(Expr::Call(Call { name, args }))
