@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     drop(influxql::redact(text, &[]));
-    drop(influxql::timeliteral::parse(text, None));
-    drop(influxql::timeliteral::out_of_range(text));
+    let _time = influxql::timeliteral::parse(text, None);
+    let _range = influxql::timeliteral::out_of_range(text);
     if let Ok(nanos) = influxql::duration::parse(text) {
         assert_eq!(influxql::duration::parse(&influxql::duration::format(nanos)), Ok(nanos), "{text:?}");
     }

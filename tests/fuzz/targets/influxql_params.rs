@@ -6,7 +6,8 @@ use influxql::{Param, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let (value, statement) = text.split_once('\n').unwrap_or((text, "SELECT $a, -$b, $c, $d FROM $e WHERE x =~ $f"));
+    let (value, statement) =
+        text.split_once('\n').unwrap_or((text, "SELECT $a, -$b, $c, $d FROM $e WHERE x =~ $f"));
     let params = [
         Param::String(value.to_owned()),
         Param::Float(value.parse().unwrap_or(f64::MIN_POSITIVE)),

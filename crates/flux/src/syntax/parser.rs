@@ -103,8 +103,9 @@ impl<'a> Parser<'a> {
         None
     }
 
-    const fn span_from(&self, start: Position) -> Span {
-        Span { start, end: self.last_end }
+    /// From `start` to the end of what was taken last; empty when nothing was taken since.
+    fn span_from(&self, start: Position) -> Span {
+        Span { start, end: self.last_end.max(start) }
     }
 
     /// Runs `f` one level deeper, or reports that this is too deep and skips to the end of the text.
