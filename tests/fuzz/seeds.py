@@ -17,6 +17,7 @@ SOURCES = {
     "influxql_params": ["crates/influxql/src"],
     "flux": ["crates/flux/src", "crates/gateway/src/tests"],
     "lineprotocol": ["crates/model/src/lineprotocol", "tests/src"],
+    "delete_predicate": ["crates/gateway/src/v2/delete"],
     "pattern": ["crates/model/src/pattern", "crates/flux/src", "crates/influxql/src"],
 }
 # Targets that read bytes start from bytes that have the shape of what they read.
@@ -49,7 +50,7 @@ def seeds(target):
                     yield literal.encode()
             elif path.suffix in (".txt", ".flux"):
                 for line in path.read_text(encoding="utf-8").splitlines():
-                    yield line.encode()
+                    yield line.removeprefix("> ").replace("⏎", "\n").encode()
 
 
 def main():
