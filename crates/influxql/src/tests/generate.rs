@@ -194,7 +194,7 @@ pub(super) fn expr(conditions: bool) -> BoxedStrategy<Expr> {
             4 => (operator(conditions), inner.clone(), inner.clone()).prop_map(|(op, lhs, rhs)| binary(op, lhs, rhs)),
             2 => (any::<bool>(), inner.clone()).prop_map(signed),
             2 => call(inner.clone()),
-            1 => inner.clone().prop_map(|inner| Expr::Paren(Box::new(inner))),
+            1 => inner.prop_map(|inner| Expr::Paren(Box::new(inner))),
             u32::from(conditions) * 2 => matched,
         ]
     })
