@@ -26,13 +26,22 @@ impl Pattern {
     /// # Errors
     /// When it is no expression, or one that compiles to more than 4 MiB.
     pub fn new(source: &str) -> Result<Self, PatternError> {
+        Self::within(source, COMPILED_BYTES_MAX)
+    }
+
+    /// As [`Pattern::new`], where no more than so many bytes may be compiled to: of many, each must be small.
+    ///
+    /// # Errors
+    /// When it is no expression, or a larger one.
+    pub fn within(source: &str, compiled_bytes_max: usize) -> Result<Self, PatternError> {
         let translated = translate::translate(source)?;
-        let regex = RegexBuilder::new(&translated).size_limit(COMPILED_BYTES_MAX).build().map_err(
-            |error| match error {
+        let regex = RegexBuilder::new(&translated)
+            .size_limit(compiled_bytes_max.min(COMPILED_BYTES_MAX))
+            .build()
+            .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::new("expression too large", source),
                 _ => PatternError::new(reason(&error.to_string()), source),
-            },
-        )?;
+            })?;
         Ok(Self { source: source.to_owned(), regex })
     }
 

@@ -125,3 +125,11 @@ fn scripts_are_read_in_one_pass() {
         check_places(&format!("x = {text}"), &errors).unwrap();
     }
 }
+
+#[test]
+fn regular_expressions_are_counted() {
+    let script = |count: usize| format!("x = [{}]", vec!["/a/"; count].join(", "));
+    assert!(crate::parse(&script(1_000)).is_ok());
+    let error = crate::parse(&script(1_001)).unwrap_err().to_string();
+    assert!(error.contains("more than 1000 regular expressions"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! Expressions, by operator precedence.
 
-use super::{OPERATIONS_MAX, Parser, Result, at, clause, pattern, unexpected};
+use super::{OPERATIONS_MAX, Parser, Result, at, clause, unexpected};
 use crate::ast::{Binary, Call, Expr, Operator, RefKind, VarRef};
 use crate::display::quote_idents;
 use crate::duration;
@@ -79,7 +79,7 @@ impl Parser<'_> {
                 duration::parse(&lexeme.text).map(Expr::Duration).map_err(|e| clause(&e.to_string()))
             }
             Token::Mul => self.wildcard(),
-            Token::Regex => pattern(&lexeme).map(Expr::Regex),
+            Token::Regex => self.pattern(&lexeme).map(Expr::Regex),
             Token::BoundParam => Err(match lexeme.text.strip_prefix('$') {
                 Some("") => clause("empty bound parameter"),
                 Some(missing) => ParseError::Clause(format!("missing parameter: {missing}")),

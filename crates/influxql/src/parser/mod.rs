@@ -51,6 +51,13 @@ pub fn parse_expression(text: &str, params: &[(String, Param)]) -> Result<Expr, 
     if rest.token == Token::Eof { Ok(expr) } else { Err(unexpected(&rest, &["EOF"])) }
 }
 
+/// How many regular expressions one text may have.
+const PATTERNS_MAX: usize = 1_000;
+/// How many of them may be large.
+const PATTERNS_LARGE_MAX: usize = 64;
+/// What the others may compile to.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+
 type Result<T, E = ParseError> = std::result::Result<T, E>;
 
 fn unexpected(lexeme: &Lexeme, expected: &[&'static str]) -> ParseError {
@@ -69,6 +76,7 @@ struct Parser<'a> {
     scanner: Scanner<'a>,
     params: HashMap<&'a str, &'a Param>,
     params_bytes: usize,
+    patterns: usize,
     depth: usize,
     /// How many operations hang below one another in the operand or expression that was read last.
     height: usize,
@@ -78,7 +86,7 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str, params: &'a [(String, Param)]) -> Self {
         // The first of one name counts.
         let params = params.iter().rev().map(|(name, value)| (name.as_str(), value)).collect();
-        Self { scanner: Scanner::new(text), params, params_bytes: 0, depth: 0, height: 0 }
+        Self { scanner: Scanner::new(text), params, params_bytes: 0, patterns: 0, depth: 0, height: 0 }
     }
 
     fn substitute(&mut self, mut lexeme: Lexeme) -> Lexeme {
@@ -244,11 +252,20 @@ impl<'a> Parser<'a> {
         let lexeme = self.scanner.scan_regex();
         let lexeme = self.substitute(lexeme);
         match lexeme.token {
-            Token::Regex => Ok(Some(pattern(&lexeme)?)),
+            Token::Regex => self.pattern(&lexeme).map(Some),
             Token::BadRegex => Err(at(lexeme.position, format!("bad regex: {}", lexeme.text))),
             Token::BadEscape => Err(at(lexeme.position, format!("bad escape: {}", lexeme.text))),
             _ => Err(unexpected(&lexeme, &["regex"])),
         }
+    }
+
+    fn pattern(&mut self, lexeme: &Lexeme) -> Result<Pattern> {
+        self.patterns += 1;
+        if self.patterns > PATTERNS_MAX {
+            return Err(ParseError::TooDeep { what: "regular expressions", limit: PATTERNS_MAX });
+        }
+        let bytes = if self.patterns > PATTERNS_LARGE_MAX { PATTERN_BYTES_MAX } else { usize::MAX };
+        Pattern::within(&lexeme.text, bytes).map_err(|error| at(lexeme.position, error.to_string()))
     }
 
     fn statement(&mut self) -> Result<Statement> {
@@ -284,8 +301,4 @@ impl<'a> Parser<'a> {
             _ => Err(unexpected(&first, expected)),
         }
     }
-}
-
-fn pattern(lexeme: &Lexeme) -> Result<Pattern> {
-    Pattern::new(&lexeme.text).map_err(|error| at(lexeme.position, error.to_string()))
 }

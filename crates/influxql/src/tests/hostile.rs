@@ -223,3 +223,17 @@ fn a_long_value_is_not_copied_without_end() {
     assert!(error.starts_with("missing parameter: values take more than"), "{error}");
     assert!(parse("SELECT v FROM m WHERE a = $s OR b = $s", &params).is_ok());
 }
+
+#[test]
+fn regular_expressions_are_bounded_together() {
+    let select = |count: usize, pattern: &str| {
+        parse(&format!("SELECT {} FROM m", vec![pattern; count].join(", ")), &[])
+    };
+    assert!(select(1_000, "/a/").is_ok());
+    let error = select(1_001, "/a/").unwrap_err().to_string();
+    assert!(error.ends_with("limit is 1000 regular expressions"), "{error}");
+    // Each takes megabytes; a text of 1 MB could hold a hundred thousand.
+    assert!(select(64, r"/\pL{20}/").is_ok());
+    let error = select(65, r"/\pL{20}/").unwrap_err().to_string();
+    assert!(error.starts_with("error parsing regexp: expression too large"), "{error}");
+}

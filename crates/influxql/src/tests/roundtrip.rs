@@ -45,3 +45,18 @@ proptest! {
         prop_assert!(user.contains(&secret) || !crate::redact(&whole, &[]).contains(&crate::quote_string(&secret)));
     }
 }
+
+#[test]
+fn prints_that_once_meant_something_else() {
+    for text in [
+        "SELECT v INTO db..m FROM m",
+        "SELECT v INTO db..:MEASUREMENT FROM m",
+        "SELECT v INTO \"\" FROM m",
+        "SELECT 1 / -v FROM m",
+        "SELECT a % +\"distinct\"(v) FROM m",
+        "SELECT \"my function\"(v) FROM m",
+        "CREATE RETENTION POLICY a ON b DURATION INF REPLICATION 1 SHARD DURATION 0s",
+    ] {
+        assert_eq!(one(text).unwrap().to_string(), text);
+    }
+}
