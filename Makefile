@@ -14,7 +14,7 @@ ENVIRONMENTS := $(notdir $(patsubst %/kustomization.yaml,%,$(wildcard k8s/overla
 # One of them, and one alone.
 K8S_ENV = $(or $(and $(filter 1,$(words $(ENV))),$(filter $(ENVIRONMENTS),$(ENV))),$(error ENV is one of: $(ENVIRONMENTS)))
 
-.PHONY: help run build test check python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
+.PHONY: help run build test check fuzz python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
 	manifest-tools sbom docker-build docker-push docker-test docker-remove k8s-render k8s-diff k8s-deploy k8s-resize k8s-status \
 	kind-up kind-load kind-deploy kind-chaos kind-down
 
@@ -36,6 +36,10 @@ test: python manifest-tools ## Run every test
 check: ## Format check and lints, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fuzz: ## Fuzz the parsers and decoders, each for a minute (SECONDS=n, TARGETS="influxql flux")
+	@.ci/deps test
+	tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 python: $(PYTHON_ENV)/ready ## Set up the official Python clients for tests and demo data
 

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::ast::{
-    Call, CardinalityOf, DropKind, Expr, Field, Fill, GlobalList, Grant, KeyTest, Measurement, NameOrAll,
-    Order, PolicyOptions, Privilege, RefKind, RetentionPolicy, Select, Selection, Show, ShowKind, Source,
-    Statement, SubscriptionName, VarRef,
+    Binary, Call, CardinalityOf, DropKind, Expr, Field, Fill, GlobalList, Grant, KeyTest, Measurement,
+    NameOrAll, Order, PolicyOptions, Privilege, RefKind, RetentionPolicy, Select, Selection, Show, ShowKind,
+    Source, Statement, SubscriptionName, Target, VarRef,
 };
 use crate::duration;
 use crate::scanner::is_ident_char;
@@ -99,7 +99,9 @@ impl Display for VarRef {
 
 impl Display for Call {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(", self.name)?;
+        // The one function that is a keyword.
+        let name = if self.name == "distinct" { self.name.clone() } else { quote_ident(&self.name) };
+        write!(f, "{name}(")?;
         join(f, &self.args)?;
         f.write_str(")")
     }
@@ -114,7 +116,7 @@ impl Display for Expr {
                 optional(f, "::", kind.as_ref())
             }
             Self::Call(call) => call.fmt(f),
-            Self::Binary(binary) => write!(f, "{} {} {}", binary.lhs, binary.op.text(), binary.rhs),
+            Self::Binary(binary) => binary.fmt(f),
             Self::Paren(inner) => write!(f, "({inner})"),
             Self::Distinct(name) => write!(f, "DISTINCT {}", quote_ident(name)),
             Self::String(text) => f.write_str(&quote_string(text)),
@@ -125,6 +127,32 @@ impl Display for Expr {
             Self::Duration(nanos) => f.write_str(&duration::format(*nanos)),
             Self::Regex(pattern) => pattern.fmt(f),
         }
+    }
+}
+
+impl Display for Binary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.lhs, self.op.text())?;
+        match &self.rhs {
+            // A sign before a name binds tighter than `*`, which its product would not.
+            Expr::Binary(signed) if signed.op.precedence() <= self.op.precedence() => match signed.lhs {
+                Expr::Integer(1) => f.write_str("+").and_then(|()| unsigned(f, &signed.rhs)),
+                _ => f.write_str("-").and_then(|()| unsigned(f, &signed.rhs)),
+            },
+            rhs => rhs.fmt(f),
+        }
+    }
+}
+
+/// What may stand behind a sign: no keyword, so that one function is a quoted name.
+fn unsigned(f: &mut Formatter<'_>, expr: &Expr) -> fmt::Result {
+    match expr {
+        Expr::Call(call) if call.name == "distinct" => {
+            write!(f, "\"distinct\"(")?;
+            join(f, &call.args)?;
+            f.write_str(")")
+        }
+        other => other.fmt(f),
     }
 }
 
@@ -142,21 +170,34 @@ impl Display for Field {
     }
 }
 
+/// The database and the retention policy before a measurement, with their dots.
+fn place(f: &mut Formatter<'_>, measurement: &Measurement) -> fmt::Result {
+    if let Some(database) = &measurement.database {
+        write!(f, "{}.", quote_ident(database))?;
+    }
+    if let Some(policy) = &measurement.retention_policy {
+        f.write_str(&quote_ident(policy))?;
+    }
+    let is_placed = measurement.database.is_some() || measurement.retention_policy.is_some();
+    f.write_str(if is_placed { "." } else { "" })
+}
+
 impl Display for Measurement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(database) = &self.database {
-            write!(f, "{}.", quote_ident(database))?;
-        }
-        if let Some(policy) = &self.retention_policy {
-            f.write_str(&quote_ident(policy))?;
-        }
-        if self.database.is_some() || self.retention_policy.is_some() {
-            f.write_str(".")?;
-        }
+        place(f, self)?;
         match &self.pattern {
             Some(pattern) => pattern.fmt(f),
             None => f.write_str(&quote_ident(&self.name)),
         }
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Measurement { database, retention_policy, name, .. } = &self.measurement;
+        place(f, &self.measurement)?;
+        let sources_own = name.is_empty() && (database.is_some() || retention_policy.is_some());
+        f.write_str(&if sources_own { ":MEASUREMENT".to_owned() } else { quote_ident(name) })
     }
 }
 
@@ -182,14 +223,7 @@ impl Display for Select {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("SELECT ")?;
         join(f, &self.fields)?;
-        if let Some(target) = &self.target {
-            let Measurement { database, retention_policy, name, .. } = &target.measurement;
-            f.write_str(" INTO ")?;
-            for part in [database, retention_policy].into_iter().flatten() {
-                write!(f, "{}.", quote_ident(part))?;
-            }
-            f.write_str(&if name.is_empty() { ":MEASUREMENT".to_owned() } else { quote_ident(name) })?;
-        }
+        optional(f, " INTO ", self.target.as_ref())?;
         sources(f, &self.sources)?;
         optional(f, " WHERE ", self.condition.as_ref())?;
         if !self.dimensions.is_empty() {
@@ -331,7 +365,7 @@ fn duration_or_inf(nanos: i64) -> String {
 fn policy_options(f: &mut Formatter<'_>, options: &PolicyOptions) -> fmt::Result {
     optional(f, " DURATION ", options.duration.map(duration_or_inf).as_ref())?;
     optional(f, " REPLICATION ", options.replication.as_ref())?;
-    optional(f, " SHARD DURATION ", options.shard_duration.map(duration_or_inf).as_ref())?;
+    optional(f, " SHARD DURATION ", options.shard_duration.map(duration::format).as_ref())?;
     optional(f, " NAME ", options.name.as_deref().map(quote_ident).as_ref())
 }
 

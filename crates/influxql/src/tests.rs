@@ -4,6 +4,11 @@ use proptest::prelude::*;
 
 use crate::{Param, Statement, parse, parse_expression};
 
+mod errors;
+mod generate;
+mod hostile;
+mod roundtrip;
+
 fn error(text: &str) -> String {
     parse(text, &[]).expect_err(text).to_string()
 }

@@ -8,8 +8,8 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
-/// Most repetitions that Go takes.
-const REPEATS_MAX: u32 = 1000;
+mod translate;
+
 /// The most bytes that one compiled expression may take.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
 
@@ -26,13 +26,22 @@ impl Pattern {
     /// # Errors
     /// When it is no expression, or one that compiles to more than 4 MiB.
     pub fn new(source: &str) -> Result<Self, PatternError> {
-        let translated = translate(source)?;
-        let regex = RegexBuilder::new(&translated).size_limit(COMPILED_BYTES_MAX).build().map_err(
-            |error| match error {
+        Self::within(source, COMPILED_BYTES_MAX)
+    }
+
+    /// As [`Pattern::new`], where no more than so many bytes may be compiled to: of many, each must be small.
+    ///
+    /// # Errors
+    /// When it is no expression, or a larger one.
+    pub fn within(source: &str, compiled_bytes_max: usize) -> Result<Self, PatternError> {
+        let translated = translate::translate(source)?;
+        let regex = RegexBuilder::new(&translated)
+            .size_limit(compiled_bytes_max.min(COMPILED_BYTES_MAX))
+            .build()
+            .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => PatternError::new("expression too large", source),
                 _ => PatternError::new(reason(&error.to_string()), source),
-            },
-        )?;
+            })?;
         Ok(Self { source: source.to_owned(), regex })
     }
 
@@ -61,9 +70,24 @@ impl PartialEq for Pattern {
     }
 }
 
+/// Between slashes, so that no character of the source ends it.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}/", self.source.replace('/', "\\/"))
+        f.write_str("/")?;
+        let mut chars = self.source.chars();
+        while let Some(ch) = chars.next() {
+            match ch {
+                '/' => f.write_str("\\/")?,
+                '\n' => f.write_str("\\n")?,
+                '\\' => match chars.next() {
+                    Some('\n') => f.write_str("\\n")?,
+                    Some(escaped) => write!(f, "\\{escaped}")?,
+                    None => f.write_str("\\")?,
+                },
+                _ => write!(f, "{ch}")?,
+            }
+        }
+        f.write_str("/")
     }
 }
 
@@ -81,157 +105,14 @@ impl PatternError {
     }
 }
 
-/// Go's words for what the `regex` crate complains about.
+/// Go's words for what only the `regex` crate complains about.
 fn reason(error: &str) -> &'static str {
     let table = [
-        ("unclosed group", "missing closing )"),
-        ("unopened group", "unexpected )"),
         ("repetition operator missing", "missing argument to repetition operator"),
-        ("invalid character class range", "invalid character class range"),
-        ("look-around", "invalid or unsupported Perl syntax"),
-        ("unrecognized flag", "invalid or unsupported Perl syntax"),
-        ("unrecognized escape", "invalid escape sequence"),
-        ("backreferences", "invalid escape sequence"),
-        ("property not found", "invalid character class range"),
-        ("repetition quantifier", "invalid repeat count"),
+        ("nest limit", "expression nests too deeply"),
+        ("nested parentheses", "expression nests too deeply"),
     ];
     table.into_iter().find(|(theirs, _)| error.contains(theirs)).map_or("invalid syntax", |(_, go)| go)
-}
-
-/// Rewrites Go's spellings to those of the `regex` crate with the same meaning.
-fn translate(source: &str) -> Result<String, PatternError> {
-    let mut out = String::with_capacity(source.len() + 8);
-    let mut rest = source;
-    while let Some(ch) = rest.chars().next() {
-        let after = &rest[ch.len_utf8()..];
-        match ch {
-            '\\' => rest = escape(after, &mut out, false)?,
-            '[' => rest = class(rest, &mut out)?,
-            '{' if !is_repetition(after)? => {
-                out.push_str("\\{");
-                rest = after;
-            }
-            _ => {
-                out.push(ch);
-                rest = after;
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// Whether a brace begins a repetition, of a number that Go takes.
-fn is_repetition(after: &str) -> Result<bool, PatternError> {
-    let Some((inside, _)) = after.split_once('}') else { return Ok(false) };
-    let (low, high) = inside.split_once(',').unwrap_or((inside, ""));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !is_number(low) || !(high.is_empty() || is_number(high)) {
-        return Ok(false);
-    }
-    let is_large = |text: &str| !text.is_empty() && !text.parse().is_ok_and(|n: u32| n <= REPEATS_MAX);
-    if is_large(low) || is_large(high) {
-        return Err(PatternError::new("invalid repeat count", format!("{{{inside}}}")));
-    }
-    Ok(true)
-}
-
-/// Translates what follows a backslash; answers what is left.
-fn escape<'a>(after: &'a str, out: &mut String, in_class: bool) -> Result<&'a str, PatternError> {
-    let Some(ch) = after.chars().next() else {
-        return Err(PatternError::new("trailing backslash at end of expression", ""));
-    };
-    let rest = &after[ch.len_utf8()..];
-    if matches!(ch, 'p' | 'P' | 'x')
-        && let Some(inside) = rest.strip_prefix('{')
-    {
-        return braced(ch, inside, out);
-    }
-    let set = match ch {
-        'd' => Some("0-9"),
-        'w' => Some("0-9A-Za-z_"),
-        's' => Some("\\t\\n\\x0c\\r "),
-        _ => None,
-    };
-    match (ch, set) {
-        (_, Some(set)) if in_class => out.push_str(set),
-        (_, Some(set)) => out.extend(["[", set, "]"]),
-        ('D', _) => out.push_str("[^0-9]"),
-        ('W', _) => out.push_str("[^0-9A-Za-z_]"),
-        ('S', _) => out.push_str("[^\\t\\n\\x0c\\r ]"),
-        ('b', _) if !in_class => out.push_str("(?-u:\\b)"),
-        ('B', _) if !in_class => out.push_str("\\B"),
-        ('Q', _) if !in_class => {
-            let (quoted, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
-            out.push_str(&regex::escape(quoted));
-            return Ok(rest);
-        }
-        ('1'..='9', _) => {
-            return Err(PatternError::new("invalid escape sequence", format!("\\{ch}")));
-        }
-        ('<' | '>' | '"' | '\'' | '=' | ':' | ',' | ';' | '!' | '@' | '`' | '%' | '_' | '/', _) => {
-            out.push_str(&regex::escape(&ch.to_string()));
-        }
-        _ => out.extend(['\\', ch]),
-    }
-    Ok(rest)
-}
-
-/// Translates the braces after `\p`, `\P` or `\x`; answers what is left. Go also denies inside the braces.
-fn braced<'a>(escape: char, inside: &'a str, out: &mut String) -> Result<&'a str, PatternError> {
-    let Some((name, rest)) = inside.split_once('}') else {
-        let reason = if escape == 'x' { "invalid escape sequence" } else { "invalid character class range" };
-        return Err(PatternError::new(reason, format!("\\{escape}{{{inside}")));
-    };
-    let (escape, name) = match (escape, name.strip_prefix('^')) {
-        ('p', Some(denied)) => ('P', denied),
-        ('P', Some(denied)) => ('p', denied),
-        _ => (escape, name),
-    };
-    out.extend(['\\', escape, '{']);
-    out.push_str(name);
-    out.push('}');
-    Ok(rest)
-}
-
-/// Translates a bracketed class; answers what is left.
-fn class<'a>(source: &'a str, out: &mut String) -> Result<&'a str, PatternError> {
-    let mut rest = &source[1..];
-    out.push('[');
-    if let Some(tail) = rest.strip_prefix('^') {
-        out.push('^');
-        rest = tail;
-    }
-    let mut first = true;
-    while let Some(ch) = rest.chars().next() {
-        let after = &rest[ch.len_utf8()..];
-        match ch {
-            ']' if !first => {
-                out.push(']');
-                return Ok(after);
-            }
-            '[' if after.starts_with(':') && after.contains(":]") => {
-                let end = after.find(":]").map_or(0, |at| at + 2);
-                out.push('[');
-                out.push_str(&after[..end]);
-                rest = &after[end..];
-            }
-            '\\' => rest = escape(after, out, true)?,
-            '[' | ']' | '&' | '~' => {
-                out.extend(['\\', ch]);
-                rest = after;
-            }
-            '-' if first || after.starts_with(']') || after.starts_with('-') => {
-                out.push_str("\\-");
-                rest = after;
-            }
-            _ => {
-                out.push(ch);
-                rest = after;
-            }
-        }
-        first = false;
-    }
-    Err(PatternError::new("missing closing ]", source))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub(crate) struct Lexer<'a> {
     at: usize,
     line: u32,
     line_start: usize,
+    /// No slash before this place begins a regular expression: a scan from an earlier one met the end of the line.
+    no_regex_before: usize,
 }
 
 /// A part of an interpolated string.
@@ -31,7 +33,7 @@ pub(crate) enum StringPart<'a> {
 
 impl<'a> Lexer<'a> {
     pub(crate) const fn new(source: &'a str) -> Self {
-        Self { source, at: 0, line: 1, line_start: 0 }
+        Self { source, at: 0, line: 1, line_start: 0, no_regex_before: 0 }
     }
 
     fn byte(&self, ahead: usize) -> u8 {
@@ -141,9 +143,16 @@ impl<'a> Lexer<'a> {
     /// The next token where an expression may begin.
     pub(crate) fn next_with_regex(&mut self) -> Token<'a> {
         self.skip_space();
+        if self.byte(0) != b'/' || self.at < self.no_regex_before {
+            return self.next();
+        }
         match regex_len(self.rest()) {
-            Some(len) => self.take(Kind::Regex, len),
-            None => self.next(),
+            Ok(len) => self.take(Kind::Regex, len),
+            Err(scanned) => {
+                // All slashes in between are escaped, so a scan from one of them goes the same way.
+                self.no_regex_before = self.at + scanned;
+                self.next()
+            }
         }
     }
 
@@ -193,19 +202,19 @@ fn simple_string(rest: &str) -> Option<usize> {
     }
 }
 
-/// Length of a regular expression literal, slashes included; `None` when there is none on this line.
-fn regex_len(rest: &str) -> Option<usize> {
+/// Length of a regular expression literal, slashes included; where there is none on this line, the length that shows it.
+fn regex_len(rest: &str) -> Result<usize, usize> {
     let bytes = rest.as_bytes();
-    if bytes.first() != Some(&b'/') || bytes.get(1) == Some(&b'/') {
-        return None;
+    if bytes.get(1) == Some(&b'/') {
+        return Err(1);
     }
     let mut i = 1;
     loop {
-        match bytes.get(i)? {
-            b'/' => return Some(i + 1),
-            b'\n' => return None,
-            b'\\' => i += 2,
-            _ => i += 1,
+        match bytes.get(i) {
+            Some(b'/') => return Ok(i + 1),
+            None | Some(b'\n') => return Err(i.min(bytes.len())),
+            Some(b'\\') => i += 2,
+            Some(_) => i += 1,
         }
     }
 }

@@ -16,14 +16,22 @@ use super::token::{Kind, Token};
 pub const NESTING_MAX: u32 = 180;
 /// The longest script, in bytes.
 pub const SCRIPT_BYTES_MAX: usize = 8 << 20;
+/// The most regular expressions of a script: each is compiled.
+const REGEXES_MAX: u32 = 1_000;
 /// After this many errors no more are kept.
 const ERRORS_MAX: usize = 32;
 
 /// Parses a script; the errors are in the order in which they were met.
 pub fn parse(source: &str) -> (File, Vec<Diagnostic>) {
     let start = Position { line: 1, column: 1 };
-    let mut parser =
-        Parser { lexer: Lexer::new(source), buffer: None, errors: Vec::new(), depth: 0, last_end: start };
+    let mut parser = Parser {
+        lexer: Lexer::new(source),
+        buffer: None,
+        errors: Vec::new(),
+        depth: 0,
+        regexes: 0,
+        last_end: start,
+    };
     if source.len() > SCRIPT_BYTES_MAX {
         let span = Span { start, end: start };
         parser.error(span, format!("script is longer than {SCRIPT_BYTES_MAX} bytes"));
@@ -39,6 +47,7 @@ struct Parser<'a> {
     buffer: Option<(Token<'a>, Lexer<'a>)>,
     errors: Vec<Diagnostic>,
     depth: u32,
+    regexes: u32,
     last_end: Position,
 }
 
@@ -103,8 +112,9 @@ impl<'a> Parser<'a> {
         None
     }
 
-    const fn span_from(&self, start: Position) -> Span {
-        Span { start, end: self.last_end }
+    /// From `start` to the end of what was taken last; empty when nothing was taken since.
+    fn span_from(&self, start: Position) -> Span {
+        Span { start, end: self.last_end.max(start) }
     }
 
     /// Runs `f` one level deeper, or reports that this is too deep and skips to the end of the text.

@@ -1,6 +1,6 @@
 //! Expressions, by operator precedence.
 
-use super::{OPERATIONS_MAX, Parser, Result, at, clause, pattern, unexpected};
+use super::{OPERATIONS_MAX, Parser, Result, at, clause, unexpected};
 use crate::ast::{Binary, Call, Expr, Operator, RefKind, VarRef};
 use crate::display::quote_idents;
 use crate::duration;
@@ -15,14 +15,16 @@ impl Parser<'_> {
 
     fn expr_inner(&mut self) -> Result<Expr> {
         let mut root = self.unary()?;
-        let mut operations = 0;
+        // What is inside the operands hangs below the operations, so both count: dropping a tree is recursion.
+        let (mut operations, mut tallest) = (0, self.height);
         loop {
             let Some(op) = operator(self.next().token) else {
                 self.unscan();
+                self.height = tallest + operations;
                 return Ok(root);
             };
             operations += 1;
-            if operations > OPERATIONS_MAX {
+            if tallest + operations > OPERATIONS_MAX {
                 return Err(ParseError::TooDeep {
                     what: "operations in one expression",
                     limit: OPERATIONS_MAX,
@@ -34,13 +36,16 @@ impl Parser<'_> {
                     None => return Err(unexpected(&self.next(), &["regex"])),
                 }
             } else {
-                self.unary()?
+                let rhs = self.unary()?;
+                tallest = tallest.max(self.height);
+                rhs
             };
             attach(&mut root, op, rhs);
         }
     }
 
     fn unary(&mut self) -> Result<Expr> {
+        self.height = 0;
         let lexeme = self.next();
         match lexeme.token {
             Token::LeftParen => {
@@ -74,7 +79,7 @@ impl Parser<'_> {
                 duration::parse(&lexeme.text).map(Expr::Duration).map_err(|e| clause(&e.to_string()))
             }
             Token::Mul => self.wildcard(),
-            Token::Regex => pattern(&lexeme).map(Expr::Regex),
+            Token::Regex => self.pattern(&lexeme).map(Expr::Regex),
             Token::BoundParam => Err(match lexeme.text.strip_prefix('$') {
                 Some("") => clause("empty bound parameter"),
                 Some(missing) => ParseError::Clause(format!("missing parameter: {missing}")),
@@ -99,7 +104,11 @@ impl Parser<'_> {
         let sign = if negative { -1 } else { 1 };
         Ok(match self.unary()? {
             Expr::Number(value) => Expr::Number(if negative { -value } else { value }),
-            Expr::Integer(value) => Expr::Integer(value * sign),
+            // A parameter may be the one integer that has no opposite.
+            Expr::Integer(value) => match value.checked_mul(sign) {
+                Some(value) => Expr::Integer(value),
+                None => Expr::Unsigned(value.unsigned_abs()),
+            },
             Expr::Duration(value) => Expr::Duration(value * sign),
             Expr::Unsigned(value) if negative => match 0_i64.checked_sub_unsigned(value) {
                 Some(value) => Expr::Integer(value),
@@ -138,6 +147,7 @@ impl Parser<'_> {
     fn call(&mut self, name: &str) -> Result<Expr> {
         let name = name.to_lowercase();
         let mut args = Vec::new();
+        let mut tallest = 0;
         match self.regex()? {
             Some(pattern) => args.push(Expr::Regex(pattern)),
             None => {
@@ -146,14 +156,20 @@ impl Parser<'_> {
                 }
                 self.unscan();
                 args.push(self.expr()?);
+                tallest = self.height;
             }
         }
         while self.take(Token::Comma) {
             args.push(match self.regex()? {
                 Some(pattern) => Expr::Regex(pattern),
-                None => self.expr()?,
+                None => {
+                    let arg = self.expr()?;
+                    tallest = tallest.max(self.height);
+                    arg
+                }
             });
         }
+        self.height = tallest;
         let close = self.scan();
         if close.token == Token::RightParen {
             Ok(Expr::Call(Call { name, args }))

@@ -217,10 +217,13 @@ impl Parser<'_> {
         self.expect_keyword(Keyword::Begin)?;
         self.expect_keyword(Keyword::Select)?;
         let select = self.select(Into::Required)?;
-        let end = self.next();
         if is_aggregate(&select) && !has_interval(&select) {
-            return Err(unexpected(&end, &["GROUP BY time(...)"]));
+            // As in InfluxDB, the error names the token before the blank that comes next.
+            self.unscan();
+            self.unscan();
+            return Err(unexpected(&self.scan(), &["GROUP BY time(...)"]));
         }
+        let end = self.next();
         if end.token != Token::Keyword(Keyword::End) {
             return Err(unexpected(&end, &["END"]));
         }

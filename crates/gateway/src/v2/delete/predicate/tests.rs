@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn tag(key: &str, value: &str) -> Predicate {
@@ -82,4 +84,38 @@ fn errors_in_the_words_of_2x() {
 fn what_is_accepted_can_be_logged() {
     let deepest = format!("{}a=1{}", "(b=2 and (c=3 or ".repeat(8), "))".repeat(8));
     assert!(codec::encode(&parse(&deepest).unwrap()).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn any_text_is_answered(pieces in prop::collection::vec(prop_oneof![
+        Just("a".to_owned()), Just("_measurement".to_owned()), Just("_time".to_owned()), Just("=".to_owned()),
+        Just("!=".to_owned()), Just("=~".to_owned()), Just("<".to_owned()), Just("\"b c\"".to_owned()),
+        Just("'d'".to_owned()), Just("\"".to_owned()), Just("'".to_owned()), Just("\\".to_owned()), Just("(".to_owned()),
+        Just(")".to_owned()), Just("((((((((((((((((".to_owned()), Just(" and ".to_owned()), Just(" OR ".to_owned()),
+        Just("-1.5".to_owned()), Just("\n".to_owned()), "\\PC{0,4}",
+    ], 0..16)) {
+        let text = pieces.concat();
+        match parse(&text) {
+            Ok(predicate) => {
+                let encoded = codec::encode(&predicate).unwrap();
+                prop_assert_eq!(codec::decode(&encoded).unwrap(), predicate);
+            }
+            Err(error) => {
+                let message = error.to_string();
+                let place = message.rsplit_once("position ").and_then(|(_, place)| place.parse::<usize>().ok());
+                prop_assert!(place.is_none_or(|place| place <= text.chars().count()), "{text:?}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unfinished_texts_are_read_once() {
+    for piece in ["\"", "'", "\"\\", "(", "a=b and ", "a=\"", "\u{e9}"] {
+        let text = piece.repeat((1 << 20) / piece.len());
+        assert!(parse(&text).is_err(), "{piece}");
+    }
 }
