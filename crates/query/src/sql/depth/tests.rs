@@ -17,7 +17,10 @@ fn what_is_long_is_deep_where_it_is() {
         (format!("SELECT {}true", "NOT ".repeat(501)), "max-sql-depth"),
         (format!("SELECT u{}", "[1]".repeat(501)), "max-sql-depth"),
         (format!("SELECT ({} + ({}))", chain("1", "+", 300), chain("1", "-", 300)), "max-sql-depth"),
-        (format!("SELECT CASE WHEN {} THEN 1 END + {}", chain("a", "=", 300), chain("1", "*", 300)), "max-sql-depth"),
+        (
+            format!("SELECT CASE WHEN {} THEN 1 END + {}", chain("a", "=", 300), chain("1", "*", 300)),
+            "max-sql-depth",
+        ),
         (format!("SELECT {} 1 {}", "CASE u WHEN 1 THEN".repeat(501), "END ".repeat(501)), "max-sql-depth"),
         ("(".repeat(1 << 20), "max-sql-depth"),
         (format!("SELECT 1 FROM {}", chain("t", ", ", 130)), "max-sql-tables"),
@@ -37,7 +40,11 @@ fn what_is_long_and_flat_is_let_through() {
         format!("VALUES {}", chain("(1, -1)", ", ", 20_000)),
         format!("SELECT CASE {} END", "WHEN u = 1 THEN 2 - 1 ".repeat(20_000)),
         format!("SELECT u FROM t WHERE {}", chain("u = 1 AND n > -2", " OR ", 200)),
-        format!("SELECT {} FROM t, s WHERE a = 1 GROUP BY {}", chain("f(u)", ", ", 999), chain("u", ", ", 999)),
+        format!(
+            "SELECT {} FROM t, s WHERE a = 1 GROUP BY {}",
+            chain("f(u)", ", ", 999),
+            chain("u", ", ", 999)
+        ),
         "SELECT \"case\", '((((' FROM \"end\" WHERE u = ')' -- )))".to_owned(),
         "SELECT END) ] } FROM".to_owned(),
         "'open".to_owned(),
