@@ -164,8 +164,25 @@ def window_beside_the_range(case):
     return case.text.count("FROM (SELECT") > 1 and has(case.text.rpartition("FROM (SELECT")[2], *TRANSFORMATIONS) and "time(" in case.text and "error" not in case.first and "error" not in case.second
 
 
-def elapsed_before_1970(case):
-    return case.data.kind == "negative" and has(case.text, "elapsed") and "FROM (SELECT" in case.text and "fill(" in case.text
+def point_before_the_range(case):
+    """A transformation in a subquery of windows reads a window more, and its first points are shown in it."""
+    unequal = case.unequal()
+    deep = case.text.rpartition("FROM (SELECT")[2]
+    return "FROM (SELECT" in case.text and has(deep, *TRANSFORMATIONS) and "time(" in case.text and bool(unequal) and len(unequal) <= 2 and all(x is not None and y is None for _, x, y in unequal)
+
+
+def out_of_order(case):
+    """InfluxDB's rows go back and forth in time."""
+    def goes_back(series):
+        times = [row[0] for row in series.get("values", [])]
+        return series["columns"][0] == "time" and times != sorted(times, reverse="ORDER BY time DESC" in case.text)
+
+    rows = [sum(len(series.get("values", [])) for series in result.get("series", [])) for result in (case.first, case.second)]
+    return any(goes_back(series) for series in case.first.get("series", [])) and abs(rows[0] - rows[1]) <= 1
+
+
+def windows_before_1970(case):
+    return case.data.kind == "negative" and has(case.text, "elapsed", "integral") and "FROM (SELECT" in case.text and "fill(" in case.text
 
 
 def infinite(case):
@@ -399,7 +416,7 @@ def unknown_tag_in_a_count(case):
 
 def nothing_passes(case):
     """A function of a text is not refused where a comparison of two names lets no series pass, which is found out later here."""
-    return set(case.first) == {"statement_id"} and bool(UNSUPPORTED.match(case.second.get("error", ""))) and bool(re.search(r"WHERE .*\b(v [=>] n|host = s)\b", case.text))
+    return set(case.first) == {"statement_id"} and bool(UNSUPPORTED.match(case.second.get("error", ""))) and bool(re.search(r"WHERE .*\b(v [=>] n\b|host = s\b|[vn] [<>=!]+ ')", case.text))
 
 
 def series_of_shards(case):
@@ -415,7 +432,9 @@ RULES = (
     Rule("a number among truth values", "a column has one type here", filler_among_texts),
     Rule("filler of no group", "1.6 fills windows of groups that have no point", filler_of_no_group),
     Rule("window beside the range", "1.6 clips it one subquery deep, not two", window_beside_the_range),
-    Rule("elapsed before 1970", "1.6 rounds windows before 1970 to the other side", elapsed_before_1970),
+    Rule("windows before 1970", "1.6 rounds windows before 1970 to the other side", windows_before_1970),
+    Rule("point before the range", "1.6 shows a point of the window beside the range", point_before_the_range),
+    Rule("rows out of order", "1.6 lets the rows of some windows come before others", out_of_order),
     Rule("no number", "1.6 breaks the JSON at an infinite number", infinite),
     Rule("rows of one time", "1.6 says nothing about their order", rows_of_one_time),
     Rule("groups of integral", "1.6 sends them in the order of a hash table", integral_of_groups),
@@ -475,6 +494,9 @@ def rules_of(request, data, one, other, ask):
     if is_formatted(request):
         one, other = ask(plain(request, request.text))
         if one == other:
+            if has(request.text, "integral"):
+                # The order of a hash table, which is another one each time.
+                return [next(rule for rule in RULES if rule.holds is integral_of_groups)]
             return [IN_CSV] if request.csv and '"error":' in one[1] and "error\n" not in first else []
         if request.csv and '"error":' in other[1]:
             rules.append(IN_CSV)

@@ -366,6 +366,7 @@ async fn a_text_without_statements_has_no_results() {
     let server = Server::new().await;
     script(&server, &[]);
     assert_eq!(server.get("/query?q=;").await.pair(), (200, "{}\n"));
+    assert_eq!(server.get("/query?q=%3B&chunked=true").await.pair(), (200, ""));
 }
 
 #[tokio::test]

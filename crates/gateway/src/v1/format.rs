@@ -187,8 +187,10 @@ impl JsonWriter {
     fn finish(mut self, trace: Option<String>, to: &mut ChunkWriter) -> Result<(), SinkClosed> {
         self.end_statement(to)?;
         if !self.begun {
-            // A text of no statement, such as `;`, has no results.
-            self.json.out.extend_from_slice(b"{}\n");
+            // A text of no statement, such as `;`, has no results, and no chunk.
+            if self.style.chunk_rows.is_none() {
+                self.json.out.extend_from_slice(b"{}\n");
+            }
         } else if self.style.chunk_rows.is_none() {
             self.begin_document();
             self.trace = trace;
