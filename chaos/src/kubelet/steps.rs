@@ -244,6 +244,8 @@ impl Operator<'_> {
     fn evict_two(&self, seen: &mut Seen) -> Done {
         let pods = self.pods();
         let [first, second, ..] = pods.as_slice() else { return Err("there are no two pods".into()) };
+        // On a machine that is busy a probe may just have failed.
+        self.wait_ready()?;
         let before = self.world.disruptions_allowed(self.set);
         self.world.evict(&first.name)?;
         let answer = self.world.evict(&second.name);

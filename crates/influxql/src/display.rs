@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::ast::{
     Binary, Call, CardinalityOf, DropKind, Expr, Field, Fill, GlobalList, Grant, KeyTest, Measurement,
-    NameOrAll, Order, PolicyOptions, Privilege, RefKind, RetentionPolicy, Select, Selection, Show, ShowKind,
-    Source, Statement, SubscriptionName, Target, VarRef,
+    NameOrAll, Operator, Order, PolicyOptions, Privilege, RefKind, RetentionPolicy, Select, Selection, Show,
+    ShowKind, Source, Statement, SubscriptionName, Target, VarRef,
 };
 use crate::duration;
 use crate::scanner::is_ident_char;
@@ -135,10 +135,15 @@ impl Display for Binary {
         write!(f, "{} {} ", self.lhs, self.op.text())?;
         match &self.rhs {
             // A sign before a name binds tighter than `*`, which its product would not.
-            Expr::Binary(signed) if signed.op.precedence() <= self.op.precedence() => match signed.lhs {
-                Expr::Integer(1) => f.write_str("+").and_then(|()| unsigned(f, &signed.rhs)),
-                _ => f.write_str("-").and_then(|()| unsigned(f, &signed.rhs)),
-            },
+            Expr::Binary(signed)
+                if signed.op == Operator::Mul && signed.op.precedence() <= self.op.precedence() =>
+            {
+                match signed.lhs {
+                    Expr::Integer(1) => f.write_str("+").and_then(|()| unsigned(f, &signed.rhs)),
+                    Expr::Integer(-1) => f.write_str("-").and_then(|()| unsigned(f, &signed.rhs)),
+                    _ => signed.fmt(f),
+                }
+            }
             rhs => rhs.fmt(f),
         }
     }

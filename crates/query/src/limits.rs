@@ -88,6 +88,11 @@ impl<'a> Budget<'a> {
         move || cancelled() || time_max.is_some_and(|max| clock.monotonic().saturating_sub(started) > max)
     }
 
+    /// Bytes of state that the query may hold.
+    pub const fn memory_bytes_max(&self) -> usize {
+        self.limits.memory_bytes_max
+    }
+
     /// How many windows of `bytes` each there is room for.
     pub fn windows_left(&self, bytes: usize) -> usize {
         let windows = self.limits.windows_max.saturating_sub(self.windows.get());

@@ -100,11 +100,15 @@ async fn durations_name_a_trace_that_can_be_looked_at_and_no_other() {
     assert_eq!(exemplars().await, [""; 0]);
     let answer = server.post("/api/v2/query?org=acme&trace=1", r#"{"query":"x"}"#).await;
     let named = format!(" # {{trace_id=\"{}\"}} ", answer.header("x-tidemark-trace-id"));
-    let found = exemplars().await;
     for of in [
         "tidemark_http_request_duration_seconds_bucket{handler=\"/api/v2/query\"",
         "tidemark_query_duration_seconds_bucket{language=\"flux\"",
     ] {
-        assert!(found.iter().any(|line| line.starts_with(of) && line.contains(&named)), "{of}: {found:?}");
+        // It is counted a moment after the client has the answer.
+        let counted = async {
+            while !exemplars().await.iter().any(|line| line.starts_with(of) && line.contains(&named)) {}
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
+        assert!(counted.is_ok(), "{of}: {:?}", exemplars().await);
     }
 }

@@ -219,7 +219,7 @@ fn dimensions(show: &Show, tables: &[Table], resolver: &Resolver<'_>) -> Result<
 }
 
 /// The tags of a series from its key in line protocol, where a backslash escapes a comma, a space or an equals sign.
-fn tags_of(key: &str) -> BTreeMap<String, String> {
+pub(super) fn tags_of(key: &str) -> BTreeMap<String, String> {
     let mut parts = vec![(String::new(), None::<String>)];
     let mut chars = key.chars().peekable();
     while let Some(ch) = chars.next() {

@@ -264,7 +264,7 @@ fn widest_bounds(plan: &Plan, calls: &[&CallPlan]) -> Bounds {
 /// The measurement of a group and the values of its tags.
 type GroupKey = (Arc<str>, Vec<String>);
 
-struct Groups<'a> {
+pub(super) struct Groups<'a> {
     plan: &'a Plan,
     budget: &'a Budget<'a>,
     states: Vec<GroupState>,
@@ -274,7 +274,7 @@ struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    fn new(plan: &'a Plan, budget: &'a Budget<'a>) -> Self {
+    pub(super) fn new(plan: &'a Plan, budget: &'a Budget<'a>) -> Self {
         let vars = plan.slots.iter().enumerate().filter(|(_, s)| matches!(s, Slot::Var(_))).map(|(i, _)| i);
         Self {
             plan,
@@ -325,7 +325,7 @@ impl<'a> Groups<'a> {
     }
 
     /// Takes a block.
-    fn take(&mut self, block: &Block) -> Result<(), Error> {
+    pub(super) fn take(&mut self, block: &Block) -> Result<(), Error> {
         self.budget.check()?;
         self.budget.read_points(block.times.len())?;
         let filter = &self.plan.filter;
@@ -408,7 +408,7 @@ impl<'a> Groups<'a> {
     }
 
     /// Sends every group.
-    fn finish(mut self, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
+    pub(super) fn finish(mut self, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
         self.room_for_windows(self.index.len())?;
         let mut order: Vec<_> = std::mem::take(&mut self.index).into_iter().collect();
         order.sort();

@@ -21,6 +21,7 @@ use super::plan::{self, CallPlan, Input, Plan, Slot};
 use super::schema::{Resolver, Table};
 use super::shards::KnownShards;
 use super::show::column;
+use super::slices;
 use crate::error::Error;
 use crate::explain;
 use crate::limits::Budget;
@@ -59,11 +60,15 @@ pub(super) fn analyze(
     let plan = plan::compile(select, resolver, None)?;
     let (planning, began) = (elapsed(began), context.clock.monotonic());
     let (mut rows, mut series) = (0_usize, 0_usize);
+    let mut last = None;
     let mut result = Ok(());
     let parts = context.profiler.profile(&mut || {
-        result = execute::run(&plan, resolver, budget, &mut |piece| {
+        result = slices::answer(&plan, resolver, budget, &mut |piece| {
             rows += piece.frame.rows;
-            series += 1;
+            // A long one comes in pieces.
+            let head = Some((piece.name, piece.tags));
+            series += usize::from(last != head);
+            last = head;
             Ok(())
         });
     });

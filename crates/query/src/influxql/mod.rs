@@ -26,6 +26,7 @@ mod rows;
 mod schema;
 mod shards;
 mod show;
+mod slices;
 mod summary;
 mod technical;
 mod types;
@@ -353,7 +354,7 @@ fn run_select(
     sink: &mut execute::SeriesSink<'_>,
 ) -> Result<(), Error> {
     let plan = plan::compile(select, resolver, None)?;
-    execute::run(&plan, resolver, budget, &mut |mut series| {
+    slices::answer(&plan, resolver, budget, &mut |mut series| {
         series.zone.clone_from(&plan.zone);
         value::null_what_is_no_number(&mut series.frame);
         sink(series)

@@ -9,6 +9,7 @@ mod into;
 mod limits;
 mod model_based;
 mod show;
+mod slices;
 mod users;
 
 use std::fmt::Write as _;

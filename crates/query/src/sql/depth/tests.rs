@@ -21,7 +21,7 @@ fn what_is_long_is_deep_where_it_is() {
             format!("SELECT CASE WHEN {} THEN 1 END + {}", chain("a", "=", 300), chain("1", "*", 300)),
             "max-sql-depth",
         ),
-        (format!("SELECT {} 1 {}", "CASE u WHEN 1 THEN".repeat(501), "END ".repeat(501)), "max-sql-depth"),
+        (format!("SELECT {} 1 {}", "CASE u WHEN 1 THEN ".repeat(501), "END ".repeat(501)), "max-sql-depth"),
         ("(".repeat(1 << 20), "max-sql-depth"),
         (format!("SELECT 1 FROM {}", chain("t", ", ", 130)), "max-sql-tables"),
         (format!("SELECT 1 FROM {}", chain("t", " CROSS JOIN ", 130)), "max-sql-tables"),
