@@ -33,11 +33,13 @@ pub(crate) struct Figure {
 pub(crate) struct Measured {
     pub(crate) peer: Peer,
     pub(crate) figures: Vec<Figure>,
+    /// What went wrong with some of them, while there are others.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Measured {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, figures: Vec::new() }
+        Self { peer, figures: Vec::new(), failures: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, metric: Metric, value: f64) {
@@ -47,6 +49,12 @@ impl Measured {
     /// Says why there is no figure.
     pub(crate) fn without(&mut self, metric: Metric, reason: impl Into<String>) {
         self.figures.push(Figure { metric, value: Err(reason.into()) });
+    }
+
+    /// Says that there is no figure because something went wrong.
+    pub(crate) fn fail(&mut self, metric: Metric, error: &str) {
+        self.without(metric, "failed");
+        self.failures.push(format!("{}: {}: {error}", self.peer, metric.name));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<f64> {

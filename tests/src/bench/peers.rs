@@ -151,6 +151,18 @@ impl Running {
         std::iter::once(&mut self.server).chain(&mut self.others).try_for_each(Server::kill_and_start)
     }
 
+    /// Ends the only node in order, drops what the page cache holds of its files, and starts it again. The connection that
+    /// is handed back stands.
+    pub(crate) fn restart_cold(&mut self) -> Result<Client, String> {
+        self.server.terminate()?;
+        process::forget_pages(&self.dir.path().join("data"))?;
+        self.server.start_again()?;
+        self.wait_until_ready()?;
+        let client = self.client();
+        client.get(self.ready_path())?;
+        Ok(client)
+    }
+
     /// Ends all nodes in order.
     pub(crate) fn stop(self) -> Result<(), String> {
         std::iter::once(self.server).chain(self.others).try_for_each(Server::stop)
@@ -158,16 +170,20 @@ impl Running {
 
     /// Waits until the server answers.
     pub(crate) fn wait_until_ready(&mut self) -> Result<(), String> {
-        let path = match self.peer {
-            Peer::TidemarkCluster | Peer::Tidemark => "/ready",
-            Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
-            Peer::VictoriaMetrics => "/health",
-        };
+        let path = self.ready_path();
         let (client, what) = (self.client(), format!("{} to be ready", self.peer));
         let waited =
             process::wait_until(&what, START_MAX, || client.get(path).is_ok() || !self.server.runs());
         waited?;
         client.get(path).map(drop).map_err(|e| format!("{e}; its log: {}", self.log()))
+    }
+
+    fn ready_path(&self) -> &'static str {
+        match self.peer {
+            Peer::TidemarkCluster | Peer::Tidemark => "/ready",
+            Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
+            Peer::VictoriaMetrics => "/health",
+        }
     }
 
     fn make_database(&mut self) -> Result<(), String> {

@@ -43,6 +43,19 @@ impl Server {
         self.child.wait().map(drop).map_err(|e| e.to_string())
     }
 
+    /// Ends the process in order, so that it can be started again.
+    pub(crate) fn terminate(&mut self) -> Result<(), String> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").arg(pid).status().map_err(|e| e.to_string())?;
+        self.child.wait().map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Starts a process that was ended.
+    pub(crate) fn start_again(&mut self) -> Result<(), String> {
+        self.child = spawn(&self.launch)?;
+        Ok(())
+    }
+
     /// CPU seconds used so far by the running process, user and system.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
         let stat = self.proc("stat")?;
@@ -61,6 +74,12 @@ impl Server {
     /// The most memory resident so far, in bytes, restarts included.
     pub(crate) fn peak_rss_bytes(&self) -> Result<u64, String> {
         Ok(self.status_bytes("VmHWM:")?.max(self.peak_rss_before))
+    }
+
+    /// Lets the peak begin anew at what is resident now.
+    pub(crate) fn reset_peak_rss(&self) -> Result<(), String> {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(&path, "5").map_err(|e| format!("{path}: {e}"))
     }
 
     fn status_bytes(&self, name: &str) -> Result<u64, String> {
@@ -82,9 +101,7 @@ impl Server {
 
     /// SIGTERM, then waits for the end.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").arg(pid).status().map_err(|e| e.to_string())?;
-        self.child.wait().map(drop).map_err(|e| e.to_string())
+        self.terminate()
     }
 }
 
@@ -122,6 +139,25 @@ pub(crate) fn disk_bytes(dir: &Path) -> Result<(u64, u64), String> {
         sum = (sum.0 + allocated, sum.1 + length);
     }
     Ok(sum)
+}
+
+/// Drops what the page cache holds of the files below a directory. No process may have them mapped.
+#[expect(clippy::disallowed_methods, reason = "files of servers, of which nothing is read")]
+pub(crate) fn forget_pages(dir: &Path) -> Result<(), String> {
+    let error = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    for entry in std::fs::read_dir(dir).map_err(|e| error(dir, e))? {
+        let path = entry.map_err(|e| error(dir, e))?.path();
+        if path.is_dir() {
+            forget_pages(&path)?;
+            continue;
+        }
+        let file = std::fs::File::open(&path).map_err(|e| error(&path, e))?;
+        // Only what is on disk can be dropped.
+        file.sync_all().map_err(|e| error(&path, e))?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|e| error(&path, e.into()))?;
+    }
+    Ok(())
 }
 
 /// Asks every hundredth of a second until the answer is yes.

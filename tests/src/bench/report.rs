@@ -23,6 +23,12 @@ pub(crate) fn json(outcomes: &[Outcome]) {
                 println!("{line}");
             }
         }
+        for server in &outcome.servers {
+            for failure in &server.failures {
+                let peer = server.peer.to_string();
+                println!("{}", json!({"scenario": outcome.scenario, "server": peer, "error": failure}));
+            }
+        }
         for (peer, error) in &outcome.failed {
             println!("{}", json!({"scenario": outcome.scenario, "server": peer.to_string(), "error": error}));
         }
@@ -41,6 +47,9 @@ pub(crate) fn markdown(outcomes: &[Outcome]) {
     for outcome in outcomes {
         println!("\n## {}\n\n{}.\n", outcome.scenario, outcome.what);
         table(outcome);
+        for failure in outcome.servers.iter().flat_map(|s| &s.failures) {
+            println!("\n{failure}");
+        }
         for (peer, error) in &outcome.failed {
             println!("\n{peer}: no figures: {error}");
         }
