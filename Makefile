@@ -64,7 +64,7 @@ bench-storage: build ## The same, and disk, many series, queries, and twenty min
 	@.ci/deps bench
 	cargo run --quiet --release --locked --package tests --bin bench -- all $(BENCH_ARGS)
 
-bench-query: build ## Measure queries cold and warm, on few hosts and on many, and a large export (two hours; BENCH_ARGS)
+bench-query: build ## Measure queries cold and warm, on few hosts and on many, and a large export (BENCH_ARGS)
 	@.ci/deps bench
 	cargo run --quiet --release --locked --package tests --bin bench -- shapes $(BENCH_ARGS)
 

@@ -13,7 +13,7 @@ use crate::answers::{Answers, Digest};
 use crate::client::Client;
 use crate::export;
 use crate::figures::Measured;
-use crate::ingest::{check_held, count};
+use crate::ingest::check_held;
 use crate::load::{self, START_NS};
 use crate::peers::{Peer, Running};
 use crate::process;
@@ -75,6 +75,7 @@ impl Data {
             load::send(running, sizes.connections, &bodies)?;
         }
         running.come_to_rest()?;
+        running.wait_until_merged()?;
         check_held(running, self.extent.rows, generator.first_field_sum())
     }
 }
@@ -89,16 +90,26 @@ pub(crate) fn measure(
     let mut running = Running::start(peer, &sizes.binary)?;
     data.load(&running, sizes)?;
     let mut measured = Measured::new(peer);
+    let mut fewer = Vec::new();
     for shape in SHAPES {
         let began = process::now();
         let asked = Asked::new(shape, data.extent, &mut running, sizes, answers);
         match asked.and_then(|asked| asked.add_to(&mut measured)) {
-            Ok(()) => say(&format!("  {peer}: {}: {:.1} s", shape.name, began.elapsed().as_secs_f64())),
+            Ok(asked) => {
+                let took_s = began.elapsed().as_secs_f64();
+                say(&format!("  {peer}: {}: {asked} instances, {took_s:.1} s", shape.name));
+                if (1..sizes.instances).contains(&asked) {
+                    fewer.push(format!("{} {asked}", shape.name));
+                }
+            }
             Err(error) => {
                 say(&format!("  {peer}: {}: {error}", shape.name));
                 measured.fail(shape.metrics.cold, &error);
             }
         }
+    }
+    if !fewer.is_empty() {
+        measured.notes.push(format!("fewer than {} instances: {}", sizes.instances, fewer.join(", ")));
     }
     if data.exported {
         export::measure(&mut running, data.extent, sizes, answers, &mut measured)?;
@@ -127,8 +138,8 @@ impl<'a> Asked<'a> {
         if !running.peer.speaks_influxql() && windows.iter().any(|w| shape.metricsql(w).is_none()) {
             return Ok(asked);
         }
-        let (limit, began) = (Duration::from_secs(sizes.shape_seconds as u64), process::now());
         let mut client = running.restart_cold()?;
+        let (limit, began) = (Duration::from_secs(sizes.shape_seconds as u64), process::now());
         let mut digests = Vec::new();
         for (number, window) in windows.iter().enumerate() {
             if number > 0 && began.elapsed() >= limit {
@@ -173,11 +184,12 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    fn add_to(self, measured: &mut Measured) -> Result<(), String> {
+    /// Adds the figures; how many instances they are of.
+    fn add_to(self, measured: &mut Measured) -> Result<usize, String> {
         let Self { shape, mut cold, mut warm } = self;
         if cold.is_empty() {
             measured.without(shape.metrics.cold, "TSBS has no form");
-            return Ok(());
+            return Ok(0);
         }
         cold.sort_by(f64::total_cmp);
         warm.sort_by(f64::total_cmp);
@@ -185,8 +197,7 @@ impl<'a> Asked<'a> {
         measured.add(shape.metrics.cold_p95, percentile(&cold, 95)?);
         measured.add(shape.metrics.warm, percentile(&warm, 50)?);
         measured.add(shape.metrics.warm_p95, percentile(&warm, 95)?);
-        measured.add(shape.metrics.asked, count(cold.len()));
-        Ok(())
+        Ok(cold.len())
     }
 }
 

@@ -33,13 +33,15 @@ pub(crate) struct Figure {
 pub(crate) struct Measured {
     pub(crate) peer: Peer,
     pub(crate) figures: Vec<Figure>,
+    /// What else is to be said.
+    pub(crate) notes: Vec<String>,
     /// What went wrong with some of them, while there are others.
     pub(crate) failures: Vec<String>,
 }
 
 impl Measured {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, figures: Vec::new(), failures: Vec::new() }
+        Self { peer, figures: Vec::new(), notes: Vec::new(), failures: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, metric: Metric, value: f64) {
@@ -54,7 +56,7 @@ impl Measured {
     /// Says that there is no figure because something went wrong.
     pub(crate) fn fail(&mut self, metric: Metric, error: &str) {
         self.without(metric, "failed");
-        self.failures.push(format!("{}: {}: {error}", self.peer, metric.name));
+        self.failures.push(format!("{}: {error}", metric.name));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<f64> {

@@ -58,6 +58,8 @@ impl fmt::Display for Peer {
 /// How long a server may take to start, and to come to rest.
 const START_MAX: Duration = Duration::from_secs(300);
 const REST_MAX: Duration = Duration::from_secs(1200);
+/// How long InfluxDB's files stay as they are before they count as merged: longer than its cold duration.
+const MERGED_QUIET: Duration = Duration::from_secs(15);
 
 /// A started server, its directory, and where to write. The directory goes with it.
 pub(crate) struct Running {
@@ -228,6 +230,18 @@ impl Running {
             }
         }
         process::settle("the files at rest", REST_MAX, || self.data_bytes().unwrap_or_default())
+    }
+
+    /// Waits at rest until InfluxDB has also merged what it calls cold, ten seconds after the last write; the others merged
+    /// when they were told to.
+    pub(crate) fn wait_until_merged(&self) -> Result<(), String> {
+        match self.peer {
+            Peer::InfluxInmem | Peer::InfluxTsi1 => {
+                let files = || self.data_bytes().unwrap_or_default();
+                process::settle_for(MERGED_QUIET, "influxdb's merged files", REST_MAX, files)
+            }
+            Peer::Tidemark | Peer::TidemarkCluster | Peer::VictoriaMetrics => Ok(()),
+        }
     }
 
     /// Bytes of the points' files, as the file system counts them.

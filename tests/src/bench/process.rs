@@ -180,6 +180,16 @@ pub(crate) fn wait_until(
 pub(crate) fn settle<T: PartialEq>(
     what: &str,
     limit: Duration,
+    figure: impl FnMut() -> T,
+) -> Result<(), String> {
+    settle_for(Duration::from_secs(3), what, limit, figure)
+}
+
+/// Waits until a figure stays the same for so long.
+pub(crate) fn settle_for<T: PartialEq>(
+    quiet: Duration,
+    what: &str,
+    limit: Duration,
     mut figure: impl FnMut() -> T,
 ) -> Result<(), String> {
     let (mut last, mut since) = (figure(), now());
@@ -189,7 +199,7 @@ pub(crate) fn settle<T: PartialEq>(
         if current != last {
             (last, since) = (current, now());
         }
-        since.elapsed() >= Duration::from_secs(3)
+        since.elapsed() >= quiet
     })
     .map(drop)
 }

@@ -24,8 +24,11 @@ pub(crate) fn json(outcomes: &[Outcome]) {
             }
         }
         for server in &outcome.servers {
+            let peer = server.peer.to_string();
+            for note in &server.notes {
+                println!("{}", json!({"scenario": outcome.scenario, "server": peer, "note": note}));
+            }
             for failure in &server.failures {
-                let peer = server.peer.to_string();
                 println!("{}", json!({"scenario": outcome.scenario, "server": peer, "error": failure}));
             }
         }
@@ -47,8 +50,10 @@ pub(crate) fn markdown(outcomes: &[Outcome]) {
     for outcome in outcomes {
         println!("\n## {}\n\n{}.\n", outcome.scenario, outcome.what);
         table(outcome);
-        for failure in outcome.servers.iter().flat_map(|s| &s.failures) {
-            println!("\n{failure}");
+        for server in &outcome.servers {
+            for line in server.notes.iter().chain(&server.failures) {
+                println!("\n{}: {line}", server.peer);
+            }
         }
         for (peer, error) in &outcome.failed {
             println!("\n{peer}: no figures: {error}");

@@ -6,7 +6,7 @@ use std::fmt;
 use testkit::node::encode;
 use testkit::tsbs::{CpuOnly, FIELDS, Random};
 
-use crate::figures::{Metric, less, more};
+use crate::figures::{Metric, less};
 use crate::load::START_NS;
 
 /// What a query takes from the data.
@@ -34,7 +34,6 @@ pub(crate) struct Metrics {
     pub(crate) cold_p95: Metric,
     pub(crate) warm: Metric,
     pub(crate) warm_p95: Metric,
-    pub(crate) asked: Metric,
 }
 
 /// A shape of query.
@@ -61,7 +60,6 @@ macro_rules! shape {
                 cold_p95: less(concat!($name, ", cold, p95, ms")),
                 warm: less(concat!($name, ", warm, median, ms")),
                 warm_p95: less(concat!($name, ", warm, p95, ms")),
-                asked: more(concat!($name, ", instances")),
             },
             kind: $kind,
             fields: $fields,
