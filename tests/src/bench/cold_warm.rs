@@ -104,7 +104,7 @@ pub(crate) fn measure(
             }
             Err(error) => {
                 say(&format!("  {peer}: {}: {error}", shape.name));
-                measured.fail(shape.metrics.cold, &error);
+                measured.fail(&[shape.metrics.cold, shape.metrics.warm], shape.name, &error);
             }
         }
     }

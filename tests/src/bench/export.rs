@@ -97,11 +97,15 @@ struct Tally {
     brackets: usize,
     commas: usize,
     crc: flate2::Crc,
+    /// Its beginning, where an answer says that it is none.
+    head: Vec<u8>,
 }
+
+/// Bytes of an answer's beginning that are kept.
+const HEAD: usize = 300;
 
 impl Tally {
     fn new() -> Self {
-        let crc = flate2::Crc::new();
         Self {
             began: process::now(),
             first_byte_ms: None,
@@ -109,7 +113,8 @@ impl Tally {
             newlines: 0,
             brackets: 0,
             commas: 0,
-            crc,
+            crc: flate2::Crc::new(),
+            head: Vec::with_capacity(HEAD),
         }
     }
 
@@ -120,6 +125,7 @@ impl Tally {
         self.brackets += of(b'[');
         self.commas += of(b',');
         self.bytes += bytes.len();
+        self.head.extend(bytes.iter().take(HEAD - self.head.len()));
         self.crc.update(bytes);
     }
 
@@ -188,7 +194,7 @@ pub(crate) fn measure(
             Ok(both) => both,
             Err(error) => {
                 say(&format!("  {peer}: {}: {error}", export.name));
-                measured.fail(metrics.first_byte, &error);
+                measured.fail(&[metrics.first_byte, metrics.growth], export.name, &error);
                 continue;
             }
         };
@@ -225,7 +231,8 @@ fn ask(
     let whole_s = tally.began.elapsed().as_secs_f64();
     let (rows, expected) = (tally.rows(running.peer, export.format), steps * hosts);
     if rows != expected {
-        return Err(format!("{rows} rows of {expected}, in {} bytes", tally.bytes));
+        let head = String::from_utf8_lossy(&tally.head);
+        return Err(format!("{rows} rows of {expected}, in {} bytes that begin with {head}", tally.bytes));
     }
     Ok((tally, whole_s, running.server.peak_rss_bytes()?))
 }

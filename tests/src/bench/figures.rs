@@ -21,6 +21,9 @@ pub(crate) const fn more(name: &'static str) -> Metric {
     Metric { name, more_is_better: true }
 }
 
+/// Why there is no figure when something went wrong.
+pub(crate) const FAILED: &str = "failed";
+
 /// One figure of one server, or why there is none.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
@@ -53,10 +56,10 @@ impl Measured {
         self.figures.push(Figure { metric, value: Err(reason.into()) });
     }
 
-    /// Says that there is no figure because something went wrong.
-    pub(crate) fn fail(&mut self, metric: Metric, error: &str) {
-        self.without(metric, "failed");
-        self.failures.push(format!("{}: {error}", metric.name));
+    /// Says that there are no figures because something went wrong.
+    pub(crate) fn fail(&mut self, metrics: &[Metric], what: &str, error: &str) {
+        metrics.iter().for_each(|metric| self.without(*metric, FAILED));
+        self.failures.push(format!("{what}: {error}"));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<f64> {

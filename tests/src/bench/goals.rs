@@ -1,7 +1,7 @@
 //! What issue and design ask of the figures, so that a report says by itself where they fall short.
 
 use crate::export::EXPORTS;
-use crate::figures::{Measured, Outcome};
+use crate::figures::{FAILED, Measured, Outcome};
 use crate::ingest::{CPU_PER_ROW, EVERYTHING, PEAK_RSS, VALUES_PER_SECOND};
 use crate::peers::Peer;
 use crate::series::{DELETE, DISK, FIRST_POINT, RESTART};
@@ -97,6 +97,7 @@ pub(crate) struct Line {
     pub(crate) what: String,
     pub(crate) now: String,
     pub(crate) later: String,
+    /// Not a number where it failed.
     pub(crate) measured: f64,
     pub(crate) met: bool,
 }
@@ -106,21 +107,27 @@ pub(crate) fn lines(outcomes: &[Outcome]) -> Vec<Line> {
     let line = |goal: Goal| {
         let outcome = outcomes.iter().find(|o| o.scenario == goal.scenario)?;
         let ours = outcome.servers.iter().find(|s| s.peer == Peer::Tidemark)?;
-        let metric = ours.figures.iter().find(|f| f.metric.name == goal.metric)?.metric;
+        let figure = ours.figures.iter().find(|f| f.metric.name == goal.metric)?;
+        let metric = figure.metric;
+        let ours = match &figure.value {
+            Ok(value) => *value,
+            Err(reason) if reason == FAILED => f64::NAN,
+            Err(_left_out) => return None,
+        };
         let of = |measured: &Measured| measured.get(goal.metric);
         let theirs = |wanted: &[Peer]| {
             let values = outcome.servers.iter().filter(|s| wanted.contains(&s.peer)).filter_map(of);
             if metric.more_is_better { values.reduce(f64::max) } else { values.reduce(f64::min) }
         };
         let (what, measured) = match goal.against {
-            Against::Limit => (goal.metric.to_owned(), of(ours)?),
+            Against::Limit => (goal.metric.to_owned(), ours),
             Against::Influxdb => {
                 let theirs = theirs(&[Peer::InfluxInmem, Peer::InfluxTsi1])?;
-                (format!("{}, as a multiple of InfluxDB's", goal.metric), of(ours)? / theirs)
+                (format!("{}, as a multiple of InfluxDB's", goal.metric), ours / theirs)
             }
             Against::VictoriaMetrics => {
                 let theirs = theirs(&[Peer::VictoriaMetrics])?;
-                (format!("{}, as a multiple of VictoriaMetrics'", goal.metric), of(ours)? / theirs)
+                (format!("{}, as a multiple of VictoriaMetrics'", goal.metric), ours / theirs)
             }
         };
         let sign = if metric.more_is_better { "≥" } else { "≤" };

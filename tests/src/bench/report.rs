@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::figures::{Figure, Outcome};
+use crate::figures::{FAILED, Figure, Outcome};
 use crate::goals;
 use crate::peers::Peer;
 
@@ -45,7 +45,8 @@ pub(crate) fn markdown(outcomes: &[Outcome]) {
     for line in goals::lines(outcomes) {
         let goals::Line { scenario, what, now, later, measured, met } = line;
         let met = if met { "yes" } else { "no" };
-        println!("| {scenario} | {what} | {now} | {later} | {} | {met} |", number(measured));
+        let measured = if measured.is_nan() { FAILED.to_owned() } else { number(measured) };
+        println!("| {scenario} | {what} | {now} | {later} | {measured} | {met} |");
     }
     for outcome in outcomes {
         println!("\n## {}\n\n{}.\n", outcome.scenario, outcome.what);
