@@ -14,7 +14,7 @@ ENVIRONMENTS := $(notdir $(patsubst %/kustomization.yaml,%,$(wildcard k8s/overla
 # One of them, and one alone.
 K8S_ENV = $(or $(and $(filter 1,$(words $(ENV))),$(filter $(ENVIRONMENTS),$(ENV))),$(error ENV is one of: $(ENVIRONMENTS)))
 
-.PHONY: help run build test check fuzz python bench bench-storage bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
+.PHONY: help run build test check fuzz python bench bench-storage bench-query bench-micro chaos chaos-long sim demo-data monitoring monitoring-check clean \
 	manifest-tools sbom docker-build docker-push docker-test docker-remove k8s-render k8s-diff k8s-deploy k8s-resize k8s-status \
 	kind-up kind-load kind-deploy kind-chaos kind-down
 
@@ -67,6 +67,10 @@ bench: build ## Measure ingest beside InfluxDB and VictoriaMetrics in one run
 bench-storage: build ## The same, and disk, many series, queries, and twenty minutes of writes (two hours; BENCH_ARGS)
 	@.ci/deps bench
 	cargo run --quiet --release --locked --package tests --bin bench -- all $(BENCH_ARGS)
+
+bench-query: build ## Measure queries cold and warm, on few hosts and on many, and a large export (BENCH_ARGS)
+	@.ci/deps bench
+	cargo run --quiet --release --locked --package tests --bin bench -- shapes $(BENCH_ARGS)
 
 bench-micro: ## Measure the parser and the codecs
 	cargo bench --locked --package model --package storage

@@ -1,10 +1,13 @@
 //! One kept-alive connection to a server, and the answers it gives, checked.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use serde_json::Value;
 use testkit::node::encode;
 
+/// Bytes of a streamed answer that are read at once.
+const STREAM_BUFFER: usize = 1 << 18;
 /// No request may take longer.
 const REQUEST_MAX: Duration = Duration::from_secs(600);
 
@@ -39,6 +42,26 @@ impl Client {
             request = request.header("authorization", authorization);
         }
         answer(path, request.call())
+    }
+
+    /// Hands over an answer's bytes as they come.
+    pub(crate) fn stream(&self, path: &str, accept: &str, mut take: impl FnMut(&[u8])) -> Result<(), String> {
+        let mut request = self.agent.get(format!("{}{path}", self.url)).header("accept", accept);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut response = request.call().map_err(|e| format!("{path}: {e}"))?;
+        if !response.status().is_success() {
+            return answer(path, Ok(response)).map(drop);
+        }
+        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+        let mut buffer = vec![0; STREAM_BUFFER];
+        loop {
+            match body.read(&mut buffer).map_err(|e| format!("{path}: {e}"))? {
+                0 => return Ok(()),
+                length => take(&buffer[..length]),
+            }
+        }
     }
 
     pub(crate) fn post(&self, path: &str, body: impl ureq::AsSendBody) -> Result<String, String> {

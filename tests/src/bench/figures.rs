@@ -21,6 +21,9 @@ pub(crate) const fn more(name: &'static str) -> Metric {
     Metric { name, more_is_better: true }
 }
 
+/// Why there is no figure when something went wrong.
+pub(crate) const FAILED: &str = "failed";
+
 /// One figure of one server, or why there is none.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
@@ -33,11 +36,15 @@ pub(crate) struct Figure {
 pub(crate) struct Measured {
     pub(crate) peer: Peer,
     pub(crate) figures: Vec<Figure>,
+    /// What else is to be said.
+    pub(crate) notes: Vec<String>,
+    /// What went wrong with some of them, while there are others.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Measured {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, figures: Vec::new() }
+        Self { peer, figures: Vec::new(), notes: Vec::new(), failures: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, metric: Metric, value: f64) {
@@ -47,6 +54,12 @@ impl Measured {
     /// Says why there is no figure.
     pub(crate) fn without(&mut self, metric: Metric, reason: impl Into<String>) {
         self.figures.push(Figure { metric, value: Err(reason.into()) });
+    }
+
+    /// Says that there are no figures because something went wrong.
+    pub(crate) fn fail(&mut self, metrics: &[Metric], what: &str, error: &str) {
+        metrics.iter().for_each(|metric| self.without(*metric, FAILED));
+        self.failures.push(format!("{what}: {error}"));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<f64> {

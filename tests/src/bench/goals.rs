@@ -1,9 +1,11 @@
 //! What issue and design ask of the figures, so that a report says by itself where they fall short.
 
-use crate::figures::{Measured, Outcome};
+use crate::export::EXPORTS;
+use crate::figures::{FAILED, Measured, Outcome};
 use crate::ingest::{CPU_PER_ROW, EVERYTHING, PEAK_RSS, VALUES_PER_SECOND};
 use crate::peers::Peer;
 use crate::series::{DELETE, DISK, FIRST_POINT, RESTART};
+use crate::shapes::SHAPES;
 use crate::sustained::{GROWTH, LONGEST, P99};
 
 /// What a figure is compared with.
@@ -17,6 +19,7 @@ enum Against {
 }
 
 /// One goal.
+#[derive(Clone, Copy)]
 struct Goal {
     scenario: &'static str,
     metric: &'static str,
@@ -74,36 +77,57 @@ const GOALS: &[Goal] = &[
     goal("sustained", GROWTH.name, 1.05),
 ];
 
+/// Every shape of query at rest, in both sizes of data: twice as fast as InfluxDB, and no slower than VictoriaMetrics. And
+/// an export takes as much memory as one of a tenth of the rows.
+fn of_shapes() -> impl Iterator<Item = Goal> {
+    let both = |scenario| {
+        SHAPES.iter().flat_map(move |shape| {
+            let goal =
+                |against, now| Goal { scenario, metric: shape.metrics.warm.name, against, now, later: None };
+            [goal(Against::Influxdb, 0.5), goal(Against::VictoriaMetrics, 1.0)]
+        })
+    };
+    let exports = EXPORTS.iter().map(|export| goal("shapes-hosts", export.metrics.growth.name, 1.25));
+    both("shapes-days").chain(both("shapes-hosts")).chain(exports)
+}
+
 /// A goal with what was measured.
 pub(crate) struct Line {
     pub(crate) scenario: &'static str,
     pub(crate) what: String,
     pub(crate) now: String,
     pub(crate) later: String,
+    /// Not a number where it failed.
     pub(crate) measured: f64,
     pub(crate) met: bool,
 }
 
 /// The goals for which there are figures.
 pub(crate) fn lines(outcomes: &[Outcome]) -> Vec<Line> {
-    let line = |goal: &Goal| {
+    let line = |goal: Goal| {
         let outcome = outcomes.iter().find(|o| o.scenario == goal.scenario)?;
         let ours = outcome.servers.iter().find(|s| s.peer == Peer::Tidemark)?;
-        let metric = ours.figures.iter().find(|f| f.metric.name == goal.metric)?.metric;
+        let figure = ours.figures.iter().find(|f| f.metric.name == goal.metric)?;
+        let metric = figure.metric;
+        let ours = match &figure.value {
+            Ok(value) => *value,
+            Err(reason) if reason == FAILED => f64::NAN,
+            Err(_left_out) => return None,
+        };
         let of = |measured: &Measured| measured.get(goal.metric);
         let theirs = |wanted: &[Peer]| {
             let values = outcome.servers.iter().filter(|s| wanted.contains(&s.peer)).filter_map(of);
             if metric.more_is_better { values.reduce(f64::max) } else { values.reduce(f64::min) }
         };
         let (what, measured) = match goal.against {
-            Against::Limit => (goal.metric.to_owned(), of(ours)?),
+            Against::Limit => (goal.metric.to_owned(), ours),
             Against::Influxdb => {
                 let theirs = theirs(&[Peer::InfluxInmem, Peer::InfluxTsi1])?;
-                (format!("{}, as a multiple of InfluxDB's", goal.metric), of(ours)? / theirs)
+                (format!("{}, as a multiple of InfluxDB's", goal.metric), ours / theirs)
             }
             Against::VictoriaMetrics => {
                 let theirs = theirs(&[Peer::VictoriaMetrics])?;
-                (format!("{}, as a multiple of VictoriaMetrics'", goal.metric), of(ours)? / theirs)
+                (format!("{}, as a multiple of VictoriaMetrics'", goal.metric), ours / theirs)
             }
         };
         let sign = if metric.more_is_better { "≥" } else { "≤" };
@@ -118,5 +142,5 @@ pub(crate) fn lines(outcomes: &[Outcome]) -> Vec<Line> {
             met,
         })
     };
-    GOALS.iter().filter_map(line).collect()
+    GOALS.iter().copied().chain(of_shapes()).filter_map(line).collect()
 }

@@ -55,19 +55,21 @@ impl Day {
 
     /// Whether a server holds what it acknowledged.
     pub(crate) fn check(&self, running: &Running) -> Result<(), String> {
-        let (count, sum) = held(running.peer, &running.client())?;
-        let values = self.rows * CpuOnly::FIELDS;
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let expected = values as f64;
-        // VictoriaMetrics keeps about 15 digits of a double.
-        if count != expected || (sum - self.first_field_sum).abs() > self.first_field_sum.abs() * 1e-9 {
-            let expected = self.first_field_sum;
-            return Err(format!(
-                "it holds {count} values of {values}, the sum is {sum} and should be {expected}"
-            ));
-        }
-        Ok(())
+        check_held(running, self.rows, self.first_field_sum)
     }
+}
+
+/// Whether a server holds all values of so many rows, whose first field has this sum.
+pub(crate) fn check_held(running: &Running, rows: usize, expected_sum: f64) -> Result<(), String> {
+    let (held, sum) = held(running.peer, &running.client())?;
+    let values = rows * CpuOnly::FIELDS;
+    // VictoriaMetrics keeps about 15 digits of a double.
+    if held != count(values) || (sum - expected_sum).abs() > expected_sum.abs() * 1e-9 {
+        return Err(format!(
+            "it holds {held} values of {values}, the sum is {sum} and should be {expected_sum}"
+        ));
+    }
+    Ok(())
 }
 
 /// Runs the scenario against one server.

@@ -4,8 +4,11 @@
 //! Memory and CPU are those that /proc tells of the server's process. Every server must afterwards answer how much it
 //! holds, and what it answers to a query, rightly: a server that lost points has no figures.
 
+mod answers;
 mod client;
 mod cluster;
+mod cold_warm;
+mod export;
 mod figures;
 mod goals;
 mod ingest;
@@ -17,6 +20,7 @@ mod queries;
 mod report;
 mod restart;
 mod series;
+mod shapes;
 mod sizes;
 mod sustained;
 
@@ -24,6 +28,8 @@ use std::process::ExitCode;
 
 use testkit::tsbs::Values;
 
+use crate::answers::Answers;
+use crate::cold_warm::Data;
 use crate::figures::{Measured, Outcome};
 use crate::ingest::Day;
 use crate::peers::Peer;
@@ -48,12 +54,18 @@ fn say(text: &str) {
 
 const ALL: [&str; 7] = ["integers", "decimals", "doubles", "series", "queries", "sustained", "cluster"];
 /// What is only run when it is asked for.
-const MORE: [&str; 3] = ["many-series", "kills", "restart"];
+const MORE: [&str; 5] = ["many-series", "kills", "restart", "shapes-days", "shapes-hosts"];
+/// Together `shapes`.
+const BOTH_SHAPES: [&str; 2] = ["shapes-days", "shapes-hosts"];
 
 fn run(sizes: &Sizes) -> Result<(), String> {
     let mut outcomes = Vec::new();
     for word in &sizes.scenarios {
-        let names = if word == "all" { ALL.to_vec() } else { vec![word.as_str()] };
+        let names = match word.as_str() {
+            "all" => ALL.to_vec(),
+            "shapes" => BOTH_SHAPES.to_vec(),
+            word => vec![word],
+        };
         for name in names {
             for _ in 0..if is_day(name).is_some() { sizes.rounds } else { 1 } {
                 outcomes.push(scenario(name, sizes)?);
@@ -66,7 +78,10 @@ fn run(sizes: &Sizes) -> Result<(), String> {
     }
     // A run without our own figures proves nothing.
     let failed = outcomes.iter().find_map(|o| o.failed.iter().find(|(peer, _)| *peer == Peer::Tidemark));
-    failed.map_or(Ok(()), |(peer, error)| Err(format!("{peer}: {error}")))
+    let failed = failed.map(|(peer, error)| format!("{peer}: {error}"));
+    let wrong =
+        || outcomes.iter().flat_map(|o| &o.servers).find_map(|server| server.failures.first().cloned());
+    failed.or_else(wrong).map_or(Ok(()), Err)
 }
 
 /// What a day's values look like, for the scenarios that send one and ask nothing.
@@ -98,9 +113,14 @@ fn scenario(name: &str, sizes: &Sizes) -> Result<Outcome, String> {
         }
         "queries" => {
             let day = Day::new(sizes, Values::Integers);
-            let mut answers = queries::Answers::new();
+            let mut answers = Answers::default();
             let what = format!("{}; {} random windows of each shape", day.describe(sizes), sizes.windows);
             Ok(against_all("queries", what, sizes, |peer| queries::measure(peer, sizes, &day, &mut answers)))
+        }
+        "shapes-days" | "shapes-hosts" => {
+            let data = if name == "shapes-days" { Data::days(sizes) } else { Data::hosts(sizes) };
+            let (what, mut answers) = (data.describe(sizes), Answers::default());
+            Ok(against_all(name, what, sizes, |peer| cold_warm::measure(peer, sizes, &data, &mut answers)))
         }
         "sustained" => {
             let what = sustained::describe(sizes);
@@ -120,7 +140,7 @@ fn scenario(name: &str, sizes: &Sizes) -> Result<Outcome, String> {
             Ok(against_all("restart", restart::describe(sizes), &alone, |_peer| restart::measure(sizes)))
         }
         _ => Err(format!(
-            "no scenario is called {name}; there are {}, {}, all",
+            "no scenario is called {name}; there are {}, {}, shapes, all",
             ALL.join(", "),
             MORE.join(", ")
         )),

@@ -58,6 +58,8 @@ impl fmt::Display for Peer {
 /// How long a server may take to start, and to come to rest.
 const START_MAX: Duration = Duration::from_secs(300);
 const REST_MAX: Duration = Duration::from_secs(1200);
+/// How long InfluxDB's files stay as they are before they count as merged: longer than its cold duration.
+const MERGED_QUIET: Duration = Duration::from_secs(15);
 
 /// A started server, its directory, and where to write. The directory goes with it.
 pub(crate) struct Running {
@@ -151,6 +153,18 @@ impl Running {
         std::iter::once(&mut self.server).chain(&mut self.others).try_for_each(Server::kill_and_start)
     }
 
+    /// Ends the only node in order, drops what the page cache holds of its files, and starts it again. The connection that
+    /// is handed back stands.
+    pub(crate) fn restart_cold(&mut self) -> Result<Client, String> {
+        self.server.terminate()?;
+        process::forget_pages(&self.dir.path().join("data"))?;
+        self.server.start_again()?;
+        self.wait_until_ready()?;
+        let client = self.client();
+        client.get(self.ready_path())?;
+        Ok(client)
+    }
+
     /// Ends all nodes in order.
     pub(crate) fn stop(self) -> Result<(), String> {
         std::iter::once(self.server).chain(self.others).try_for_each(Server::stop)
@@ -158,16 +172,20 @@ impl Running {
 
     /// Waits until the server answers.
     pub(crate) fn wait_until_ready(&mut self) -> Result<(), String> {
-        let path = match self.peer {
-            Peer::TidemarkCluster | Peer::Tidemark => "/ready",
-            Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
-            Peer::VictoriaMetrics => "/health",
-        };
+        let path = self.ready_path();
         let (client, what) = (self.client(), format!("{} to be ready", self.peer));
         let waited =
             process::wait_until(&what, START_MAX, || client.get(path).is_ok() || !self.server.runs());
         waited?;
         client.get(path).map(drop).map_err(|e| format!("{e}; its log: {}", self.log()))
+    }
+
+    fn ready_path(&self) -> &'static str {
+        match self.peer {
+            Peer::TidemarkCluster | Peer::Tidemark => "/ready",
+            Peer::InfluxInmem | Peer::InfluxTsi1 => "/ping",
+            Peer::VictoriaMetrics => "/health",
+        }
     }
 
     fn make_database(&mut self) -> Result<(), String> {
@@ -212,6 +230,18 @@ impl Running {
             }
         }
         process::settle("the files at rest", REST_MAX, || self.data_bytes().unwrap_or_default())
+    }
+
+    /// Waits at rest until InfluxDB has also merged what it calls cold, ten seconds after the last write; the others merged
+    /// when they were told to.
+    pub(crate) fn wait_until_merged(&self) -> Result<(), String> {
+        match self.peer {
+            Peer::InfluxInmem | Peer::InfluxTsi1 => {
+                let files = || self.data_bytes().unwrap_or_default();
+                process::settle_for(MERGED_QUIET, "influxdb's merged files", REST_MAX, files)
+            }
+            Peer::Tidemark | Peer::TidemarkCluster | Peer::VictoriaMetrics => Ok(()),
+        }
     }
 
     /// Bytes of the points' files, as the file system counts them.

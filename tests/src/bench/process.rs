@@ -43,6 +43,19 @@ impl Server {
         self.child.wait().map(drop).map_err(|e| e.to_string())
     }
 
+    /// Ends the process in order, so that it can be started again.
+    pub(crate) fn terminate(&mut self) -> Result<(), String> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").arg(pid).status().map_err(|e| e.to_string())?;
+        self.child.wait().map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Starts a process that was ended.
+    pub(crate) fn start_again(&mut self) -> Result<(), String> {
+        self.child = spawn(&self.launch)?;
+        Ok(())
+    }
+
     /// CPU seconds used so far by the running process, user and system.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
         let stat = self.proc("stat")?;
@@ -61,6 +74,12 @@ impl Server {
     /// The most memory resident so far, in bytes, restarts included.
     pub(crate) fn peak_rss_bytes(&self) -> Result<u64, String> {
         Ok(self.status_bytes("VmHWM:")?.max(self.peak_rss_before))
+    }
+
+    /// Lets the peak begin anew at what is resident now.
+    pub(crate) fn reset_peak_rss(&self) -> Result<(), String> {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(&path, "5").map_err(|e| format!("{path}: {e}"))
     }
 
     fn status_bytes(&self, name: &str) -> Result<u64, String> {
@@ -82,9 +101,7 @@ impl Server {
 
     /// SIGTERM, then waits for the end.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").arg(pid).status().map_err(|e| e.to_string())?;
-        self.child.wait().map(drop).map_err(|e| e.to_string())
+        self.terminate()
     }
 }
 
@@ -124,6 +141,25 @@ pub(crate) fn disk_bytes(dir: &Path) -> Result<(u64, u64), String> {
     Ok(sum)
 }
 
+/// Drops what the page cache holds of the files below a directory. No process may have them mapped.
+#[expect(clippy::disallowed_methods, reason = "files of servers, of which nothing is read")]
+pub(crate) fn forget_pages(dir: &Path) -> Result<(), String> {
+    let error = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    for entry in std::fs::read_dir(dir).map_err(|e| error(dir, e))? {
+        let path = entry.map_err(|e| error(dir, e))?.path();
+        if path.is_dir() {
+            forget_pages(&path)?;
+            continue;
+        }
+        let file = std::fs::File::open(&path).map_err(|e| error(&path, e))?;
+        // Only what is on disk can be dropped.
+        file.sync_all().map_err(|e| error(&path, e))?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|e| error(&path, e.into()))?;
+    }
+    Ok(())
+}
+
 /// Asks every hundredth of a second until the answer is yes.
 pub(crate) fn wait_until(
     what: &str,
@@ -144,6 +180,16 @@ pub(crate) fn wait_until(
 pub(crate) fn settle<T: PartialEq>(
     what: &str,
     limit: Duration,
+    figure: impl FnMut() -> T,
+) -> Result<(), String> {
+    settle_for(Duration::from_secs(3), what, limit, figure)
+}
+
+/// Waits until a figure stays the same for so long.
+pub(crate) fn settle_for<T: PartialEq>(
+    quiet: Duration,
+    what: &str,
+    limit: Duration,
     mut figure: impl FnMut() -> T,
 ) -> Result<(), String> {
     let (mut last, mut since) = (figure(), now());
@@ -153,7 +199,7 @@ pub(crate) fn settle<T: PartialEq>(
         if current != last {
             (last, since) = (current, now());
         }
-        since.elapsed() >= Duration::from_secs(3)
+        since.elapsed() >= quiet
     })
     .map(drop)
 }

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::figures::{Figure, Outcome};
+use crate::figures::{FAILED, Figure, Outcome};
 use crate::goals;
 use crate::peers::Peer;
 
@@ -23,6 +23,15 @@ pub(crate) fn json(outcomes: &[Outcome]) {
                 println!("{line}");
             }
         }
+        for server in &outcome.servers {
+            let peer = server.peer.to_string();
+            for note in &server.notes {
+                println!("{}", json!({"scenario": outcome.scenario, "server": peer, "note": note}));
+            }
+            for failure in &server.failures {
+                println!("{}", json!({"scenario": outcome.scenario, "server": peer, "error": failure}));
+            }
+        }
         for (peer, error) in &outcome.failed {
             println!("{}", json!({"scenario": outcome.scenario, "server": peer.to_string(), "error": error}));
         }
@@ -36,11 +45,17 @@ pub(crate) fn markdown(outcomes: &[Outcome]) {
     for line in goals::lines(outcomes) {
         let goals::Line { scenario, what, now, later, measured, met } = line;
         let met = if met { "yes" } else { "no" };
-        println!("| {scenario} | {what} | {now} | {later} | {} | {met} |", number(measured));
+        let measured = if measured.is_nan() { FAILED.to_owned() } else { number(measured) };
+        println!("| {scenario} | {what} | {now} | {later} | {measured} | {met} |");
     }
     for outcome in outcomes {
         println!("\n## {}\n\n{}.\n", outcome.scenario, outcome.what);
         table(outcome);
+        for server in &outcome.servers {
+            for line in server.notes.iter().chain(&server.failures) {
+                println!("\n{}: {line}", server.peer);
+            }
+        }
         for (peer, error) in &outcome.failed {
             println!("\n{peer}: no figures: {error}");
         }

@@ -47,16 +47,24 @@ pub(crate) struct Sizes {
     /// Random windows for each shape of query, and rounds over them of which the first is dropped.
     pub(crate) windows: usize,
     pub(crate) query_rounds: usize,
+    /// Of `shapes`: one in so many hosts and rows; instances of each shape, seconds after which no further one is asked
+    /// cold, rows of an export.
+    pub(crate) part: usize,
+    pub(crate) instances: usize,
+    pub(crate) shape_seconds: usize,
+    pub(crate) export_rows: usize,
 }
 
 const USAGE: &str = "usage: bench SCENARIO... [flags]
-scenarios: integers decimals doubles series queries sustained cluster, together `all`; many-series kills restart
+scenarios: integers decimals doubles series queries sustained cluster, together `all`;
+  shapes-days shapes-hosts, together `shapes`; many-series kills restart
 flags: --peers tidemark,influxdb-inmem,influxdb-tsi1,victoria-metrics  --binary PATH  -o markdown|json
   integers, decimals, doubles, queries, cluster:  --hosts 100 --rows 864000 --batch 5000 --connections 4 --rounds 1
   series:       --series 1000000 --delete-seconds 60 (0: no delete)
   many-series:  --many-series 10000000, only Tidemark
   sustained:    --minutes 20 --sustained-hosts 4000 --late-percent 10 --rate 0 (rows per second, 0: no limit)
   queries:      --windows 5 --query-rounds 6
+  shapes:       --instances 40 --shape-seconds 60 --export-rows 10000000; --part 1 (20: a twentieth of hosts and rows)
   cluster:      one node and three, only Tidemark; needs ss (iproute2)
   kills:        three nodes that are killed while they are sent --rows: --kill-seconds 10, and those of sustained
   restart:      one node, --log-mib 1024
@@ -87,6 +95,10 @@ impl Sizes {
             log_mib: 1024,
             windows: 5,
             query_rounds: 6,
+            part: 1,
+            instances: 40,
+            shape_seconds: 60,
+            export_rows: 10_000_000,
         };
         let mut words = words.peekable();
         while let Some(word) = words.next() {
@@ -129,6 +141,10 @@ impl Sizes {
             "--kill-seconds" => self.kill_seconds = positive()?,
             "--log-mib" => self.log_mib = positive()?,
             "--windows" => self.windows = positive()?,
+            "--part" => self.part = positive()?,
+            "--instances" => self.instances = positive()?,
+            "--shape-seconds" => self.shape_seconds = positive()?,
+            "--export-rows" => self.export_rows = positive()?,
             "--query-rounds" => self.query_rounds = positive()?.max(2),
             _ => return Err(USAGE.to_owned()),
         }
