@@ -467,3 +467,31 @@ async fn a_document_of_message_pack_has_a_limit_and_chunks_have_it_each() {
     assert_eq!(whole.status, http::StatusCode::OK);
     assert!(whole.body.len() > 80 << 20);
 }
+
+#[tokio::test]
+async fn a_query_that_is_ended_while_its_answer_is_sent_says_so_in_a_document() {
+    let server = Server::new().await;
+    for (path, sent) in
+        [("/query?q=x&chunked=true", 2), ("/query?q=x&chunked=true&chunk_size=2", 3), ("/query?q=x", 1)]
+    {
+        server.query.on_influxql(move |request, sink| {
+            let times: Vec<i64> = (0..20_000).collect();
+            send(sink, [Statement(0), Series(series("a", &times)), Series(series("b", &times))])?;
+            request.cancel.cancel();
+            let refused = send(sink, [Series(series("c", &times)), Series(series("d", &times))]);
+            assert!(refused.is_err());
+            Err(QueryError::LimitReached("query interrupted".to_owned()))
+        });
+        let answer = server.get(path).await;
+        let text = answer.text();
+        let documents: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a document")).collect();
+        assert!(documents.len() >= sent, "{path}: {}", documents.len());
+        let last = &documents[documents.len() - 1]["results"][0];
+        assert_eq!(
+            (&last["statement_id"], &last["error"]),
+            (&0.into(), &"query interrupted".into()),
+            "{path}"
+        );
+    }
+}

@@ -418,7 +418,8 @@ impl JsonWriter {
         let (id, begun) = (statement.id, statement.series);
         let chunked = self.style.chunk_rows.is_some();
         self.close_series(false);
-        if begun {
+        // A chunk may have been ended, and not been taken, because the query was to end: its error needs one of its own.
+        if begun && (!chunked || self.document) {
             self.json.end(b']');
         } else if chunked {
             self.begin_result(id);

@@ -1,4 +1,4 @@
-//! How deep a statement is, told before it is parsed: what parses and plans follows the tree of a statement, and a thread's
+//! How deep and how large a statement is, told before it is parsed: what parses and plans follows the tree of a statement, and a thread's
 //! stack has an end. `a + b + c` is a tree as deep as it is long, and so are joins, unions, and what is made of what stands
 //! before in a WITH.
 //!
@@ -17,12 +17,20 @@ const DEPTH_MAX: usize = 500;
 const TABLES_MAX: usize = 128;
 /// SELECTs, over the whole statement.
 const SELECTS_MAX: usize = 256;
+/// Columns of all SELECTs.
+const COLUMNS_MAX: usize = 4096;
+/// Windows of window functions: each sorts all rows.
+const WINDOWS_MAX: usize = 64;
+/// Words, numbers, signs: planning takes time for each, and is not broken off.
+const TOKENS_MAX: usize = 65_536;
 
 /// Refuses a statement that is too deep. What does not read as tokens is left to the parser.
 pub(super) fn check(text: &str) -> Result<(), Error> {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return Ok(()) };
     let (mut levels, mut tables, mut selects) = (vec![Level::default()], 0, 0);
+    let (mut columns, mut windows, mut words) = (0, 0, 0);
     for token in tokens {
+        words += usize::from(!matches!(token, Token::Whitespace(_)));
         let level = levels.last_mut().expect("the outermost stays");
         match &token {
             Token::Whitespace(_)
@@ -39,7 +47,10 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
                 tables += 1;
                 level.join();
             }
-            Token::Comma => level.begin_anew(),
+            Token::Comma => {
+                columns += usize::from(level.lists_columns);
+                level.begin_anew();
+            }
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
                 Keyword::CASE => levels.push(Level::default()),
                 Keyword::END => close(&mut levels),
@@ -47,8 +58,13 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
                 Keyword::SELECT => {
                     selects += 1;
                     level.lists_tables = false;
+                    level.lists_columns = true;
                 }
-                Keyword::FROM => level.lists_tables = true,
+                Keyword::FROM => {
+                    level.lists_tables = true;
+                    level.lists_columns = false;
+                }
+                Keyword::OVER => windows += 1,
                 Keyword::WHERE | Keyword::GROUP | Keyword::HAVING | Keyword::ORDER | Keyword::LIMIT => {
                     level.lists_tables = false;
                 }
@@ -82,6 +98,9 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
             (depth, DEPTH_MAX, "operations within one another", "max-sql-depth"),
             (tables, TABLES_MAX, "tables joined", "max-sql-tables"),
             (selects, SELECTS_MAX, "SELECTs", "max-sql-selects"),
+            (columns, COLUMNS_MAX, "columns", "max-sql-columns"),
+            (windows, WINDOWS_MAX, "windows of functions", "max-sql-windows"),
+            (words, TOKENS_MAX, "words and signs", "max-sql-tokens"),
         ] {
             if found > most {
                 return Error::invalid(format!("the statement has more than {most} {what} ({name})"));
@@ -104,6 +123,8 @@ struct Level {
     deepest_part: usize,
     /// Commas join tables here.
     lists_tables: bool,
+    /// Commas part columns here.
+    lists_columns: bool,
 }
 
 impl Level {
@@ -120,7 +141,8 @@ impl Level {
 
     /// A part ends that has nothing to do with the next.
     fn begin_anew(&mut self) {
-        *self = Self { deepest_part: self.depth(), lists_tables: self.lists_tables, ..Self::default() };
+        let Self { lists_tables, lists_columns, .. } = *self;
+        *self = Self { deepest_part: self.depth(), lists_tables, lists_columns, ..Self::default() };
     }
 }
 

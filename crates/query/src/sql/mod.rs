@@ -9,6 +9,7 @@
 //! another bucket are those of the schema with its name. Columns are the tags (dictionaries of texts), the fields and
 //! `time` (`Timestamp(ns)`), by name. Only what reads may be said.
 
+mod bounded;
 mod columns;
 mod depth;
 mod ends;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -211,14 +213,24 @@ impl<'a> Query<'a> {
         self.reader.record();
         let _entered = self.context.runtime.enter();
         let mut stream = execute_stream(physical, session.task()).map_err(|error| self.failure(error))?;
-        while let Some(batch) = self.wait(stream.next())? {
+        // On threads of their own: an operator that is busy with a batch does not keep the query from ending in time.
+        let (sender, mut batches) = tokio::sync::mpsc::channel(1);
+        let operators = SpawnedTask::spawn(async move {
+            while let Some(batch) = stream.next().await {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(batch) = self.wait(batches.recv())? {
             let batch = batch.map_err(|error| self.failure(error))?;
             self.budget.answer_rows(batch.num_rows())?;
             if batch.num_rows() > 0 {
                 sink(batch)?;
             }
         }
-        Ok(())
+        let ended = self.wait(operators.join())?;
+        ended.map_err(|error| self.failure(DataFusionError::ExecutionJoin(Box::new(error))))
     }
 
     /// Waits, unless the query is to stop first.

@@ -25,6 +25,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use model::Timestamp;
 
+use super::bounded;
 use super::ends::ReadEnds;
 use super::gapfill::node::Planner;
 use super::gapfill::{self, HandleGapFill};
@@ -55,6 +56,7 @@ static COMMON: LazyLock<SessionState> = LazyLock::new(|| {
         .with_optimizer_rule(Arc::new(HandleGapFill))
         .with_optimizer_rule(Arc::new(Summarize))
         .build();
+    bounded::register(&mut state).expect("the functions that have bounds are there");
     for function in gapfill::functions() {
         replaced(state.register_udf(function));
     }

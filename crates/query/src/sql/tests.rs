@@ -407,6 +407,32 @@ fn an_analyzed_plan_ends_with_what_the_nodes_have_done() {
 }
 
 #[test]
+fn functions_that_make_much_of_little_are_bounded() {
+    let fixture = Fixture::of(LINES);
+    for text in [
+        "SELECT repeat('x', 1000000000)",
+        "SELECT length(repeat(host, 1000000000)) FROM cpu",
+        "SELECT lpad(host, 1000000000, 'z') FROM cpu",
+        "SELECT rpad('x', 300000000)",
+        "SELECT array_repeat(1, 100000000)",
+        "SELECT range(1, 200000000)",
+        "SELECT range(0, -200000000, -1)",
+        "SELECT generate_series(1, 200000000)",
+        "SELECT range(100000000)",
+    ] {
+        fixture.check_error(text, "query-memory-bytes");
+    }
+    for text in [
+        "SELECT repeat('ab', 3), repeat('x', -1), repeat(NULL, 5)",
+        "SELECT lpad(host, 5, '-'), rpad(host, 3) FROM cpu",
+        "SELECT array_repeat('a', 2), list_repeat(1, 2), range(5), range(1, 9, 2), generate_series(1, 3)",
+        "SELECT range(DATE '2024-01-01', DATE '2024-01-05', INTERVAL '1 day')",
+    ] {
+        assert!(!fixture.rows(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn what_can_be_pushed_down_is() {
     let fixture = Fixture::of(LINES);
     let plan = |text: &str| fixture.rows(&format!("EXPLAIN {text}"));

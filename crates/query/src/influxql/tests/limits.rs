@@ -19,7 +19,7 @@ fn fixture() -> Fixture {
 #[test]
 fn limits_name_themselves() {
     for (limits, text, name) in [
-        (Limits { memory_bytes_max: 1000, ..LIMITS }, "SELECT * FROM m", "query-memory-bytes"),
+        (Limits { memory_bytes_max: 1000, ..LIMITS }, "SELECT * FROM m fill(previous)", "query-memory-bytes"),
         (Limits { memory_bytes_max: 1000, ..LIMITS }, "SELECT median(f) FROM m", "query-memory-bytes"),
         (Limits { rows_max: 50, ..LIMITS }, "SELECT f FROM m", "query-rows"),
         (Limits { points_max: 50, ..LIMITS }, "SELECT mean(f) FROM m", "max-select-point"),
