@@ -270,6 +270,12 @@ def ranked_after_limit(case):
     return has(case.text, "top", "bottom") and bool(re.search(r" LIMIT \d", case.text)) and case.agree_on(without(case.text, "LIMIT", "OFFSET"))
 
 
+def equally_ranked(case):
+    """Of points with one value, those that top and bottom rank first of a subquery that is read newest first."""
+    unequal = case.unequal()
+    return has(case.text, "top", "bottom") and "FROM (SELECT" in case.text and "ORDER BY time DESC" in case.text and bool(unequal) and not any(re.match(r"(top|bottom)(_\d+)?$", column) for column, _, _ in unequal)
+
+
 def series_limit(case):
     """SLIMIT counts series without points too, shard by shard."""
     return bool(re.search(r" SLIMIT \d", case.text)) and case.agree_on(without(case.text, "SLIMIT", "SOFFSET"))
@@ -443,6 +449,7 @@ RULES = (
     Rule("equally frequent", "1.6 sorts by an unstable sort", equally_frequent),
     Rule("point of a percentile", "1.6 sorts by an unstable sort, and ends where a window has none", point_of_percentile),
     Rule("ranked after LIMIT", "1.6 ranks the first LIMIT points alone", ranked_after_limit),
+    Rule("equally ranked", "1.6 ranks equal points in the order of a heap", equally_ranked),
     Rule("SLIMIT", "1.6 counts series that have no point in range, and counts anew in each shard", series_limit),
     Rule("OFFSET without LIMIT", "1.6 ends after the first row", lone_offset),
     Rule("one of several errors", "1.6 takes the calls in the order of a hash table", one_of_several_errors),
