@@ -92,6 +92,8 @@ impl ChunkWriter {
     }
 
     fn send(&mut self) -> Result<(), SinkClosed> {
+        // What is not taken now stays, and comes before what ends the answer.
+        self.outlet.check()?;
         let chunk = match &mut self.packing {
             // After a full chunk a full one is likely.
             Packing::Plain if self.plain.len() >= CHUNK_BYTES => {
