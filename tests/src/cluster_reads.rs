@@ -264,7 +264,9 @@ fn an_answer_is_whole_or_none_though_a_node_dies_meanwhile() {
         Statement::Sql("SELECT * FROM m ORDER BY time", "jsonl"),
         Statement::Sql("SELECT part, count(*), avg(n) FROM m GROUP BY part ORDER BY part", "csv"),
         Statement::Sql("SELECT a.n FROM m a JOIN m b ON a.n = b.n ORDER BY 1", "json"),
-        Statement::Flux("from(bucket: \"metrics\") |> range(start: 2020-01-01T00:00:00Z) |> sum()"),
+        Statement::Flux(
+            "from(bucket: \"metrics\") |> range(start: 2020-01-01T00:00:00Z, stop: 2024-01-01T00:00:00Z) |> sum()",
+        ),
     ];
     let mut cluster = Cluster::start(3, &["--partitions", "8"]);
     for from in (0..60_000).step_by(10_000) {
