@@ -205,6 +205,11 @@ def in_order(result):
     return ordered
 
 
+def one_of_distinct(case):
+    """What is selected of the distinct values of a subquery, which have one time."""
+    return "FROM (SELECT" in case.text and has(case.text.partition("FROM (SELECT")[2], "distinct") and bool(case.unequal()) and has(case.text.partition("FROM (SELECT")[0], "first", "last", "elapsed", "difference", "non_negative_difference", "derivative", "non_negative_derivative", "moving_average", "cumulative_sum")
+
+
 def integral_of_groups(case):
     """The groups of integral come in the order of a hash table, and what stands beside them in rows of their own."""
     if not has(case.text, "integral") or "error" in case.first or "error" in case.second:
@@ -443,6 +448,7 @@ RULES = (
     Rule("rows out of order", "1.6 lets the rows of some windows come before others", out_of_order),
     Rule("no number", "1.6 breaks the JSON at an infinite number", infinite),
     Rule("rows of one time", "1.6 says nothing about their order", rows_of_one_time),
+    Rule("one of distinct values", "1.6 hands them out in the order of a hash table", one_of_distinct),
     Rule("groups of integral", "1.6 sends them in the order of a hash table", integral_of_groups),
     Rule("first groups of integral", "1.6 counts them in the order of a hash table", measurements_of_integral),
     Rule("integral newest first", "1.6 shows areas at the end of their windows, and empty ones beside them", integral_newest_first),
