@@ -287,6 +287,8 @@ fn stores() -> Vec<Box<dyn Store>> {
 
 #[cfg(feature = "rocksdb")]
 mod on_disk {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::store::RocksStore;
 
@@ -363,7 +365,8 @@ mod on_disk {
         let logs = || {
             let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
             let logs = files.filter(|f| f.path().extension().is_some_and(|e| e == "log"));
-            logs.map(|f| f.metadata().unwrap().len()).max().unwrap()
+            // One may go between the two.
+            logs.filter_map(|f| Some(f.metadata().ok()?.len())).max().unwrap_or(0)
         };
         let largest = (0..400).map(|index| {
             catalog.apply(position(index), &commands.next()).unwrap();
@@ -400,16 +403,32 @@ mod on_disk {
         }
     }
 
-    /// Copies a directory, cutting `cut` bytes off the end of RocksDB's log.
+    /// The files of a directory and their lengths; `None` where one goes meanwhile.
+    fn files(of: &std::path::Path) -> Option<BTreeMap<std::path::PathBuf, u64>> {
+        let file = |entry: std::io::Result<std::fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Some((entry.path(), entry.metadata().ok()?.len()))
+        };
+        std::fs::read_dir(of).unwrap().map(file).collect()
+    }
+
+    /// Copies a directory as it is at one moment, cutting `cut` bytes off the end of RocksDB's log. RocksDB writes and
+    /// removes files in the background: what changed meanwhile is copied again.
     fn copy_files(from: &std::path::Path, to: &std::path::Path, cut: usize) {
-        std::fs::create_dir(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let path = entry.unwrap().path();
-            let mut bytes = std::fs::read(&path).unwrap();
-            if path.extension().is_some_and(|e| e == "log") {
-                bytes.truncate(bytes.len().saturating_sub(cut));
+        loop {
+            std::fs::create_dir(to).unwrap();
+            let before = files(from);
+            let copied = before.iter().flatten().all(|(path, _)| {
+                let Ok(mut bytes) = std::fs::read(path) else { return false };
+                if path.extension().is_some_and(|e| e == "log") {
+                    bytes.truncate(bytes.len().saturating_sub(cut));
+                }
+                std::fs::write(to.join(path.file_name().unwrap()), bytes).is_ok()
+            });
+            if copied && before.is_some() && files(from) == before {
+                return;
             }
-            std::fs::write(to.join(path.file_name().unwrap()), bytes).unwrap();
+            std::fs::remove_dir_all(to).unwrap();
         }
     }
 }
