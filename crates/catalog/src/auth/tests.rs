@@ -21,6 +21,18 @@ fn tokens_look_like_influxdbs_and_differ() {
 }
 
 #[test]
+fn no_token_begins_like_an_option() {
+    let firsts: Vec<u8> = (0..=u8::MAX)
+        .map(|first| {
+            *generate_token(&mut || u64::from(first)).as_bytes().first().expect("a token has characters")
+        })
+        .collect();
+    assert!(!firsts.contains(&b'-'));
+    let digits: std::collections::BTreeSet<u8> = firsts.into_iter().collect();
+    assert_eq!(digits.len(), 63, "all digits but one");
+}
+
+#[test]
 fn token_hashes_are_sha_256() {
     let hex: String = hash_token("abc").iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -10,11 +10,19 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// A new token: 64 random bytes in URL-safe base64 with padding, 88 characters, as InfluxDB's.
+/// The value of `-` among URL-safe base64's digits of six bits.
+const BASE64_HYPHEN: u8 = 62;
+
+/// A new token: 64 random bytes in URL-safe base64 with padding, 88 characters, as InfluxDB's; but none begins with a
+/// `-`, which command lines take for an option.
 pub fn generate_token(random: &mut dyn FnMut() -> u64) -> Zeroizing<String> {
     let mut bytes = Zeroizing::new([0u8; 64]);
     for chunk in bytes.chunks_exact_mut(8) {
         chunk.copy_from_slice(&random().to_le_bytes());
+    }
+    let [first, ..] = &mut *bytes;
+    if *first >> 2 == BASE64_HYPHEN {
+        *first ^= 0x80;
     }
     Zeroizing::new(URL_SAFE.encode(*bytes))
 }
