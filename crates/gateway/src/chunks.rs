@@ -6,7 +6,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, header};
 use metrics::Counter;
 
 use crate::csv::CHUNK_BYTES;
@@ -18,20 +17,6 @@ use crate::stream::{self, Outlet, Writer};
 
 /// The job of a query whose answer is bytes.
 pub(crate) type Job = stream::Job<ChunkWriter>;
-
-/// Whether the client takes gzip.
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .any(|item| {
-            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
-            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
-            matches!(name.trim(), "gzip" | "x-gzip" | "*") && !refused
-        })
-}
 
 enum Packing {
     Plain,

@@ -13,6 +13,7 @@
 //!
 //! It knows no storage, no query engine and no cluster: only the [`ports`] that `server` implements.
 
+mod accept;
 mod auth;
 mod body;
 mod chunks;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::chunks::{self, Job, accepts_gzip};
+use crate::accept;
+use crate::chunks::{self, Job};
 use crate::error::ApiError;
 use crate::gateway::App;
 use crate::metrics::Language;
@@ -24,7 +25,7 @@ pub(crate) async fn respond(
     format: Format,
 ) -> Result<Response, ApiError> {
     // Parquet is compressed in itself.
-    let gzip = accepts_gzip(headers) && !matches!(format, Format::Parquet);
+    let gzip = accept::gzip(headers) && !matches!(format, Format::Parquet);
     let query = Arc::clone(&app.ports.query);
     let body = chunks::run(app, Language::Sql, gzip, move |job| {
         let request = SqlRequest { cancel: job.cancel.clone(), ..request };

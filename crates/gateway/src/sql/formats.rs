@@ -7,11 +7,12 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json;
 use arrow::util::pretty::pretty_format_batches;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::accept;
 use crate::error::ApiError;
 use crate::ports::QueryError;
 
@@ -50,22 +51,14 @@ impl Format {
                 ))),
             };
         }
-        let accepted = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|item| item.split(';').next().unwrap_or_default().trim())
-            .find_map(|item| match item {
-                "application/json" | "*/*" => Some(Self::Json),
-                "application/jsonl" | "application/x-ndjson" | "application/json-lines" => {
-                    Some(Self::JsonLines)
-                }
-                "text/csv" | "application/csv" => Some(Self::Csv),
-                "application/vnd.apache.parquet" => Some(Self::Parquet),
-                "text/plain" => Some(Self::Pretty),
-                _ => None,
-            });
+        let accepted = accept::media_types(headers).find_map(|item| match item {
+            "application/json" | "*/*" => Some(Self::Json),
+            "application/jsonl" | "application/x-ndjson" | "application/json-lines" => Some(Self::JsonLines),
+            "text/csv" | "application/csv" => Some(Self::Csv),
+            "application/vnd.apache.parquet" => Some(Self::Parquet),
+            "text/plain" => Some(Self::Pretty),
+            _ => None,
+        });
         Ok(accepted.unwrap_or(Self::Json))
     }
 

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
 use super::msgpack;
+use crate::accept;
 use crate::auth::{self, Identity};
-use crate::chunks::{self, Job, accepts_gzip};
+use crate::chunks::{self, Job};
 use crate::error::{self, ApiError, V1Error};
 use crate::form;
 use crate::gateway::App;
@@ -97,7 +98,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         return Ok(run_detached(&app, request));
     }
     let style = style(&parts.headers, &params);
-    let gzip = accepts_gzip(&parts.headers);
+    let gzip = accept::gzip(&parts.headers);
     let port = Arc::clone(&app.ports.query);
     let kept = trace::current().map(|here| here.context()).filter(|context| context.is_kept);
     let (port_of_traces, runtime) = (Arc::clone(&app.ports.traces), Handle::current());
@@ -205,12 +206,7 @@ fn content_type(headers: &HeaderMap) -> String {
 
 /// The first format that the client takes.
 fn format(headers: &HeaderMap) -> Format {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|item| item.split(';').next().unwrap_or_default().trim())
+    accept::media_types(headers)
         .find_map(|item| match item {
             "application/csv" | "text/csv" => Some(Format::Csv),
             "application/x-msgpack" => Some(Format::Msgpack),

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::dialect::DialectBody;
 use super::{externs, lookup, small_body};
+use crate::accept;
 use crate::auth;
-use crate::chunks::{self, Job, accepts_gzip};
+use crate::chunks::{self, Job};
 use crate::csv::{Dialect, Encoder};
 use crate::error::{self, ApiError};
 use crate::gateway::App;
@@ -63,7 +64,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     let text = small_body(&app, &parts.headers, body, limit).await?;
     let wanted = read(&parts.headers, &text, app.options.limits.params_max)?;
     let readable = app.look(|state| who.grants.readable(state, org));
-    let (gzip, dialect) = (accepts_gzip(&parts.headers), wanted.dialect);
+    let (gzip, dialect) = (accept::gzip(&parts.headers), wanted.dialect);
     if let Spoken::Sql { bucket, params: bound } = wanted.spoken {
         let named = bucket.or_else(|| params.get("bucket").or_else(|| params.get("db")).map(str::to_owned));
         let missing = || ApiError::invalid("SQL needs a \"bucket\", in the body or in the URL");
