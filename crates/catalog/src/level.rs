@@ -19,7 +19,8 @@ impl Level {
     pub const FIRST: Self = Self(NonZeroU16::MIN);
     /// Replicas of a partition compare what they hold at the same entry of its log.
     pub const COMPARED_REPLICAS: Self = Self(NonZeroU16::MIN.saturating_add(1));
-    /// The catalog holds continuous queries, and changes what authorizations allow and who owns an organization.
+    /// The catalog holds continuous queries, and changes what authorizations allow and who owns an organization; a scan may
+    /// ask for some fields of all rows.
     pub const STATEMENTS: Self = Self(NonZeroU16::MIN.saturating_add(2));
     /// The newest that this version understands.
     pub const NEWEST: Self = Self::STATEMENTS;

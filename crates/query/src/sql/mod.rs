@@ -11,7 +11,6 @@
 
 mod bounded;
 mod columns;
-mod depth;
 mod ends;
 mod gapfill;
 mod names;
@@ -21,6 +20,7 @@ mod reader;
 mod scan;
 mod selectors;
 mod session;
+mod size;
 mod summarize;
 mod table;
 #[cfg(test)]
@@ -165,7 +165,7 @@ impl<'a> Query<'a> {
     }
 
     fn planned(&self, text: &str, session: &mut Session) -> Result<LogicalPlan, Error> {
-        depth::check(text)?;
+        size::check(text)?;
         let mut statement = session.parse(text).map_err(|error| self.failure(error))?;
         windows::resolve(&mut statement).map_err(|error| self.failure(error))?;
         let tables = session.tables_of(&statement).map_err(|error| self.failure(error))?;
