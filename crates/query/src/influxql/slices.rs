@@ -24,7 +24,8 @@ use super::schema::{Resolver, Table};
 use crate::error::Error;
 use crate::limits::Budget;
 
-/// Bytes of rows that are put in order at once, at most, and of the query's memory one part in so many.
+/// Bytes of a group's rows that are put in order at once, at most, and of the query's memory one part in so many: the
+/// order, and the columns that are sent, take some times as much.
 const BYTES_MAX: usize = 32 << 20;
 const MEMORY_PARTS: usize = 8;
 /// Slices that a long answer is cut into at first.
@@ -46,16 +47,15 @@ pub(super) fn answer(
         let Some(Access::Rows(request)) = access(plan, table, resolver, budget) else { continue };
         let slicing = Slicing { plan, table, resolver, budget };
         let held = budget.held();
-        let groups = slicing.gather(&request)?;
-        if let Some(groups) = groups {
+        // Many small groups are fewer scans at once than one by one, as long as there is room for them.
+        if let Some(groups) = slicing.gather(&request, slicing.bytes_max(), budget.memory_bytes_max() / 2)? {
             groups.finish(sink)?;
+        } else {
             budget.release_to(held);
-            continue;
-        }
-        budget.release_to(held);
-        for predicate in slicing.groups(&request)? {
-            let predicate = request.predicate.clone().and(predicate);
-            slicing.group(ScanRequest { predicate, ..request.clone() }, sink)?;
+            for predicate in slicing.groups(&request)? {
+                let predicate = request.predicate.clone().and(predicate);
+                slicing.group(ScanRequest { predicate, ..request.clone() }, sink)?;
+            }
         }
         budget.release_to(held);
     }
@@ -90,18 +90,23 @@ struct Slicing<'a> {
 }
 
 impl<'a> Slicing<'a> {
-    /// Bytes of rows that are put in order at once.
+    /// Bytes of a group's rows that are put in order at once.
     fn bytes_max(&self) -> usize {
         BYTES_MAX.min(self.budget.memory_bytes_max() / MEMORY_PARTS)
     }
 
-    /// The groups of what is read; `None` when there is more than is put in order at once.
-    fn gather(&self, request: &ScanRequest) -> Result<Option<Groups<'a>>, Error> {
-        let (before, most) = (self.budget.held(), self.bytes_max());
+    /// The groups of what is read; `None` when one of them, or all together, have more bytes than they may.
+    fn gather(
+        &self,
+        request: &ScanRequest,
+        group_max: usize,
+        all_max: usize,
+    ) -> Result<Option<Groups<'a>>, Error> {
+        let before = self.budget.held();
         let mut groups = Groups::new(self.plan, self.budget);
         for block in self.resolver.source.scan(request)? {
             groups.take(&Block::from_scan(block?, &self.table.measurement))?;
-            if self.budget.held() - before > most {
+            if groups.most_rows() > group_max || self.budget.held() - before > all_max {
                 return Ok(None);
             }
         }
@@ -159,34 +164,27 @@ impl<'a> Slicing<'a> {
             let range = TimeRange::new(Timestamp(from), Timestamp(to));
             let slice = ScanRequest { range, ..request.clone() };
             let held = self.budget.held();
-            match self.gather(&slice)? {
-                Some(groups) => {
-                    let bytes = self.budget.held() - held;
-                    groups.finish(sink)?;
-                    if bytes < self.bytes_max() / 4 {
-                        width = width.saturating_mul(2);
-                    }
-                    if self.plan.ascending {
-                        start = to;
-                    } else {
-                        end = from;
-                    }
+            let mut gathered = self.gather(&slice, self.bytes_max(), usize::MAX)?;
+            if gathered.is_none() {
+                self.budget.release_to(held);
+                if width_now > 1 {
+                    width = (width_now / 4).max(1);
+                    continue;
                 }
-                None if width_now > 1 => width = (width_now / 4).max(1),
-                None => {
-                    // Rows of one instant: they are put in order together, or not at all.
-                    self.budget.release_to(held);
-                    let mut groups = Groups::new(self.plan, self.budget);
-                    for block in self.resolver.source.scan(&slice)? {
-                        groups.take(&Block::from_scan(block?, &self.table.measurement))?;
-                    }
-                    groups.finish(sink)?;
-                    if self.plan.ascending {
-                        start = to;
-                    } else {
-                        end = from;
-                    }
-                }
+                // Rows of one instant: they are put in order together, or not at all.
+                gathered = self.gather(&slice, usize::MAX, usize::MAX)?;
+            }
+            let bytes = self.budget.held() - held;
+            if let Some(groups) = gathered {
+                groups.finish(sink)?;
+            }
+            if bytes < self.bytes_max() / 4 {
+                width = width.saturating_mul(2);
+            }
+            if self.plan.ascending {
+                start = to;
+            } else {
+                end = from;
             }
             self.budget.release_to(held);
         }
