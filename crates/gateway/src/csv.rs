@@ -10,7 +10,6 @@
 //! A schema block begins where columns or group columns change, and for every empty table. Each result ends with
 //! an empty line.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::{Column, ColumnType, FieldType, FieldValue, Frame, FrameColumn, FrameValues, Timestamp, Values};
@@ -338,14 +337,28 @@ pub(crate) fn push_float(out: &mut String, value: f64) {
     }
 }
 
-/// A finite number without an exponent, in the fewest digits that read back as the same.
+/// A finite number without an exponent, in the fewest digits that read back as the same; of two that do, the nearer, and of
+/// two as near the even one. That is Go's choice and not that of the standard library's `Display`.
 pub(crate) fn push_decimal(out: &mut String, value: f64) {
     let mut buffer = ryu::Buffer::new();
     let text = buffer.format_finite(value);
-    if text.contains('e') {
-        write!(out, "{value}").expect("writing to a String cannot fail");
-    } else {
+    let Some((mantissa, exponent)) = text.split_once('e') else {
         out.push_str(text.strip_suffix(".0").unwrap_or(text));
+        return;
+    };
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let zeros = |count: u32| std::iter::repeat_n('0', usize::try_from(count).unwrap_or_default());
+    out.push_str(sign);
+    if exponent < 0 {
+        out.push_str("0.");
+        out.extend(zeros(exponent.unsigned_abs() - 1));
+        out.extend([whole, fraction]);
+    } else {
+        // From 10^16 on there are more places than digits.
+        out.extend([whole, fraction]);
+        out.extend(zeros(exponent.unsigned_abs().saturating_sub(u32::try_from(fraction.len()).unwrap_or(0))));
     }
 }
 

@@ -310,6 +310,22 @@ fn output_is_handed_on_in_chunks() {
     assert!(chunks.iter().all(|len| *len < CHUNK_BYTES + 100));
 }
 
+#[test]
+fn of_two_numbers_that_are_as_near_the_even_one_is_written() {
+    for (value, expected) in [
+        (2.503_395_080_566_406_25e-6, "0.0000025033950805664062"),
+        (-2.5e-6, "-0.0000025"),
+        (1e16, "10000000000000000"),
+        (-1.5e20, "-150000000000000000000"),
+        (12_345_678_901_234_567_000.0, "12345678901234567000"),
+        (5e-324, &format!("0.{}5", "0".repeat(323))),
+    ] {
+        let mut text = String::new();
+        push_decimal(&mut text, value);
+        assert_eq!(text, expected);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn numbers_are_exact_and_as_short_as_the_standard_library_writes_them(bits in proptest::num::u64::ANY, small in -1e9..1e9_f64) {

@@ -1,8 +1,6 @@
 //! A JSON writer that streams, and writes as Go's `encoding/json` does: HTML characters escaped, floats shortest
 //! with an exponent below 1e-6 and from 1e21 on, `pretty` indented by four spaces.
 
-use std::fmt::Write as _;
-
 use model::Timestamp;
 
 use crate::csv::push_decimal;
@@ -106,10 +104,11 @@ fn push_float(out: &mut String, value: f64) {
     if !value.is_finite() {
         out.push_str("null");
     } else if size != 0.0 && size < 1e-6 || size >= 1e21 {
-        let start = out.len();
-        write!(out, "{value:e}").expect("writing to a String cannot fail");
-        if let Some(at) = out[start..].find('e').filter(|_| size >= 1.0) {
-            out.insert(start + at + 1, '+');
+        let mut buffer = ryu::Buffer::new();
+        let text = buffer.format_finite(value);
+        match text.split_once('e').filter(|_| size >= 1.0) {
+            Some((mantissa, exponent)) => out.extend([mantissa, "e+", exponent]),
+            None => out.push_str(text),
         }
     } else {
         push_decimal(out, value);
