@@ -13,6 +13,8 @@
 //! - Integers are summed exactly in 128 bits. Floats are summed in order of rows; where a page is taken by its
 //!   statistics, the page's sum (itself in order of rows) is one term. Series are added in order of their keys within
 //!   a partition, partitions by number. Two ways to sum n values differ by at most 2n · 2⁻⁵³ · Σ|value|.
+//! - Squared distances from the mean are taken run by run of rows, each from its own mean, and joined by the update of
+//!   Chan, Golub and LeVeque (1983), which for one value is Welford's: no digits cancel out as in a difference of sums.
 //! - `min` and `max` begin with the first value and change to one that is strictly less or greater, so a NaN stays
 //!   when it comes first and is passed over later. Of equal ones the first in time counts, across series too.
 //! - Of several series with a first (or last) value at one time, the greater value counts; of booleans, `first`
@@ -77,6 +79,8 @@ pub struct Wanted {
     pub count: bool,
     /// The sum.
     pub sum: bool,
+    /// The sum of the squared distances from the mean; the sum and the number come with it.
+    pub squares: bool,
     /// The least value.
     pub min: bool,
     /// The greatest value.
@@ -87,6 +91,14 @@ pub struct Wanted {
     pub last: bool,
     /// The times of the least and the greatest value. Without it they are not searched for, and told as 0.
     pub times: bool,
+}
+
+impl Wanted {
+    /// With what comes with it.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        Self { count: self.count || self.squares, sum: self.sum || self.squares, ..self }
+    }
 }
 
 /// What makes a group.
@@ -171,7 +183,7 @@ impl<'a> SeriesFold<'a> {
     pub const fn new(request: &'a SummaryRequest) -> Self {
         Self {
             windows: &request.windows,
-            wanted: request.wanted,
+            wanted: request.wanted.whole(),
             cells_max: request.cells_max,
             fields: Vec::new(),
         }
@@ -257,7 +269,7 @@ const GROUP_BYTES: usize = 2 * (size_of::<GroupSummary>() + size_of::<(Vec<u8>, 
 /// Memory of a field without its cells, about: each of their vectors has an allocation of its own.
 const FIELD_BYTES: usize = size_of::<FieldSummary>() + 128;
 /// Memory of a window, about.
-pub const CELL_BYTES: usize = 96;
+pub const CELL_BYTES: usize = 104;
 
 /// Groups while series come in.
 #[derive(Debug)]
@@ -286,7 +298,7 @@ impl Groups {
     pub fn new(request: &SummaryRequest) -> Self {
         Self {
             grouping: request.grouping.clone(),
-            wanted: request.wanted,
+            wanted: request.wanted.whole(),
             cells_max: request.cells_max,
             rows_max: request.rows_max,
             cells: 0,

@@ -35,14 +35,14 @@ pub enum GroupsError {
 /// # Errors
 /// The predicate is too large to be sent.
 pub fn request(place: &Place, request: &SummaryRequest) -> Result<peer::SummaryRequest, ScanError> {
-    let Wanted { count, sum, min, max, first, last, times } = request.wanted;
+    let Wanted { count, sum, squares, min, max, first, last, times } = request.wanted.whole();
     Ok(peer::SummaryRequest {
         scan: Some(scan::request(place, &request.scan, None)?),
         windows: match request.windows {
             Windows::One => None,
             Windows::Every { every, offset } => Some(peer::Windows { every_ns: every, offset_ns: offset }),
         },
-        wanted: Some(peer::Wanted { count, sum, min, max, first, last, times }),
+        wanted: Some(peer::Wanted { count, sum, squares, min, max, first, last, times }),
         grouping: Some(match &request.grouping {
             Grouping::Series => summary_request::Grouping::Series(peer::Nothing {}),
             Grouping::Tags(tags) => summary_request::Grouping::Tags(peer::Names { names: tags.clone() }),
@@ -58,7 +58,7 @@ pub fn request(place: &Place, request: &SummaryRequest) -> Result<peer::SummaryR
 /// See [`ScanError`].
 pub fn read_request(message: peer::SummaryRequest) -> Result<(Place, SummaryRequest), ScanError> {
     let (place, scan, _) = scan::read_request(message.scan.ok_or(ScanError::Missing("scan"))?)?;
-    let peer::Wanted { count, sum, min, max, first, last, times } =
+    let peer::Wanted { count, sum, squares, min, max, first, last, times } =
         message.wanted.ok_or(ScanError::Missing("wanted"))?;
     let windows = match message.windows {
         None => Windows::One,
@@ -68,7 +68,7 @@ pub fn read_request(message: peer::SummaryRequest) -> Result<(Place, SummaryRequ
     let request = SummaryRequest {
         scan,
         windows,
-        wanted: Wanted { count, sum, min, max, first, last, times },
+        wanted: Wanted { count, sum, squares, min, max, first, last, times }.whole(),
         grouping: match message.grouping.ok_or(ScanError::Missing("grouping"))? {
             summary_request::Grouping::Series(_) => Grouping::Series,
             summary_request::Grouping::Tags(tags) => Grouping::Tags(tags.names),
@@ -86,7 +86,7 @@ pub fn messages(
     request: &SummaryRequest,
 ) -> impl Iterator<Item = peer::Groups> + Send + use<> {
     let rows = groups.rows();
-    let (windows, wanted) = (request.windows.clone(), request.wanted);
+    let (windows, wanted) = (request.windows.clone(), request.wanted.whole());
     let pieces = groups.finish().into_iter().flat_map(move |group| {
         let key = bytes::Bytes::copy_from_slice(group.key.as_bytes());
         let windows = windows.clone();
@@ -178,6 +178,7 @@ fn write_cells(
             Sums::Unsigned(sums) => wide(sums[from..to].iter().flat_map(|sum| sum.to_be_bytes()).collect()),
             Sums::None => None,
         },
+        squares: cells.squares.get(from..to).unwrap_or_default().to_vec(),
         min: points(&cells.min, wanted.times),
         max: points(&cells.max, wanted.times),
         first: points(&cells.first, true),
@@ -225,8 +226,8 @@ pub fn read_groups(
 }
 
 fn read_cells(message: peer::GroupCells, request: &SummaryRequest) -> Result<FieldSummary, ScanError> {
-    let wanted = request.wanted;
-    let peer::GroupCells { field, r#type, starts, counts, sums, min, max, first, last } = message;
+    let wanted = request.wanted.whole();
+    let peer::GroupCells { field, r#type, starts, counts, sums, squares, min, max, first, last } = message;
     let number = usize::try_from(r#type).ok().and_then(|number| number.checked_sub(1));
     let field_type = *number.and_then(|at| TYPES.get(at)).ok_or(ScanError::Impossible("type of a field"))?;
     let rows = counts.len();
@@ -236,6 +237,11 @@ fn read_cells(message: peer::GroupCells, request: &SummaryRequest) -> Result<Fie
     let mut cells = Cells::new(ColumnType::Field(field_type));
     cells.starts = read_starts(starts, rows, &request.windows)?;
     read_sums(&mut cells.sums, sums, &counts, wanted)?;
+    let has_squares = wanted.squares && cells.sums != Sums::None;
+    if squares.len() != if has_squares { rows } else { 0 } {
+        return Err(ScanError::Impossible("squares of windows"));
+    }
+    cells.squares = squares;
     // There is no least and no greatest text.
     let has_order = field_type != FieldType::String;
     let points = |points, is_there: bool, has_times| match (points, is_there) {

@@ -27,6 +27,22 @@ pub enum Sum {
     Unsigned(u128),
 }
 
+impl Sum {
+    #[expect(clippy::cast_precision_loss, reason = "the number nearest to it")]
+    const fn float(self) -> f64 {
+        match self {
+            Self::Float(sum) => sum,
+            Self::Integer(sum) => sum as f64,
+            Self::Unsigned(sum) => sum as f64,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the number nearest to it")]
+const fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
 /// The sums of all cells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sums {
@@ -49,6 +65,8 @@ pub struct Part {
     pub count: u64,
     /// Their sum, for numbers.
     pub sum: Option<Sum>,
+    /// The sum of their squared distances from their mean, for numbers.
+    pub squares: Option<f64>,
     /// The least of them.
     pub min: Option<Point>,
     /// The greatest.
@@ -69,6 +87,8 @@ pub struct Cells {
     pub counts: Vec<u64>,
     /// Their sums.
     pub sums: Sums,
+    /// The sums of their squared distances from their means, of numbers.
+    pub squares: Vec<f64>,
     /// Their least values.
     pub min: Vec<Point>,
     /// Their greatest values.
@@ -79,10 +99,41 @@ pub struct Cells {
     pub last: Vec<Point>,
 }
 
+/// The sum of the squared distances of so many values from their mean, and what else is known of them.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    /// Of some values; there is at least one.
+    fn of<T: Reduce>(values: &[T]) -> Self {
+        let count = as_float(values.len() as u64);
+        let mean = values.iter().fold(0.0, |sum, v| sum + v.float()) / count;
+        // What the mean was rounded by does not count.
+        let (squares, rest) = values.iter().fold((0.0, 0.0), |(squares, rest), v| {
+            let distance = v.float() - mean;
+            (squares + distance * distance, rest + distance)
+        });
+        Self { count, mean, squares: squares - rest * rest / count }
+    }
+
+    /// Of these values and others: Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (1983).
+    fn joined(self, other: Self) -> f64 {
+        let distance = other.mean - self.mean;
+        let count = self.count + other.count;
+        self.squares + other.squares + distance * distance * (self.count / count * other.count)
+    }
+}
+
 /// A type of values whose runs can be reduced.
 trait Reduce: Copy + PartialOrd {
     fn value(self) -> FieldValue;
     fn of(value: &FieldValue) -> Option<Self>;
+    /// The number nearest to it.
+    fn float(self) -> f64;
     /// Adds to the last of the sums.
     fn add(sums: &mut Sums, values: &[Self]);
     /// Goes from `best` to each value that is strictly less, in order.
@@ -117,6 +168,10 @@ impl Reduce for i64 {
     fn of(value: &FieldValue) -> Option<Self> {
         if let FieldValue::Integer(v) = value { Some(*v) } else { None }
     }
+    #[expect(clippy::cast_precision_loss, reason = "the number nearest to it")]
+    fn float(self) -> f64 {
+        self as f64
+    }
     fn add(sums: &mut Sums, values: &[Self]) {
         if let Sums::Integer(sums) = sums
             && let Some(sum) = sums.last_mut()
@@ -133,6 +188,10 @@ impl Reduce for u64 {
     fn of(value: &FieldValue) -> Option<Self> {
         if let FieldValue::Unsigned(v) = value { Some(*v) } else { None }
     }
+    #[expect(clippy::cast_precision_loss, reason = "the number nearest to it")]
+    fn float(self) -> f64 {
+        self as f64
+    }
     fn add(sums: &mut Sums, values: &[Self]) {
         if let Sums::Unsigned(sums) = sums
             && let Some(sum) = sums.last_mut()
@@ -148,6 +207,9 @@ impl Reduce for f64 {
     }
     fn of(value: &FieldValue) -> Option<Self> {
         if let FieldValue::Float(v) = value { Some(*v) } else { None }
+    }
+    fn float(self) -> f64 {
+        self
     }
     fn add(sums: &mut Sums, values: &[Self]) {
         if let Sums::Float(sums) = sums
@@ -170,6 +232,9 @@ impl Reduce for bool {
     }
     fn of(value: &FieldValue) -> Option<Self> {
         if let FieldValue::Boolean(v) = value { Some(*v) } else { None }
+    }
+    fn float(self) -> f64 {
+        f64::from(u8::from(self))
     }
     fn add(_: &mut Sums, _: &[Self]) {}
 }
@@ -208,10 +273,49 @@ impl Cells {
             starts: Vec::new(),
             counts: Vec::new(),
             sums,
+            squares: Vec::new(),
             min: Vec::new(),
             max: Vec::new(),
             first: Vec::new(),
             last: Vec::new(),
+        }
+    }
+
+    /// The mean of a window's values; `None` where there is no sum.
+    pub fn mean(&self, i: usize) -> Option<f64> {
+        let sum = match &self.sums {
+            Sums::Float(sums) => Sum::Float(*sums.get(i)?),
+            Sums::Integer(sums) => Sum::Integer(*sums.get(i)?),
+            Sums::Unsigned(sums) => Sum::Unsigned(*sums.get(i)?),
+            Sums::None => return None,
+        };
+        Some(sum.float() / as_float(*self.counts.get(i)?))
+    }
+
+    /// The variance of a window's values, of the population or of a sample; `None` where squares were not wanted, and of a
+    /// sample of one.
+    pub fn variance(&self, i: usize, of_all: bool) -> Option<f64> {
+        let Spread { count, squares, .. } = self.spread(i)?;
+        let freedom = if of_all { count } else { count - 1.0 };
+        (freedom > 0.0).then(|| squares / freedom)
+    }
+
+    fn spread(&self, i: usize) -> Option<Spread> {
+        let squares = *self.squares.get(i)?;
+        Some(Spread { count: as_float(*self.counts.get(i)?), mean: self.mean(i)?, squares })
+    }
+
+    /// What is known of the window that starts there, if it is the last and has values.
+    fn open_spread(&self, start: i64) -> Option<Spread> {
+        if self.starts.last() == Some(&start) { self.spread(self.starts.len() - 1) } else { None }
+    }
+
+    /// Joins the squared distances of other values to those that the last window had before.
+    fn add_squares(&mut self, before: Option<Spread>, other: Spread) {
+        let squares = before.map_or(other.squares, |before| before.joined(other));
+        match (before, self.squares.last_mut()) {
+            (Some(_), Some(known)) => *known = squares,
+            _ => self.squares.push(squares),
         }
     }
 
@@ -285,9 +389,13 @@ impl Cells {
         if values.is_empty() {
             return;
         }
+        let before = if wanted.squares { self.open_spread(start) } else { None };
         self.add_ends(wanted, start, values.len(), |i| Point { time: time(i), value: values[i].value() });
         if wanted.sum {
             T::add(&mut self.sums, values);
+        }
+        if wanted.squares && self.sums != Sums::None {
+            self.add_squares(before, Spread::of(values));
         }
         let at = self.starts.len() - 1;
         let point = |found: T| {
@@ -346,6 +454,7 @@ impl Cells {
 
     /// Takes values of which only this is known. Windows come in ascending order.
     pub fn add_part(&mut self, part: Part) {
+        let before = part.squares.and_then(|_| self.open_spread(part.start));
         let is_new = self.open(part.start, part.count);
         let at = self.starts.len() - 1;
         match (&mut self.sums, part.sum) {
@@ -353,6 +462,10 @@ impl Cells {
             (Sums::Integer(v), Some(Sum::Integer(sum))) => v[at] += sum,
             (Sums::Unsigned(v), Some(Sum::Unsigned(sum))) => v[at] += sum,
             _ => {}
+        }
+        if let (Some(squares), Some(sum)) = (part.squares, part.sum) {
+            let count = as_float(part.count);
+            self.add_squares(before, Spread { count, mean: sum.float() / count, squares });
         }
         let extremes = [(&mut self.min, part.min, false), (&mut self.max, part.max, true)];
         for (points, found, greatest) in extremes {
@@ -423,6 +536,7 @@ impl Cells {
             (Sums::Unsigned(a), Sums::Unsigned(b)) => a.extend(b),
             _ => {}
         }
+        self.squares.extend(other.squares);
         self.min.extend(other.min);
         self.max.extend(other.max);
         self.first.extend(other.first);
@@ -439,6 +553,7 @@ impl Cells {
             (Sums::Unsigned(a), Sums::Unsigned(b)) => a.push(b[i]),
             _ => {}
         }
+        self.squares.extend(other.squares.get(i));
         let points = [
             (&mut self.min, &other.min),
             (&mut self.max, &other.max),
@@ -452,6 +567,11 @@ impl Cells {
 
     /// Adds a cell of another series to one of ours.
     fn combine(&mut self, wanted: Wanted, i: usize, other: &Self, j: usize) {
+        if let (Some(mine), Some(theirs)) = (self.spread(i), other.spread(j))
+            && let Some(squares) = self.squares.get_mut(i)
+        {
+            *squares = mine.joined(theirs);
+        }
         // What is stored never overflows; what another node says might.
         self.counts[i] = self.counts[i].saturating_add(other.counts[j]);
         match (&mut self.sums, &other.sums) {

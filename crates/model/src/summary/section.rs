@@ -132,6 +132,7 @@ impl Cells {
                 Sums::Unsigned(sums) => Sums::Unsigned(cut(sums, &rows)),
                 Sums::None => Sums::None,
             },
+            squares: cut(&self.squares, &rows),
             min: cut(&self.min, &rows),
             max: cut(&self.max, &rows),
             first: cut(&self.first, &rows),

@@ -10,8 +10,16 @@ use crate::{
     SeriesBlock, SeriesKey, TimeRange, Values,
 };
 
-const ALL: Wanted =
-    Wanted { count: true, sum: true, min: true, max: true, first: true, last: true, times: true };
+const ALL: Wanted = Wanted {
+    count: true,
+    sum: true,
+    squares: false,
+    min: true,
+    max: true,
+    first: true,
+    last: true,
+    times: true,
+};
 
 fn request(windows: Windows, grouping: Grouping, cells_max: usize) -> SummaryRequest {
     let scan = ScanRequest {
@@ -81,6 +89,46 @@ fn extremes_begin_with_the_first_value_and_change_to_strictly_better_ones() {
 }
 
 #[test]
+fn squared_distances_do_not_depend_on_how_the_values_come() {
+    let wanted = Wanted { squares: true, ..Wanted::default() }.whole();
+    // A difference of sums of squares would have no digit left of this.
+    let values: Vec<f64> = (0..1000).map(|i| 1e9 + f64::from(i % 10)).collect();
+    let times: Vec<i64> = (0..1000).collect();
+    let column = Column::new(Values::Float(values.clone()));
+    let in_runs = |runs: &[usize]| {
+        let mut cells = Cells::new(ColumnType::Field(FieldType::Float));
+        for pair in runs.windows(2) {
+            cells.add_rows(wanted, &Run { start: 0, from: pair[0], to: pair[1] }, &times, &column);
+        }
+        cells
+    };
+    let is_close = |cells: &Cells, expected: f64| {
+        let found = cells.variance(0, true).unwrap();
+        assert!((found - expected).abs() < 1e-9 * expected, "{found} for {expected}");
+    };
+    let one_by_one: Vec<usize> = (0..=1000).collect();
+    for runs in [&[0, 1000][..], &[0, 1, 999, 1000], &one_by_one] {
+        is_close(&in_runs(runs), 8.25);
+    }
+    let (mut first, second) = (in_runs(&[0, 400]), in_runs(&[400, 1000]));
+    first.merge(wanted, second);
+    is_close(&first, 8.25);
+    first.add_part(Part {
+        start: 0,
+        count: 1000,
+        sum: Some(Sum::Float(values.iter().sum())),
+        squares: Some(8250.0),
+        min: None,
+        max: None,
+        first: None,
+        last: None,
+    });
+    is_close(&first, 8.25);
+    let one = in_runs(&[0, 1]);
+    assert_eq!((one.variance(0, true), one.variance(0, false)), (Some(0.0), None));
+}
+
+#[test]
 fn integers_are_summed_exactly() {
     let mut cells = Cells::new(ColumnType::Field(FieldType::Integer));
     let values = vec![i64::MAX, i64::MAX, i64::MIN, -1, 7, i64::MAX];
@@ -111,6 +159,7 @@ fn a_part_counts_as_its_values_do() {
         start: 10,
         count: 2,
         sum: Some(Sum::Integer(11)),
+        squares: None,
         min: point(0, 2),
         max: point(0, 9),
         first: point(12, 9),

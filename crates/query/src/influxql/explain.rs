@@ -172,7 +172,7 @@ fn typed(var: &Var) -> Option<String> {
         VarKind::Field(FieldType::Unsigned) => "unsigned",
         VarKind::Field(FieldType::String) => "string",
         VarKind::Field(FieldType::Boolean) => "boolean",
-        VarKind::Tag => "tag",
+        VarKind::Tag | VarKind::NoTag => "tag",
         VarKind::Nothing => return None,
     };
     Some(format!("{}::{of_type}", var.name))
@@ -218,7 +218,15 @@ impl fmt::Display for Pushed<'_> {
 }
 
 fn wanted(wanted: Wanted) -> Vec<&'static str> {
-    let Wanted { count, sum, min, max, first, last, times: _ } = wanted;
-    let all = [(count, "count"), (sum, "sum"), (min, "min"), (max, "max"), (first, "first"), (last, "last")];
+    let Wanted { count, sum, squares, min, max, first, last, times: _ } = wanted;
+    let all = [
+        (count, "count"),
+        (sum, "sum"),
+        (squares, "squares"),
+        (min, "min"),
+        (max, "max"),
+        (first, "first"),
+        (last, "last"),
+    ];
     all.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
 }

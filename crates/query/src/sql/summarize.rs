@@ -1,5 +1,5 @@
 //! Aggregates that the nodes compute where the data is, from the statistics of pages where these tell enough: count, sum,
-//! min, max, avg and the selectors of fields, by tags and by windows of time, under conditions that a scan can do.
+//! min, max, avg, variances and the selectors of fields, by tags and by windows of time, under conditions that a scan can do.
 //!
 //! ```text
 //!  Aggregate: groupBy=[host, date_bin(1h, time)], aggr=[max(u)]      Projection: names as they were

@@ -440,6 +440,7 @@ fn what_can_be_pushed_down_is() {
         "SELECT max(u) FROM cpu",
         "SELECT host, avg(u), count(n), sum(n) FROM cpu WHERE region = 'x' GROUP BY host",
         "SELECT date_bin(INTERVAL '1 hour', time) t, region, min(u) FROM cpu c GROUP BY 1, 2 HAVING min(u) > 1",
+        "SELECT host, stddev(u), var_pop(n) FROM cpu GROUP BY host",
         "SELECT date_trunc('day', time), selector_last(u, time) FROM cpu GROUP BY 1",
     ] {
         assert!(plan(text).contains("SummaryExec"), "{text}: {}", plan(text));
@@ -466,7 +467,7 @@ fn points() -> impl Strategy<Value = Vec<(u8, u8, i64, u8, i8)>> {
 }
 
 /// Statements with `FROM` to be put in; each has one answer, whatever the order of rows.
-const STATEMENTS: [&str; 10] = [
+const STATEMENTS: [&str; 12] = [
     "SELECT h, r, count(f) a, sum(i) b, min(f) c, max(i) d, count(s) e, max(s) g FROM {} GROUP BY h, r ORDER BY h, r",
     "SELECT date_bin(INTERVAL '7 nanoseconds', time, to_timestamp_nanos(3)) t, count(i) a, min(b) c, avg(i) d FROM {} GROUP BY 1 ORDER BY 1",
     "SELECT date_bin(INTERVAL '20 nanoseconds', time) t, h, max(f) m FROM {} WHERE h != 'h1' GROUP BY 1, 2 ORDER BY 1, 2",
@@ -475,6 +476,8 @@ const STATEMENTS: [&str; 10] = [
     "SELECT time, h, r, f, i, s, b FROM {} ORDER BY time DESC, h, r LIMIT 5",
     "SELECT time, h, r, i FROM {} WHERE r IS NULL ORDER BY time, h, r LIMIT 3",
     "SELECT h, count(*) FROM {} WHERE r IS NOT NULL OR h = 'h0' GROUP BY h ORDER BY h",
+    "SELECT h, round(stddev(i), 9) a, round(var_pop(f), 9) b, count(s) c FROM {} GROUP BY h ORDER BY h",
+    "SELECT date_bin(INTERVAL '20 nanoseconds', time) t, round(stddev_pop(f), 9) a, round(var(i), 9) b FROM {} GROUP BY 1 ORDER BY 1",
     "SELECT r, max(i) FROM {} WHERE i > 0 GROUP BY r ORDER BY r",
     "SELECT date_bin_gapfill(INTERVAL '9 nanoseconds', time) t, h, locf(max(i)) a, interpolate(avg(f)) b, count(s) c FROM {} WHERE time < to_timestamp_nanos(40) AND time >= to_timestamp_nanos(-40) GROUP BY 1, 2 ORDER BY 2, 1",
 ];

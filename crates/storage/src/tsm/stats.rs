@@ -154,7 +154,8 @@ impl Stats {
         if needs_times || needs_ends || count == 0 {
             return None;
         }
-        let mut part = Part { start, count, sum: None, min: None, max: None, first: None, last: None };
+        let mut part =
+            Part { start, count, sum: None, squares: None, min: None, max: None, first: None, last: None };
         let (min, max, first, last) = match *self {
             Self::None if wanted == (Wanted { count: wanted.count, ..Wanted::default() }) => {
                 return Some(part);
@@ -180,6 +181,15 @@ impl Stats {
                 (value(trues == count), value(trues > 0), value(first), value(last))
             }
         };
+        if wanted.squares && part.sum.is_some() {
+            // Values that are all the same are at no distance from their mean; of others the page must tell. The least and
+            // the greatest value pass over a NaN, the sum does not.
+            let is_finite = !matches!(part.sum, Some(Sum::Float(sum)) if !sum.is_finite());
+            if min != max || !is_finite {
+                return None;
+            }
+            part.squares = Some(0.0);
+        }
         let (first_time, last_time) = ends.unwrap_or_default();
         part.sum = part.sum.filter(|_| wanted.sum);
         part.min = wanted.min.then_some(Point { time: 0, value: min });

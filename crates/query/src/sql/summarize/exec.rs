@@ -274,9 +274,9 @@ fn array(wished: &Wished, cells: &[Option<(&Cells, usize)>], data_type: &DataTyp
             Arc::new(Int64Array::from_iter_values(cells.iter().map(count)))
         }
         What::Sum => sums(wished.field_type, cells),
-        What::Mean => {
-            Arc::new(cells.iter().map(|cell| cell.and_then(|(c, at)| mean(c, at))).collect::<Float64Array>())
-        }
+        What::Mean => floats(cells, Cells::mean),
+        What::Variance { of_all } => floats(cells, |cells, at| cells.variance(at, of_all)),
+        What::Deviation { of_all } => floats(cells, |cells, at| cells.variance(at, of_all).map(f64::sqrt)),
         What::Min => values(wished.field_type, &points(|cells| &cells.min))?,
         What::Max => values(wished.field_type, &points(|cells| &cells.max))?,
         What::Selected(rule) => {
@@ -337,13 +337,6 @@ fn sums(field_type: FieldType, cells: &[Option<(&Cells, usize)>]) -> ArrayRef {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "means are floats")]
-fn mean(cells: &Cells, at: usize) -> Option<f64> {
-    let sum = match &cells.sums {
-        Sums::Float(sums) => *sums.get(at)?,
-        Sums::Integer(sums) => *sums.get(at)? as f64,
-        Sums::Unsigned(sums) => *sums.get(at)? as f64,
-        Sums::None => return None,
-    };
-    Some(sum / cells.counts[at] as f64)
+fn floats(cells: &[Option<(&Cells, usize)>], of: impl Fn(&Cells, usize) -> Option<f64>) -> ArrayRef {
+    Arc::new(cells.iter().map(|cell| cell.and_then(|(cells, at)| of(cells, at))).collect::<Float64Array>())
 }

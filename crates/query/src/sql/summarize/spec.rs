@@ -33,6 +33,13 @@ pub(super) enum What {
     Min,
     Max,
     Mean,
+    /// The variance, or its root; `true` of the population, `false` of a sample.
+    Variance {
+        of_all: bool,
+    },
+    Deviation {
+        of_all: bool,
+    },
     Selected(Rule),
 }
 
@@ -196,6 +203,19 @@ fn result(expr: &Expr, table: &Measurement, wanted: &mut Wanted) -> Option<Resul
             // Integers are made floats before.
             let value = if let Expr::Cast(cast) = value { &cast.expr } else { value };
             of(value, What::Mean).filter(is_number)
+        }
+        (
+            "var" | "var_samp" | "var_sample" | "var_pop" | "var_population" | "stddev" | "stddev_samp"
+            | "stddev_pop",
+            [value],
+        ) => {
+            wanted.squares = true;
+            // As of means.
+            let value = if let Expr::Cast(cast) = value { &cast.expr } else { value };
+            let of_all = matches!(func.name(), "var_pop" | "var_population" | "stddev_pop");
+            let is_root = func.name().starts_with("stddev");
+            let what = if is_root { What::Deviation { of_all } } else { What::Variance { of_all } };
+            of(value, what).filter(is_number)
         }
         (name, [value, Expr::Column(time)]) if matches!(table.origin(&time.name), Some(Origin::Time)) => {
             let rule = Rule::of(name)?;

@@ -49,6 +49,7 @@ struct Naive {
     count: u64,
     floats: f64,
     magnitude: f64,
+    numbers: Vec<f64>,
     integers: i128,
     min: (i64, FieldValue),
     max: (i64, FieldValue),
@@ -63,6 +64,7 @@ impl Naive {
             count: 0,
             floats: 0.0,
             magnitude: 0.0,
+            numbers: Vec::new(),
             integers: 0,
             min: point.clone(),
             max: point.clone(),
@@ -79,9 +81,16 @@ impl Naive {
             FieldValue::Float(v) => {
                 self.floats += v;
                 self.magnitude += v.abs();
+                self.numbers.push(*v);
             }
-            FieldValue::Integer(v) => self.integers += i128::from(*v),
-            FieldValue::Unsigned(v) => self.integers += i128::from(*v),
+            FieldValue::Integer(v) => {
+                self.integers += i128::from(*v);
+                self.numbers.push(*v as f64);
+            }
+            FieldValue::Unsigned(v) => {
+                self.integers += i128::from(*v);
+                self.numbers.push(*v as f64);
+            }
             _ => {}
         }
     }
@@ -102,6 +111,7 @@ impl Naive {
         self.count += other.count;
         self.floats += other.floats;
         self.magnitude += other.magnitude;
+        self.numbers.extend(&other.numbers);
         self.integers += other.integers;
         let earlier = |a: &(i64, FieldValue), b: &(i64, FieldValue)| times && a.0 < b.0;
         let (a, b) = (&other.min, &self.min);
@@ -188,6 +198,21 @@ fn check_point(
     }
 }
 
+fn check_squares(found: f64, numbers: &[f64]) {
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    let expected: f64 = numbers.iter().map(|v| (v - mean) * (v - mean)).sum();
+    let largest = numbers.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
+    if expected.is_nan() {
+        assert!(found.is_nan(), "{found} of what is no number");
+    } else if largest < 1e150 {
+        // What a mean is rounded by, in every distance.
+        let rounded = count * f64::EPSILON * largest;
+        let tolerance = 1e-9 * expected + 1e9 * count * rounded * rounded;
+        assert!((found - expected).abs() <= tolerance, "{found} for {expected}, of {count} up to {largest}");
+    }
+}
+
 fn check_cells(wanted: Wanted, cells: &Cells, expected: &BTreeMap<i64, Naive>) {
     assert_eq!(cells.starts, expected.keys().copied().collect::<Vec<_>>());
     for (i, naive) in expected.values().enumerate() {
@@ -206,6 +231,11 @@ fn check_cells(wanted: Wanted, cells: &Cells, expected: &BTreeMap<i64, Naive>) {
                 Sums::Unsigned(sums) => assert_eq!(i128::try_from(sums[i]).unwrap(), naive.integers, "sum"),
                 Sums::Float(_) | Sums::None => {}
             }
+        }
+        if wanted.squares && !naive.numbers.is_empty() {
+            check_squares(cells.squares[i], &naive.numbers);
+        } else {
+            assert!(cells.squares.is_empty(), "squares are not wanted");
         }
         let text = matches!(naive.first.1, FieldValue::String(_));
         check_point(wanted.min && !text, wanted.times, cells.min.get(i), &naive.min, "min");
@@ -295,6 +325,7 @@ pub(super) fn random_request(chance: &mut Random, scan: ScanRequest) -> SummaryR
     let mut wanted = Wanted {
         count: chance.one_in(2),
         sum: chance.one_in(2),
+        squares: chance.one_in(3),
         min: chance.one_in(2),
         max: chance.one_in(2),
         first: chance.one_in(2),
@@ -313,8 +344,16 @@ pub(super) fn random_request(chance: &mut Random, scan: ScanRequest) -> SummaryR
     SummaryRequest { scan, windows, wanted, grouping, cells_max: usize::MAX, rows_max: u64::MAX }
 }
 
-const EVERYTHING: Wanted =
-    Wanted { count: true, sum: true, min: true, max: true, first: true, last: true, times: false };
+const EVERYTHING: Wanted = Wanted {
+    count: true,
+    sum: true,
+    squares: false,
+    min: true,
+    max: true,
+    first: true,
+    last: true,
+    times: false,
+};
 
 fn request(start: i64, end: i64, windows: Windows, wanted: Wanted) -> SummaryRequest {
     let range = TimeRange::new(Timestamp(start), Timestamp(end));
