@@ -151,6 +151,11 @@ pub(crate) async fn may_write(
     again.await.map(|who| may(&who))
 }
 
+/// The name of the user.
+pub(crate) fn name(app: &Shared, who: &Identity) -> Option<String> {
+    app.look(|state| who.user.and_then(|id| state.user(id).map(|user| user.name.clone())))
+}
+
 fn of_token(state: &State, authorization: &Authorization) -> Result<Identity, Refused> {
     if authorization.status != Status::Active {
         return Err(Refused::Unknown);

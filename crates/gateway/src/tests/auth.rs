@@ -132,7 +132,7 @@ async fn a_right_that_was_given_on_another_node_holds_at_once() {
         server.send(ask.body(Body::from("m f=1")).unwrap())
     };
     let refused = write().await;
-    refused.is_v1(403, "user is not authorized to write to database \"metrics\"");
+    refused.is_v1(403, "\"bob\" user is not authorized to write to database \"metrics\"");
     server.catalog.unreachable.store(true, Ordering::SeqCst);
     assert_eq!(write().await.status, 503, "nobody knows");
     server.catalog.unreachable.store(false, Ordering::SeqCst);

@@ -123,9 +123,8 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
 
 fn caller(app: &App, who: &Identity, org: OrgId) -> InfluxqlCaller {
     let may = |resource, org| who.grants.allow(Action::Write, resource, None, org);
-    let name = |state: &catalog::State| who.user.and_then(|id| state.user(id).map(|user| user.name.clone()));
     InfluxqlCaller {
-        name: app.look(name).unwrap_or_default(),
+        name: auth::name(app, who).unwrap_or_default(),
         is_admin: may(ResourceType::Users, Some(org)) && may(ResourceType::Authorizations, Some(org)),
         is_operator: may(ResourceType::Users, None) && may(ResourceType::Authorizations, None),
     }

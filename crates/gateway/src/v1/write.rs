@@ -33,7 +33,8 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
     };
     let again = auth::v1(&app, &parts.headers, &params);
     if !auth::may_write(&app, &who, again, &bucket).await? {
-        let message = format!("user is not authorized to write to database \"{database}\"");
+        let name = auth::name(&app, &who).map(|name| format!("{name:?} ")).unwrap_or_default();
+        let message = format!("{name}user is not authorized to write to database \"{database}\"");
         return Err(V1Error(ApiError::forbidden(message)));
     }
     let received = ingest::receive(&app, &parts.headers, body, &bucket, precision).await?;

@@ -232,6 +232,12 @@ pub fn run_influxql(
     Ok(())
 }
 
+/// Whether a database or a retention policy may have a name: as in InfluxDB, one that could be a directory's.
+fn is_name(name: &str) -> bool {
+    let is_printable = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace());
+    !matches!(name, "" | "." | "..") && name.chars().all(|c| is_printable(c) && c != '/' && c != '\\')
+}
+
 fn resolver<'a>(context: &InfluxqlContext<'a>) -> Resolver<'a> {
     Resolver {
         catalog: context.catalog,
@@ -290,12 +296,20 @@ fn execute(
         Statement::ShowInternals { diagnostics, module } => {
             internals::show(context.effects.internals(*diagnostics), module.as_deref(), sink)
         }
-        Statement::ShowGlobal(GlobalList::Databases) => show::show_databases(&resolver, sink),
+        Statement::ShowGlobal(GlobalList::Databases) => {
+            show::show_databases(&resolver, context.writable, sink)
+        }
         Statement::CreateDatabase(create) => {
-            if create.name.is_empty() || create.name.contains(['/', '\\']) || create.name == ".." {
+            let mut create = create.clone();
+            if let Some(policy) = &mut create.policy {
+                // The empty name is none.
+                policy.name = policy.name.take().filter(|name| !name.is_empty());
+            }
+            let policy = create.policy.as_ref().and_then(|policy| policy.name.as_deref());
+            if !is_name(&create.name) || !policy.is_none_or(is_name) {
                 return Error::invalid("invalid name");
             }
-            context.effects.create_database(create).map_err(Error::Invalid)
+            context.effects.create_database(&create).map_err(Error::Invalid)
         }
         Statement::Delete(selection) => delete_all(delete::of_selection(selection, true, &resolver)?),
         Statement::DropSeries(selection) => delete_all(delete::of_selection(selection, false, &resolver)?),
@@ -306,7 +320,7 @@ fn execute(
             context.effects.drop_database(name).map_err(Error::Invalid)
         }
         Statement::CreateRetentionPolicy(policy) => {
-            if policy.name.is_empty() || policy.name.contains(['/', '\\']) {
+            if !is_name(&policy.name) {
                 return Error::invalid("invalid name");
             }
             context.effects.create_retention_policy(policy).map_err(Error::Invalid)

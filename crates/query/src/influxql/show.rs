@@ -88,8 +88,18 @@ pub(super) fn default_policy(resolver: &Resolver<'_>, database: &str) -> Result<
     default.ok_or_else(|| Error::NotFound("default retention policy not set".to_owned()))
 }
 
-pub(crate) fn show_databases(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Result<(), Error> {
-    let rows: Vec<_> = databases(resolver).into_keys().map(|name| vec![name]).collect();
+/// SHOW DATABASES: those that may be read, and those of `writable`.
+pub(crate) fn show_databases(
+    resolver: &Resolver<'_>,
+    writable: Option<&[BucketId]>,
+    sink: &mut SeriesSink<'_>,
+) -> Result<(), Error> {
+    let mut names: BTreeSet<String> = databases(resolver).into_keys().collect();
+    if resolver.readable.is_some() {
+        let to_write = resolver.catalog.get(|state| databases_of(state, resolver.org, writable));
+        names.extend(to_write.into_keys());
+    }
+    let rows: Vec<_> = names.into_iter().map(|name| vec![name]).collect();
     sink(Series { is_whole: true, ..Series::new("databases", text_frame(&["name"], &rows)) })
 }
 
@@ -169,7 +179,8 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
     let Some(mut policies) = found? else {
         return Err(Error::NotFound(format!("database not found: {database}")));
     };
-    policies.sort_by(|a, b| a.0.cmp(&b.0));
+    // As they were made.
+    policies.sort_by(|a, b| (a.1.created_at, &a.0).cmp(&(b.1.created_at, &b.0)));
     let texts: Vec<Vec<String>> = policies
         .iter()
         .map(|(name, bucket, _)| {
@@ -272,22 +283,72 @@ fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
     }
 }
 
-/// The tables of a statement: those of FROM, or all of the default bucket.
-pub(super) fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
-    let all = Source::Measurement(Measurement {
+/// The measurements of FROM, or the one that stands for all.
+fn measurements_of(show: &Show) -> Vec<Measurement> {
+    let all = || Measurement {
         pattern: Some(model::Pattern::new("").expect("the empty pattern compiles")),
         ..Measurement::default()
+    };
+    let named = show.sources.iter().filter_map(|source| match source {
+        Source::Measurement(measurement) => Some(measurement.clone()),
+        Source::Subquery(_) => None,
     });
-    let sources = if show.sources.is_empty() { std::slice::from_ref(&all) } else { &show.sources };
+    if show.sources.is_empty() { vec![all()] } else { named.collect() }
+}
+
+/// The tables of a statement: those of FROM, or all of the default bucket.
+pub(super) fn tables(show: &Show, resolver: &Resolver<'_>) -> Result<Vec<Table>, Error> {
     let mut tables = Vec::new();
-    for source in sources {
-        if let Source::Measurement(measurement) = source {
-            tables.extend(resolver.tables(measurement)?);
-        }
+    for measurement in measurements_of(show) {
+        tables.extend(resolver.tables(&measurement)?);
     }
     tables.sort_by(|a, b| a.measurement.cmp(&b.measurement));
     tables.dedup_by(|a, b| a.measurement == b.measurement && a.bucket == b.bucket);
     Ok(tables)
+}
+
+/// The tables of a list of measurements or tags, by measurement: where no retention policy is named, of all that the
+/// database has, as in InfluxDB 1.x.
+fn tables_by_name(show: &Show, resolver: &Resolver<'_>) -> Result<BTreeMap<Arc<str>, Vec<Table>>, Error> {
+    let mut tables: Vec<Table> = Vec::new();
+    for measurement in measurements_of(show) {
+        let is_named = measurement.retention_policy.is_some()
+            || resolver.retention_policy.is_some_and(|p| !p.is_empty());
+        let database = measurement.database.as_deref().or(resolver.database).unwrap_or_default();
+        match databases(resolver).remove(database).filter(|_| !is_named) {
+            Some(policies) => {
+                for (policy, ..) in policies {
+                    let database = Some(database.to_owned());
+                    let retention_policy = Some(policy);
+                    let one = Measurement { database, retention_policy, ..measurement.clone() };
+                    tables.extend(resolver.tables(&one)?);
+                }
+            }
+            None => tables.extend(resolver.tables(&measurement)?),
+        }
+    }
+    let mut by_name: BTreeMap<Arc<str>, Vec<Table>> = BTreeMap::new();
+    for table in tables {
+        let known = by_name.entry(Arc::clone(&table.measurement)).or_default();
+        if known.iter().all(|other| other.bucket != table.bucket) {
+            known.push(table);
+        }
+    }
+    Ok(by_name)
+}
+
+/// What any of some tables answers, in order.
+fn ask_all(
+    resolver: &Resolver<'_>,
+    tables: &[Table],
+    condition: &Where<'_>,
+    question: &SchemaQuestion,
+) -> Result<Vec<String>, Error> {
+    let mut names = BTreeSet::new();
+    for table in tables {
+        names.extend(ask(resolver, table, condition, question.clone())?);
+    }
+    Ok(names.into_iter().collect())
 }
 
 pub(super) fn ask(
@@ -354,27 +415,34 @@ fn show_measurements(
     let mut names = BTreeSet::new();
     let mut left = Left::default();
     let mut collect = |resolver: &Resolver<'_>| -> Result<(), Error> {
-        let tables = match tables(show, resolver) {
+        let tables = match tables_by_name(show, resolver) {
             // As in InfluxDB, a database that does not exist has no measurements.
             Err(Error::NotFound(_)) => return Ok(()),
             tables => tables?,
         };
         let all = Where::all(About::Names, resolver);
-        for table in tables {
+        for (name, tables) in tables {
             let wanted = match with {
                 Some(Source::Measurement(Measurement { pattern: Some(pattern), .. })) => {
-                    pattern.is_match(&table.measurement)
+                    pattern.is_match(&name)
                 }
-                Some(Source::Measurement(m)) => m.name == *table.measurement,
+                Some(Source::Measurement(m)) => m.name == *name,
                 _ => true,
             };
-            let values = |tag: &str| ask(resolver, &table, &all, SchemaQuestion::TagValues(tag.to_owned()));
+            let values =
+                |tag: &str| ask_all(resolver, &tables, &all, &SchemaQuestion::TagValues(tag.to_owned()));
             let holds = || match &show.condition {
-                Some(condition) => measurements::holds(condition, &table.measurement, &values),
+                Some(condition) => measurements::holds(condition, &name, &values),
                 None => Ok(true),
             };
-            if wanted && holds()? && left.has(&table, resolver)? {
-                names.insert(table.measurement.to_string());
+            if !wanted || !holds()? {
+                continue;
+            }
+            for table in &tables {
+                if left.has(table, resolver)? {
+                    names.insert(name.to_string());
+                    break;
+                }
             }
         }
         Ok(())
@@ -478,14 +546,14 @@ fn tag_keys(
     resolver: &Resolver<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let tables = tables(show, resolver)?;
+    let tables = tables_by_name(show, resolver)?;
     let condition = condition_of(show, resolver, About::Names)?;
     // SLIMIT and SOFFSET are read and, as in InfluxDB, mean nothing here.
-    for table in tables {
-        let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
+    for (name, tables) in tables {
+        let mut keys = ask_all(resolver, &tables, &condition, &SchemaQuestion::TagKeys)?;
         keys.retain(|key| with.is_none_or(|test| test.accepts(key)));
         let rows: Vec<_> = limited(keys, show.limit, show.offset).into_iter().map(|k| vec![k]).collect();
-        send_whole(sink, &table.measurement, &["tagKey"], &rows)?;
+        send_whole(sink, &name, &["tagKey"], &rows)?;
     }
     Ok(())
 }
@@ -497,20 +565,20 @@ fn tag_values(
     budget: &Budget<'_>,
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
-    let tables = tables(show, resolver)?;
+    let tables = tables_by_name(show, resolver)?;
     let condition = condition_of(show, resolver, About::Names)?;
-    for table in tables {
+    for (name, tables) in tables {
         budget.check()?;
         let mut rows = Vec::new();
-        let mut keys = ask(resolver, &table, &condition, SchemaQuestion::TagKeys)?;
+        let mut keys = ask_all(resolver, &tables, &condition, &SchemaQuestion::TagKeys)?;
         keys.retain(|key| with.accepts(key));
         for key in keys {
-            let values = ask(resolver, &table, &condition, SchemaQuestion::TagValues(key.clone()))?;
+            let values = ask_all(resolver, &tables, &condition, &SchemaQuestion::TagValues(key.clone()))?;
             rows.extend(values.into_iter().map(|value| vec![key.clone(), value]));
             budget.answer_rows(rows.len().min(1))?;
         }
         let rows = limited(rows, show.limit, show.offset);
-        send_whole(sink, &table.measurement, &["key", "value"], &rows)?;
+        send_whole(sink, &name, &["key", "value"], &rows)?;
     }
     Ok(())
 }

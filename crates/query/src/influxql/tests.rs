@@ -206,7 +206,7 @@ impl Fixture {
 
     pub(super) fn over(points: Points, catalog: State, now: i64) -> Self {
         let (changes, memory) = (Changes::default(), Arc::clone(&MEMORY));
-        let caller = Caller { name: "", is_admin: true };
+        let caller = Caller { name: "", is_admin: true, may_create: true };
         Self { points, catalog, now, limits: LIMITS, writable: None, caller, changes, memory }
     }
 

@@ -197,7 +197,10 @@ impl Users<'_> {
             state.authorizations().filter(|a| a.org == self.org).map(|a| a.user).collect();
         let is_admin = |user: &User| user.owner_of.contains(&self.org);
         let own = state.users().filter(|user| is_admin(user) || with_token.contains(&user.id));
-        own.map(|user| KnownUser { name: user.name.clone(), is_admin: is_admin(user) }).collect()
+        // As they were made.
+        let mut own: Vec<&User> = own.collect();
+        own.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+        own.into_iter().map(|user| KnownUser { name: user.name.clone(), is_admin: is_admin(user) }).collect()
     }
 
     pub(super) fn grants_of(&self, name: &str) -> Result<Vec<DatabaseGrant>, String> {

@@ -110,7 +110,7 @@ fn cancelled_and_stopped_queries_end() {
         clock: &clock,
         readable: None,
         writable: None,
-        caller: super::Caller { name: "", is_admin: true },
+        caller: super::Caller { name: "", is_admin: true, may_create: true },
         read_only: false,
         limits: LIMITS,
         memory: &MEMORY,

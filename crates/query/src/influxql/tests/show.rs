@@ -1,5 +1,7 @@
 //! Databases and policies as mappings of buckets, rights, and statements that change things.
 
+use model::{FieldValue, FrameColumn};
+
 use super::{Fixture, Item, body};
 use crate::testing::{MEMORY, Points, bucket_id, org};
 
@@ -44,8 +46,8 @@ fn names_that_are_missing_have_influxdbs_errors() {
         now: model::Timestamp(0),
         clock: &clock,
         readable: Some(&[]),
-        writable: None,
-        caller: super::Caller { name: "", is_admin: true },
+        writable: Some(&[]),
+        caller: super::Caller { name: "", is_admin: true, may_create: true },
         read_only: true,
         limits: super::LIMITS,
         memory: &MEMORY,
@@ -63,7 +65,18 @@ fn names_that_are_missing_have_influxdbs_errors() {
         items
     };
     assert!(body(&run("SELECT f FROM m")).contains("database name required"));
-    assert!(body(&run("SELECT f FROM d..m")).contains("database not found: d"), "unreadable is not there");
+    for text in [
+        "SELECT f FROM d..m",
+        "SELECT f FROM (SELECT f FROM d..m)",
+        "EXPLAIN SELECT f FROM d..m",
+        "SHOW MEASUREMENTS ON d",
+        "SHOW RETENTION POLICIES ON d",
+        "SHOW TAG KEYS FROM d..m",
+    ] {
+        let refused = super::run_influxql(text, &context, &mut |_| Ok(())).unwrap_err().to_string();
+        assert!(refused.starts_with("not authorized to execute statement '"), "{refused}");
+        assert!(refused.ends_with("', requires READ on d"), "{refused}");
+    }
     assert!(!body(&run("SHOW DATABASES")).contains("\"d\""));
     assert_eq!(
         run("CREATE DATABASE n")[1],
@@ -85,7 +98,14 @@ fn what_comes_later_says_so() {
     }
     fixture.run("CREATE DATABASE n").unwrap();
     assert_eq!(*fixture.changes.0.lock().unwrap(), ["create n"]);
-    assert!(fixture.body("CREATE DATABASE \"a/b\"").contains("invalid name"));
+    for name in ["a/b", "a\\\\b", ".", "..", "", "a\tb"] {
+        assert!(fixture.body(&format!("CREATE DATABASE \"{name}\"")).contains("invalid name"), "{name}");
+        let policy = format!("CREATE RETENTION POLICY \"{name}\" ON n DURATION 1d REPLICATION 1");
+        assert!(fixture.body(&policy).contains("invalid name"), "{name}");
+        // An empty name is none.
+        let named = fixture.body(&format!("CREATE DATABASE n WITH NAME \"{name}\""));
+        assert_eq!(named.contains("invalid name"), !name.is_empty(), "{name}");
+    }
     assert_eq!(
         fixture.body("SELECT"),
         r#"{"error":"error parsing query: found EOF, expected identifier, string, number, bool at line 1, char 8"}"#
@@ -117,4 +137,47 @@ fn queries_that_run_are_shown_and_ended() {
     );
     assert_eq!(fixture.body("KILL QUERY 3 ON \"other:8088\""), r#"{"results":[{"statement_id":0}]}"#);
     assert_eq!(*fixture.changes.0.lock().unwrap(), ["kill 3 None", "kill 3 Some(\"other:8088\")"]);
+}
+
+/// The rows of an answer's series, by series.
+fn rows(fixture: &Fixture, text: &str) -> Vec<(String, Vec<String>)> {
+    let items = fixture.run(text).unwrap();
+    let of_series = |item: &Item| match item {
+        Item::Series(series) => {
+            let row = |at: usize| {
+                let text = |column: &FrameColumn| match column.get(at) {
+                    Some(FieldValue::String(text)) => Some(text),
+                    _ => None,
+                };
+                series.frame.columns.iter().filter_map(text).collect::<Vec<_>>().join(" ")
+            };
+            Some((series.name.to_string(), (0..series.frame.rows).map(row).collect()))
+        }
+        _ => None,
+    };
+    items.iter().filter_map(of_series).collect()
+}
+
+#[test]
+fn lists_of_names_are_of_all_policies_of_a_database() {
+    let mut points = Points::default();
+    points.put_lines(bucket_id(1), "m,a=1,b=x f=1 0\nonly0,t=1 f=1 0\n");
+    points.put_lines(bucket_id(2), "m,b=y,c=3 f=1 0\nonly1,u=1 f=1 0\n");
+    let catalog = points.catalog(&[(1, "d/autogen", None), (2, "d/rp1", None), (3, "e/autogen", None)], &[]);
+    let fixture = Fixture::over(points, catalog, 1_000_000_000_000);
+    let list = |text: &str| {
+        let all = rows(&fixture, text).into_iter();
+        all.map(|(name, rows)| format!("{name}: {}", rows.join(", "))).collect::<Vec<_>>()
+    };
+    assert_eq!(list("SHOW MEASUREMENTS"), ["measurements: m, only0, only1"]);
+    assert_eq!(list("SHOW MEASUREMENTS LIMIT 1 OFFSET 2"), ["measurements: only1"]);
+    assert_eq!(list("SHOW MEASUREMENTS WHERE u = '1'"), ["measurements: only1"]);
+    assert_eq!(list("SHOW MEASUREMENTS ON d.rp1"), ["measurements: m, only1"]);
+    assert_eq!(list("SHOW TAG KEYS"), ["m: a, b, c", "only0: t", "only1: u"]);
+    assert_eq!(list("SHOW TAG KEYS FROM rp1.m"), ["m: b, c"]);
+    assert_eq!(list("SHOW TAG VALUES WITH KEY = b"), ["m: b x, b y"]);
+    assert_eq!(list("SHOW TAG VALUES FROM only1 WITH KEY = u"), ["only1: u 1"]);
+    // As in InfluxDB, these are of the default policy.
+    assert_eq!(list("SHOW SERIES"), [": m,a=1,b=x, only0,t=1"]);
+    assert_eq!(list("SHOW FIELD KEYS"), ["m: f float", "only0: f float"]);
 }

@@ -56,7 +56,7 @@ fn users_and_grants_are_listed() {
 #[test]
 fn who_does_not_look_after_the_organization_is_refused_without_the_password() {
     let mut fixture = Fixture::new("");
-    fixture.caller = Caller { name: "jane", is_admin: false };
+    fixture.caller = Caller { name: "jane", is_admin: false, may_create: true };
     for (statement, shown) in [
         ("SHOW USERS", "SHOW USERS"),
         ("SHOW GRANTS FOR jane", "SHOW GRANTS FOR jane"),
