@@ -1,6 +1,7 @@
 """Points for differential.py: data sets of a few measurements, made by a seeded generator."""
 
 import itertools
+import re
 
 SECOND = 1_000_000_000
 # 2020-09-13T12:26:40Z.
@@ -48,6 +49,17 @@ class DataSet:
         self.measurements = sorted(chance.sample(sorted(FIELDS), chance.randint(3, 6)) + ["cpu"])
         self.lines = [line for name in dict.fromkeys(self.measurements) for line in self.measurement(name)]
         self.span = {"weeks": 40 * 86_400, "sparse": 7200}.get(self.kind, 600)
+        # The statements that have written measurements since.
+        self.writers = {}
+
+    def note(self, text):
+        """A statement that is asked."""
+        for name in re.findall(r" INTO \S*\b(copy\d+) ", text):
+            self.writers[name] = text
+
+    def written_by(self, text):
+        """The statements that have written what a text names."""
+        return [self.writers[name] for name in re.findall(r"\bcopy\d+\b", text) if name in self.writers]
 
     def measurement(self, name, series=None):
         """The lines of a measurement's points."""

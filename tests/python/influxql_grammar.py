@@ -429,7 +429,10 @@ class Statements:
                 words[at], words[other] = words[other], words[at]
             else:
                 words[at] = self.pick("FROM", "WHERE", "(", ")", ",", "'", '"', "/", "1", "1.5", "10s", "SELECT", "GROUP BY", "=", "=~", "time(1m)", "!", "$", "1x", "*", "-", ";")
-        return " ".join(words)
+        text = " ".join(words)
+        # Windows since 1970 are a thousand million.
+        is_bounded = re.search(r"time >=? ('\d{4}-|-?\d{8})", text)
+        return text if is_bounded or "time(" not in text else self.pick(*REFUSED)
 
 
 # Each is refused by a rule of its own.

@@ -570,7 +570,7 @@ impl<'a> Groups<'a> {
             Fill::Null | Fill::None | Fill::Linear => return,
         };
         let filler = |slot: &Slot| match slot {
-            Slot::Var(Var { kind: VarKind::Tag | VarKind::Nothing, .. }) => None,
+            Slot::Var(Var { kind: VarKind::Tag | VarKind::NoTag | VarKind::Nothing, .. }) => None,
             Slot::Call(call) if call.has_no_type() => None,
             _ => value::filler(&number, slot.field_type()),
         };

@@ -18,6 +18,8 @@ pub(crate) enum VarKind {
     Field(FieldType),
     /// A tag; for stored series also a name that nobody knows.
     Tag,
+    /// What is asked for as a tag and a subquery does not answer: null in each of its rows.
+    NoTag,
     /// Nothing.
     Nothing,
 }
@@ -35,7 +37,7 @@ impl Var {
     pub(crate) const fn field_type(&self) -> FieldType {
         match self.kind {
             VarKind::Field(field_type) => field_type,
-            VarKind::Tag => FieldType::String,
+            VarKind::Tag | VarKind::NoTag => FieldType::String,
             VarKind::Nothing => FieldType::Float,
         }
     }
@@ -130,7 +132,7 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
             .field(&var.name)
             .and_then(|column| value::cast_column(column, field_type))
             .map_or(Bound::Constant(None), Bound::Column),
-        VarKind::Nothing => Bound::Constant(None),
+        VarKind::NoTag | VarKind::Nothing => Bound::Constant(None),
         VarKind::Tag => match (block.tag(&var.name), block.field(&var.name)) {
             // A tag that a subquery answers as a column.
             (None, Some(column)) => Bound::Column(Cow::Borrowed(column)),

@@ -197,6 +197,7 @@ pub(crate) fn compile(
     let kind = |var: &VarRef| schema.kind(var);
     // What a subquery does not answer is a tag that is not there.
     let condition_kind = |var: &VarRef| match kind(var) {
+        VarKind::NoTag => VarKind::Tag,
         VarKind::Nothing if cast_type(var.kind).is_none() && var.kind != Some(RefKind::Field) => VarKind::Tag,
         known => known,
     };

@@ -74,10 +74,13 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// What a reference means: fields come before tags, a cast decides.
+    /// What a reference means: fields come before tags, a cast decides; but what a subquery answers goes by its name alone
+    /// where a tag is asked for.
     pub(crate) fn kind(&self, var: &VarRef) -> VarKind {
         let field = self.fields.get(&var.name).copied();
         match (var.kind, field) {
+            (Some(RefKind::Tag), Some(field_type)) if self.is_answered() => VarKind::Field(field_type),
+            (Some(RefKind::Tag), _) if self.is_answered() && !self.may_have_tag(&var.name) => VarKind::NoTag,
             (Some(RefKind::Tag), _) => VarKind::Tag,
             (None, None) if self.may_have_tag(&var.name) => VarKind::Tag,
             (Some(RefKind::Field) | None, None) => VarKind::Nothing,
@@ -90,8 +93,16 @@ impl Schema {
     /// are grouped themselves.
     fn may_have_tag(&self, name: &str) -> bool {
         let answered = [&self.dimensions, &self.tag_columns, &self.ranking_tags];
-        answered.iter().any(|names| names.contains(name))
-            || self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
+        answered.iter().any(|names| names.contains(name)) || self.has_stored()
+    }
+
+    /// Whether everything is answered by subqueries.
+    fn is_answered(&self) -> bool {
+        !self.stored_only && !self.has_stored()
+    }
+
+    fn has_stored(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, Input::Table(_)))
     }
 
     fn add_field(&mut self, name: &str, field_type: FieldType) {
@@ -286,7 +297,7 @@ impl Plan {
     /// Whether a column of the answer is a tag as it is.
     fn is_tag(&self, column: &OutColumn) -> bool {
         let Node::Slot(slot) = column.node else { return false };
-        matches!(self.slots.get(slot), Some(Slot::Var(Var { kind: VarKind::Tag, .. })))
+        matches!(self.slots.get(slot), Some(Slot::Var(Var { kind: VarKind::Tag | VarKind::NoTag, .. })))
     }
 
     /// The type that a column of a subquery has for the query around it; none where it is a column of nothing.

@@ -37,8 +37,8 @@ impl Types<'_> {
             Expr::Paren(inner) => self.type_of(inner, as_operand)?,
             Expr::Var(var) => match (self.kind)(var) {
                 VarKind::Field(field_type) => Operand::Field(field_type),
-                VarKind::Tag if as_operand && (self.is_tag)(&var.name)? => Operand::Tag,
-                VarKind::Tag | VarKind::Nothing => Operand::Unknown,
+                VarKind::Tag | VarKind::NoTag if as_operand && (self.is_tag)(&var.name)? => Operand::Tag,
+                VarKind::Tag | VarKind::NoTag | VarKind::Nothing => Operand::Unknown,
             },
             Expr::Number(_) => Operand::Field(FieldType::Float),
             Expr::Integer(_) | Expr::Duration(_) => Operand::Field(FieldType::Integer),
@@ -113,8 +113,10 @@ impl Types<'_> {
                     VarKind::Field(FieldType::String) => Some(RefKind::String),
                     VarKind::Field(FieldType::Boolean) => Some(RefKind::Boolean),
                     // Who cannot be asked whether it is a tag has been asked before.
-                    VarKind::Tag if (self.is_tag)(&var.name).unwrap_or(true) => Some(RefKind::Tag),
-                    VarKind::Tag | VarKind::Nothing => var.kind,
+                    VarKind::Tag | VarKind::NoTag if (self.is_tag)(&var.name).unwrap_or(true) => {
+                        Some(RefKind::Tag)
+                    }
+                    VarKind::Tag | VarKind::NoTag | VarKind::Nothing => var.kind,
                 };
                 Expr::Var(VarRef { name: var.name.clone(), kind })
             }
