@@ -215,6 +215,7 @@ pub(crate) fn compile(
         is_tag: &is_tag,
         is_inner: outer.is_some(),
         slots: Vec::new(),
+        fillable: Vec::new(),
         every,
         limit: select.limit,
     };
@@ -226,7 +227,9 @@ pub(crate) fn compile(
         builder.extra_columns(&field.expr, &mut columns);
         point_tags.extend((first..columns.len()).filter(|at| builder.is_tag(&columns[*at].1)));
     }
-    let slots = builder.slots;
+    let fillable = std::mem::take(&mut builder.fillable);
+    let mut slots = builder.slots;
+    fill_unknown(&mut slots, &fillable, select.fill, &is_tag)?;
     let columns = match outer {
         // The query around a subquery sees the first column of a name.
         Some(_) => columns.into_iter().map(|(wished, node)| (wished.name, node)).collect(),
@@ -269,6 +272,38 @@ pub(crate) fn compile(
         slimit: select.slimit,
         soffset: select.soffset,
     })
+}
+
+/// As in InfluxDB, `fill(number)` fills variables too that are neither fields nor tags, where others have rows.
+fn fill_unknown(
+    slots: &mut [Slot],
+    fillable: &[usize],
+    fill: Fill,
+    is_tag: &dyn Fn(&str) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let number = match fill {
+        Fill::Integer(_) => FieldType::Integer,
+        Fill::Number(_) => FieldType::Float,
+        Fill::Null | Fill::None | Fill::Previous | Fill::Linear => return Ok(()),
+    };
+    let mut unknown = Vec::new();
+    for (at, slot) in slots.iter().enumerate() {
+        if let Slot::Var(Var { kind: kind @ (VarKind::Tag | VarKind::Nothing), name, .. }) = slot
+            && fillable.contains(&at)
+            && (*kind == VarKind::Nothing || !is_tag(name)?)
+        {
+            unknown.push(at);
+        }
+    }
+    if unknown.len() == slots.len() {
+        return Ok(());
+    }
+    for at in unknown {
+        if let Some(Slot::Var(var)) = slots.get_mut(at) {
+            var.kind = VarKind::Field(number);
+        }
+    }
+    Ok(())
 }
 
 /// A subquery does not fill with nulls, and nothing writes them: nobody would see them.
@@ -349,6 +384,8 @@ struct Builder<'a> {
     /// It is a subquery, whose columns have types.
     is_inner: bool,
     slots: Vec<Slot>,
+    /// The variables among them that are not asked for as tags.
+    fillable: Vec<usize>,
     every: i64,
     limit: u64,
 }
@@ -379,8 +416,13 @@ impl Builder<'_> {
         Ok(match expr {
             Expr::Paren(inner) => self.node(inner)?,
             Expr::Var(var) => {
+                let is_asked_as_tag = var.kind == Some(RefKind::Tag);
                 let var = if self.is_inner { self.argument(var)? } else { self.var(var) };
-                self.var_slot(var)
+                let node = self.var_slot(var);
+                if let (Node::Slot(slot), false) = (&node, is_asked_as_tag) {
+                    self.fillable.push(*slot);
+                }
+                node
             }
             Expr::Binary(binary) => {
                 let lhs = self.node(&binary.lhs)?;

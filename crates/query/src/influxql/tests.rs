@@ -365,7 +365,6 @@ const FUNCTIONS: &Different = &[
         SUB,
     ),
     ("select first(v), last(s) from sd,str where time>=1600000000s and time<1600000040s fill(0)", TXT),
-    ("select v, nope from sd where time>=1600000000s and time<1600000040s fill(0) limit 1", TXT),
     ("select max(v),h from sd where time>=1600000000s and time<1600000040s fill(0)", TXT),
     ("select integral(n) from sd where time>=1600000000s and time<1600000040s order by time desc", INT),
     (
@@ -450,4 +449,45 @@ fn what_a_subquery_does_not_answer_is_a_tag_that_is_not_there() {
     {
         assert_eq!(sum(condition).contains("[0,3]"), is_true, "{condition}: {}", sum(condition));
     }
+}
+
+#[test]
+fn constants_are_refused_as_influxdb_does_after_it_has_folded_them() {
+    let fixture = Fixture::new("m f=1 0\n");
+    let lone = "field must contain at least one variable";
+    let two = "cannot perform a binary expression on two literals";
+    for (text, expected) in [
+        ("1 + 2", lone),
+        ("10 | 4", lone),
+        ("10.5 | 4", two),
+        ("10s | 4", two),
+        ("10s * 4", lone),
+        ("4 * 10s", two),
+        ("4 + 10s", lone),
+        ("10s / 4s", two),
+        ("(10s + 4s) / 2.5", lone),
+        ("'a' + 'b'", lone),
+        ("'a' + 4", two),
+        ("true & false", lone),
+        ("true + false", two),
+    ] {
+        let body = fixture.body(&format!("SELECT {text} FROM m"));
+        assert!(body.contains(&format!("\"error\":\"{expected}\"")), "{text}: {body}");
+    }
+}
+
+#[test]
+fn a_number_fills_what_is_neither_a_field_nor_a_tag() {
+    let fixture = Fixture::new("m,h=a f=2i 0\n");
+    let rows = |text: &str| {
+        let body = fixture.body(text);
+        body.split_once("\"values\":")
+            .map(|(_, rows)| rows.trim_end_matches("}]}]}").to_owned())
+            .unwrap_or_default()
+    };
+    assert_eq!(rows("SELECT x + f, x, f FROM m fill(3)"), "[[0,5,3,2]]");
+    assert_eq!(rows("SELECT x / f, -x, h, f FROM m fill(3)"), r#"[[0,1.5,-3,"a",2]]"#);
+    assert_eq!(rows("SELECT x, f FROM (SELECT f FROM m) fill(2.5)"), "[[0,2.5,2]]");
+    assert_eq!(rows("SELECT x, f FROM m fill(previous)"), "[[0,null,2]]");
+    assert_eq!(rows("SELECT x FROM m fill(3)"), "");
 }

@@ -112,11 +112,52 @@ fn constant(expr: &Expr) -> bool {
     }
 }
 
+/// A kind of literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    Integer,
+    Number,
+    Duration,
+    String,
+    Boolean,
+}
+
+/// The kind of literal that InfluxDB folds a constant expression into; none where it does not.
+fn folded(expr: &Expr) -> Option<Literal> {
+    use Literal::{Boolean, Duration, Integer, Number, String};
+    match expr {
+        Expr::Paren(inner) => folded(inner),
+        Expr::String(_) => Some(String),
+        Expr::Number(_) => Some(Number),
+        Expr::Integer(_) | Expr::Unsigned(_) => Some(Integer),
+        Expr::Boolean(_) => Some(Boolean),
+        Expr::Duration(_) => Some(Duration),
+        Expr::Binary(binary) => {
+            let op = binary.op.text();
+            let result = |ops: &[&str], literal| ops.contains(&op).then_some(literal);
+            match (folded(&binary.lhs)?, folded(&binary.rhs)?) {
+                (Integer, Integer) if op == "/" => Some(Number),
+                (Integer, Integer) => Some(Integer),
+                (Integer | Number, Integer | Number) => result(&["+", "-", "*", "/", "%"], Number),
+                (Integer | Duration, Duration) => result(&["+", "-"], Duration),
+                (Duration, Integer | Number) => result(&["*", "/"], Duration),
+                (String, String) => result(&["+"], String),
+                (Boolean, Boolean) => result(&["&", "|", "^"], Boolean),
+                _ => None,
+            }
+        }
+        Expr::Var(_) | Expr::Wildcard(_) | Expr::Call(_) | Expr::Distinct(_) | Expr::Regex(_) => None,
+    }
+}
+
 impl Seen {
     /// Looks at an expression. Answers how many windows beside the range it reads.
     fn expr(&mut self, expr: &Expr) -> Result<usize, Error> {
         match expr {
-            _ if constant(expr) => Error::invalid("field must contain at least one variable"),
+            _ if constant(expr) => Error::invalid(match folded(expr) {
+                Some(_) => "field must contain at least one variable",
+                None => "cannot perform a binary expression on two literals",
+            }),
             Expr::Paren(inner) => self.expr(inner),
             Expr::Var(_) => {
                 self.variables = true;
