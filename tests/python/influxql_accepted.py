@@ -211,7 +211,7 @@ def rows_in_pieces(case):
 
     if any(goes_back(case, series) for series in case.first.get("series", [])):
         # With fill, and arithmetic of what it fills in, pieces have numbers that nothing else has.
-        return numbers(case.first) == numbers(case.second) or "fill(" in case.text and texts(case.first) == texts(case.second)
+        return numbers(case.first) == numbers(case.second) or "fill(" in case.text and texts(case.second) <= texts(case.first)
     return "ORDER BY time DESC" in case.text and numbers(case.first) == numbers(case.second)
 
 
@@ -411,7 +411,21 @@ def columns_of_other_shards(case):
         return False
     if "::tag" in case.text and shows_more(case.second.get("series", []), case.first.get("series", []), case.text):
         return True
-    return shows_more(case.first.get("series", []), case.second.get("series", []))
+    return shows_more(case.first.get("series", []), case.second.get("series", [])) or shows_others(case.first.get("series", []), case.second.get("series", []))
+
+
+def shows_others(one, other):
+    """Whether each has columns that the other has not, of nulls, and is the same without them."""
+
+    def common(series, beside):
+        kept = [n for n, column in enumerate(series["columns"]) if column in beside["columns"]]
+        gone = [n for n, column in enumerate(series["columns"]) if column not in beside["columns"]]
+        rows = series.get("values", [])
+        if any(row[n] is not None for row in rows for n in gone):
+            return None
+        return series.get("name"), series.get("tags"), [[row[n] for n in kept] for row in rows]
+
+    return len(one) == len(other) and any(a["columns"] != b["columns"] for a, b in zip(one, other)) and all(common(a, b) is not None and common(a, b) == common(b, a) for a, b in zip(one, other))
 
 
 def tags_of_other_shards(case):
@@ -443,7 +457,7 @@ def absent_tag_of_a_subquery(case):
 
 def condition_of_an_absent_tag(case):
     """A query around top and bottom that looks at a tag which the subquery does not answer: 1.6 has null there, which is unequal to nothing."""
-    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", case.text)) and fewer(case)
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", re.sub(r" tz\(.*\)", "", case.text))) and fewer(case)
 
 
 def refused_tag_of_a_subquery(case):
@@ -486,6 +500,25 @@ def columns_of_one_name(case):
         cells = [cell for result in (case.first, case.second) for series in result.get("series", []) for row in series.get("values", []) for cell in row[1:]]
         return "series" not in case.first and all(cell is None for cell in cells)
     return bool(unequal) and all(column.partition("_")[0] in names for column, _, _ in unequal)
+
+
+def distinct_before_1970(case):
+    """A count of distinct values without a lower bound, of points before 1970: it is nothing."""
+    is_counted = re.search(r"count\(distinct\b", case.text) is not None and "time >" not in case.text
+    return case.data.kind == "negative" and is_counted and "error" not in case.second
+
+
+def no_number_for_filler(case):
+    """What an indicator divides by zero is no number to it, and null in the answer, where here is nothing to be filled."""
+    unequal = case.unequal()
+    return has(case.text, *TRANSFORMATIONS) and "fill(" in case.text and bool(unequal) and all(x is None and is_filler(case.text, y, None) for _, x, y in unequal)
+
+
+def integral_of_pieces(case):
+    """An area of rows that come in pieces, each filled up."""
+    unequal = case.unequal()
+    outer, _, deep = case.text.partition("FROM (SELECT")
+    return has(outer, "integral") and "fill(" in deep and ", " in deep.partition(" FROM ")[0] and bool(unequal) and all(is_number(x, y) for _, x, y in unequal)
 
 
 def tag_of_no_row(case):
@@ -634,6 +667,9 @@ RULES = (
     Rule("types of other shards", "1.6 knows fields by shard", types_of_other_shards),
     Rule("distinct without parentheses", "1.6 has nothing in its place in a subquery", distinct_without_parentheses),
     Rule("columns of one name", "1.6 mixes them up", columns_of_one_name),
+    Rule("distinct before 1970", "1.6 loses them", distinct_before_1970),
+    Rule("no number for a filler", "1.6 divides by zero, and has a row for it", no_number_for_filler),
+    Rule("integral of pieces", "1.6 does not join them", integral_of_pieces),
     Rule("tag of no row", "1.6 shows the tag of a row of the window beside the range", tag_of_no_row),
     Rule("tags of a ranking", "1.6 writes tags that it does not answer", tags_of_a_ranking),
     Rule("both in other shards", "1.6 knows fields by shard", both_in_other_shards),
