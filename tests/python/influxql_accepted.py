@@ -374,7 +374,9 @@ def equally_ranked(case):
 
 def series_limit(case):
     """SLIMIT counts series without points too, shard by shard."""
-    return bool(re.search(r" SLIMIT \d", case.text)) and case.agree_on(without(case.text, "SLIMIT", "SOFFSET"))
+    # A lone OFFSET beside it is a reason of its own.
+    clauses = ["SLIMIT", "SOFFSET"] + ([] if re.search(r" LIMIT \d", case.text) else ["OFFSET"])
+    return bool(re.search(r" SLIMIT \d", case.text)) and case.agree_on(without(case.text, *clauses))
 
 
 def lone_offset(case):
@@ -452,12 +454,13 @@ def shows_more(one, other, text=""):
 def absent_tag_of_a_subquery(case):
     """A tag that a subquery is asked for and does not have, beside top and bottom."""
     unequal = case.unequal()
-    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
+    names = has(case.text, "top", "bottom") or "::tag" in case.text.partition("FROM (")[2]
+    return "FROM (" in case.text and names and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
 
 
 def condition_of_an_absent_tag(case):
     """A query around top and bottom that looks at a tag which the subquery does not answer: 1.6 has null there, which is unequal to nothing."""
-    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", re.sub(r" tz\(.*\)", "", case.text))) and fewer(case)
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", re.sub(r" tz\(.*\)|[()]", "", case.text))) and (fewer(case) or bool(case.unequal()))
 
 
 def refused_tag_of_a_subquery(case):
@@ -481,7 +484,7 @@ def types_of_other_shards(case):
     """What does not fit together, where no shard in range knows the fields."""
     if case.data.kind != "weeks" or not case.second.get("error", "").startswith("type error: ") or "time" not in case.text:
         return False
-    return set(case.first) == {"statement_id"}
+    return "error" not in case.first and all(cell is None for series in case.first.get("series", []) for row in series["values"] for cell in row[1:])
 
 
 def columns_of_one_name(case):
@@ -516,9 +519,11 @@ def no_number_for_filler(case):
 
 def integral_of_pieces(case):
     """An area of rows that come in pieces, each filled up."""
-    unequal = case.unequal()
     outer, _, deep = case.text.partition("FROM (SELECT")
-    return has(outer, "integral") and "fill(" in deep and ", " in deep.partition(" FROM ")[0] and bool(unequal) and all(is_number(x, y) for _, x, y in unequal)
+    if "error" in case.first or "error" in case.second:
+        return False
+    one, other = merged(case.first), merged(case.second)
+    return has(outer, "integral") and "fill(" in deep and ", " in deep.partition(" FROM ")[0] and one.keys() == other.keys() and all(is_number(*rows) for key in one for rows in zip(one[key][1:], other[key][1:]))
 
 
 def tag_of_no_row(case):
@@ -531,6 +536,11 @@ def distinct_without_parentheses(case):
     """`distinct x` in a subquery is a column of nothing."""
     written = re.sub(r"\bdistinct (\w+|\"[^\"]+\")", r"distinct(\1)", case.text)
     return "FROM (SELECT" in case.text and written != case.text and case.agree_on(written)
+
+
+def columns_of_a_ranking(case):
+    """Tags of top and bottom that a subquery does not have are no columns of the query around."""
+    return has(case.text.partition("FROM (SELECT")[2], "top", "bottom") and shows_more(case.first.get("series", []), case.second.get("series", []))
 
 
 def tags_of_a_ranking(case):
@@ -548,7 +558,7 @@ def both_in_other_shards(case):
 
 def name_of_both(case):
     """A name that is a field and a tag is one column of a subquery that asks for everything."""
-    return bool(re.search(r"FROM \(SELECT \*(::\w+)? FROM (\w+\.)*both\b", case.text)) and shows_more(case.first.get("series", []), case.second.get("series", []))
+    return bool(re.search(r"FROM \(SELECT (\*(::\w+)?|/[^/]*/) FROM (\w+\.)*(both\b|/)", case.text)) and shows_more(case.first.get("series", []), case.second.get("series", []))
 
 
 def call_in_a_list(case):
@@ -572,7 +582,7 @@ def type_of_a_tag(case):
 
 
 def too_many_windows(case):
-    return case.second.get("error", "").startswith("max-select-buckets limit exceeded") and "error" not in case.first
+    return case.second.get("error", "").startswith(("max-select-buckets limit exceeded", "query limit query-memory-bytes reached")) and "error" not in case.first
 
 
 def names_a_shard(case):
@@ -671,6 +681,7 @@ RULES = (
     Rule("no number for a filler", "1.6 divides by zero, and has a row for it", no_number_for_filler),
     Rule("integral of pieces", "1.6 does not join them", integral_of_pieces),
     Rule("tag of no row", "1.6 shows the tag of a row of the window beside the range", tag_of_no_row),
+    Rule("columns of a ranking", "here they are columns, though there is nothing in them", columns_of_a_ranking),
     Rule("tags of a ranking", "1.6 writes tags that it does not answer", tags_of_a_ranking),
     Rule("both in other shards", "1.6 knows fields by shard", both_in_other_shards),
     Rule("name of both", "here they are two columns, as they are without the subquery", name_of_both),
@@ -732,6 +743,9 @@ def rules_of(request, data, one, other, ask):
         return [PANIC]
     texts = request.text.split("; ")
     last = len(theirs) - 1
+    if last == 0 and len(ours) > 1 and theirs[0].get("error") in [result.get("error") for result in ours[1:]]:
+        # The error has the number of the first statement, and its place.
+        return [HIDDEN]
     if last >= 0 and theirs[last].get("error") == "not executed" and len(ours) > last:
         if not hidden_error(theirs, ours):
             # What hides the error here is a difference of its own.

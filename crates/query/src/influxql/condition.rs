@@ -257,7 +257,7 @@ pub(crate) fn tag_predicate(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> O
     let subject = match kind(var) {
         VarKind::Tag if var.name == "_name" && var.kind != Some(RefKind::Tag) => Subject::Measurement,
         VarKind::Tag => Subject::Tag(var.name.clone()),
-        VarKind::Field(_) | VarKind::NoTag | VarKind::Nothing => return None,
+        VarKind::Field(_) | VarKind::NoTag | VarKind::Nothing | VarKind::Filler(_) => return None,
     };
     Some(Predicate::Compare(subject, test))
 }

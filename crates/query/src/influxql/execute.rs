@@ -65,7 +65,7 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     let reads = |slot: &Slot| {
         let (Slot::Var(var) | Slot::Call(CallPlan { input: var, .. })) = slot;
-        var.kind != VarKind::Nothing
+        !matches!(var.kind, VarKind::Nothing | VarKind::Filler(_))
     };
     if !plan.slots.iter().any(reads) || plan.bounds.min > plan.bounds.max {
         return Ok(());
@@ -814,6 +814,11 @@ fn take_calls(
             (Bound::Column(column), _) => column,
             // A tag by which a subquery is grouped, and which is its column too.
             (Bound::Constant(Some(_)), Some(column)) => Cow::Borrowed(column),
+            // Each of its rows has the tag.
+            (Bound::Constant(tag @ Some(_)), None) if !block.is_stored() => {
+                let tags = std::iter::repeat_n(tag.as_ref(), block.times.len());
+                Cow::Owned(column_of(FieldType::String, tags))
+            }
             (Bound::Constant(_), _) => continue,
         };
         if let Some(refusal) = &call.refusal {

@@ -173,7 +173,7 @@ fn typed(var: &Var) -> Option<String> {
         VarKind::Field(FieldType::String) => "string",
         VarKind::Field(FieldType::Boolean) => "boolean",
         VarKind::Tag | VarKind::NoTag => "tag",
-        VarKind::Nothing => return None,
+        VarKind::Nothing | VarKind::Filler(_) => return None,
     };
     Some(format!("{}::{of_type}", var.name))
 }

@@ -22,6 +22,8 @@ pub(crate) enum VarKind {
     NoTag,
     /// Nothing.
     Nothing,
+    /// Nothing, in whose place `fill(number)` puts a number of this type.
+    Filler(FieldType),
 }
 
 /// A field or a tag that an expression reads.
@@ -36,7 +38,7 @@ pub(crate) struct Var {
 impl Var {
     pub(crate) const fn field_type(&self) -> FieldType {
         match self.kind {
-            VarKind::Field(field_type) => field_type,
+            VarKind::Field(field_type) | VarKind::Filler(field_type) => field_type,
             VarKind::Tag | VarKind::NoTag => FieldType::String,
             VarKind::Nothing => FieldType::Float,
         }
@@ -132,7 +134,7 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
             .field(&var.name)
             .and_then(|column| value::cast_column(column, field_type))
             .map_or(Bound::Constant(None), Bound::Column),
-        VarKind::NoTag | VarKind::Nothing => Bound::Constant(None),
+        VarKind::NoTag | VarKind::Nothing | VarKind::Filler(_) => Bound::Constant(None),
         VarKind::Tag => match (block.tag(&var.name), block.field(&var.name)) {
             // A tag that a subquery answers as a column.
             (None, Some(column)) => Bound::Column(Cow::Borrowed(column)),

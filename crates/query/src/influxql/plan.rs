@@ -300,7 +300,7 @@ fn fill_unknown(
     }
     for at in unknown {
         if let Some(Slot::Var(var)) = slots.get_mut(at) {
-            var.kind = VarKind::Field(number);
+            var.kind = VarKind::Filler(number);
         }
     }
     Ok(())

@@ -303,7 +303,7 @@ impl Plan {
     /// The type that a column of a subquery has for the query around it; none where it is a column of nothing.
     fn declared_type(&self, column: &OutColumn) -> Option<FieldType> {
         column.node.declared_type(&|i| match self.slots.get(i)? {
-            Slot::Var(Var { kind: VarKind::Nothing, .. }) => None,
+            Slot::Var(Var { kind: VarKind::Nothing | VarKind::Filler(_), .. }) => None,
             Slot::Call(call) if call.has_no_type() => None,
             slot => Some(slot.field_type()),
         })

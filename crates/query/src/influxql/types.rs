@@ -38,7 +38,7 @@ impl Types<'_> {
             Expr::Var(var) => match (self.kind)(var) {
                 VarKind::Field(field_type) => Operand::Field(field_type),
                 VarKind::Tag | VarKind::NoTag if as_operand && (self.is_tag)(&var.name)? => Operand::Tag,
-                VarKind::Tag | VarKind::NoTag | VarKind::Nothing => Operand::Unknown,
+                VarKind::Tag | VarKind::NoTag | VarKind::Nothing | VarKind::Filler(_) => Operand::Unknown,
             },
             Expr::Number(_) => Operand::Field(FieldType::Float),
             Expr::Integer(_) | Expr::Duration(_) => Operand::Field(FieldType::Integer),
@@ -116,7 +116,7 @@ impl Types<'_> {
                     VarKind::Tag | VarKind::NoTag if (self.is_tag)(&var.name).unwrap_or(true) => {
                         Some(RefKind::Tag)
                     }
-                    VarKind::Tag | VarKind::NoTag | VarKind::Nothing => var.kind,
+                    VarKind::Tag | VarKind::NoTag | VarKind::Nothing | VarKind::Filler(_) => var.kind,
                 };
                 Expr::Var(VarRef { name: var.name.clone(), kind })
             }
@@ -128,6 +128,11 @@ impl Types<'_> {
             Expr::Call(call) => {
                 let args = call.args.iter().map(|arg| self.typed(arg)).collect();
                 Expr::Call(Call { name: call.name.clone(), args })
+            }
+            // InfluxDB has made a call of it by then.
+            Expr::Distinct(name) => {
+                let arg = self.typed(&Expr::Var(VarRef { name: name.clone(), kind: None }));
+                Expr::Call(Call { name: "distinct".to_owned(), args: vec![arg] })
             }
             other => other.clone(),
         }

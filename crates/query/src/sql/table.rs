@@ -45,8 +45,8 @@ pub(super) struct Measurement {
     /// The columns that are tags. A tag whose name a field has too is called otherwise, and is looked at above.
     pub(super) tags: BTreeSet<String>,
     pub(super) reader: Arc<Reader>,
-    /// Whether all nodes understand [`FieldSelection::InAllRows`].
-    is_narrow: bool,
+    /// Whether all nodes understand [`FieldSelection::InAllRows`], and summaries with squares.
+    pub(super) is_narrow: bool,
 }
 
 /// Where a measurement is.

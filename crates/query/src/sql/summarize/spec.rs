@@ -208,7 +208,7 @@ fn result(expr: &Expr, table: &Measurement, wanted: &mut Wanted) -> Option<Resul
             "var" | "var_samp" | "var_sample" | "var_pop" | "var_population" | "stddev" | "stddev_samp"
             | "stddev_pop",
             [value],
-        ) => {
+        ) if table.is_narrow => {
             wanted.squares = true;
             // As of means.
             let value = if let Expr::Cast(cast) = value { &cast.expr } else { value };
