@@ -75,7 +75,7 @@ impl<'a> Budget<'a> {
         }
         match self.limits.time_max {
             Some(max) if self.clock.monotonic().saturating_sub(self.started) > max => {
-                Err(Error::limit("query-time", format!("{max:?}")))
+                Err(Error::limit("query-timeout", format!("{max:?}")))
             }
             _ => Ok(()),
         }

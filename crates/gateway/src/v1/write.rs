@@ -2,10 +2,11 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use model::Precision;
+use catalog::{Action, ResourceType};
 use model::lineprotocol::LineErrorKind;
+use model::{OrgId, Precision};
 
-use crate::auth;
+use crate::auth::{self, Identity};
 use crate::error::{ApiError, V1Error};
 use crate::gateway::App;
 use crate::ingest;
@@ -28,14 +29,16 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
         .await
         .map_err(ApiError::from)?;
     let Some(bucket) = found else {
+        // Who may write to nothing of a database is not told what it has.
+        if !may_write_some(&app, &who, org, database) {
+            return Err(refused(&app, &who, database));
+        }
         let known = policy.is_some() && app.look(|state| state.resolve_dbrp(org, database, None)).is_some();
         return Err(V1Error(not_found(database, policy.filter(|_| known))));
     };
     let again = auth::v1(&app, &parts.headers, &params);
     if !auth::may_write(&app, &who, again, &bucket).await? {
-        let name = auth::name(&app, &who).map(|name| format!("{name:?} ")).unwrap_or_default();
-        let message = format!("{name}user is not authorized to write to database \"{database}\"");
-        return Err(V1Error(ApiError::forbidden(message)));
+        return Err(refused(&app, &who, database));
     }
     let received = ingest::receive(&app, &parts.headers, body, &bucket, precision).await?;
     let is_dropped = |kind| matches!(kind, LineErrorKind::Dropped | LineErrorKind::ReservedTagKey);
@@ -51,6 +54,25 @@ pub(crate) async fn post(State(app): State<App>, request: Request) -> Result<Res
         Some(complaint) if nothing_good => Err(V1Error(ApiError::invalid(complaint))),
         Some(complaint) => Err(V1Error(ApiError::invalid(format!("partial write: {complaint} dropped=0")))),
     }
+}
+
+fn refused(app: &App, who: &Identity, database: &str) -> V1Error {
+    let name = auth::name(app, who).map(|name| format!("{name:?} ")).unwrap_or_default();
+    let message = format!("{name}user is not authorized to write to database \"{database}\"");
+    V1Error(ApiError::forbidden(message))
+}
+
+/// Whether any bucket of a database may be written to, or there may be one that is made.
+fn may_write_some(app: &App, who: &Identity, org: OrgId, database: &str) -> bool {
+    let may = |id| who.grants.allow(Action::Write, ResourceType::Buckets, id, Some(org));
+    let prefix = format!("{database}/");
+    may(None)
+        || app.look(|state| {
+            let of_names =
+                state.buckets_of(org).filter(|b| b.name == database || b.name.starts_with(&prefix));
+            let of_mappings = state.dbrps(org).filter(|d| d.database == database).map(|d| d.bucket);
+            of_names.map(|b| b.id).chain(of_mappings).any(|id| may(Some(id.get())))
+        })
 }
 
 fn not_found(database: &str, policy: Option<&str>) -> ApiError {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use influxql::ast::{DropKind, GlobalList, Measurement, NameOrAll, Select, Source, Statement, Target};
+use influxql::ast::{
+    DropKind, GlobalList, Measurement, NameOrAll, Select, ShowKind, Source, Statement, Target,
+};
 
 use super::delete::{buckets, places};
 use super::schema::Resolver;
@@ -16,7 +18,7 @@ pub struct Caller<'a> {
     pub name: &'a str,
     /// Whether it looks after the whole organization, its users included.
     pub is_admin: bool,
-    /// Whether it may make databases and change retention policies.
+    /// Whether it may make databases, change retention policies, and see and end queries.
     pub may_create: bool,
 }
 
@@ -34,7 +36,7 @@ pub(super) fn authorize(
         )))
     };
     let Caller { is_admin, may_create, .. } = context.caller;
-    if !is_admin && needs_admin(statement) || !may_create && changes_databases(statement) {
+    if !is_admin && needs_admin(statement) || !may_create && needs_manager(statement) {
         return refused("admin privilege");
     }
     if let Some(database) = database_read(statement, resolver) {
@@ -63,44 +65,71 @@ const fn needs_admin(statement: &Statement) -> bool {
     )
 }
 
-/// Whether a statement makes databases, or changes retention policies.
-const fn changes_databases(statement: &Statement) -> bool {
+/// Whether a statement makes databases, changes retention policies, or is about the queries of others.
+const fn needs_manager(statement: &Statement) -> bool {
     matches!(
         statement,
-        Statement::CreateDatabase(_)
+        Statement::ShowGlobal(GlobalList::Queries)
+            | Statement::KillQuery { .. }
+            | Statement::CreateDatabase(_)
             | Statement::CreateRetentionPolicy(_)
             | Statement::AlterRetentionPolicy(_)
             | Statement::Drop { kind: DropKind::RetentionPolicy, .. }
     )
 }
 
-/// A database that a statement reads and the caller must not read.
+/// A database that a statement reads and the caller must not read. Who must not read anything of a database is not told
+/// either whether it exists, and has a policy of some name.
 fn database_read<'a>(statement: &'a Statement, resolver: &Resolver<'a>) -> Option<&'a str> {
     let readable = resolver.readable?;
     let own = resolver.database.unwrap_or_default();
-    // What does not exist is said when the statement runs.
+    let reads_some = |database: &str| {
+        let buckets = show::buckets_of(resolver, database, None).unwrap_or_default();
+        buckets.iter().any(|id| readable.contains(id))
+    };
+    let reads = |measurement: &Measurement| match resolver.target(measurement) {
+        Ok(id) => readable.contains(&id),
+        // What does not exist is said when the statement runs.
+        Err(_) => reads_some(measurement.database.as_deref().unwrap_or(own)),
+    };
+    let named = |measurement: &'a Measurement| measurement.database.as_deref().unwrap_or(own);
+    // Without a name there is nothing to be refused.
+    let is_named = |database: &&str| !database.is_empty();
     match statement {
         Statement::Select(select) | Statement::Explain { select, .. } => {
-            let is_refused = |measurement: &&Measurement| {
-                resolver.target(measurement).is_ok_and(|id| !readable.contains(&id))
-            };
-            let refused = measurements(select).into_iter().find(is_refused)?;
-            Some(refused.database.as_deref().unwrap_or(own))
+            let refused = measurements(select).into_iter().find(|measurement| !reads(measurement))?;
+            Some(named(refused)).filter(is_named)
         }
         Statement::Show(show) => {
-            let named = match &show.database {
-                Some(NameOrAll::Name(name)) => Some(name.as_str()),
-                Some(NameOrAll::All) => None,
-                None => Some(own),
+            let database = match &show.database {
+                Some(NameOrAll::Name(name)) => name.as_str(),
+                Some(NameOrAll::All) => return None,
+                None => own,
             };
+            let of_default = Measurement { database: Some(database.to_owned()), ..Measurement::default() };
+            // Lists of measurements, tags and policies are of all policies, others of the default one.
+            let is_of_all = matches!(
+                show.kind,
+                ShowKind::Measurements { .. }
+                    | ShowKind::TagKeys { .. }
+                    | ShowKind::TagValues { .. }
+                    | ShowKind::RetentionPolicies
+            );
+            let reads_default = if is_of_all { reads_some(database) } else { reads(&of_default) };
+            if show.sources.is_empty() && !reads_default {
+                return Some(database).filter(is_named);
+            }
             let of_sources = show.sources.iter().filter_map(|source| match source {
-                Source::Measurement(measurement) => measurement.database.as_deref(),
+                Source::Measurement(measurement) => Some(measurement),
                 Source::Subquery(_) => None,
             });
-            named.into_iter().chain(of_sources).find(|database| {
-                let buckets = show::buckets_of(resolver, database, None).unwrap_or_default();
-                !buckets.is_empty() && buckets.iter().all(|id| !readable.contains(id))
-            })
+            of_sources
+                .filter(|measurement| {
+                    let is_any = is_of_all && measurement.retention_policy.is_none();
+                    !(if is_any { reads_some(named(measurement)) } else { reads(measurement) })
+                })
+                .map(named)
+                .find(is_named)
         }
         _ => None,
     }

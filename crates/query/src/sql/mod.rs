@@ -11,8 +11,10 @@
 
 mod bounded;
 mod columns;
+mod corrected;
 mod ends;
 mod gapfill;
+mod interrupt;
 mod names;
 mod pool;
 mod predicate;
@@ -167,6 +169,7 @@ impl<'a> Query<'a> {
     fn planned(&self, text: &str, session: &mut Session) -> Result<LogicalPlan, Error> {
         size::check(text)?;
         let mut statement = session.parse(text).map_err(|error| self.failure(error))?;
+        corrected::correct(&mut statement);
         windows::resolve(&mut statement).map_err(|error| self.failure(error))?;
         let tables = session.tables_of(&statement).map_err(|error| self.failure(error))?;
         names::register(&tables, self.context, &self.reader, session)?;
@@ -188,7 +191,9 @@ impl<'a> Query<'a> {
     fn run(&self, text: &str, sink: &mut dyn FnMut(RecordBatch) -> Result<(), Stopped>) -> Result<(), Error> {
         let mut session = self.session()?;
         let plan = self.bound(self.planned(text, &mut session)?)?;
-        let physical = self.wait(session.physical(&plan))?.map_err(|error| self.failure(error))?;
+        let physical = self.wait(session.physical(&plan))?;
+        let physical = physical.and_then(|physical| interrupt::interruptible(physical, &self.reader));
+        let physical = physical.map_err(|error| self.failure(error))?;
         let schema = physical.schema();
         sink(RecordBatch::new_empty(Arc::clone(&schema)))?;
         if !matches!(plan, LogicalPlan::Analyze(_)) {
@@ -252,6 +257,7 @@ impl<'a> Query<'a> {
     fn failure(&self, error: DataFusionError) -> Error {
         let own = || self.reader.failure().or_else(|| self.budget.check().err());
         match error.find_root() {
+            root if is_of_pattern(root) => Error::Invalid(root.strip_backtrace()),
             DataFusionError::External(_) => own().unwrap_or_else(|| Error::Internal(error.to_string())),
             root @ DataFusionError::ResourcesExhausted(_) => {
                 self.pool.refusal().or_else(own).unwrap_or_else(|| Error::Invalid(root.strip_backtrace()))
@@ -264,6 +270,14 @@ impl<'a> Query<'a> {
             root => Error::Invalid(root.strip_backtrace()),
         }
     }
+}
+
+/// Whether a regular expression does not compile, which is the statement's fault however the engine tells it.
+fn is_of_pattern(error: &DataFusionError) -> bool {
+    let text = error.to_string();
+    ["regex parse error", "Regular expression did not compile", "Compiled regex exceeds size limit"]
+        .iter()
+        .any(|said| text.contains(said))
 }
 
 /// What the nodes have done, as one more row of EXPLAIN ANALYZE.

@@ -391,7 +391,67 @@ fn limits_have_names() {
     fixture.limits = Limits { memory_bytes_max: 1 << 20, ..LIMITS };
     fixture.check_error("SELECT array_agg(repeat('x', 1000000)) FROM cpu a, cpu b", "query-memory-bytes");
     fixture.limits = Limits { time_max: Some(Duration::ZERO), ..LIMITS };
-    fixture.check_error("SELECT * FROM cpu", "query-time");
+    fixture.check_error("SELECT * FROM cpu", "query-timeout");
+}
+
+#[test]
+fn a_join_without_end_ends_in_time() {
+    let mut fixture = Fixture::of(LINES);
+    fixture.limits = Limits { time_max: Some(Duration::from_millis(50)), ..LIMITS };
+    let numbers = "generate_series(1,100000)";
+    for text in [
+        format!("SELECT count(*) FROM {numbers} a, {numbers} b, {numbers} c"),
+        format!("SELECT a.value FROM {numbers} a JOIN {numbers} b ON a.value + b.value < 0"),
+        format!(
+            "SELECT a.value FROM {numbers} a JOIN {numbers} b ON a.value % 1 = b.value % 1 AND a.value + b.value < 0"
+        ),
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t".to_owned(),
+    ] {
+        fixture.check_error(&text, "query-timeout");
+    }
+    // Nothing of them keeps a thread.
+    fixture.limits = LIMITS;
+    fixture.check("SELECT 1 AS a", "+---+\n| a |\n+---+\n| 1 |\n+---+");
+}
+
+#[test]
+fn null_in_a_list_and_distinct_from_mean_what_sql_says() {
+    let fixture = Fixture::of(LINES);
+    let count = |condition: &str| {
+        let rows = fixture.rows(&format!(
+            "SELECT count(*) AS n FROM (VALUES ('a', 1), ('b', 2), (NULL, 3)) t(h, n) WHERE {condition}"
+        ));
+        rows.lines().nth(3).map(|line| line.trim_matches(['|', ' ']).to_owned()).unwrap_or(rows)
+    };
+    for (condition, expected) in [
+        ("h IN ('a','b') AND h NOT IN ('a', NULL)", "0"),
+        ("h NOT IN ('a', NULL)", "0"),
+        ("h IN ('a', NULL)", "1"),
+        ("(h IN ('a', NULL)) IS NULL", "2"),
+        ("h NOT IN (NULL)", "0"),
+        ("h IS DISTINCT FROM 'a' AND n > 2", "1"),
+        ("h IS NOT DISTINCT FROM 'a' OR n = 3", "2"),
+        ("h IS DISTINCT FROM 'a' AND n > 2 OR n = 1", "2"),
+        ("n IS DISTINCT FROM 1 OR n = 1", "3"),
+        ("(n IS DISTINCT FROM 1) = (n <> 1 AND true)", "3"),
+    ] {
+        assert_eq!(count(condition), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_pattern_that_does_not_compile_is_the_statements_fault() {
+    let fixture = Fixture::of(LINES);
+    for text in [
+        "SELECT * FROM cpu WHERE host ~ '('",
+        "SELECT * FROM cpu WHERE host !~ '('",
+        "SELECT * FROM cpu WHERE s ~* '('",
+        "SELECT regexp_like(s, '(') FROM cpu",
+        "SELECT * FROM cpu WHERE s ~ '(((a{50}){50}){50}){50}'",
+    ] {
+        let error = fixture.rows_in("b", text).expect_err(text);
+        assert!(matches!(error, Error::Invalid(_)), "{text}: {error:?}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn limits_name_themselves() {
         (Limits { rows_max: 50, ..LIMITS }, "SELECT f FROM m", "query-rows"),
         (Limits { points_max: 50, ..LIMITS }, "SELECT mean(f) FROM m", "max-select-point"),
         (Limits { series_max: 5, ..LIMITS }, "SELECT mean(f) FROM m GROUP BY host", "max-select-series"),
-        (Limits { time_max: Some(std::time::Duration::ZERO), ..LIMITS }, "SELECT f FROM m", "query-time"),
+        (Limits { time_max: Some(std::time::Duration::ZERO), ..LIMITS }, "SELECT f FROM m", "query-timeout"),
     ] {
         let fixture = Fixture { limits, ..fixture() };
         let body = fixture.body(text);
