@@ -300,7 +300,7 @@ static SETTINGS: &[Setting] = &[
 
     row("http-auth-enabled", "TIDEMARK_HTTP_AUTH_ENABLED", "BOOL", "true", |c, t| {
         units::switch(t).map(|on| c.http_auth_enabled = on)
-    }, "Whether requests need a token; `false` opens the InfluxDB 1.x routes to everyone who reaches them")
+    }, "Whether requests need a token; `false` opens the InfluxDB 1.x routes, `/api/v3/query_sql` and Flight SQL to everyone who reaches them")
     .group(HTTP).switch(),
     row("http-read-header-timeout", "TIDEMARK_HTTP_READ_HEADER_TIMEOUT", "DURATION", "10s", |c, t| {
         units::positive_duration(t).map(|d| c.http_read_header_timeout = d)
