@@ -115,7 +115,15 @@ fn a_grant_gives_what_it_says_at_every_node() {
         assert_eq!(written(node, "d"), 204);
         assert_eq!(written(node, "d&rp=short"), 400, "the point is older than the policy keeps it");
         assert_eq!(written(node, "e"), 403);
-        assert!(text(node, JANE, "SELECT f FROM m").contains("database not found: d"));
+        // Nor is it told what there is.
+        for statement in ["SELECT f FROM m", "SELECT f FROM d.nope.m", "SELECT f FROM nodb..m", "SHOW SERIES"]
+        {
+            let refused = ask(node, JANE, statement).expect_status(403).text();
+            assert!(refused.contains("requires READ on "), "{refused}");
+        }
+        assert_eq!(written(node, "e&rp=nope"), 403);
+        assert_eq!(written(node, "d&rp=nope"), 404);
+        assert!(text(node, JANE, "SHOW DATABASES").contains(r#"[["d"]]"#), "what it may write to");
     }
     // A policy that comes later belongs to the database, too.
     let policy = "CREATE RETENTION POLICY long ON d DURATION INF REPLICATION 1";
@@ -125,7 +133,7 @@ fn a_grant_gives_what_it_says_at_every_node() {
     assert_eq!(text(a, ADMIN, "GRANT READ ON d TO jane"), DONE);
     for node in [b, c] {
         wait_for("the grant to be here", || {
-            let answer = text(node, JANE, "SELECT f FROM m");
+            let answer = ask(node, JANE, "SELECT f FROM m").text();
             if answer.contains(r#""values":[[1,1]]"#) { Ok(()) } else { Err(answer) }
         });
         wait_for("the right to write to be gone", || match written(node, "d") {

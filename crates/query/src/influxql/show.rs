@@ -202,7 +202,7 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
 pub(super) enum About {
     /// Names: what is said about fields holds for all series.
     Names,
-    /// Tags: as names, but what is a field and a tag is the tag.
+    /// Tags: as names, but what is a tag and a field that no text can be compared with is the tag.
     Tags,
     /// How many there are: what is said about fields holds for no series.
     Counts,
@@ -263,11 +263,11 @@ impl Where<'_> {
             Vec::new()
         };
         let kind = |var: &VarRef| {
-            if own_tags.contains(&var.name) && var.kind.is_none() {
-                return VarKind::Tag;
-            }
             let own =
                 self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
+            if own != Some(FieldType::String) && own_tags.contains(&var.name) && var.kind.is_none() {
+                return VarKind::Tag;
+            }
             // A name that is a field anywhere is one wherever is counted.
             match own.or_else(|| self.fields.get(&var.name).copied()) {
                 Some(field_type) if var.kind != Some(RefKind::Tag) => VarKind::Field(field_type),

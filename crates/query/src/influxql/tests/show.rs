@@ -181,3 +181,12 @@ fn lists_of_names_are_of_all_policies_of_a_database() {
     assert_eq!(list("SHOW SERIES"), [": m,a=1,b=x, only0,t=1"]);
     assert_eq!(list("SHOW FIELD KEYS"), ["m: f float", "only0: f float"]);
 }
+
+#[test]
+fn a_name_of_both_is_the_tag_in_lists_of_tags_where_the_field_is_no_text() {
+    let fixture = Fixture::new("m,k=c k=1 0\nn,k=c k=\"t\" 0\n");
+    let names = |text: &str| rows(&fixture, text).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names("SHOW TAG KEYS WHERE k = 'b'"), ["n"]);
+    assert_eq!(names("SHOW TAG KEYS WHERE k = 'c'"), ["m", "n"]);
+    assert_eq!(names("SHOW TAG VALUES WITH KEY = k WHERE k =~ /b/"), ["n"]);
+}
