@@ -526,6 +526,13 @@ def integral_of_pieces(case):
     return has(outer, "integral") and "fill(" in deep and ", " in deep.partition(" FROM ")[0] and one.keys() == other.keys() and all(is_number(*rows) for key in one for rows in zip(one[key][1:], other[key][1:]))
 
 
+def cast_of_a_column(case):
+    """A number of a subquery that is cast to a text or a truth value comes through as it is."""
+    unequal = case.unequal()
+    outer = case.text.partition("FROM (SELECT")[0]
+    return "FROM (SELECT" in case.text and ("::string" in outer or "::boolean" in outer) and bool(unequal) and all(x is not None and y is None for _, x, y in unequal)
+
+
 def tag_of_no_row(case):
     """A tag of a subquery whose rows lie in the window, but not in the range."""
     cells = [cell for series in case.first.get("series", []) for row in series.get("values", []) for cell in row[1:]]
@@ -680,6 +687,7 @@ RULES = (
     Rule("distinct before 1970", "1.6 loses them", distinct_before_1970),
     Rule("no number for a filler", "1.6 divides by zero, and has a row for it", no_number_for_filler),
     Rule("integral of pieces", "1.6 does not join them", integral_of_pieces),
+    Rule("cast of a column", "here a column has one type", cast_of_a_column),
     Rule("tag of no row", "1.6 shows the tag of a row of the window beside the range", tag_of_no_row),
     Rule("columns of a ranking", "here they are columns, though there is nothing in them", columns_of_a_ranking),
     Rule("tags of a ranking", "1.6 writes tags that it does not answer", tags_of_a_ranking),

@@ -202,8 +202,6 @@ fn retention_policies(resolver: &Resolver<'_>, sink: &mut SeriesSink<'_>) -> Res
 pub(super) enum About {
     /// Names: what is said about fields holds for all series.
     Names,
-    /// Tags: as names, but what is a tag and a field that no text can be compared with is the tag.
-    Tags,
     /// How many there are: what is said about fields holds for no series.
     Counts,
     /// How many values tags have: nothing holds of a tag either that a series does not have.
@@ -237,12 +235,11 @@ pub(super) fn condition_of<'a>(
         Some(expr) => condition::split_time(expr, &time)?,
         None => (None, Bounds::ALL),
     };
-    let is_list = matches!(about, About::Names | About::Tags);
-    if let Some(tags) = tags.as_ref().filter(|_| is_list) {
+    if let Some(tags) = tags.as_ref().filter(|_| about == About::Names) {
         validate::tags_only(tags)?;
     }
     let mut fields = BTreeMap::new();
-    if !is_list && tags.is_some() {
+    if about != About::Names && tags.is_some() {
         for table in tables(show, resolver)? {
             resolver.catalog.get(|state| {
                 let known = state.fields_of(table.bucket, &table.measurement);
@@ -255,40 +252,21 @@ pub(super) fn condition_of<'a>(
 
 impl Where<'_> {
     /// The predicate for a table.
-    fn predicate(&self, table: &Table) -> Result<Predicate, Error> {
-        let Some(expr) = &self.tags else { return Ok(Predicate::TRUE) };
-        let own_tags = if self.about == About::Tags && self.names_field(expr, table) {
-            ask(self.resolver, table, &Where::all(About::Names, self.resolver), SchemaQuestion::TagKeys)?
-        } else {
-            Vec::new()
-        };
+    fn predicate(&self, table: &Table) -> Predicate {
+        let Some(expr) = &self.tags else { return Predicate::TRUE };
         let kind = |var: &VarRef| {
             let own =
                 self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, &var.name));
-            if own != Some(FieldType::String) && own_tags.contains(&var.name) && var.kind.is_none() {
-                return VarKind::Tag;
-            }
             // A name that is a field anywhere is one wherever is counted.
             match own.or_else(|| self.fields.get(&var.name).copied()) {
                 Some(field_type) if var.kind != Some(RefKind::Tag) => VarKind::Field(field_type),
                 _ => VarKind::Tag,
             }
         };
-        Ok(match self.about {
-            About::Names | About::Tags => lenient(expr, &kind),
+        match self.about {
+            About::Names => lenient(expr, &kind),
             About::Counts | About::CountsOfValues => cardinality::strict(expr, self.about, &kind),
-        })
-    }
-
-    /// Whether an expression names a field of a table.
-    fn names_field(&self, expr: &Expr, table: &Table) -> bool {
-        let is_field = |name: &str| {
-            let found = self.resolver.catalog.get(|s| s.field_type(table.bucket, &table.measurement, name));
-            found.is_some()
-        };
-        let mut names = false;
-        expr.walk(&mut |part| names |= matches!(part, Expr::Var(var) if is_field(&var.name)));
-        names
+        }
     }
 }
 
@@ -300,6 +278,12 @@ fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
         }
         Expr::Binary(binary) if binary.op == Operator::Or => {
             Predicate::Or(vec![lenient(&binary.lhs, kind), lenient(&binary.rhs, kind)])
+        }
+        // As in InfluxDB, what is empty is a tag.
+        Expr::Binary(binary)
+            if binary.op == Operator::Eq && matches!(&binary.rhs, Expr::String(text) if text.is_empty()) =>
+        {
+            condition::tag_predicate(expr, &|_| VarKind::Tag).unwrap_or(Predicate::TRUE)
         }
         other => condition::tag_predicate(other, kind).unwrap_or(Predicate::TRUE),
     }
@@ -382,7 +366,7 @@ pub(super) fn ask(
     let request = SchemaRequest {
         bucket: table.bucket,
         range: range(condition.bounds, table.oldest),
-        predicate: measurement_is(&table.measurement).and(condition.predicate(table)?),
+        predicate: measurement_is(&table.measurement).and(condition.predicate(table)),
         question,
     };
     Ok(resolver.source.schema(&request)?)
@@ -569,7 +553,7 @@ fn tag_keys(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables_by_name(show, resolver)?;
-    let condition = condition_of(show, resolver, About::Tags)?;
+    let condition = condition_of(show, resolver, About::Names)?;
     // SLIMIT and SOFFSET are read and, as in InfluxDB, mean nothing here.
     for (name, tables) in tables {
         let mut keys = ask_all(resolver, &tables, &condition, &SchemaQuestion::TagKeys)?;
@@ -588,7 +572,7 @@ fn tag_values(
     sink: &mut SeriesSink<'_>,
 ) -> Result<(), Error> {
     let tables = tables_by_name(show, resolver)?;
-    let condition = condition_of(show, resolver, About::Tags)?;
+    let condition = condition_of(show, resolver, About::Names)?;
     for (name, tables) in tables {
         budget.check()?;
         let mut rows = Vec::new();

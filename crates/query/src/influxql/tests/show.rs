@@ -183,10 +183,11 @@ fn lists_of_names_are_of_all_policies_of_a_database() {
 }
 
 #[test]
-fn a_name_of_both_is_the_tag_in_lists_of_tags_where_the_field_is_no_text() {
-    let fixture = Fixture::new("m,k=c k=1 0\nn,k=c k=\"t\" 0\n");
+fn a_name_of_both_is_the_field_in_lists_unless_it_is_asked_to_be_empty() {
+    let fixture = Fixture::new("m,k=c k=1 0\nn,h=a v=1 0\n");
     let names = |text: &str| rows(&fixture, text).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-    assert_eq!(names("SHOW TAG KEYS WHERE k = 'b'"), ["n"]);
-    assert_eq!(names("SHOW TAG KEYS WHERE k = 'c'"), ["m", "n"]);
-    assert_eq!(names("SHOW TAG VALUES WITH KEY = k WHERE k =~ /b/"), ["n"]);
+    assert_eq!(names("SHOW TAG KEYS WHERE k = 'b'"), ["m"]);
+    assert_eq!(names("SHOW TAG KEYS WHERE k = ''"), ["n"]);
+    assert_eq!(names("SHOW TAG VALUES WITH KEY =~ /./ WHERE k =~ /b/"), ["m"]);
+    assert_eq!(names("SHOW TAG VALUES WITH KEY =~ /./ WHERE v = ''"), ["m", "n"]);
 }
