@@ -480,6 +480,11 @@ def condition_of_other_shards(case):
     return is_refused and set(case.first) == {"statement_id"}
 
 
+def refused_without_a_shard(case):
+    """A function of a truth value or a text, where no shard in range knows the field."""
+    return case.data.kind == "weeks" and bool(UNSUPPORTED.match(case.second.get("error", ""))) and set(case.first) == {"statement_id"}
+
+
 def types_of_other_shards(case):
     """What does not fit together, where no shard in range knows the fields."""
     if case.data.kind != "weeks" or not case.second.get("error", "").startswith("type error: ") or "time" not in case.text:
@@ -563,8 +568,18 @@ def both_in_other_shards(case):
     return "error" not in case.first and "error" not in case.second and all("both" in f"{name}{row}" for name, row in set(rows[0]) ^ set(rows[1]))
 
 
+def dropped(series, column):
+    """The columns and rows of a series without one of them."""
+    kept = [n for n, name in enumerate(series["columns"]) if name != column]
+    return [series["columns"][n] for n in kept], [[row[n] for n in kept] for row in series.get("values", [])]
+
+
 def name_of_both(case):
     """A name that is a field and a tag is one column of a subquery that asks for everything."""
+    one, other = case.first.get("series", []), case.second.get("series", [])
+    if "FROM (SELECT * FROM both)" in case.text and len(one) == len(other):
+        # The second column of the name has values too.
+        return all(dropped(b, "k_1") == (a["columns"], a.get("values", [])) for a, b in zip(one, other))
     return bool(re.search(r"FROM \(SELECT (\*(::\w+)?|/[^/]*/) FROM (\w+\.)*(both\b|/)", case.text)) and shows_more(case.first.get("series", []), case.second.get("series", []))
 
 
@@ -609,10 +624,14 @@ def gone_in_other_shards(case):
         return False
     if re.match(r"SHOW (SERIES|TAG VALUES) FROM gone", case.text):
         return case.agree_on("SELECT * FROM gone")
-    if re.search(r" (LIMIT|OFFSET) \d", case.text) and "gone" in json.dumps(case.first):
+    if re.search(r" (LIMIT|OFFSET) \d", case.text) and re.search(r"\b(gone|copy\d+)\b", json.dumps(case.first)):
         return case.agree_on(without(case.text, "LIMIT", "OFFSET"))
     rows = [{(series.get("name"), json.dumps(row)) for series in result.get("series", []) for row in series["values"]} for result in (case.first, case.second)]
-    return rows[1] < rows[0] and ("FROM gone" in case.text or all("gone" in (name, *json.loads(row)) for name, row in rows[0] - rows[1]))
+
+    def is_deleted(name, row):
+        return any(re.fullmatch(r"gone|copy\d+", str(part)) for part in (name, *json.loads(row)))
+
+    return rows[1] < rows[0] and ("FROM gone" in case.text or all(is_deleted(name, row) for name, row in rows[0] - rows[1]))
 
 
 def unknown_tag_in_a_count(case):
@@ -633,7 +652,7 @@ def nothing_passes(case):
 def measurements_of_shards(case):
     """A measurement that is deleted is counted until every shard that had it has forgotten it."""
     cells = case.cells() or []
-    return case.data.kind == "weeks" and case.text.startswith("SHOW MEASUREMENT CARDINALITY") and bool(cells) and all(is_number(x, y) and x - y == 1 for _, x, y in cells)
+    return case.text.startswith("SHOW MEASUREMENT CARDINALITY") and bool(cells) and all(is_number(x, y) and x - y == 1 for _, x, y in cells)
 
 
 def series_of_shards(case):
@@ -681,6 +700,7 @@ RULES = (
     Rule("refused tag of a subquery", "here a tag that is a group has no values to be refused", refused_tag_of_a_subquery),
     Rule("refused and not asked for", "here every column of a subquery is checked", refused_and_not_asked_for),
     Rule("condition of other shards", "1.6 looks at it shard by shard", condition_of_other_shards),
+    Rule("refused without a shard", "1.6 asks the shards", refused_without_a_shard),
     Rule("types of other shards", "1.6 knows fields by shard", types_of_other_shards),
     Rule("distinct without parentheses", "1.6 has nothing in its place in a subquery", distinct_without_parentheses),
     Rule("columns of one name", "1.6 mixes them up", columns_of_one_name),
