@@ -30,6 +30,7 @@ mod tests;
 mod windows;
 
 use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -139,6 +140,15 @@ pub fn run_sql(
     result
 }
 
+/// A thread that waits for an answer.
+struct Parked(std::thread::Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 /// One statement on its way.
 struct Query<'a> {
     context: &'a SqlContext<'a>,
@@ -238,19 +248,19 @@ impl<'a> Query<'a> {
         ended.map_err(|error| self.failure(DataFusionError::ExecutionJoin(Box::new(error))))
     }
 
-    /// Waits, unless the query is to stop first.
+    /// Waits, unless the query is to stop first. Operators that are busy keep the runtime's clock from going on, so this
+    /// thread looks for itself.
     fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T, Error> {
-        let looking = async {
-            let mut answer = std::pin::pin!(answer);
-            loop {
-                match tokio::time::timeout(LOOK_EVERY, &mut answer).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(_elapsed) => self.budget.check()?,
-                }
+        let _entered = self.context.runtime.enter();
+        let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            self.budget.check()?;
+            match answer.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+                Poll::Ready(answer) => return Ok(answer),
+                Poll::Pending => std::thread::park_timeout(LOOK_EVERY),
             }
-        };
-        self.budget.check()?;
-        self.context.runtime.block_on(looking)
+        }
     }
 
     /// What an error of the engine means to the client.
