@@ -454,7 +454,9 @@ def shows_more(one, other, text=""):
 def absent_tag_of_a_subquery(case):
     """A tag that a subquery is asked for and does not have, beside top and bottom."""
     unequal = case.unequal()
-    names = has(case.text, "top", "bottom") or "::tag" in case.text.partition("FROM (")[2]
+    # A tag that is a column of a subquery and groups it is empty where a series does not have it.
+    deep = case.text.partition("FROM (")[2]
+    names = has(case.text, "top", "bottom") or "::tag" in deep or "GROUP BY" in deep
     return "FROM (" in case.text and names and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
 
 
