@@ -159,6 +159,13 @@ def filler_among_texts(case):
     return bool(unequal) and bool(re.search(r" [&|^] ", case.text)) and "fill(" in case.text and all(x is None and y is False for _, x, y in unequal)
 
 
+def arithmetic_of_fillers(case):
+    """Arithmetic with a text that is missing where fill(number) puts a number in its place."""
+    unequal = case.unequal()
+    is_computed = re.search(r"fill\(-?[\d.]+\)", case.text) and re.search(r"\) [-+*/%] ", case.text)
+    return bool(is_computed) and has(case.text, "first", "last", "mode") and bool(unequal) and all(is_number(x) and y is None for _, x, y in unequal)
+
+
 def filler_of_no_group(case):
     """A selector in a query around fill(number) picks the filler of a group that no answer shows."""
     unequal = case.unequal()
@@ -668,6 +675,7 @@ RULES = (
     Rule("absolute integers", "1.6 leaves negative integers as they are, 1.7 and later do not", absolute),
     Rule("a number among texts", "a column has one type here", number_among_texts),
     Rule("a number among truth values", "a column has one type here", filler_among_texts),
+    Rule("arithmetic of fillers", "a column has one type here", arithmetic_of_fillers),
     Rule("filler of no group", "1.6 fills windows of groups that have no point", filler_of_no_group),
     Rule("window beside the range", "1.6 clips it one subquery deep, not two", window_beside_the_range),
     Rule("windows before 1970", "1.6 rounds windows before 1970 to the other side", windows_before_1970),
