@@ -46,6 +46,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// The 1.x database and retention policy that its name stands for: `db/policy`, and `db` is `db/autogen`.
+    pub fn database_and_policy(&self) -> (&str, &str) {
+        self.name.split_once('/').unwrap_or((&self.name, "autogen"))
+    }
+
+    /// Whether it is named after a 1.x database: `db`, or `db/…` for one of its policies.
+    pub fn is_of_database(&self, database: &str) -> bool {
+        self.name.strip_prefix(database).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// InfluxDB's shard length for a retention: 1 h below two days, 1 d below 180 days, else (and for ever) 7 d.
     pub const fn default_shard_duration_ns(retention_ns: Option<i64>) -> i64 {
         use model::time::{DAY_NS, HOUR_NS};

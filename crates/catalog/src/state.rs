@@ -264,8 +264,7 @@ impl State {
         let mut found: BTreeMap<&str, Vec<BucketId>> = BTreeMap::new();
         let mapped = self.dbrps(org).map(|dbrp| (dbrp.database.as_str(), dbrp.bucket));
         let own = self.buckets_of(org).filter(|bucket| bucket.kind == BucketKind::User);
-        let named =
-            own.map(|b| (b.name.split_once('/').map_or(b.name.as_str(), |(database, _)| database), b.id));
+        let named = own.map(|bucket| (bucket.database_and_policy().0, bucket.id));
         for (database, bucket) in mapped.chain(named) {
             let buckets = found.entry(database).or_default();
             if !buckets.contains(&bucket) {

@@ -94,6 +94,18 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Everything.
+    pub const ALL: Self = Self {
+        count: true,
+        sum: true,
+        squares: true,
+        min: true,
+        max: true,
+        first: true,
+        last: true,
+        times: true,
+    };
+
     /// With what comes with it.
     #[must_use]
     pub const fn whole(self) -> Self {

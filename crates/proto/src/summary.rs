@@ -35,7 +35,7 @@ pub enum GroupsError {
 /// # Errors
 /// The predicate is too large to be sent.
 pub fn request(place: &Place, request: &SummaryRequest) -> Result<peer::SummaryRequest, ScanError> {
-    let Wanted { count, sum, squares, min, max, first, last, times } = request.wanted.whole();
+    let Wanted { count, sum, squares, min, max, first, last, times } = request.wanted;
     Ok(peer::SummaryRequest {
         scan: Some(scan::request(place, &request.scan, None)?),
         windows: match request.windows {
@@ -68,7 +68,7 @@ pub fn read_request(message: peer::SummaryRequest) -> Result<(Place, SummaryRequ
     let request = SummaryRequest {
         scan,
         windows,
-        wanted: Wanted { count, sum, squares, min, max, first, last, times }.whole(),
+        wanted: Wanted { count, sum, squares, min, max, first, last, times },
         grouping: match message.grouping.ok_or(ScanError::Missing("grouping"))? {
             summary_request::Grouping::Series(_) => Grouping::Series,
             summary_request::Grouping::Tags(tags) => Grouping::Tags(tags.names),

@@ -65,11 +65,9 @@ fn refused(app: &App, who: &Identity, database: &str) -> V1Error {
 /// Whether any bucket of a database may be written to, or there may be one that is made.
 fn may_write_some(app: &App, who: &Identity, org: OrgId, database: &str) -> bool {
     let may = |id| who.grants.allow(Action::Write, ResourceType::Buckets, id, Some(org));
-    let prefix = format!("{database}/");
     may(None)
         || app.look(|state| {
-            let of_names =
-                state.buckets_of(org).filter(|b| b.name == database || b.name.starts_with(&prefix));
+            let of_names = state.buckets_of(org).filter(|b| b.is_of_database(database));
             let of_mappings = state.dbrps(org).filter(|d| d.database == database).map(|d| d.bucket);
             of_names.map(|b| b.id).chain(of_mappings).any(|id| may(Some(id.get())))
         })

@@ -25,11 +25,6 @@ struct Body {
     default: Option<bool>,
 }
 
-/// The database and policy that a bucket's name stands for.
-pub(crate) fn by_name(bucket: &str) -> (&str, &str) {
-    bucket.split_once('/').unwrap_or((bucket, "autogen"))
-}
-
 pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let call = Call::open(app, request).await?;
     let org = lookup::org_of(&call.app, &call.params).await?.id;
@@ -42,7 +37,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Result<Res
             .map(|d| shape::dbrp(d))
             .collect();
         for bucket in state.buckets_of(org).filter(|b| may(ResourceType::Buckets, b.id.get())) {
-            let (database, policy) = by_name(&bucket.name);
+            let (database, policy) = bucket.database_and_policy();
             let same_db = || explicit.iter().filter(|d| d.database == database);
             if same_db().any(|d| d.retention_policy == policy) {
                 continue;

@@ -101,13 +101,13 @@ pub struct Cells {
 
 /// The sum of the squared distances of so many values from their mean, and what else is known of them.
 #[derive(Debug, Clone, Copy)]
-struct Spread {
+struct Moments {
     count: f64,
     mean: f64,
     squares: f64,
 }
 
-impl Spread {
+impl Moments {
     /// Of some values; there is at least one.
     fn of<T: Reduce>(values: &[T]) -> Self {
         let count = as_float(values.len() as u64);
@@ -295,23 +295,23 @@ impl Cells {
     /// The variance of a window's values, of the population or of a sample; `None` where squares were not wanted, and of a
     /// sample of one.
     pub fn variance(&self, i: usize, of_all: bool) -> Option<f64> {
-        let Spread { count, squares, .. } = self.spread(i)?;
+        let Moments { count, squares, .. } = self.moments(i)?;
         let freedom = if of_all { count } else { count - 1.0 };
         (freedom > 0.0).then(|| squares / freedom)
     }
 
-    fn spread(&self, i: usize) -> Option<Spread> {
+    fn moments(&self, i: usize) -> Option<Moments> {
         let squares = *self.squares.get(i)?;
-        Some(Spread { count: as_float(*self.counts.get(i)?), mean: self.mean(i)?, squares })
+        Some(Moments { count: as_float(*self.counts.get(i)?), mean: self.mean(i)?, squares })
     }
 
     /// What is known of the window that starts there, if it is the last and has values.
-    fn open_spread(&self, start: i64) -> Option<Spread> {
-        if self.starts.last() == Some(&start) { self.spread(self.starts.len() - 1) } else { None }
+    fn open_moments(&self, start: i64) -> Option<Moments> {
+        if self.starts.last() == Some(&start) { self.moments(self.starts.len() - 1) } else { None }
     }
 
     /// Joins the squared distances of other values to those that the last window had before.
-    fn add_squares(&mut self, before: Option<Spread>, other: Spread) {
+    fn add_squares(&mut self, before: Option<Moments>, other: Moments) {
         let squares = before.map_or(other.squares, |before| before.joined(other));
         match (before, self.squares.last_mut()) {
             (Some(_), Some(known)) => *known = squares,
@@ -389,13 +389,13 @@ impl Cells {
         if values.is_empty() {
             return;
         }
-        let before = if wanted.squares { self.open_spread(start) } else { None };
+        let before = if wanted.squares { self.open_moments(start) } else { None };
         self.add_ends(wanted, start, values.len(), |i| Point { time: time(i), value: values[i].value() });
         if wanted.sum {
             T::add(&mut self.sums, values);
         }
         if wanted.squares && self.sums != Sums::None {
-            self.add_squares(before, Spread::of(values));
+            self.add_squares(before, Moments::of(values));
         }
         let at = self.starts.len() - 1;
         let point = |found: T| {
@@ -454,7 +454,7 @@ impl Cells {
 
     /// Takes values of which only this is known. Windows come in ascending order.
     pub fn add_part(&mut self, part: Part) {
-        let before = part.squares.and_then(|_| self.open_spread(part.start));
+        let before = part.squares.and_then(|_| self.open_moments(part.start));
         let is_new = self.open(part.start, part.count);
         let at = self.starts.len() - 1;
         match (&mut self.sums, part.sum) {
@@ -465,7 +465,7 @@ impl Cells {
         }
         if let (Some(squares), Some(sum)) = (part.squares, part.sum) {
             let count = as_float(part.count);
-            self.add_squares(before, Spread { count, mean: sum.float() / count, squares });
+            self.add_squares(before, Moments { count, mean: sum.float() / count, squares });
         }
         let extremes = [(&mut self.min, part.min, false), (&mut self.max, part.max, true)];
         for (points, found, greatest) in extremes {
@@ -567,7 +567,7 @@ impl Cells {
 
     /// Adds a cell of another series to one of ours.
     fn combine(&mut self, wanted: Wanted, i: usize, other: &Self, j: usize) {
-        if let (Some(mine), Some(theirs)) = (self.spread(i), other.spread(j))
+        if let (Some(mine), Some(theirs)) = (self.moments(i), other.moments(j))
             && let Some(squares) = self.squares.get_mut(i)
         {
             *squares = mine.joined(theirs);

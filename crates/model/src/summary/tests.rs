@@ -10,16 +10,7 @@ use crate::{
     SeriesBlock, SeriesKey, TimeRange, Values,
 };
 
-const ALL: Wanted = Wanted {
-    count: true,
-    sum: true,
-    squares: false,
-    min: true,
-    max: true,
-    first: true,
-    last: true,
-    times: true,
-};
+const NO_SQUARES: Wanted = Wanted { squares: false, ..Wanted::ALL };
 
 fn request(windows: Windows, grouping: Grouping, cells_max: usize) -> SummaryRequest {
     let scan = ScanRequest {
@@ -28,7 +19,7 @@ fn request(windows: Windows, grouping: Grouping, cells_max: usize) -> SummaryReq
         predicate: Predicate::TRUE,
         fields: FieldSelection::All,
     };
-    SummaryRequest { scan, windows, wanted: ALL, grouping, cells_max, rows_max: u64::MAX }
+    SummaryRequest { scan, windows, wanted: NO_SQUARES, grouping, cells_max, rows_max: u64::MAX }
 }
 
 fn block(host: &str, times: &[i64], values: &[f64]) -> SeriesBlock {
@@ -69,7 +60,7 @@ fn extremes_begin_with_the_first_value_and_change_to_strictly_better_ones() {
         let times: Vec<i64> = (0..).take(values.len()).collect();
         let mut cells = Cells::new(ColumnType::Field(FieldType::Float));
         let column = Column::new(Values::Float(values.to_vec()));
-        cells.add_rows(ALL, &Run { start: 0, from: 0, to: values.len() }, &times, &column);
+        cells.add_rows(NO_SQUARES, &Run { start: 0, from: 0, to: values.len() }, &times, &column);
         let bits = |point: &Point| match point.value {
             FieldValue::Float(v) => (point.time, v.to_bits()),
             _ => panic!("a float"),
@@ -135,12 +126,12 @@ fn integers_are_summed_exactly() {
     let expected: i128 = values.iter().map(|v| i128::from(*v)).sum();
     let times: Vec<i64> = (0..6).collect();
     let column = Column::new(Values::Integer(values));
-    cells.add_rows(ALL, &Run { start: 0, from: 0, to: 6 }, &times, &column);
+    cells.add_rows(NO_SQUARES, &Run { start: 0, from: 0, to: 6 }, &times, &column);
     assert_eq!(cells.sums, Sums::Integer(vec![expected]));
     let mut cells = Cells::new(ColumnType::Field(FieldType::Unsigned));
     let column = Column::new(Values::Unsigned(vec![u64::MAX; 70_000]));
     let times: Vec<i64> = (0..70_000).collect();
-    cells.add_rows(ALL, &Run { start: 0, from: 0, to: 70_000 }, &times, &column);
+    cells.add_rows(NO_SQUARES, &Run { start: 0, from: 0, to: 70_000 }, &times, &column);
     assert_eq!(cells.sums, Sums::Unsigned(vec![u128::from(u64::MAX) * 70_000]));
 }
 
@@ -149,7 +140,7 @@ fn a_part_counts_as_its_values_do() {
     let column_type = ColumnType::Field(FieldType::Integer);
     let column = Column::new(Values::Integer(vec![4, -3, 9, 2]));
     let times = [10, 11, 12, 13];
-    let wanted = Wanted { times: false, ..ALL };
+    let wanted = Wanted { times: false, ..NO_SQUARES };
     let mut by_rows = Cells::new(column_type);
     by_rows.add_rows(wanted, &Run { start: 10, from: 0, to: 2 }, &times, &column);
     let mut by_part = by_rows.clone();

@@ -271,8 +271,8 @@ pub(super) struct Groups<'a> {
     index: HashMap<GroupKey, usize>,
     calls: Vec<&'a CallPlan>,
     vars: Vec<usize>,
-    /// See [`Groups::most_rows`].
-    most_rows: usize,
+    /// See [`Groups::largest_bytes`].
+    largest_bytes: usize,
 }
 
 impl<'a> Groups<'a> {
@@ -285,13 +285,13 @@ impl<'a> Groups<'a> {
             index: HashMap::new(),
             calls: plan.calls().collect(),
             vars: vars.collect(),
-            most_rows: 0,
+            largest_bytes: 0,
         }
     }
 
     /// The most bytes that the rows of a group have had.
-    pub(super) const fn most_rows(&self) -> usize {
-        self.most_rows
+    pub(super) const fn largest_bytes(&self) -> usize {
+        self.largest_bytes
     }
 
     /// Refuses more windows than there may be, where their number follows from the bounds.
@@ -346,7 +346,7 @@ impl<'a> Groups<'a> {
             GroupState::Rows(rows) => {
                 let before = rows.bytes();
                 rows.take(self.plan, block, mask.as_ref());
-                self.most_rows = self.most_rows.max(rows.bytes());
+                self.largest_bytes = self.largest_bytes.max(rows.bytes());
                 self.budget.release(before.saturating_sub(rows.bytes()));
                 self.budget.hold(rows.bytes().saturating_sub(before))
             }

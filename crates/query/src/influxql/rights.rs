@@ -39,10 +39,10 @@ pub(super) fn authorize(
     if !is_admin && needs_admin(statement) || !may_create && needs_manager(statement) {
         return refused("admin privilege");
     }
-    if let Some(database) = database_read(statement, resolver) {
+    if let Some(database) = database_read(statement, resolver)? {
         return refused(&format!("READ on {database}"));
     }
-    match database_written(statement, resolver, context) {
+    match database_written(statement, resolver, context)? {
         Some(database) => refused(&format!("WRITE on {database}")),
         None => Ok(()),
     }
@@ -78,35 +78,44 @@ const fn needs_manager(statement: &Statement) -> bool {
     )
 }
 
+/// What was found; what does not exist is nothing here, and is said when the statement runs.
+fn if_there<T: Default>(found: Result<T, Error>) -> Result<T, Error> {
+    match found {
+        Err(Error::NotFound(_) | Error::Invalid(_)) => Ok(T::default()),
+        found => found,
+    }
+}
+
 /// A database that a statement reads and the caller must not read. Who must not read anything of a database is not told
 /// either whether it exists, and has a policy of some name.
-fn database_read<'a>(statement: &'a Statement, resolver: &Resolver<'a>) -> Option<&'a str> {
-    let readable = resolver.readable?;
+fn database_read<'a>(statement: &'a Statement, resolver: &Resolver<'a>) -> Result<Option<&'a str>, Error> {
+    let Some(readable) = resolver.readable else { return Ok(None) };
     let own = resolver.database.unwrap_or_default();
-    let reads_some = |database: &str| {
-        let buckets = show::buckets_of(resolver, database, None).unwrap_or_default();
-        buckets.iter().any(|id| readable.contains(id))
-    };
-    let reads = |measurement: &Measurement| match resolver.target(measurement) {
-        Ok(id) => readable.contains(&id),
-        // What does not exist is said when the statement runs.
-        Err(_) => reads_some(measurement.database.as_deref().unwrap_or(own)),
-    };
     let named = |measurement: &'a Measurement| measurement.database.as_deref().unwrap_or(own);
-    // Without a name there is nothing to be refused.
-    let is_named = |database: &&str| !database.is_empty();
+    let reads_some = |database: &str| {
+        let buckets = if_there(show::buckets_of(resolver, database, None))?;
+        Ok::<_, Error>(buckets.iter().any(|id| readable.contains(id)))
+    };
+    let reads = |measurement: &Measurement| match if_there(resolver.target(measurement).map(Some))? {
+        Some(id) => Ok(readable.contains(&id)),
+        None => reads_some(measurement.database.as_deref().unwrap_or(own)),
+    };
     match statement {
         Statement::Select(select) | Statement::Explain { select, .. } => {
-            let refused = measurements(select).into_iter().find(|measurement| !reads(measurement))?;
-            Some(named(refused)).filter(is_named)
+            for measurement in measurements(select) {
+                if !reads(measurement)? {
+                    // Without a name there is nothing to be refused.
+                    return Ok(Some(named(measurement)).filter(|database| !database.is_empty()));
+                }
+            }
+            Ok(None)
         }
         Statement::Show(show) => {
             let database = match &show.database {
                 Some(NameOrAll::Name(name)) => name.as_str(),
-                Some(NameOrAll::All) => return None,
+                Some(NameOrAll::All) => return Ok(None),
                 None => own,
             };
-            let of_default = Measurement { database: Some(database.to_owned()), ..Measurement::default() };
             // Lists of measurements, tags and policies are of all policies, others of the default one.
             let is_of_all = matches!(
                 show.kind,
@@ -115,23 +124,23 @@ fn database_read<'a>(statement: &'a Statement, resolver: &Resolver<'a>) -> Optio
                     | ShowKind::TagValues { .. }
                     | ShowKind::RetentionPolicies
             );
-            let reads_default = if is_of_all { reads_some(database) } else { reads(&of_default) };
-            if show.sources.is_empty() && !reads_default {
-                return Some(database).filter(is_named);
+            if show.sources.is_empty() && !database.is_empty() {
+                let default = Measurement { database: Some(database.to_owned()), ..Measurement::default() };
+                let is_read = if is_of_all { reads_some(database)? } else { reads(&default)? };
+                return Ok((!is_read).then_some(database));
             }
-            let of_sources = show.sources.iter().filter_map(|source| match source {
-                Source::Measurement(measurement) => Some(measurement),
-                Source::Subquery(_) => None,
-            });
-            of_sources
-                .filter(|measurement| {
-                    let is_any = is_of_all && measurement.retention_policy.is_none();
-                    !(if is_any { reads_some(named(measurement)) } else { reads(measurement) })
-                })
-                .map(named)
-                .find(is_named)
+            for source in &show.sources {
+                let Source::Measurement(measurement) = source else { continue };
+                let database = named(measurement);
+                let is_any = is_of_all && measurement.retention_policy.is_none();
+                let is_read = if is_any { reads_some(database)? } else { reads(measurement)? };
+                if !is_read && !database.is_empty() {
+                    return Ok(Some(database));
+                }
+            }
+            Ok(None)
         }
-        _ => None,
+        _ => Ok(None),
     }
 }
 
@@ -152,8 +161,8 @@ fn database_written<'a>(
     statement: &'a Statement,
     resolver: &Resolver<'a>,
     context: &InfluxqlContext<'_>,
-) -> Option<&'a str> {
-    let writable = context.writable?;
+) -> Result<Option<&'a str>, Error> {
+    let Some(writable) = context.writable else { return Ok(None) };
     let mut database = resolver.database.unwrap_or_default();
     let meant = match statement {
         Statement::Delete(selection) | Statement::DropSeries(selection) => {
@@ -165,13 +174,12 @@ fn database_written<'a>(
             show::buckets_of(resolver, database, None)
         }
         Statement::Select(select) => {
-            let Select { target: Some(Target { measurement }), .. } = &**select else { return None };
+            let Some(Target { measurement }) = &select.target else { return Ok(None) };
             database = measurement.database.as_deref().unwrap_or(database);
             resolver.target(measurement).map(|id| BTreeSet::from([id]))
         }
-        _ => return None,
+        _ => return Ok(None),
     };
-    // What does not exist is said when the statement runs.
-    let is_refused = !meant.unwrap_or_default().iter().all(|id| writable.contains(id));
-    is_refused.then_some(database)
+    let is_refused = !if_there(meant)?.iter().all(|id| writable.contains(id));
+    Ok(is_refused.then_some(database))
 }

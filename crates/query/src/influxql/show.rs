@@ -45,7 +45,7 @@ fn databases_of(
         }
     }
     for bucket in state.buckets_of(org).filter(|b| b.kind == BucketKind::User && may(b.id)) {
-        let (database, policy) = bucket.name.split_once('/').unwrap_or((&bucket.name, "autogen"));
+        let (database, policy) = bucket.database_and_policy();
         let policies = out.entry(database.to_owned()).or_default();
         if policies.iter().all(|(name, ..)| name != policy) {
             policies.push((policy.to_owned(), bucket.clone(), false));

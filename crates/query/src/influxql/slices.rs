@@ -106,7 +106,7 @@ impl<'a> Slicing<'a> {
         let mut groups = Groups::new(self.plan, self.budget);
         for block in self.resolver.source.scan(request)? {
             groups.take(&Block::from_scan(block?, &self.table.measurement))?;
-            if groups.most_rows() > group_max || self.budget.held() - before > all_max {
+            if groups.largest_bytes() > group_max || self.budget.held() - before > all_max {
                 return Ok(None);
             }
         }

@@ -58,10 +58,9 @@ impl QueryAdapter {
 
     /// Drops the buckets that are named after a database, with all that they hold, and its other mappings.
     pub(super) fn drop_database(&self, org: OrgId, name: &str) -> Result<(), String> {
-        let prefix = format!("{name}/");
         let (buckets, mappings) = {
             let state = self.cluster.catalog().read();
-            let own = state.buckets_of(org).filter(|b| b.name == name || b.name.starts_with(&prefix));
+            let own = state.buckets_of(org).filter(|b| b.is_of_database(name));
             let buckets: Vec<BucketId> = own.map(|b| b.id).collect();
             let others = state.dbrps(org).filter(|d| d.database == name && !buckets.contains(&d.bucket));
             let mappings: Vec<DbrpId> = others.map(|d| d.id).collect();

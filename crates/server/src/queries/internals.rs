@@ -72,7 +72,7 @@ impl QueryAdapter {
         let state = self.cluster.catalog().read();
         let one = |shard: cluster::HeldShard| {
             let bucket = state.bucket(shard.bucket).filter(|bucket| bucket.org == org)?;
-            let (database, policy) = bucket.name.split_once('/').unwrap_or((&bucket.name, "autogen"));
+            let (database, policy) = bucket.database_and_policy();
             let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
             Some(Internals {
                 module: "shard",

@@ -12,7 +12,7 @@ mod tests;
 pub(super) fn default_of<'a>(state: &'a State, org: OrgId, database: &str) -> Option<(&'a str, &'a Bucket)> {
     let bucket = state.bucket(state.resolve_dbrp(org, database, None)?)?;
     let mapped = state.dbrps(org).find(|dbrp| dbrp.database == database && dbrp.default);
-    let by_name = bucket.name.split_once('/').map_or("autogen", |(_, policy)| policy);
+    let (_, by_name) = bucket.database_and_policy();
     Some((mapped.map_or(by_name, |dbrp| &dbrp.retention_policy), bucket))
 }
 

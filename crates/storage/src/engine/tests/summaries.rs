@@ -344,16 +344,7 @@ pub(super) fn random_request(chance: &mut Random, scan: ScanRequest) -> SummaryR
     SummaryRequest { scan, windows, wanted, grouping, cells_max: usize::MAX, rows_max: u64::MAX }
 }
 
-const EVERYTHING: Wanted = Wanted {
-    count: true,
-    sum: true,
-    squares: false,
-    min: true,
-    max: true,
-    first: true,
-    last: true,
-    times: false,
-};
+const EVERYTHING: Wanted = Wanted { squares: false, times: false, ..Wanted::ALL };
 
 fn request(start: i64, end: i64, windows: Windows, wanted: Wanted) -> SummaryRequest {
     let range = TimeRange::new(Timestamp(start), Timestamp(end));
