@@ -15,6 +15,7 @@ mod corrected;
 mod ends;
 mod gapfill;
 mod interrupt;
+mod lists;
 mod names;
 mod pool;
 mod predicate;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
@@ -54,6 +56,8 @@ use pool::Pool;
 use reader::Reader;
 use session::Session;
 
+/// How the engine begins to say that a regular expression does not compile.
+const REFUSED_PATTERN: &str = "Regular expression did not compile";
 /// How often a query that waits for its next batch looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -267,7 +271,7 @@ impl<'a> Query<'a> {
     fn failure(&self, error: DataFusionError) -> Error {
         let own = || self.reader.failure().or_else(|| self.budget.check().err());
         match error.find_root() {
-            root if is_of_pattern(root) => Error::Invalid(root.strip_backtrace()),
+            root if let Some(refused) = refused_pattern(root) => Error::Invalid(refused),
             DataFusionError::External(_) => own().unwrap_or_else(|| Error::Internal(error.to_string())),
             root @ DataFusionError::ResourcesExhausted(_) => {
                 self.pool.refusal().or_else(own).unwrap_or_else(|| Error::Invalid(root.strip_backtrace()))
@@ -282,12 +286,17 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Whether a regular expression does not compile, which is the statement's fault however the engine tells it.
-fn is_of_pattern(error: &DataFusionError) -> bool {
-    let text = error.to_string();
-    ["regex parse error", "Regular expression did not compile", "Compiled regex exceeds size limit"]
-        .iter()
-        .any(|said| text.contains(said))
+/// What is wrong with a regular expression that does not compile, which is the statement's fault. The engine hands on the
+/// error of its library, or says it in words of its own.
+fn refused_pattern(error: &DataFusionError) -> Option<String> {
+    match error {
+        DataFusionError::External(error) => error.downcast_ref::<regex::Error>().map(ToString::to_string),
+        DataFusionError::ArrowError(error, _) => match &**error {
+            ArrowError::ComputeError(said) => said.starts_with(REFUSED_PATTERN).then(|| said.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What the nodes have done, as one more row of EXPLAIN ANALYZE.

@@ -29,6 +29,7 @@ use super::bounded;
 use super::ends::ReadEnds;
 use super::gapfill::node::Planner;
 use super::gapfill::{self, HandleGapFill};
+use super::lists::PlainLists;
 use super::selectors;
 use super::summarize::Summarize;
 
@@ -53,6 +54,7 @@ static COMMON: LazyLock<SessionState> = LazyLock::new(|| {
         .with_default_features()
         .with_config(config)
         .with_query_planner(Arc::new(Planner))
+        .with_analyzer_rule(Arc::new(PlainLists))
         .with_optimizer_rule(Arc::new(HandleGapFill))
         .with_optimizer_rule(Arc::new(Summarize))
         .build();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::util::pretty::pretty_format_batches;
 use catalog::{Command, Level, NodeInfo, Response, State};
 use model::{FieldValue, SeriesKey, SystemClock, Timestamp};
@@ -416,7 +416,10 @@ fn a_join_without_end_ends_in_time() {
 
 #[test]
 fn null_in_a_list_and_distinct_from_mean_what_sql_says() {
-    let fixture = Fixture::of(LINES);
+    let mut fixture = Fixture::of(LINES);
+    let one = |value: Option<&str>| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    let columns = [("nothing", one(None), true), ("b", one(Some("b")), true)];
+    fixture.params = Some(RecordBatch::try_from_iter_with_nullable(columns).unwrap());
     let count = |condition: &str| {
         let rows = fixture.rows(&format!(
             "SELECT count(*) AS n FROM (VALUES ('a', 1), ('b', 2), (NULL, 3)) t(h, n) WHERE {condition}"
@@ -429,6 +432,17 @@ fn null_in_a_list_and_distinct_from_mean_what_sql_says() {
         ("h IN ('a', NULL)", "1"),
         ("(h IN ('a', NULL)) IS NULL", "2"),
         ("h NOT IN (NULL)", "0"),
+        ("h IN ('a', 'b') AND h NOT IN (NULL)", "0"),
+        ("h IN ('a', 'b') AND h NOT IN ('a', CAST(NULL AS VARCHAR))", "0"),
+        ("n IN (1, 2) AND n NOT IN (1, TRY_CAST('x' AS INT))", "0"),
+        ("n IN (1, 2) AND n NOT IN (1, nullif(2, 2))", "0"),
+        ("n NOT IN (1, 1 + 1)", "1"),
+        ("n IN (n + 1, n + 2) AND n IN (n, n + 3)", "0"),
+        ("n IN (9, n - 1, n) AND n IN (9, n, n + 3)", "3"),
+        ("(h IN ('a', NULL) OR h IN ('b', NULL)) IS NULL", "1"),
+        ("h IN ('a', 'b') AND h NOT IN ('a', $nothing)", "0"),
+        ("h IN ('a', 'b') AND h NOT IN ('a', $nothing, $b)", "0"),
+        ("h IN ('a', 'b') AND h NOT IN ('c', $b)", "1"),
         ("h IS DISTINCT FROM 'a' AND n > 2", "1"),
         ("h IS NOT DISTINCT FROM 'a' OR n = 3", "2"),
         ("h IS DISTINCT FROM 'a' AND n > 2 OR n = 1", "2"),
