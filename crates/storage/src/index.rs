@@ -42,7 +42,7 @@ pub(crate) use head::Head;
 pub(crate) use key::compare as compare_keys;
 pub(crate) use rebuild::{LostSegment, missing, of_keys};
 pub(crate) use segment::Segment;
-pub(crate) use select::Selection;
+pub(crate) use select::{Names, Selection};
 pub(crate) use sorted::Renumbering;
 use sorted::Sorted;
 pub(crate) use walk::Walk;

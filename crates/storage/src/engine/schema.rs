@@ -10,7 +10,7 @@ use super::Engine;
 use super::scan::Snapshot;
 use super::state::Shard;
 use crate::error::ReadError;
-use crate::index::Selection;
+use crate::index::{Names, Selection};
 
 impl Engine {
     /// The answer to a question about the schema: sorted, distinct. Time counts by shard: what has rows in a
@@ -18,9 +18,10 @@ impl Engine {
     /// fields were deleted, and where single rows were, when a merge has left them out.
     pub fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ReadError> {
         let names = match &request.question {
-            SchemaQuestion::Measurements => self.values(request, None)?,
-            SchemaQuestion::TagValues(tag) => self.values(request, Some(tag))?,
-            SchemaQuestion::TagKeys | SchemaQuestion::Series | SchemaQuestion::FieldKeys => None,
+            SchemaQuestion::Measurements => self.names(request, Names::Measurements)?,
+            SchemaQuestion::TagKeys => self.names(request, Names::TagKeys)?,
+            SchemaQuestion::TagValues(tag) => self.names(request, Names::TagValues(tag))?,
+            SchemaQuestion::Series | SchemaQuestion::FieldKeys => None,
         };
         if let Some(names) = names {
             return Ok(names);
@@ -54,9 +55,9 @@ impl Engine {
         Ok(names.into_iter().collect())
     }
 
-    /// The measurements, or the values of a tag, of which something is left, looking at the series of those only that
-    /// deletes have touched. `None` when the predicate asks for fields.
-    fn values(&self, request: &SchemaRequest, tag: Option<&str>) -> Result<Option<Vec<String>>, ReadError> {
+    /// The names of a kind of which something is left, looking at the series of those only that deletes have touched.
+    /// `None` when the predicate asks for fields.
+    fn names(&self, request: &SchemaRequest, kind: Names<'_>) -> Result<Option<Vec<String>>, ReadError> {
         let mut names = BTreeSet::new();
         let mut pending = BTreeSet::new();
         let mut snapshot = {
@@ -72,7 +73,7 @@ impl Engine {
             shards.for_each(|shard| wanted |= &shard.presence);
             wanted &= &selection.all;
             let masks = bucket.tombstones.masks(request.range, u64::MAX, &bucket.index);
-            bucket.index.each_value(tag, &wanted, |name, series| {
+            bucket.index.each_name(kind, &wanted, |name, series| {
                 if names.contains(name) {
                 } else if !series.is_subset(masks.touched()) {
                     pending.remove(name);
@@ -97,12 +98,17 @@ impl Engine {
         while !pending.is_empty()
             && let Some((id, key)) = snapshot.series.next()?
         {
-            let name = tag.map_or_else(|| Some(key.measurement()), |tag| key.tag(tag));
-            if let Some(name) = name.filter(|name| pending.contains(*name))
-                && snapshot.has_fields(id, &key)?
-            {
-                pending.remove(name);
-                names.insert(name.to_owned());
+            let mut found: Vec<&str> = match kind {
+                Names::Measurements => vec![key.measurement()],
+                Names::TagKeys => key.tags().map(|(tag, _)| tag).collect(),
+                Names::TagValues(tag) => key.tag(tag).into_iter().collect(),
+            };
+            found.retain(|name| pending.contains(*name));
+            if !found.is_empty() && snapshot.has_fields(id, &key)? {
+                for name in found {
+                    pending.remove(name);
+                    names.insert(name.to_owned());
+                }
             }
         }
         Ok(Some(names.into_iter().collect()))

@@ -190,6 +190,14 @@ impl Head {
         self.pairs.each_value(tag, visit);
     }
 
+    /// Visits the sets of tags that series have, with those series.
+    pub(super) fn each_shape(&self, visit: &mut dyn FnMut(&[&[u8]], &RoaringBitmap)) {
+        for shape in &self.shapes {
+            let tags: Vec<&[u8]> = shape.tags.iter().map(|tag| self.pairs.tag_name(*tag)).collect();
+            visit(&tags, &shape.series);
+        }
+    }
+
     /// Adds the series that have a tag.
     pub(super) fn having(&self, tag: &[u8], set: &mut RoaringBitmap) {
         let Some(tag) = self.pairs.tag(tag) else { return };

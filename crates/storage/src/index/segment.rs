@@ -418,6 +418,14 @@ impl Segment {
         }
     }
 
+    /// Visits the sets of tags that series have, with those series.
+    pub(super) fn each_shape(&self, visit: &mut dyn FnMut(&[&[u8]], &RoaringBitmap)) {
+        for shape in &self.shapes {
+            let tags = shape.tags.iter().filter_map(|tag| self.tags.get(usize::try_from(*tag).ok()?));
+            visit(&tags.map(|tag| &*tag.name).collect::<Vec<_>>(), &shape.series);
+        }
+    }
+
     /// Adds the series that have a tag.
     pub(super) fn having(&self, name: &[u8], set: &mut RoaringBitmap) {
         let Some(tag) = self.tag(name).and_then(|tag| u32::try_from(tag).ok()) else { return };

@@ -91,29 +91,40 @@ impl SeriesIndex {
         result
     }
 
-    /// Visits the measurements, or the values of a tag, that series of a set have, each with those it has; some more than
-    /// once, with other series.
-    pub(crate) fn each_value(
+    /// Visits the names of a kind that series of a set have, each with those it has; some more than once, with other
+    /// series.
+    pub(crate) fn each_name(
         &self,
-        tag: Option<&str>,
+        kind: Names<'_>,
         wanted: &RoaringBitmap,
         mut visit: impl FnMut(&str, &RoaringBitmap),
     ) {
-        let tag = match tag {
-            None => MEASUREMENT,
-            // No series has a tag with the empty key.
-            Some("") => return,
-            Some(tag) => tag.as_bytes(),
+        let mut one = |name: &[u8], series: &RoaringBitmap| {
+            if let Ok(name) = std::str::from_utf8(name) {
+                visit(name, series);
+            }
         };
         let mut of_value = |value: &[u8], mut series: RoaringBitmap| {
             series &= wanted;
-            if !series.is_empty()
-                && let Ok(value) = std::str::from_utf8(value)
-            {
-                visit(value, &series);
+            if !series.is_empty() {
+                one(value, &series);
             }
         };
-        self.layers(|layer| layer.each_value(tag, &mut of_value));
+        match kind {
+            Names::Measurements => self.layers(|layer| layer.each_value(MEASUREMENT, &mut of_value)),
+            // No series has a tag with the empty key.
+            Names::TagValues("") => {}
+            Names::TagValues(tag) => self.layers(|layer| layer.each_value(tag.as_bytes(), &mut of_value)),
+            Names::TagKeys => {
+                let mut of_shape = |tags: &[&[u8]], series: &RoaringBitmap| {
+                    let series = series & wanted;
+                    if !series.is_empty() {
+                        tags.iter().filter(|tag| **tag != MEASUREMENT).for_each(|tag| one(tag, &series));
+                    }
+                };
+                self.layers(|layer| layer.each_shape(&mut of_shape));
+            }
+        }
     }
 
     /// The live series that have the tag and whose value passes.
@@ -123,6 +134,15 @@ impl SeriesIndex {
         result &= &self.live;
         result
     }
+}
+
+/// Names that series have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names<'a> {
+    Measurements,
+    TagKeys,
+    /// Those of the tag with this key.
+    TagValues(&'a str),
 }
 
 /// A part of the index.
@@ -144,6 +164,14 @@ impl Layer<'_> {
         match self {
             Self::Segment(segment) => segment.each_value(tag, visit),
             Self::Head(head) => head.each_value(tag, visit),
+        }
+    }
+
+    /// Visits the sets of tags that series have, with those series.
+    fn each_shape(self, visit: &mut dyn FnMut(&[&[u8]], &RoaringBitmap)) {
+        match self {
+            Self::Segment(segment) => segment.each_shape(visit),
+            Self::Head(head) => head.each_shape(visit),
         }
     }
 
