@@ -188,7 +188,8 @@ def point_before_the_range(case):
     if "FROM (SELECT" in case.text and has(deep, *TRANSFORMATIONS) and "time(" in case.text and set(case.second) == {"statement_id"}:
         return all(len(series["values"]) == 1 for series in case.first.get("series", []))
     if " INTO " in case.text:
-        return "FROM (SELECT" in case.text and has(deep, *TRANSFORMATIONS) and is_written(case.first) and is_written(case.second)
+        is_cause = "FROM (SELECT" in case.text and has(deep, *TRANSFORMATIONS) and is_written(case.first) and is_written(case.second)
+        return is_cause and all(0 <= row[1] - other[1] <= 20 for row, other in zip(rows_of(case.first), rows_of(case.second)))
     if "FROM (SELECT" in case.text and has(deep, *TRANSFORMATIONS) and "time(" in case.text and unequal is None and has_more_rows(case.first, case.second):
         return True
     columns = [column for column, _, _ in unequal or []]
@@ -248,6 +249,10 @@ def has_more_rows(one, other):
     if len(one.get("series", [])) != len(other.get("series", [])) or any(a["columns"] != b["columns"] or a.get("tags") != b.get("tags") for a, b in pairs):
         return False
     return all(a.get("values", [])[-len(b.get("values", [])) :] == b.get("values", []) and len(a.get("values", [])) - len(b.get("values", [])) in (0, 1) for a, b in pairs)
+
+
+def rows_of(result):
+    return [row for series in result.get("series", []) for row in series.get("values", [])]
 
 
 def is_written(result):
@@ -461,15 +466,23 @@ def shows_more(one, other, text=""):
 def absent_tag_of_a_subquery(case):
     """A tag that a subquery is asked for and does not have, beside top and bottom."""
     unequal = case.unequal()
-    # A tag that is a column of a subquery and groups it is empty where a series does not have it.
-    deep = case.text.partition("FROM (")[2]
-    names = has(case.text, "top", "bottom") or "::tag" in deep or "GROUP BY" in deep
-    return "FROM (" in case.text and names and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(unequal) and all(x is None and y == "" for _, x, y in unequal)
+
+
+def without_outer_condition(text):
+    """The statement without the condition of the query around its subquery."""
+    start = text.index("FROM (")
+    depth, at = 0, start
+    for at in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0 and text[at] == ")":
+            break
+    return text[: at + 1] + re.sub(r"^ WHERE .*?(?= GROUP BY | ORDER BY | S?LIMIT | S?OFFSET | tz\(|$)", "", text[at + 1 :])
 
 
 def condition_of_an_absent_tag(case):
     """A query around top and bottom that looks at a tag which the subquery does not answer: 1.6 has null there, which is unequal to nothing."""
-    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", re.sub(r" tz\(.*\)|[()]", "", case.text))) and (fewer(case) or bool(case.unequal()))
+    return "FROM (" in case.text and has(case.text, "top", "bottom") and bool(re.search(r"(!=|<>|!~|\w = [a-z])[^()]*$", re.sub(r" tz\(.*\)|[()]", "", case.text))) and (fewer(case) or bool(case.unequal()) and case.agree_on(without_outer_condition(case.text)))
 
 
 def refused_tag_of_a_subquery(case):
@@ -522,7 +535,9 @@ def columns_of_one_name(case):
 def distinct_before_1970(case):
     """A count of distinct values without a lower bound, of points before 1970: it is nothing."""
     is_counted = re.search(r"count\(distinct\b", case.text) is not None and "time >" not in case.text
-    return case.data.kind == "negative" and is_counted and "error" not in case.second
+    unequal = case.unequal()
+    is_nothing = fewer(case) or set(case.first) == {"statement_id"} or bool(unequal) and all(x is None for _, x, _ in unequal)
+    return case.data.kind == "negative" and is_counted and "error" not in case.second and is_nothing
 
 
 def no_number_for_filler(case):

@@ -136,8 +136,12 @@ pub(crate) fn bind<'a>(var: &Var, block: &'a Block) -> Bound<'a> {
             .map_or(Bound::Constant(None), Bound::Column),
         VarKind::NoTag | VarKind::Nothing | VarKind::Filler(_) => Bound::Constant(None),
         VarKind::Tag => match (block.tag(&var.name), block.field(&var.name)) {
-            // A tag that a subquery answers as a column.
-            (None, Some(column)) => Bound::Column(Cow::Borrowed(column)),
+            // A tag that a subquery answers as a column; what it is grouped by in the rows that do not have it, too.
+            (tag, Some(column))
+                if tag.is_none_or(|tag| tag.is_empty() && !block.is_stored() && !var.absent_is_empty) =>
+            {
+                Bound::Column(Cow::Borrowed(column))
+            }
             (tag, _) => {
                 // What a subquery is grouped by is there, though it be empty.
                 let absent = tag.is_none_or(|tag| tag.is_empty() && block.is_stored());
