@@ -42,8 +42,10 @@ pub enum ParseError {
     #[error("{0}")]
     Clause(String),
     /// Expressions or subqueries are nested too deeply, or one expression is too long.
-    #[error("query is too deeply nested: limit is {limit} {what}")]
+    #[error("query is too deeply nested: limit is {limit} {what} ({name})")]
     TooDeep {
+        /// The limit's name.
+        name: &'static str,
         /// What is counted.
         what: &'static str,
         /// How many are allowed.

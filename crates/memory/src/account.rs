@@ -36,7 +36,9 @@ pub struct Figures {
 /// An account has no room. The caller's own doing or that of others; what it holds is as it was; once others give
 /// back, the same reservation succeeds, unless it is larger than the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the memory of {account} is used up: {used} of {limit} bytes are held, and {wanted} more are needed")]
+#[error(
+    "the memory of {account} is used up: {used} of {limit} bytes are held, and {wanted} more are needed (memory-bytes)"
+)]
 pub struct Exhausted {
     /// The account.
     pub account: &'static str,

@@ -39,7 +39,9 @@ impl Pattern {
             .size_limit(compiled_bytes_max.min(COMPILED_BYTES_MAX))
             .build()
             .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => PatternError::new("expression too large", source),
+                regex::Error::CompiledTooBig(_) => {
+                    PatternError::new("expression too large (max-regex-size)", source)
+                }
                 _ => PatternError::new(reason(&error.to_string()), source),
             })?;
         Ok(Self { source: source.to_owned(), regex })

@@ -143,8 +143,9 @@ impl Encoder {
             State::Pretty(batches, rows) => {
                 *rows += batch.num_rows();
                 if *rows > PRETTY_ROWS_MAX {
-                    let text =
-                        format!("more than {PRETTY_ROWS_MAX} rows are not drawn; ask for another format");
+                    let text = format!(
+                        "more than {PRETTY_ROWS_MAX} rows are not drawn (max-pretty-rows); ask for another format"
+                    );
                     return Err(QueryError::LimitReached(text));
                 }
                 batches.push(batch.clone());

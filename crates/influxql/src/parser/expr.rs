@@ -26,6 +26,7 @@ impl Parser<'_> {
             operations += 1;
             if tallest + operations > OPERATIONS_MAX {
                 return Err(ParseError::TooDeep {
+                    name: "max-influxql-operations",
                     what: "operations in one expression",
                     limit: OPERATIONS_MAX,
                 });

@@ -97,7 +97,9 @@ impl<'a> Parser<'a> {
             // A short text may name a long value again and again.
             self.params_bytes = self.params_bytes.saturating_add(lexeme.text.len());
             if self.params_bytes > PARAMS_BYTES_MAX {
-                let reason = format!("values take more than {PARAMS_BYTES_MAX} bytes where they are used");
+                let reason = format!(
+                    "values take more than {PARAMS_BYTES_MAX} bytes where they are used (max-influxql-params)"
+                );
                 (lexeme.token, lexeme.text) = (Token::BoundParam, reason);
             }
         }
@@ -155,7 +157,7 @@ impl<'a> Parser<'a> {
     /// Runs a rule one level deeper.
     fn nested<T>(&mut self, rule: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(ParseError::TooDeep { what: "levels", limit: DEPTH_MAX });
+            return Err(ParseError::TooDeep { name: "max-influxql-depth", what: "levels", limit: DEPTH_MAX });
         }
         self.depth += 1;
         let result = rule(self);
@@ -262,7 +264,11 @@ impl<'a> Parser<'a> {
     fn pattern(&mut self, lexeme: &Lexeme) -> Result<Pattern> {
         self.patterns += 1;
         if self.patterns > PATTERNS_MAX {
-            return Err(ParseError::TooDeep { what: "regular expressions", limit: PATTERNS_MAX });
+            return Err(ParseError::TooDeep {
+                name: "max-influxql-regexes",
+                what: "regular expressions",
+                limit: PATTERNS_MAX,
+            });
         }
         let bytes = if self.patterns > PATTERNS_LARGE_MAX { PATTERN_BYTES_MAX } else { usize::MAX };
         Pattern::within(&lexeme.text, bytes).map_err(|error| at(lexeme.position, error.to_string()))

@@ -13,7 +13,7 @@ fn a_refusal_names_the_account_and_changes_nothing() {
     let refused = first.cover(101).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the memory of queries is used up: 60 of 100 bytes are held, and 41 more are needed"
+        "the memory of queries is used up: 60 of 100 bytes are held, and 41 more are needed (memory-bytes)"
     );
     assert_eq!((first.bytes(), account.used()), (60, 60));
     assert!(Reservation::of(&account, 41).is_err());

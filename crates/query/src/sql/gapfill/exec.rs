@@ -172,7 +172,9 @@ impl Gaps {
             let windows = usize::try_from(span.max(-1) + 1).unwrap_or(usize::MAX);
             total = total.saturating_add(windows);
             if total > ROWS_MAX {
-                return exec_err!("more than {ROWS_MAX} windows: ask for fewer, or longer ones");
+                return exec_err!(
+                    "more than {ROWS_MAX} windows (max-gapfill-windows): ask for fewer, or longer ones"
+                );
             }
             runs.push(Run { rows: range, first, windows });
         }
