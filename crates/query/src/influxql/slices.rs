@@ -28,8 +28,10 @@ use crate::limits::Budget;
 /// order, and the columns that are sent, take some times as much.
 const BYTES_MAX: usize = 32 << 20;
 const MEMORY_PARTS: usize = 8;
-/// Slices that a long answer is cut into at first.
-const SLICES: u64 = 16;
+/// Bytes of a group's rows that are gathered before it is known that there are many: what the first row waits for.
+const FIRST_BYTES_MAX: usize = 8 << 20;
+/// Slices that a long answer is cut into at first. They become longer where they hold less than half of what they may.
+const SLICES: u64 = 64;
 
 /// Runs the plan of a statement, not of a subquery.
 pub(super) fn answer(
@@ -48,7 +50,8 @@ pub(super) fn answer(
         let slicing = Slicing { plan, table, resolver, budget };
         let held = budget.held();
         // Many small groups are fewer scans at once than one by one, as long as there is room for them.
-        if let Some(groups) = slicing.gather(&request, slicing.bytes_max(), budget.memory_bytes_max() / 2)? {
+        let group_max = slicing.bytes_max().min(FIRST_BYTES_MAX);
+        if let Some(groups) = slicing.gather(&request, group_max, budget.memory_bytes_max() / 2)? {
             groups.finish(sink)?;
         } else {
             budget.release_to(held);
@@ -178,7 +181,7 @@ impl<'a> Slicing<'a> {
             if let Some(groups) = gathered {
                 groups.finish(sink)?;
             }
-            if bytes < self.bytes_max() / 4 {
+            if bytes < self.bytes_max() / 2 {
                 width = width.saturating_mul(2);
             }
             if self.plan.ascending {
