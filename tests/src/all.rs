@@ -21,6 +21,7 @@ mod failpoints;
 mod first_minutes;
 mod gateways;
 mod image;
+mod kept_answers;
 mod manifests;
 mod memory;
 mod monitoring;

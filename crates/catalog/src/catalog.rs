@@ -185,6 +185,11 @@ impl Catalog {
         Ok(())
     }
 
+    /// The last applied entry. Whatever changes the state moves it on.
+    pub fn position(&self) -> Option<LogPosition> {
+        self.shared.read().applied
+    }
+
     /// The last applied entry, and the membership as of then (empty before the first).
     pub fn applied(&self) -> (Option<LogPosition>, Vec<u8>) {
         let shared = self.shared.read();

@@ -12,8 +12,11 @@ use crate::csv::CHUNK_BYTES;
 use crate::error::ApiError;
 use crate::gateway::Shared;
 use crate::metrics::Language;
-use crate::ports::{QueryError, SinkClosed};
+use crate::ports::{Keep, QueryError, SinkClosed};
 use crate::stream::{self, Outlet, Writer};
+
+/// An answer of more chunks is not kept.
+const KEPT_CHUNKS_MAX: usize = 16;
 
 /// The job of a query whose answer is bytes.
 pub(crate) type Job = stream::Job<ChunkWriter>;
@@ -29,6 +32,9 @@ pub(crate) struct ChunkWriter {
     packing: Packing,
     plain: Vec<u8>,
     bytes: Counter,
+    /// All that was sent, as long as it may be kept.
+    whole: Option<Vec<Bytes>>,
+    keep: Option<Keep>,
 }
 
 impl ChunkWriter {
@@ -95,7 +101,19 @@ impl ChunkWriter {
             return self.outlet.check();
         }
         self.bytes.add(chunk.len());
-        self.outlet.send(chunk.into())
+        let chunk = Bytes::from(chunk);
+        if let Some(whole) = &mut self.whole {
+            whole.push(chunk.clone());
+        }
+        if self.whole.as_ref().is_some_and(|whole| whole.len() > KEPT_CHUNKS_MAX) {
+            self.whole = None;
+        }
+        self.outlet.send(chunk)
+    }
+
+    /// Gives the answer, when it has ended, to who keeps it; one of many chunks is not.
+    pub(crate) fn keep(&mut self, keep: Option<Keep>) {
+        self.keep = keep;
     }
 }
 
@@ -112,7 +130,10 @@ impl Writer for ChunkWriter {
             Packing::Gzip(encoder) => encoder.finish().unwrap_or_default(),
         };
         // A client that went away with the last bytes on their way: nobody is left to tell.
-        let _gone = self.send_chunk(last);
+        let gone = self.send_chunk(last);
+        if let (Ok(()), Some(keep), Some(whole)) = (gone, self.keep, self.whole) {
+            keep(whole.concat().into());
+        }
     }
 }
 
@@ -126,6 +147,9 @@ pub(crate) async fn run(
     let packing =
         if gzip { Packing::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Packing::Plain };
     let bytes = app.metrics.query_bytes.clone();
-    let writer = |outlet| ChunkWriter { outlet, packing, plain: Vec::new(), bytes };
+    let writer = |outlet| {
+        let plain = Vec::new();
+        ChunkWriter { outlet, packing, plain, bytes, whole: Some(Vec::new()), keep: None }
+    };
     Ok(Body::from_stream(stream::run(app, language, writer, run).await?))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
 use catalog::{CatalogError, Command, Response};
 use model::{Batch, BucketId, Commits, Deletion, Frame, OrgId, Reading, Timestamp};
 use serde::Serialize;
@@ -162,6 +163,39 @@ pub struct FluxTable {
     pub frame: Frame,
 }
 
+/// A question: all that the bytes of its answer depend on besides what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// The organization it is asked in.
+    pub org: OrgId,
+    /// One or several statements.
+    pub query: String,
+    /// Bound parameters, as they were sent.
+    pub params: Option<String>,
+    /// Default database.
+    pub database: Option<String>,
+    /// Default retention policy.
+    pub retention_policy: Option<String>,
+    /// Which buckets the caller may read; `None` is all of the organization.
+    pub readable: Option<Vec<BucketId>>,
+    /// How the answer is written; no two ways have the same text.
+    pub form: String,
+}
+
+impl Asked {
+    /// Bytes that it holds beside itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.params, &self.database, &self.retention_policy];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let readable = self.readable.as_ref().map_or(0, |buckets| size_of_val(&**buckets));
+        texts + readable + self.query.len() + self.form.len()
+    }
+}
+
+/// Takes the bytes of a whole answer, for who asks the same again.
+pub type Keep = Box<dyn FnOnce(Bytes) + Send>;
+
 /// InfluxQL to run.
 #[derive(Debug, Clone)]
 pub struct InfluxqlRequest {
@@ -187,6 +221,8 @@ pub struct InfluxqlRequest {
     pub may_create: bool,
     /// Who asks.
     pub caller: InfluxqlCaller,
+    /// What is asked, where the answer may be kept.
+    pub asked: Option<Arc<Asked>>,
     /// Stops the query.
     pub cancel: CancelToken,
 }
@@ -327,12 +363,16 @@ pub trait QueryPort: Send + Sync + 'static {
     /// Plans SQL without running it.
     fn describe_sql(&self, request: SqlRequest) -> Result<SqlDescription, QueryError>;
 
-    /// Runs InfluxQL. Only errors of the whole text (parse errors) are `Err`.
+    /// Runs InfluxQL. Only errors of the whole text (parse errors) are `Err`. Answers who takes the answer's bytes, where
+    /// these are worth keeping.
     fn influxql(
         &self,
         request: InfluxqlRequest,
         sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
-    ) -> Result<(), QueryError>;
+    ) -> Result<Option<Keep>, QueryError>;
+
+    /// The bytes that a question was answered with, where it would be answered so now. Does not block.
+    fn kept<'a>(&'a self, asked: &'a Asked, reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>>;
 
     /// The queries that run on any node: of an organization, or of all. Does not block.
     fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries>;

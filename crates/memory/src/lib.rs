@@ -1,9 +1,9 @@
 //! The memory of a process: one number, divided into accounts, and reservations against them.
 //!
 //! ```text
-//!  memory-bytes = | memtables 25 %            | cache 35 %        | index 20 % | queries 15 % | compaction 5 % |
-//!                 | memtables 3/4 | writes 1/4 |                   |            |              |
-//!                                              `- up to half is lent to queries while they hold it
+//!  memory-bytes = | memtables 25 %             | cache 35 %            | index 20 % | queries 15 % | compaction 5 % |
+//!                 | memtables 3/4 | writes 1/4 | cache | answers 1/32  |            |              |
+//!                                                 `- up to half is lent to queries while they hold it
 //! ```
 //! What must hold: the bytes that an account holds are the sum of its living [`Reservation`]s; whoever is refused
 //! holds what it held before; nothing here blocks or locks. What cannot be refused (rows that are committed, series
@@ -28,6 +28,8 @@ pub struct Memory {
     pub writes: Arc<Account>,
     /// Pages and directories of data files, kept for the next reader.
     pub cache: Arc<Account>,
+    /// Answers, kept for who asks the same again.
+    pub answers: Arc<Account>,
     /// Series and their tags.
     pub index: Arc<Account>,
     /// State of running queries. May hold more than its limit: see [`Memory::cache_bytes_max`].
@@ -42,11 +44,13 @@ impl Memory {
     pub fn new(bytes: usize, shares: Shares, writes_max: usize) -> Arc<Self> {
         let part = |percent: u8| bytes / 100 * usize::from(percent);
         let writes = (part(shares.memtables) / 4).min(writes_max);
-        let cache = part(shares.cache);
+        let answers = part(shares.cache) / 32;
+        let cache = part(shares.cache) - answers;
         Arc::new(Self {
             memtables: Account::new("memtables", part(shares.memtables) - writes, 0),
             writes: Account::new("writes", writes, 0),
             cache: Account::new("cache", cache, 0),
+            answers: Account::new("answers", answers, 0),
             index: Account::new("index", part(shares.index), 0),
             queries: Account::new("queries", part(shares.queries), cache / 2),
             compaction: Account::new("compaction", part(shares.compaction), 0),
@@ -63,6 +67,7 @@ impl Memory {
             memtables: Account::new("memtables", 0, 0),
             writes: Account::new("writes", writes, 0),
             cache: Account::new("cache", 0, 0),
+            answers: Account::new("answers", 0, 0),
             index: Account::new("index", 0, 0),
             queries: Account::new("queries", bytes - writes, 0),
             compaction: Account::new("compaction", 0, 0),
@@ -91,8 +96,9 @@ impl Memory {
 
     /// All accounts, in a fixed order.
     #[must_use]
-    pub fn accounts(&self) -> [&Arc<Account>; 6] {
-        [&self.memtables, &self.writes, &self.cache, &self.index, &self.queries, &self.compaction]
+    pub fn accounts(&self) -> [&Arc<Account>; 7] {
+        let Self { memtables, writes, cache, answers, index, queries, compaction } = self;
+        [memtables, writes, cache, answers, index, queries, compaction]
     }
 }
 
@@ -106,6 +112,6 @@ mod tests {
         assert_eq!((memory.writes.limit(), memory.queries.bytes_max()), (250, 150));
         let memory = Memory::without_storage(400, Shares::STANDARD, 40);
         let limits = memory.accounts().map(|account| account.bytes_max());
-        assert_eq!(limits, [0, 40, 0, 0, 360, 0]);
+        assert_eq!(limits, [0, 40, 0, 0, 0, 360, 0]);
     }
 }

@@ -8,6 +8,8 @@ use query::source::{ScanError, ScanStream};
 use storage::Tally;
 use trace::Span;
 
+use crate::answers::Reach;
+
 /// What a query has read so far. Monotonic.
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
@@ -15,6 +17,8 @@ pub(crate) struct Scanned {
     pub(crate) rows: AtomicU64,
     /// Bytes that were read from files of this node.
     pub(crate) bytes: AtomicU64,
+    /// Where it has read.
+    pub(crate) reach: Reach,
 }
 
 /// What this node reads for a query, of its own or of another node; lasts as long as it is read.

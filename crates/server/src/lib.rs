@@ -4,6 +4,7 @@
 //! flows from the gateway inwards, and no part knows who calls it.
 
 mod admission;
+mod answers;
 mod ballast;
 pub mod config;
 mod deletes;

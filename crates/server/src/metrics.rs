@@ -56,6 +56,15 @@ impl StatusAdapter {
         raft(page, &self.cluster);
         let stats = self.storage(page);
         accounts(page, &self.memory, &self.admission);
+        let answers = self.answers.figures();
+        page.gauge(
+            "tidemark_answers_questions",
+            "Questions known to the cache of answers.",
+            answers.questions,
+        );
+        page.counter("tidemark_answers_given_total", "Answers given again as they were.", answers.given);
+        let name = "tidemark_answers_stale_total";
+        page.counter(name, "Kept answers that would have been others by now.", answers.stale);
         self.telemetry(page);
         process::show(page);
         if influxdb {

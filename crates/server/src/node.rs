@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::admission::Admission;
+use crate::answers::Answers;
 use crate::ballast::Ballast;
 use crate::config::Config;
 use crate::deletes::Deletes;
@@ -37,6 +38,7 @@ pub(crate) use settings::gateway_limits;
 /// A node that has taken up its part in the cluster.
 pub struct Node {
     pub(crate) memory: Arc<Memory>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) router: Arc<Router>,
@@ -123,6 +125,7 @@ impl Node {
         .start(&mut tasks);
         let admission = settings::admission(config, &partitions, Some(commons), &clock);
         Ok(Self {
+            answers: Answers::new(&memory),
             memory,
             admission,
             cluster,
@@ -164,6 +167,7 @@ impl Node {
             router: Arc::clone(&self.router),
             admission: Arc::clone(&self.admission),
             memory: Arc::clone(&self.memory),
+            answers: Arc::clone(&self.answers),
             telemetry: Arc::clone(&self.telemetry.counters),
             zone: config.zone.clone(),
         }
@@ -206,6 +210,7 @@ impl Node {
             operators: Operators::new(),
             slow_after: config.slow_query_threshold,
             counters: Arc::clone(&self.telemetry.counters),
+            answers: Arc::clone(&self.answers),
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use trace::{Collected, TraceId};
 
 use crate::admission::{Admission, FLUSH_SOON};
+use crate::answers::Answers;
 use crate::deletes::Deletes;
 use crate::error::with_causes;
 use crate::metrics;
@@ -132,6 +133,7 @@ pub(crate) struct StatusAdapter {
     pub(crate) router: Arc<Router>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) telemetry: Arc<telemetry::Counters>,
     pub(crate) zone: String,
 }

@@ -15,24 +15,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use catalog::State;
 use cluster::{Cluster, KillError};
 use gateway::ports::{
-    BoxFuture, FluxRequest, FluxTable, InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest,
-    InfluxqlSeries, ListedQueries, ListedQuery, QueryError, QueryPort, SinkClosed, SqlDescription,
+    Asked, BoxFuture, FluxRequest, FluxTable, InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest,
+    InfluxqlSeries, Keep, ListedQueries, ListedQuery, QueryError, QueryPort, SinkClosed, SqlDescription,
     SqlRequest, WritePort as _,
 };
 use influxql::ast::{ContinuousQuery, CreateDatabase, Grant, RetentionPolicy};
 use memory::Memory;
-use model::{BucketId, Clock, Consistency, Deletion, NodeId, OrgId, Precision, Reading, lineprotocol};
+use model::{
+    BucketId, Clock, Consistency, Deletion, NodeId, OrgId, PartitionId, Precision, Reading, lineprotocol,
+};
 use query::influxql::{
     Caller, DatabaseGrant, Effects, InfluxqlContext, Internals, Item, KnownShard, KnownShards, KnownUser,
     RunningQueries, RunningQuery, run_influxql,
 };
 use query::{CatalogView, Limits, ScanError, Stopped};
+use storage::Engine;
 use tokio::runtime::Handle;
 use trace::Tracer;
 
+use crate::answers::{self, Answers, Before};
 use crate::deletes::Deletes;
 use crate::ports::{WriteAdapter, unavailable};
 use crate::slow::{Language, Watched};
@@ -66,6 +71,8 @@ pub(crate) struct QueryAdapter {
     pub(crate) slow_after: Duration,
     /// Where slow queries are counted.
     pub(crate) counters: Arc<Counters>,
+    /// Answers for who asks the same again.
+    pub(crate) answers: Arc<Answers>,
 }
 
 /// The catalog's local copy, as a query sees it.
@@ -93,7 +100,7 @@ impl CatalogView for View<'_> {
 }
 
 /// What a query has come to, which somebody may have ended.
-fn killed(listed: &Listed<'_>, result: Result<(), QueryError>) -> Result<(), QueryError> {
+fn killed<T>(listed: &Listed<'_>, result: Result<T, QueryError>) -> Result<T, QueryError> {
     match result {
         Err(QueryError::Cancelled) if listed.is_killed() => {
             Err(QueryError::LimitReached("query interrupted".to_owned()))
@@ -152,9 +159,11 @@ impl QueryPort for QueryAdapter {
         &self,
         request: InfluxqlRequest,
         sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Option<Keep>, QueryError> {
         let source = self.source.at(request.reading.clone());
         let watched = Watched::begin(self, Language::Influxql, request.org, &source);
+        let asked = request.asked.clone();
+        let before = asked.as_ref().and_then(|asked| self.before(asked));
         let params = params(&request);
         let text = influxql::redact(&request.query, &params).into_owned();
         let about = (request.org, text.as_str(), request.database.as_deref());
@@ -168,7 +177,23 @@ impl QueryPort for QueryAdapter {
         });
         let result = killed(&listed, result);
         watched.end(&text, result.as_ref().err().map(ToString::to_string).or(failed));
-        result
+        let lasts = result?;
+        Ok(asked.filter(|_| lasts).map(|asked| {
+            let (answers, scanned) = (Arc::clone(&self.answers), source.scanned());
+            Box::new(move |answer| answers.keep(asked, before, &scanned.reach, answer)) as Keep
+        }))
+    }
+
+    fn kept<'a>(&'a self, asked: &'a Asked, reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let known = self.answers.known(asked).filter(|known| known.has_answer())?;
+            self.cluster.ready_catalog(reading).await.ok()?;
+            let here = self.cluster.ready_to_read(reading).await.ok()?;
+            let engines = self.source.engines_of_all(here)?;
+            let answer = known.answer(&self.state(&engines));
+            self.answers.count(answer.is_some());
+            answer
+        })
     }
 
     fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries> {
@@ -227,12 +252,23 @@ impl QueryAdapter {
         result.map_err(query_error)
     }
 
+    /// What there is of the data that a question is known to read, when all partitions are here.
+    fn before(&self, asked: &Asked) -> Option<Before> {
+        let here = (0..self.cluster.partitions()).map(PartitionId).collect();
+        let engines = self.source.engines_of_all(here)?;
+        self.answers.before(asked, &self.state(&engines))
+    }
+
+    fn state<'a>(&'a self, engines: &'a [Arc<Engine>]) -> answers::State<'a> {
+        answers::State { catalog: self.cluster.catalog(), engines, now: self.clock.now() }
+    }
+
     fn run_influxql(
         &self,
         request: InfluxqlRequest,
         source: &Source,
         sink: &mut dyn FnMut(InfluxqlItem) -> Result<(), SinkClosed>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<bool, QueryError> {
         let cancel = request.cancel.clone();
         let cancelled = move || cancel.is_cancelled();
         let view = self.view(&request.reading)?;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use cluster::{Blocks, Cluster, PartitionSummary, Reader, RemoteBlocks, RemoteSummary};
 use memory::{Account, Allowance};
 use model::{
-    Ends, GroupId, Groups, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock, SummaryRequest,
-    TimeRange,
+    BucketId, Ends, GroupId, Groups, PartitionId, Reading, ScanRequest, SchemaRequest, SeriesBlock,
+    SummaryRequest, TimeRange,
 };
 use query::source::{ScanError, ScanSource, ScanStream};
 use storage::{Engine, ReadError, Summarize};
@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use trace::Traced as _;
 
+use crate::answers;
 use crate::error::with_causes;
 use crate::fragment::{Fragment, Scanned};
 use crate::parallel::{self, Part};
@@ -81,6 +82,17 @@ impl Source {
         Ok(here.into_iter().filter_map(engine).unzip())
     }
 
+    /// The engines of all partitions, in their order, where `here` is all of them.
+    pub(crate) fn engines_of_all(&self, mut here: Vec<PartitionId>) -> Option<Vec<Arc<Engine>>> {
+        here.sort_unstable();
+        let all = here.len() == usize::from(self.cluster.partitions());
+        all.then(|| here.into_iter().map(|partition| self.partitions.engine(partition)).collect()).flatten()
+    }
+
+    fn note(&self, bucket: BucketId, range: TimeRange, whole_shards: bool) {
+        self.scanned.reach.note(answers::Part { bucket, range, whole_shards });
+    }
+
     /// The points of all partitions but those that are read here.
     fn elsewhere(
         &self,
@@ -97,6 +109,7 @@ impl Source {
     }
 
     fn scan_all(&self, request: &ScanRequest, ends: Option<Ends>) -> Result<ScanStream, ScanError> {
+        self.note(request.bucket, request.range, false);
         let (partitions, engines) = self.engines()?;
         let remote = self.elsewhere(&partitions, request, ends)?;
         let fragment = Fragment::own(&partitions, &self.scanned);
@@ -284,6 +297,7 @@ impl ScanSource for Source {
         request: &SummaryRequest,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Groups, ScanError> {
+        self.note(request.scan.bucket, request.scan.range, false);
         let (partitions, engines) = self.engines()?;
         let elsewhere = self.cluster.without(&partitions);
         // The others compute meanwhile.
@@ -310,6 +324,7 @@ impl ScanSource for Source {
     }
 
     fn schema(&self, request: &SchemaRequest) -> Result<Vec<String>, ScanError> {
+        self.note(request.bucket, request.range, true);
         let mut names = BTreeSet::new();
         let (partitions, engines) = self.engines()?;
         for engine in engines {

@@ -50,6 +50,7 @@ pub(crate) use lost::LostFile;
 use recover::Leftovers;
 pub(crate) use recover::leftovers;
 pub use scan::Scan;
+pub use sections::Stamp;
 pub(crate) use state::{file_path, segment_path};
 pub use summarize::{Summarize, SummarizeError};
 

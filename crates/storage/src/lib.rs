@@ -39,7 +39,7 @@ mod verify;
 pub use cache::{CacheStats, Tally};
 pub use commons::Commons;
 pub use engine::{
-    EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stats, Summarize, SummarizeError,
+    EndScan, Engine, Everything, Flushed, Scan, ShardInfo, Stamp, Stats, Summarize, SummarizeError,
     check_checkpoint, durable_in,
 };
 pub use error::{Damage, FatalError, FlushError, OpenError, OtherVersion, ReadError};

@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use axum::body::Body;
+use bytes::Bytes;
 use catalog::{Catalog, CatalogError, Command, MemoryStore, ReadGuard, Response as Answered};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use memory::Account;
-use model::{Batch, Clock, Commits, Deletion, LogPosition, OrgId, PartitionId, ReplicaId, Timestamp};
+use model::{
+    Batch, Clock, Commits, Deletion, LogPosition, OrgId, PartitionId, Reading, ReplicaId, Timestamp,
+};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use trace::{Collected, TraceId};
 
 use crate::ports::{
-    BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest, FluxTable,
-    GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, ListedQueries, ListedQuery, LogPort,
-    MaintenancePort, MoveSurvey, NodeSurvey, NodeView, OrderError, QueryError, QueryPort, ReplicaSurvey,
-    SinkClosed, SqlDescription, SqlRequest, StatusPort, TracePort, Unavailable, WriteError, WritePort,
+    Asked, BoxFuture, CatalogPort, ClusterOrder, ClusterPort, ClusterSurvey, ClusterView, FluxRequest,
+    FluxTable, GroupSurvey, GroupView, InfluxqlItem, InfluxqlRequest, Keep, ListedQueries, ListedQuery,
+    LogPort, MaintenancePort, MoveSurvey, NodeSurvey, NodeView, OrderError, QueryError, QueryPort,
+    ReplicaSurvey, SinkClosed, SqlDescription, SqlRequest, StatusPort, TracePort, Unavailable, WriteError,
+    WritePort,
 };
 use crate::{Gateway, Limits, Options, Ports};
 use crate::{Stage, Vitals};
@@ -157,6 +161,9 @@ pub(crate) struct TestQuery {
     pub(crate) sql_seen: Mutex<Vec<SqlRequest>>,
     /// Whose queries were asked for.
     pub(crate) listed_for: Mutex<Vec<Option<OrgId>>>,
+    /// Whether answers of InfluxQL are worth keeping.
+    pub(crate) keeps: AtomicBool,
+    pub(crate) kept: Arc<Mutex<Vec<(Arc<Asked>, Bytes)>>>,
 }
 
 impl TestQuery {
@@ -205,10 +212,19 @@ impl QueryPort for TestQuery {
         Ok(SqlDescription { schema: schema.expect("a script sends columns"), params: Vec::new() })
     }
 
-    fn influxql(&self, request: InfluxqlRequest, sink: InfluxqlSink<'_>) -> Result<(), QueryError> {
+    fn influxql(&self, request: InfluxqlRequest, sink: InfluxqlSink<'_>) -> Result<Option<Keep>, QueryError> {
         self.influxql_seen.lock().push(request.clone());
         let script = self.influxql.lock().clone();
-        script.map_or(Ok(()), |script| script(&request, sink))
+        script.map_or(Ok(()), |script| script(&request, sink))?;
+        let kept = Arc::clone(&self.kept);
+        let asked = request.asked.filter(|_| self.keeps.load(Ordering::Relaxed));
+        Ok(asked.map(|asked| Box::new(move |bytes| kept.lock().push((asked, bytes))) as Keep))
+    }
+
+    fn kept<'a>(&'a self, asked: &'a Asked, _reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>> {
+        let found =
+            self.kept.lock().iter().find(|(other, _)| **other == *asked).map(|(_, body)| body.clone());
+        Box::pin(async move { found })
     }
 
     fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries> {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use catalog::{Action, ResourceType};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use model::OrgId;
+use model::{OrgId, Reading};
 use tokio::runtime::Handle;
 
 use super::format::{Format, Style, Writer};
@@ -21,7 +22,9 @@ use crate::form;
 use crate::gateway::App;
 use crate::metrics::Language;
 use crate::params::Params;
-use crate::ports::{InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort};
+use crate::ports::{
+    Asked, InfluxqlCaller, InfluxqlItem, InfluxqlParam, InfluxqlRequest, QueryError, QueryPort,
+};
 use crate::traces;
 use crate::v2::small_body;
 
@@ -79,6 +82,27 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     let bound = bound(params.get("params"), params_max)?;
     let (readable, writable) =
         app.look(|state| (who.grants.readable(state, org), who.grants.writable(state, org)));
+    let style = style(&parts.headers, &params);
+    let gzip = accept::gzip(&parts.headers);
+    let kept_trace = trace::current().map(|here| here.context()).filter(|context| context.is_kept);
+    let is_async = params.flag("async");
+    // An answer that shows its trace is its own.
+    let asked = (!is_async && kept_trace.is_none()).then(|| {
+        Arc::new(Asked {
+            org,
+            query: query.clone(),
+            params: params.get("params").map(str::to_owned),
+            database: params.get("db").map(str::to_owned),
+            retention_policy: params.get("rp").map(str::to_owned),
+            readable: readable.clone(),
+            form: format!("{style:?} gzip={gzip}"),
+        })
+    });
+    if let Some(asked) = &asked
+        && let Some(body) = kept(&app, asked, &reading).await
+    {
+        return Ok(answered(Body::from(body), style, gzip));
+    }
     let caller = caller(&app, &who, org);
     let request = InfluxqlRequest {
         org,
@@ -92,18 +116,16 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         writable,
         may_create: who.grants.allow(Action::Write, ResourceType::Buckets, None, Some(org)),
         caller,
+        asked,
         cancel: crate::ports::CancelToken::default(),
     };
-    if params.flag("async") {
+    if is_async {
         return Ok(run_detached(&app, request));
     }
-    let style = style(&parts.headers, &params);
-    let gzip = accept::gzip(&parts.headers);
     let port = Arc::clone(&app.ports.query);
-    let kept = trace::current().map(|here| here.context()).filter(|context| context.is_kept);
     let (port_of_traces, runtime) = (Arc::clone(&app.ports.traces), Handle::current());
     let own_trace = move || {
-        let id = kept?.trace;
+        let id = kept_trace?.trace;
         let collected = host::wait(&runtime, port_of_traces.collect(id))?;
         Some(traces::shown(id, &collected))
     };
@@ -111,6 +133,20 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         answer(&*port, request, style, own_trace, job)
     })
     .await?;
+    Ok(answered(body, style, gzip))
+}
+
+/// The answer to the same question as it was before, if nothing that it depends on has changed.
+async fn kept(app: &App, asked: &Asked, reading: &Reading) -> Option<Bytes> {
+    let began = app.ports.clock.monotonic();
+    let body = app.ports.query.kept(asked, reading).await?;
+    app.metrics.query_bytes.add(body.len());
+    let took = app.ports.clock.monotonic().saturating_sub(began);
+    app.metrics.queries(Language::Influxql).durations.observe(took);
+    Some(body)
+}
+
+fn answered(body: Body, style: Style, gzip: bool) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(style.format.content_type()));
@@ -118,7 +154,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    Ok(response)
+    response
 }
 
 fn caller(app: &App, who: &Identity, org: OrgId) -> InfluxqlCaller {
@@ -143,6 +179,7 @@ fn run_detached(app: &App, request: InfluxqlRequest) -> Response {
                 }
                 Ok(())
             })
+            .map(drop)
         };
         if let Err(error) = chunks::run(&detached, Language::Influxql, false, run).await {
             tracing::warn!(%error, "an async query failed");
@@ -162,17 +199,20 @@ fn answer(
     let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
     let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
     job.writer.begin_end();
-    if let Err(error) = result {
-        let error = match writer.is_too_large() {
-            true => too_large(),
-            false => worded(job.reason(error)),
-        };
-        if !job.writer.sent() {
-            return Err(error);
+    match result {
+        Ok(keep) => job.writer.keep(keep),
+        Err(error) => {
+            let error = match writer.is_too_large() {
+                true => too_large(),
+                false => worded(job.reason(error)),
+            };
+            if !job.writer.sent() {
+                return Err(error);
+            }
+            let message = ApiError::from(error).message;
+            // As below.
+            let _gone = writer.item(InfluxqlItem::Error(message), &mut job.writer);
         }
-        let message = ApiError::from(error).message;
-        // As below.
-        let _gone = writer.item(InfluxqlItem::Error(message), &mut job.writer);
     }
     // A closed sink is a client that went away: nobody is left to tell.
     writer.finish(own_trace(), &mut job.writer).or(Ok(()))

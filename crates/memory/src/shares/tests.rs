@@ -18,18 +18,18 @@ fn a_text_changes_what_it_names() {
 fn memory_is_divided_by_shares_and_the_cache_lends_to_queries() {
     let memory = Memory::new(1000, Shares::STANDARD, usize::MAX);
     let limits = memory.accounts().map(|account| account.limit());
-    assert_eq!(limits, [188, 62, 350, 200, 150, 50]);
+    assert_eq!(limits, [188, 62, 340, 10, 200, 150, 50]);
     assert_eq!(limits.iter().sum::<usize>(), 1000);
     assert!(memory.memtables_soft() < memory.memtables.limit());
 
     assert_eq!(Memory::new(1000, Shares::STANDARD, 20).writes.limit(), 20);
 
-    assert_eq!(memory.cache_bytes_max(), 350);
+    assert_eq!(memory.cache_bytes_max(), 340);
     let mut query = Reservation::of(&memory.queries, 150).expect("its own share");
-    assert_eq!(memory.cache_bytes_max(), 350);
-    query.cover(325).expect("half of the cache's share is lent");
-    assert_eq!(memory.cache_bytes_max(), 175);
-    assert!(query.cover(326).is_err());
+    assert_eq!(memory.cache_bytes_max(), 340);
+    query.cover(320).expect("half of the cache's share is lent");
+    assert_eq!(memory.cache_bytes_max(), 170);
+    assert!(query.cover(321).is_err());
     drop(query);
-    assert_eq!(memory.cache_bytes_max(), 350);
+    assert_eq!(memory.cache_bytes_max(), 340);
 }

@@ -17,6 +17,7 @@ mod function;
 mod holt_winters;
 mod internals;
 mod into;
+mod lasting;
 mod measurements;
 mod names;
 mod plan;
@@ -187,20 +188,21 @@ pub enum Item {
     Error(String),
 }
 
-/// Runs a request. Only errors of the whole request are `Err`: the text does not parse, something is out of reach, the
-/// query was cancelled, or the receiver went away.
+/// Runs a request, and answers whether what it has said lasts: asked again, it would say the same as long as the catalog
+/// and the points that it has read are the same. Only errors of the whole request are `Err`: the text does not parse,
+/// something is out of reach, the query was cancelled, or the receiver went away.
 pub fn run_influxql(
     text: &str,
     context: &InfluxqlContext<'_>,
     sink: &mut dyn FnMut(Item) -> Result<(), Stopped>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let plan = trace::span("plan");
     let statements = influxql::parse(text, context.params)?;
     drop(plan);
     let budget = Budget::new(context.limits, context.memory, context.clock, context.cancelled);
     let resolver = resolver(context);
     statements.iter().try_for_each(|statement| rights::authorize(statement, &resolver, context))?;
-    let mut failed = false;
+    let (mut failed, mut has_erred) = (false, false);
     for (n, statement) in statements.iter().enumerate() {
         sink(Item::Statement(n))?;
         if failed {
@@ -225,11 +227,12 @@ pub fn run_influxql(
             Err(error) => {
                 tracing::debug!(statement = n, %error, "InfluxQL statement failed");
                 failed = !matches!(statement, Statement::Show(show) if show::lets_go_on(show, &resolver));
+                has_erred = true;
                 sink(Item::Error(error.to_string()))?;
             }
         }
     }
-    Ok(())
+    Ok(!has_erred && statements.iter().all(lasting::lasts))
 }
 
 /// Whether a database or a retention policy may have a name: as in InfluxDB, one that could be a directory's.

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Node;
 use super::settings::{admission, memory_to_divide, millis, tls_files, watch_memory};
+use crate::answers::Answers;
 use crate::config::Config;
 use crate::error::ServeError;
 use crate::frugality::BeFrugal;
@@ -65,6 +66,7 @@ impl Node {
         let running = Arc::new(Running::new(None, Arc::clone(&clock)));
         cluster.serve_queries(Arc::clone(&running) as _);
         Ok(Self {
+            answers: Answers::new(&memory),
             memory,
             admission: admission(config, &partitions, None, &clock),
             router: Arc::new(Router::new(Arc::clone(&cluster))),

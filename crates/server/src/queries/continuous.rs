@@ -161,6 +161,7 @@ impl Continuous {
             writable: None,
             may_create: false,
             caller: InfluxqlCaller::default(),
+            asked: None,
             cancel: CancelToken::default(),
         };
         let mut failed = None;

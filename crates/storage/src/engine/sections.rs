@@ -14,8 +14,9 @@
 use std::sync::Arc;
 
 use model::summary::Windows;
-use model::{SummaryRequest, TimeRange, predicate};
+use model::{BucketId, SummaryRequest, TimeRange, predicate};
 
+use super::Engine;
 use super::state::Bucket;
 use crate::cache::{EngineId, Question, SectionKey};
 
@@ -42,6 +43,34 @@ impl Changes {
     fn latest(&self, shard: TimeRange, from: i64, to: i64) -> u64 {
         let spans = self.0.as_ref().and_then(|spans| spans.get(place(shard, from)..=place(shard, to)));
         spans.and_then(|spans| spans.iter().max()).copied().unwrap_or(0)
+    }
+}
+
+/// What there was of a bucket in some time. Where two are equal, the points there and their series were the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    engine: EngineId,
+    /// Shards in that time.
+    shards: usize,
+    /// The last entry that has changed anything there, or next to it. Entries are numbered upwards, so that a shard that
+    /// was dropped and written again has a higher one.
+    latest: u64,
+}
+
+impl Engine {
+    /// What there is now of a bucket in some time; with `whole_shards` in all of the shards that the time touches, which
+    /// questions about names go by.
+    pub fn stamp(&self, bucket: BucketId, range: TimeRange, whole_shards: bool) -> Stamp {
+        let mut stamp = Stamp { engine: self.inner.id, shards: 0, latest: 0 };
+        let state = self.inner.state.read();
+        let shards = state.buckets.get(&bucket).into_iter().flat_map(|bucket| &bucket.shards);
+        for shard in shards.filter(|shard| shard.range.overlaps(&range)) {
+            let asked = if whole_shards { shard.range } else { range };
+            stamp.shards += 1;
+            let latest = shard.changes.latest(shard.range, asked.start.0, asked.end.0.saturating_sub(1));
+            stamp.latest = stamp.latest.max(latest);
+        }
+        stamp
     }
 }
 
