@@ -125,7 +125,15 @@ def is_digits(text, column, x, y):
 def absolute(case):
     """abs leaves integers as they are."""
     unequal = case.unequal()
-    return bool(unequal) and all(is_absolute(case.text, x, y) for _, x, y in unequal)
+    if bool(unequal) and all(is_absolute(case.text, x, y) for _, x, y in unequal):
+        return True
+    # What is chosen by such a column is another row: without it, the same one is chosen.
+    return has(case.text, "abs") and has(case.text, *SELECTORS) and case.agree_on(without_absolute(case.text))
+
+
+def without_absolute(text):
+    """The statement with the values themselves in the place of their absolute ones."""
+    return re.sub(r"\babs\(((?:[^()]|\([^()]*\))*)\)( AS \w+)?", lambda found: f"({found[1]}){found[2] or ' AS abs'}", text)
 
 
 def last_digits(case):
@@ -174,6 +182,7 @@ def filler_of_no_group(case):
 
 
 TRANSFORMATIONS = ("moving_average", "derivative", "non_negative_derivative", "difference", "non_negative_difference", "cumulative_sum", "elapsed", "chande_momentum_oscillator", "exponential_moving_average", "double_exponential_moving_average", "triple_exponential_moving_average", "triple_exponential_derivative", "relative_strength_index", "kaufmans_efficiency_ratio", "kaufmans_adaptive_moving_average")
+SELECTORS = ("top", "bottom", "max", "min", "first", "last", "percentile", "median", "mode", "spread")
 
 
 def window_beside_the_range(case):

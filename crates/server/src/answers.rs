@@ -44,22 +44,34 @@ pub(crate) struct Part {
     pub(crate) whole_shards: bool,
 }
 
-/// All that a query has read so far.
-#[derive(Debug, Default)]
-pub(crate) struct Reach(Mutex<Vec<Part>>);
+/// All that a query has read so far; `None` when it is too much, or not all was here.
+#[derive(Debug)]
+pub(crate) struct Reach(Mutex<Option<Vec<Part>>>);
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+}
 
 impl Reach {
     pub(crate) fn note(&self, part: Part) {
-        let mut parts = self.0.lock();
-        // One too many is enough to know that there are too many.
-        if parts.len() <= PARTS_MAX && !parts.contains(&part) {
+        let mut reach = self.0.lock();
+        if let Some(parts) = reach.as_mut().filter(|parts| !parts.contains(&part)) {
             parts.push(part);
+        }
+        if reach.as_ref().is_some_and(|parts| parts.len() > PARTS_MAX) {
+            *reach = None;
         }
     }
 
+    /// Something was read on another node, of which the stamps here say nothing.
+    pub(crate) fn note_elsewhere(&self) {
+        *self.0.lock() = None;
+    }
+
     fn parts(&self) -> Option<Vec<Part>> {
-        let parts = self.0.lock();
-        (parts.len() <= PARTS_MAX).then(|| parts.clone())
+        self.0.lock().clone()
     }
 }
 

@@ -79,7 +79,11 @@ impl Source {
             reason: error.to_string(),
         })?;
         let engine = |partition| Some((partition, self.partitions.engine(partition)?));
-        Ok(here.into_iter().filter_map(engine).unzip())
+        let (here, engines): (Vec<_>, Vec<_>) = here.into_iter().filter_map(engine).unzip();
+        if here.len() < usize::from(self.cluster.partitions()) {
+            self.scanned.reach.note_elsewhere();
+        }
+        Ok((here, engines))
     }
 
     /// The engines of all partitions, in their order, where `here` is all of them.

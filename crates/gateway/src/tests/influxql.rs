@@ -1,5 +1,7 @@
 //! InfluxQL queries: parameters in; JSON, chunks and CSV out.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use http::Method;
 use model::{Column, ColumnType, FieldType, FieldValue, Frame, FrameColumn, FrameValues, Values};
@@ -494,4 +496,61 @@ async fn a_query_that_is_ended_while_its_answer_is_sent_says_so_in_a_document() 
             "{path}"
         );
     }
+}
+
+/// Asks with and without gzip, and answers what came.
+async fn both(server: &Server, uri: &str) -> [(u16, Vec<u8>, String); 2] {
+    let mut answers = Vec::new();
+    for encoding in ["identity", "gzip"] {
+        let asked = server.ask(Method::GET, uri).header("accept-encoding", encoding);
+        let answer = server.send(asked.body(Body::empty()).unwrap()).await;
+        let encoding = answer.header("content-encoding").to_owned();
+        answers.push((answer.status.as_u16(), answer.body, encoding));
+    }
+    answers.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_what_was_sent() {
+    let server = Server::new().await;
+    server.query.keeps.store(true, Ordering::Relaxed);
+    let times: Vec<i64> = (0..5_000).collect();
+    for (uri, rows) in [("/query?q=small", 3), ("/query?q=more", 5_000), ("/query?q=x&chunked=true", 3)] {
+        script(&server, &[Statement(0), Series(series("a", &times[..rows]))]);
+        let computed = both(&server, uri).await;
+        let asked = server.query.influxql_seen.lock().len();
+        assert_eq!(both(&server, uri).await, computed);
+        assert_eq!(server.query.influxql_seen.lock().len(), asked, "{uri}: nothing was computed again");
+    }
+    // One that is larger than what is kept is computed.
+    let many: Vec<InfluxqlItem> = (0..10).map(|_| Series(series("a", &times))).collect();
+    script(&server, &[vec![Statement(0)], many].concat());
+    let computed = both(&server, "/query?q=large").await;
+    let asked = server.query.influxql_seen.lock().len();
+    assert_eq!(both(&server, "/query?q=large").await[0], computed[0]);
+    assert!(server.query.influxql_seen.lock().len() > asked);
+}
+
+#[tokio::test]
+async fn what_is_asked_otherwise_is_another_question() {
+    let server = Server::new().await;
+    server.query.keeps.store(true, Ordering::Relaxed);
+    script(&server, &[Statement(0), Series(series("a", &[1]))]);
+    for uri in [
+        "/query?q=x",
+        "/query?q=x&db=d",
+        "/query?q=x&db=d&rp=r",
+        "/query?q=x&epoch=s",
+        "/query?q=x&pretty=true",
+        "/query?q=x&chunked=true",
+        "/query?q=x&chunked=true&chunk_size=1",
+        "/query?q=x&params=%7B%22a%22%3A1%7D",
+        "/query?q=y",
+    ] {
+        let before = server.query.influxql_seen.lock().len();
+        server.get(uri).await;
+        assert_eq!(server.query.influxql_seen.lock().len(), before + 1, "{uri}");
+    }
+    let csv = accept(&server, "/query?q=x", "application/csv").await;
+    assert_eq!(csv.header("content-type"), "text/csv");
 }

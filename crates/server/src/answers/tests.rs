@@ -73,12 +73,17 @@ fn what_is_asked_twice_is_kept_until_the_catalog_changes() {
 }
 
 #[test]
-fn what_is_large_or_read_of_many_places_is_not_kept() {
+fn what_is_large_or_read_of_many_places_or_elsewhere_is_not_kept() {
     let fixture = Fixture::new();
     let large = Bytes::from(vec![0; fixture.answers.answer_bytes_max + 1]);
     let reach = Reach::default();
     for _ in 0..4 {
         assert_eq!(fixture.ask(&asked("large"), &reach, &large), None);
+    }
+    let elsewhere = Reach::default();
+    elsewhere.note_elsewhere();
+    for _ in 0..4 {
+        assert_eq!(fixture.ask(&asked("elsewhere"), &elsewhere, &Bytes::from("x")), None);
     }
     for end in 0..=PARTS_MAX {
         reach.note(part(i64::try_from(end).unwrap()));
