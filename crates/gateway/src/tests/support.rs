@@ -1,6 +1,7 @@
 //! A gateway over fakes that behave: the catalog is the real one in memory, with changes of "other nodes" that
 //! only a barrier makes visible.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -163,7 +164,7 @@ pub(crate) struct TestQuery {
     pub(crate) listed_for: Mutex<Vec<Option<OrgId>>>,
     /// Whether answers of InfluxQL are worth keeping.
     pub(crate) keeps: AtomicBool,
-    pub(crate) kept: Arc<Mutex<Vec<(Arc<Asked>, Bytes)>>>,
+    pub(crate) kept: Arc<Mutex<HashMap<Arc<Asked>, Bytes>>>,
 }
 
 impl TestQuery {
@@ -218,12 +219,11 @@ impl QueryPort for TestQuery {
         script.map_or(Ok(()), |script| script(&request, sink))?;
         let kept = Arc::clone(&self.kept);
         let asked = request.asked.filter(|_| self.keeps.load(Ordering::Relaxed));
-        Ok(asked.map(|asked| Box::new(move |bytes| kept.lock().push((asked, bytes))) as Keep))
+        Ok(asked.map(|asked| Box::new(move |bytes| drop(kept.lock().insert(asked, bytes))) as Keep))
     }
 
     fn kept<'a>(&'a self, asked: &'a Asked, _reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>> {
-        let found =
-            self.kept.lock().iter().find(|(other, _)| **other == *asked).map(|(_, body)| body.clone());
+        let found = self.kept.lock().get(asked).cloned();
         Box::pin(async move { found })
     }
 

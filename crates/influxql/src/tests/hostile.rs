@@ -231,7 +231,7 @@ fn regular_expressions_are_bounded_together() {
     };
     assert!(select(1_000, "/a/").is_ok());
     let error = select(1_001, "/a/").unwrap_err().to_string();
-    assert!(error.ends_with("limit is 1000 regular expressions"), "{error}");
+    assert!(error.ends_with("limit is 1000 regular expressions (max-influxql-regexes)"), "{error}");
     // Each takes megabytes; a text of 1 MB could hold a hundred thousand.
     assert!(select(64, r"/\pL{20}/").is_ok());
     let error = select(65, r"/\pL{20}/").unwrap_err().to_string();

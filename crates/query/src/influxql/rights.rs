@@ -140,6 +140,9 @@ fn database_read<'a>(statement: &'a Statement, resolver: &Resolver<'a>) -> Resul
             }
             Ok(None)
         }
+        Statement::ShowGlobal(GlobalList::ContinuousQueries) if !own.is_empty() => {
+            Ok((!reads_some(own)?).then_some(own))
+        }
         _ => Ok(None),
     }
 }

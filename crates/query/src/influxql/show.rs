@@ -279,12 +279,6 @@ fn lenient(expr: &Expr, kind: &dyn Fn(&VarRef) -> VarKind) -> Predicate {
         Expr::Binary(binary) if binary.op == Operator::Or => {
             Predicate::Or(vec![lenient(&binary.lhs, kind), lenient(&binary.rhs, kind)])
         }
-        // As in InfluxDB, what is empty is a tag.
-        Expr::Binary(binary)
-            if binary.op == Operator::Eq && matches!(&binary.rhs, Expr::String(text) if text.is_empty()) =>
-        {
-            condition::tag_predicate(expr, &|_| VarKind::Tag).unwrap_or(Predicate::TRUE)
-        }
         other => condition::tag_predicate(other, kind).unwrap_or(Predicate::TRUE),
     }
 }

@@ -290,9 +290,11 @@ impl<'a> Query<'a> {
 /// error of its library, or says it in words of its own.
 fn refused_pattern(error: &DataFusionError) -> Option<String> {
     match error {
-        DataFusionError::External(error) => match error.downcast_ref::<regex::Error>()? {
-            large @ regex::Error::CompiledTooBig(_) => Some(format!("{large} (max-regex-size)")),
-            other => Some(other.to_string()),
+        DataFusionError::External(error) => match error.downcast_ref::<regex::Error>() {
+            Some(large @ regex::Error::CompiledTooBig(_)) => Some(format!("{large} (max-regex-size)")),
+            Some(other) => Some(other.to_string()),
+            // That of the parser below it.
+            None => Some(error.to_string()).filter(|said| said.starts_with("regex parse error")),
         },
         DataFusionError::ArrowError(error, _) => match &**error {
             ArrowError::ComputeError(said) => said.starts_with(REFUSED_PATTERN).then(|| said.clone()),

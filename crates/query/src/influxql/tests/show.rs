@@ -77,6 +77,9 @@ fn names_that_are_missing_have_influxdbs_errors() {
         assert!(refused.starts_with("not authorized to execute statement '"), "{refused}");
         assert!(refused.ends_with("', requires READ on d"), "{refused}");
     }
+    let of_d = super::InfluxqlContext { database: Some("d"), ..context };
+    let refused = super::run_influxql("SHOW CONTINUOUS QUERIES", &of_d, &mut |_| Ok(())).unwrap_err();
+    assert!(refused.to_string().ends_with("requires READ on d"), "{refused}");
     assert!(!body(&run("SHOW DATABASES")).contains("\"d\""));
     assert_eq!(
         run("CREATE DATABASE n")[1],
@@ -183,11 +186,11 @@ fn lists_of_names_are_of_all_policies_of_a_database() {
 }
 
 #[test]
-fn a_name_of_both_is_the_field_in_lists_unless_it_is_asked_to_be_empty() {
+fn a_name_of_both_is_the_field_in_lists() {
     let fixture = Fixture::new("m,k=c k=1 0\nn,h=a v=1 0\n");
     let names = |text: &str| rows(&fixture, text).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names("SHOW TAG KEYS WHERE k = 'b'"), ["m"]);
-    assert_eq!(names("SHOW TAG KEYS WHERE k = ''"), ["n"]);
+    assert_eq!(names("SHOW TAG KEYS WHERE k = ''"), ["m", "n"]);
     assert_eq!(names("SHOW TAG VALUES WITH KEY =~ /./ WHERE k =~ /b/"), ["m"]);
     assert_eq!(names("SHOW TAG VALUES WITH KEY =~ /./ WHERE v = ''"), ["m", "n"]);
 }
