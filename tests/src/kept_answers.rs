@@ -105,7 +105,7 @@ fn what_depends_on_the_clock_or_fails_is_computed() {
         "SELECT v FROM m",
         "SELECT count(v) FROM m WHERE time > now() - 1h AND time < 10s",
         "SELECT sample(v, 1) FROM m WHERE time < 10s",
-        "SELECT sum(v) FROM m WHERE time < 10s AND v > 'x'",
+        "SELECT v FROM nothing..m WHERE time < 10s",
         "SHOW MEASUREMENTS",
     ] {
         for _ in 0..4 {
