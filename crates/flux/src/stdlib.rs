@@ -8,11 +8,13 @@ mod array;
 mod csv;
 mod date;
 mod dict;
+mod experimental;
 mod math;
 mod regexp;
 mod schema;
 mod signature;
 mod strings;
+mod testing;
 mod timezone;
 mod universe;
 
@@ -83,7 +85,6 @@ const NOT_YET: &[&str] = &[
     "json",
     "kafka",
     "pagerduty",
-    "planner",
     "profiler",
     "pushbullet",
     "runtime",
@@ -113,14 +114,32 @@ fn functions(path: &str) -> Option<&'static [Builtin]> {
         "csv" => &csv::FUNCTIONS,
         "date" => &date::FUNCTIONS,
         "dict" => &dict::FUNCTIONS,
+        "experimental" => &experimental::FUNCTIONS,
+        "experimental/array" => &array::FUNCTIONS,
+        "internal/debug" => &experimental::DEBUG,
         "math" => &math::FUNCTIONS,
         "regexp" => &regexp::FUNCTIONS,
+        // Its options are all that it has.
+        "planner" => &[],
         "strings" => &strings::FUNCTIONS,
+        "testing" => &testing::FUNCTIONS,
+        "testing/expect" => &testing::EXPECT,
+        "types" => &experimental::TYPES,
         "timezone" => &timezone::FUNCTIONS,
         "influxdata/influxdb" => universe::influxdb(),
         "influxdata/influxdb/schema" | "influxdata/influxdb/v1" => &schema::FUNCTIONS,
         _ => return None,
     })
+}
+
+/// Whether a package has an option, which scripts may set.
+pub(crate) fn has_option(path: &str, name: &str) -> bool {
+    matches!(
+        (path, name),
+        ("planner", "disableLogicalRules" | "disablePhysicalRules")
+            | ("testing", "load" | "tags")
+            | ("internal/debug", "vectorize")
+    )
 }
 
 /// A member of a package.
@@ -132,6 +151,7 @@ pub(crate) fn member(path: &str, name: &str) -> Option<Value> {
         "math" => math::constant(name),
         "date" => date::constant(name),
         "timezone" => timezone::constant(name),
+        "experimental" if experimental::OF_UNIVERSE.contains(&name) => universe(name),
         _ => None,
     }
 }

@@ -131,10 +131,26 @@ impl Resolver {
                 Some(Step::Option(Rc::from(name.name.as_str()), slot, value.ir))
             }
             StatementKind::MemberOption(target, value) => {
-                self.expr(target);
-                self.expr(value);
-                self.error(statement.span, "options of packages cannot be set yet".to_owned());
-                None
+                let value = self.expr(value);
+                let ExprKind::Member(object, property) = &target.kind else { return None };
+                let ExprKind::Identifier(package) = &object.kind else { return None };
+                match self.lookup(package) {
+                    Some((_, _, Known::Package(path))) if stdlib::has_option(path, &property.name) => {
+                        // No other name has a dot in it.
+                        let name = format!("{package}.{}", property.name);
+                        let slot = self.define(&name, Known::Type(value.ty, value.signature));
+                        Some(Step::Let(slot, value.ir))
+                    }
+                    Some((_, _, Known::Package(path))) => {
+                        let message = format!("package {path} has no option {}", property.name);
+                        self.error(statement.span, message);
+                        None
+                    }
+                    _ => {
+                        self.error(object.span, format!("{package} is not a package"));
+                        None
+                    }
+                }
             }
             StatementKind::Return(value) => {
                 if !in_function {
@@ -283,6 +299,10 @@ impl Resolver {
             && let Some((_, _, Known::Package(path))) = self.lookup(package)
         {
             let path = Rc::clone(path);
+            if let Some((hops, slot, Known::Type(ty, signature))) = self.lookup(&format!("{package}.{name}"))
+            {
+                return Typed { ir: Ir::Var { hops, slot }, ty: *ty, signature: signature.clone() };
+            }
             return stdlib::member(&path, name).map_or_else(
                 || {
                     self.error(span, format!("package {path} has no member {name}"));

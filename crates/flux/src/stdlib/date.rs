@@ -75,7 +75,7 @@ fn truncate(context: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     Ok(Value::Time(windows.start_of(time)))
 }
 
-fn moved(context: &Context<'_>, arguments: &Arguments, name: &str, sign: i64) -> Result<Value> {
+pub(super) fn moved(context: &Context<'_>, arguments: &Arguments, name: &str, sign: i64) -> Result<Value> {
     let time = context.resolve_time(arguments.get(name))?;
     let by = arguments.duration_or("d", Duration::ZERO)?.checked_mul(sign).ok_or_else(out_of_range)?;
     let location = location(context, arguments)?;

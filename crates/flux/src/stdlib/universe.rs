@@ -12,6 +12,7 @@ mod sequence;
 mod values;
 mod windows;
 
+pub(super) use groups::extended;
 pub(super) use pivot::pivoted;
 pub(super) use rows::split_by;
 

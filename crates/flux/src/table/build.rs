@@ -23,6 +23,18 @@ pub(crate) const fn column_type(value: &Value) -> Option<ColumnType> {
     })
 }
 
+/// A value as a column holds it; `None` for null, and where no column can hold it.
+pub(crate) fn column_value(value: &Value) -> Option<FieldValue> {
+    Some(match value {
+        Value::Bool(v) => FieldValue::Boolean(*v),
+        Value::Int(v) | Value::Time(v) => FieldValue::Integer(*v),
+        Value::Uint(v) => FieldValue::Unsigned(*v),
+        Value::Float(v) => FieldValue::Float(*v),
+        Value::String(v) => FieldValue::String(v.to_string()),
+        _ => return None,
+    })
+}
+
 /// A column that takes its type from the first value that is not null.
 #[derive(Debug)]
 pub(crate) struct Builder {

@@ -34,20 +34,29 @@ fn group(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
             return Err(FluxError::invalid(format!("unknown group mode \"{other}\": must be by or except")));
         }
     };
-    Ok(Value::Stream(input.gather(move |context, tables| {
+    Ok(grouped(&input, move |column| names.iter().any(|name| **name == *column.name) == by))
+}
+
+/// Columns added to the group key: `experimental.group`.
+pub(in crate::stdlib) fn extended(input: &Stream, names: Vec<Rc<str>>) -> Value {
+    grouped(input, move |column| column.group || names.iter().any(|name| **name == *column.name))
+}
+
+/// The rows in groups by the columns that are wanted.
+fn grouped(input: &Stream, is_wanted: impl Fn(&TableColumn) -> bool + 'static) -> Value {
+    Value::Stream(input.gather(move |context, tables| {
         let mut groups: BTreeMap<Key, Vec<Table>> = BTreeMap::new();
         let mut charged = Vec::new();
         for table in tables {
-            let wanted = |c: &TableColumn| names.iter().any(|n| **n == *c.name) == by;
             let key: Vec<usize> =
-                table.columns.iter().enumerate().filter(|(_, c)| wanted(c)).map(|(at, _)| at).collect();
+                table.columns.iter().enumerate().filter(|(_, c)| is_wanted(c)).map(|(at, _)| at).collect();
             for part in split_by(table, &key)? {
                 charged.push(context.hold(part.bytes())?);
                 groups.entry(part.key()).or_default().push(part);
             }
         }
         groups.into_values().map(|parts| Made::new(context, concat_group(context, &parts)?)).collect()
-    })))
+    }))
 }
 
 /// Row numbers in the order of some columns; rows that are equal keep their order.
