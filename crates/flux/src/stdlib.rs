@@ -5,6 +5,7 @@
 
 mod arguments;
 mod array;
+mod bitwise;
 mod csv;
 mod date;
 mod dict;
@@ -73,7 +74,6 @@ pub(crate) enum Package {
 
 /// Packages of Flux that are not here yet, or first parts of their paths.
 const NOT_YET: &[&str] = &[
-    "bitwise",
     "contrib/",
     "experimental",
     "generate",
@@ -111,11 +111,13 @@ pub(crate) fn package(path: &str) -> Package {
 fn functions(path: &str) -> Option<&'static [Builtin]> {
     Some(match path {
         "array" => &array::FUNCTIONS,
+        "bitwise" | "experimental/bitwise" => &bitwise::FUNCTIONS,
         "csv" => &csv::FUNCTIONS,
         "date" => &date::FUNCTIONS,
         "dict" => &dict::FUNCTIONS,
         "experimental" => &experimental::FUNCTIONS,
         "experimental/array" => &array::FUNCTIONS,
+        "experimental/table" => &experimental::TABLE,
         "internal/debug" => &experimental::DEBUG,
         "math" => &math::FUNCTIONS,
         "regexp" => &regexp::FUNCTIONS,

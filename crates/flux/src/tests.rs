@@ -1,6 +1,7 @@
 //! Scripts against a small in-memory bucket; expected tables follow from Flux's documentation of each function.
 
 mod errors;
+mod functions;
 mod harness;
 mod hostile;
 mod language;

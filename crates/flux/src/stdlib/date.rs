@@ -52,7 +52,7 @@ fn out_of_range() -> FluxError {
     FluxError::invalid("time or duration is out of range")
 }
 
-fn location(context: &Context<'_>, arguments: &Arguments) -> Result<Location> {
+pub(super) fn location(context: &Context<'_>, arguments: &Arguments) -> Result<Location> {
     match arguments.get("location") {
         Value::Null => Ok(context.location()),
         given => location_of(given),

@@ -51,6 +51,9 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
     ]
 });
 
+pub(super) static TABLE: Functions =
+    Functions::new(|| vec![Builtin::new("fill", "tables<-stream => stream", fill_empty)]);
+
 pub(super) static DEBUG: Functions = Functions::new(|| {
     const PASSED: &str = "tables<-stream => stream";
     let mut all: Vec<Builtin> =
@@ -99,6 +102,21 @@ fn set(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
             let group = table.column(name).is_some_and(|column| column.group);
             let data = Data::Constant(column_type, column_value(value));
             table.set(TableColumn { name: Arc::from(&**name), group, data });
+        }
+        Ok(Some(table))
+    })))
+}
+
+/// Gives tables without rows one, in which nothing but the group key is not null.
+fn fill_empty(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
+    let input = arguments.stream("tables")?;
+    Ok(Value::Stream(input.map(|context, mut table| {
+        if table.rows == 0 {
+            context.count_rows(1)?;
+            for column in table.columns.iter_mut().filter(|column| !column.group) {
+                column.data = Data::Constant(column.data.column_type(), None);
+            }
+            table.rows = 1;
         }
         Ok(Some(table))
     })))

@@ -3,12 +3,14 @@
 mod aggregates;
 mod columns;
 mod groups;
+mod histograms;
 mod inputs;
 mod pick;
 mod pivot;
 pub(super) mod rows;
 mod selectors;
 mod sequence;
+mod states;
 mod values;
 mod windows;
 
@@ -26,11 +28,12 @@ pub(super) fn influxdb() -> &'static [Builtin] {
 }
 
 /// The functions of the universe, part by part.
-fn parts() -> [&'static [Builtin]; 12] {
+fn parts() -> [&'static [Builtin]; 14] {
     [
         &aggregates::FUNCTIONS,
         &columns::FUNCTIONS,
         &groups::FUNCTIONS,
+        &histograms::FUNCTIONS,
         &inputs::FUNCTIONS,
         &inputs::STORED,
         &pick::FUNCTIONS,
@@ -38,6 +41,7 @@ fn parts() -> [&'static [Builtin]; 12] {
         &rows::FUNCTIONS,
         &selectors::FUNCTIONS,
         &sequence::FUNCTIONS,
+        &states::FUNCTIONS,
         &values::FUNCTIONS,
         &windows::FUNCTIONS,
     ]
@@ -56,10 +60,10 @@ macro_rules! not_yet {
 }
 
 not_yet! {
-    chandeMomentumOscillator covariance cov doubleEMA exponentialMovingAverage highestAverage highestCurrent highestMax
-    histogram histogramQuantile holtWinters hourSelection integral kaufmansAMA kaufmansER keyValues linearBins
-    logarithmicBins lowestAverage lowestCurrent lowestMin pearsonr relativeStrengthIndex sample stateCount stateDuration
-    stateTracking timeWeightedAvg timedMovingAverage to tripleEMA tripleExponentialDerivative truncateTimeColumn wideTo
+    chandeMomentumOscillator cov doubleEMA exponentialMovingAverage highestAverage highestCurrent highestMax
+    holtWinters integral kaufmansAMA kaufmansER keyValues lowestAverage lowestCurrent lowestMin pearsonr
+    relativeStrengthIndex sample timeWeightedAvg timedMovingAverage to tripleEMA tripleExponentialDerivative
+    wideTo
 }
 
 /// A value of the universe.
