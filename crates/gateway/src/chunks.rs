@@ -15,8 +15,8 @@ use crate::metrics::Language;
 use crate::ports::{Keep, QueryError, SinkClosed};
 use crate::stream::{self, Outlet, Writer};
 
-/// An answer of more chunks is not kept.
-const KEPT_CHUNKS_MAX: usize = 16;
+/// An answer of more bytes is not kept.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// The job of a query whose answer is bytes.
 pub(crate) type Job = stream::Job<ChunkWriter>;
@@ -34,6 +34,7 @@ pub(crate) struct ChunkWriter {
     bytes: Counter,
     /// All that was sent, as long as it may be kept.
     whole: Option<Vec<Bytes>>,
+    whole_bytes: usize,
     keep: Option<Keep>,
 }
 
@@ -102,16 +103,22 @@ impl ChunkWriter {
         }
         self.bytes.add(chunk.len());
         let chunk = Bytes::from(chunk);
+        self.whole_bytes = self.whole_bytes.saturating_add(chunk.len());
+        if self.whole_bytes > KEPT_BYTES_MAX {
+            self.whole = None;
+        }
         if let Some(whole) = &mut self.whole {
             whole.push(chunk.clone());
-        }
-        if self.whole.as_ref().is_some_and(|whole| whole.len() > KEPT_CHUNKS_MAX) {
-            self.whole = None;
         }
         self.outlet.send(chunk)
     }
 
-    /// Gives the answer, when it has ended, to who keeps it; one of many chunks is not.
+    /// What is sent may be worth keeping. To be said before anything is.
+    pub(crate) fn may_keep(&mut self) {
+        self.whole = Some(Vec::new());
+    }
+
+    /// Gives the answer, when it has ended, to who keeps it.
     pub(crate) fn keep(&mut self, keep: Option<Keep>) {
         self.keep = keep;
     }
@@ -149,7 +156,7 @@ pub(crate) async fn run(
     let bytes = app.metrics.query_bytes.clone();
     let writer = |outlet| {
         let plain = Vec::new();
-        ChunkWriter { outlet, packing, plain, bytes, whole: Some(Vec::new()), keep: None }
+        ChunkWriter { outlet, packing, plain, bytes, whole: None, whole_bytes: 0, keep: None }
     };
     Ok(Body::from_stream(stream::run(app, language, writer, run).await?))
 }

@@ -372,7 +372,12 @@ pub trait QueryPort: Send + Sync + 'static {
     ) -> Result<Option<Keep>, QueryError>;
 
     /// The bytes that a question was answered with, where it would be answered so now. Does not block.
-    fn kept<'a>(&'a self, asked: &'a Asked, reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>>;
+    /// The error is that of any read of what is out of reach.
+    fn kept<'a>(
+        &'a self,
+        asked: &'a Asked,
+        reading: &'a Reading,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, QueryError>>;
 
     /// The queries that run on any node: of an organization, or of all. Does not block.
     fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries>;

@@ -111,7 +111,7 @@ pub(crate) struct State<'a> {
 }
 
 impl State<'_> {
-    /// `None` where points may have expired.
+    /// `None` where points may have expired, or names may go by themselves.
     fn stamps(&self, reach: &[Part]) -> Option<Stamps> {
         let catalog = self.catalog.position();
         let state = self.catalog.read();
@@ -124,7 +124,7 @@ impl State<'_> {
         drop(state);
         let stamp = |part: &Part, engine: &Engine| engine.stamp(part.bucket, part.range, part.whole_shards);
         let parts = reach.iter().flat_map(|part| self.engines.iter().map(|engine| stamp(part, engine)));
-        Some(Stamps { catalog, parts: parts.collect() })
+        Some(Stamps { catalog, parts: parts.collect::<Option<_>>()? })
     }
 }
 

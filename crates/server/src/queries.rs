@@ -184,15 +184,20 @@ impl QueryPort for QueryAdapter {
         }))
     }
 
-    fn kept<'a>(&'a self, asked: &'a Asked, reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>> {
+    fn kept<'a>(
+        &'a self,
+        asked: &'a Asked,
+        reading: &'a Reading,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, QueryError>> {
         Box::pin(async move {
-            let known = self.answers.known(asked).filter(|known| known.has_answer())?;
-            self.cluster.ready_catalog(reading).await.ok()?;
-            let here = self.cluster.ready_to_read(reading).await.ok()?;
-            let engines = self.source.engines_of_all(here)?;
+            let known = self.answers.known(asked).filter(|known| known.has_answer());
+            let Some(known) = known else { return Ok(None) };
+            self.cluster.ready_catalog(reading).await.map_err(unavailable)?;
+            let here = self.cluster.ready_to_read(reading).await.map_err(unavailable)?;
+            let Some(engines) = self.source.engines_of_all(here) else { return Ok(None) };
             let answer = known.answer(&self.state(&engines));
             self.answers.count(answer.is_some());
-            answer
+            Ok(answer)
         })
     }
 

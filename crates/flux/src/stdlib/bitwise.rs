@@ -4,29 +4,30 @@ use super::{Arguments, Builtin, Functions};
 use crate::error::{FluxError, Result};
 use crate::value::Value;
 
-/// Functions of two numbers, by name without the letter of the type.
-const OF_TWO: [(&str, fn(u64, u64) -> u64); 4] =
-    [("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b), ("clear", |a, b| a & !b)];
-
+/// The functions of two numbers with a name, of unsigned and of signed ones.
 macro_rules! of_two {
-    ($name:literal, $at:literal) => {
+    ($name:literal, $a:ident, $b:ident, $result:expr) => {
         [
-            Builtin::new(concat!("u", $name), "a:uint, b:uint => uint", |_, a| {
-                Ok(Value::Uint(OF_TWO[$at].1(unsigned(a, "a")?, unsigned(a, "b")?)))
+            Builtin::new(concat!("u", $name), "a:uint, b:uint => uint", |_, arguments| {
+                let ($a, $b) = (unsigned(arguments, "a")?, unsigned(arguments, "b")?);
+                Ok(Value::Uint($result))
             }),
-            Builtin::new(concat!("s", $name), "a:int, b:int => int", |_, a| {
-                let (a, b) = (a.int_or("a", 0)?, a.int_or("b", 0)?);
-                Ok(Value::Int(OF_TWO[$at].1(a.cast_unsigned(), b.cast_unsigned()).cast_signed()))
+            Builtin::new(concat!("s", $name), "a:int, b:int => int", |_, arguments| {
+                let ($a, $b) = (arguments.int_or("a", 0)?, arguments.int_or("b", 0)?);
+                Ok(Value::Int($result))
             }),
         ]
     };
 }
 
 pub(super) static FUNCTIONS: Functions = Functions::new(|| {
-    let mut all: Vec<Builtin> = [of_two!("and", 0), of_two!("or", 1), of_two!("xor", 2), of_two!("clear", 3)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let of_two = [
+        of_two!("and", a, b, a & b),
+        of_two!("or", a, b, a | b),
+        of_two!("xor", a, b, a ^ b),
+        of_two!("clear", a, b, a & !b),
+    ];
+    let mut all: Vec<Builtin> = of_two.into_iter().flatten().collect();
     all.extend([
         Builtin::new("unot", "a:uint => uint", |_, a| Ok(Value::Uint(!unsigned(a, "a")?))),
         Builtin::new("snot", "a:int => int", |_, a| Ok(Value::Int(!a.int_or("a", 0)?))),

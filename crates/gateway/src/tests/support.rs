@@ -222,9 +222,13 @@ impl QueryPort for TestQuery {
         Ok(asked.map(|asked| Box::new(move |bytes| drop(kept.lock().insert(asked, bytes))) as Keep))
     }
 
-    fn kept<'a>(&'a self, asked: &'a Asked, _reading: &'a Reading) -> BoxFuture<'a, Option<Bytes>> {
+    fn kept<'a>(
+        &'a self,
+        asked: &'a Asked,
+        _reading: &'a Reading,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, QueryError>> {
         let found = self.kept.lock().get(asked).cloned();
-        Box::pin(async move { found })
+        Box::pin(async move { Ok(found) })
     }
 
     fn running(&self, org: Option<OrgId>) -> BoxFuture<'_, ListedQueries> {

@@ -99,7 +99,7 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
         })
     });
     if let Some(asked) = &asked
-        && let Some(body) = kept(&app, asked, &reading).await
+        && let Some(body) = kept(&app, asked, &reading).await.map_err(ApiError::from)?
     {
         return Ok(answered(Body::from(body), style, gzip));
     }
@@ -137,13 +137,13 @@ async fn run(app: App, request: Request) -> Result<Response, V1Error> {
 }
 
 /// The answer to the same question as it was before, if nothing that it depends on has changed.
-async fn kept(app: &App, asked: &Asked, reading: &Reading) -> Option<Bytes> {
+async fn kept(app: &App, asked: &Asked, reading: &Reading) -> Result<Option<Bytes>, QueryError> {
     let began = app.ports.clock.monotonic();
-    let body = app.ports.query.kept(asked, reading).await?;
+    let Some(body) = app.ports.query.kept(asked, reading).await? else { return Ok(None) };
     app.metrics.query_bytes.add(body.len());
     let took = app.ports.clock.monotonic().saturating_sub(began);
     app.metrics.queries(Language::Influxql).durations.observe(took);
-    Some(body)
+    Ok(Some(body))
 }
 
 fn answered(body: Body, style: Style, gzip: bool) -> Response {
@@ -196,6 +196,9 @@ fn answer(
     job: &mut Job,
 ) -> Result<(), QueryError> {
     let mut writer = Writer::new(style);
+    if request.asked.is_some() {
+        job.writer.may_keep();
+    }
     let request = InfluxqlRequest { cancel: job.cancel.clone(), ..request };
     let result = port.influxql(request, &mut |item| writer.item(item, &mut job.writer));
     job.writer.begin_end();

@@ -7,15 +7,19 @@
 //!  a IN (1, b, NULL)      ->   a IN (1) OR a = b OR NULL
 //!  a NOT IN (1, b, NULL)  ->   a NOT IN (1) AND a <> b AND NULL
 //! ```
+//! What is looked for is written once for each item that is no constant, so this is done where it stays small.
 //! This is after placeholders have their values and operands their common type.
 
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::{Cast, InList};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::optimizer::AnalyzerRule;
+
+/// Most parts of expressions that come of one list: lists within lists must not grow with every level.
+const PARTS_MAX: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,20 +48,36 @@ fn plain(expr: Expr) -> Transformed<Expr> {
         Expr::InList(InList { expr, list, negated })
             if !list.iter().all(is_constant) && !expr.is_volatile() =>
         {
-            let (constants, others): (Vec<_>, Vec<_>) = list.into_iter().partition(is_constant);
-            let mut tests = Vec::with_capacity(1 + others.len());
-            if !constants.is_empty() {
-                tests.push(Expr::InList(InList { expr: expr.clone(), list: constants, negated }));
+            let (nulls, items): (Vec<_>, Vec<_>) = list.into_iter().partition(is_null);
+            let (mut kept, mut others): (Vec<_>, Vec<_>) = items.into_iter().partition(is_constant);
+            if parts(&expr).saturating_mul(others.len()) > PARTS_MAX {
+                kept.append(&mut others);
             }
-            tests.extend(others.into_iter().map(|item| match item {
-                item if is_null(&item) => lit(ScalarValue::Boolean(None)),
-                item if negated => expr.as_ref().clone().not_eq(item),
-                item => expr.as_ref().clone().eq(item),
+            let mut tests = Vec::with_capacity(2 + others.len());
+            tests.extend(others.into_iter().map(|item| match negated {
+                true => expr.as_ref().clone().not_eq(item),
+                false => expr.as_ref().clone().eq(item),
             }));
+            if !kept.is_empty() {
+                tests.push(Expr::InList(InList { expr, list: kept, negated }));
+            }
+            if !nulls.is_empty() {
+                tests.push(lit(ScalarValue::Boolean(None)));
+            }
             Transformed::yes(joined(tests, if negated { Expr::and } else { Expr::or }))
         }
         other => Transformed::no(other),
     }
+}
+
+/// The parts of an expression, as far as they count.
+fn parts(expr: &Expr) -> usize {
+    let mut found = 0;
+    let _ended = expr.apply(|_| {
+        found += 1;
+        Ok(if found > PARTS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found
 }
 
 /// Whether an item has a value, and the same in every row.

@@ -454,6 +454,18 @@ fn null_in_a_list_and_distinct_from_mean_what_sql_says() {
 }
 
 #[test]
+fn lists_within_lists_stay_small() {
+    let fixture = Fixture::of(LINES);
+    let mut looked_for = "x".to_owned();
+    for _ in 0..20 {
+        looked_for = format!("({looked_for} IN (y, z, NULL, x, y, z))");
+    }
+    let text =
+        format!("SELECT count(*) AS n FROM (VALUES (true, false, true)) t(x, y, z) WHERE {looked_for}");
+    assert!(fixture.rows(&text).contains("| 1 |"));
+}
+
+#[test]
 fn a_pattern_that_does_not_compile_is_the_statements_fault() {
     let fixture = Fixture::of(LINES);
     for text in [

@@ -59,18 +59,22 @@ pub struct Stamp {
 
 impl Engine {
     /// What there is now of a bucket in some time; with `whole_shards` in all of the shards that the time touches, which
-    /// questions about names go by.
-    pub fn stamp(&self, bucket: BucketId, range: TimeRange, whole_shards: bool) -> Stamp {
+    /// questions about names go by. `None` where a flush or a merge may change the answer to such a question, because
+    /// rows are deleted that were not left out yet.
+    pub fn stamp(&self, bucket: BucketId, range: TimeRange, whole_shards: bool) -> Option<Stamp> {
         let mut stamp = Stamp { engine: self.inner.id, shards: 0, latest: 0 };
         let state = self.inner.state.read();
-        let shards = state.buckets.get(&bucket).into_iter().flat_map(|bucket| &bucket.shards);
-        for shard in shards.filter(|shard| shard.range.overlaps(&range)) {
+        let Some(bucket) = state.buckets.get(&bucket) else { return Some(stamp) };
+        if whole_shards && !bucket.tombstones.is_empty() {
+            return None;
+        }
+        for shard in bucket.shards.iter().filter(|shard| shard.range.overlaps(&range)) {
             let asked = if whole_shards { shard.range } else { range };
             stamp.shards += 1;
             let latest = shard.changes.latest(shard.range, asked.start.0, asked.end.0.saturating_sub(1));
             stamp.latest = stamp.latest.max(latest);
         }
-        stamp
+        Some(stamp)
     }
 }
 
