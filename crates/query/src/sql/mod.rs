@@ -297,11 +297,20 @@ fn refused_pattern(error: &DataFusionError) -> Option<String> {
             None => Some(error.to_string()).filter(|said| said.starts_with("regex parse error")),
         },
         DataFusionError::ArrowError(error, _) => match &**error {
-            ArrowError::ComputeError(said) => said.starts_with(REFUSED_PATTERN).then(|| said.clone()),
+            ArrowError::ComputeError(said) => worded(said),
             _ => None,
         },
+        // As it is told of a pattern that is the same for all rows.
+        DataFusionError::Internal(said) => worded(said),
         _ => None,
     }
+}
+
+/// What the engine says of a regular expression in words of its own.
+fn worded(said: &str) -> Option<String> {
+    let said = said.get(said.find(REFUSED_PATTERN)?..)?.lines().next()?;
+    let name = if said.contains("CompiledTooBig") { " (max-regex-size)" } else { "" };
+    Some(format!("{said}{name}"))
 }
 
 /// What the nodes have done, as one more row of EXPLAIN ANALYZE.
