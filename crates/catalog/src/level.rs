@@ -20,7 +20,7 @@ impl Level {
     /// Replicas of a partition compare what they hold at the same entry of its log.
     pub const COMPARED_REPLICAS: Self = Self(NonZeroU16::MIN.saturating_add(1));
     /// The catalog holds continuous queries, and changes what authorizations allow and who owns an organization; a scan may
-    /// ask for some fields of all rows.
+    /// ask for some fields of all rows, and a summary for variances.
     pub const STATEMENTS: Self = Self(NonZeroU16::MIN.saturating_add(2));
     /// The newest that this version understands.
     pub const NEWEST: Self = Self::STATEMENTS;

@@ -8,6 +8,7 @@ mod array;
 mod bitwise;
 mod csv;
 mod date;
+mod debug;
 mod dict;
 mod experimental;
 mod math;
@@ -17,6 +18,7 @@ mod signature;
 mod strings;
 mod testing;
 mod timezone;
+mod types;
 mod universe;
 
 pub(crate) use arguments::Arguments;
@@ -118,7 +120,7 @@ fn functions(path: &str) -> Option<&'static [Builtin]> {
         "experimental" => &experimental::FUNCTIONS,
         "experimental/array" => &array::FUNCTIONS,
         "experimental/table" => &experimental::TABLE,
-        "internal/debug" => &experimental::DEBUG,
+        "internal/debug" => &debug::FUNCTIONS,
         "math" => &math::FUNCTIONS,
         "regexp" => &regexp::FUNCTIONS,
         // Its options are all that it has.
@@ -126,7 +128,7 @@ fn functions(path: &str) -> Option<&'static [Builtin]> {
         "strings" => &strings::FUNCTIONS,
         "testing" => &testing::FUNCTIONS,
         "testing/expect" => &testing::EXPECT,
-        "types" => &experimental::TYPES,
+        "types" => &types::FUNCTIONS,
         "timezone" => &timezone::FUNCTIONS,
         "influxdata/influxdb" => universe::influxdb(),
         "influxdata/influxdb/schema" | "influxdata/influxdb/v1" => &schema::FUNCTIONS,

@@ -164,6 +164,15 @@ impl Value {
         Self::String(Rc::from(text.as_ref()))
     }
 
+    /// The record that it is, or the row as one.
+    pub(crate) fn to_record(&self) -> Option<Rc<Record>> {
+        match self {
+            Self::Record(record) => Some(Rc::clone(record)),
+            Self::Row(row) => Some(Rc::new(row.to_record())),
+            _ => None,
+        }
+    }
+
     pub(crate) fn array(items: Vec<Self>) -> Self {
         Self::Array(Rc::new(List::new(items)))
     }

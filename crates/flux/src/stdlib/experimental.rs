@@ -1,9 +1,10 @@
-//! Packages `experimental`, `internal/debug` and `types`. Much of `experimental` is what the universe has under the same
-//! names, for a column `_value`.
+//! Packages `experimental` and `experimental/table`. Much of the first is what the universe has under the same names, for a
+//! column `_value`.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::testing::{catch, experimental_diff, names, passed};
+use super::testing::{catch, experimental_diff};
 use super::{Arguments, Builtin, Functions, date};
 use crate::error::{FluxError, Result};
 use crate::interpret::Context;
@@ -36,7 +37,7 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
     vec![
         experimental_diff(),
         Builtin::new("catch", "fn:function => record", catch),
-        Builtin::new("objectKeys", "o:any => array", |_, a| names(a.get("o"))),
+        Builtin::new("objectKeys", "o:any => array", |_, a| object_keys(a.get("o"))),
         Builtin::new("addDuration", "d:duration, to:timeable, ?location:record => time", |c, a| {
             date::moved(c, a, "to", 1)
         }),
@@ -53,39 +54,6 @@ pub(super) static FUNCTIONS: Functions = Functions::new(|| {
 
 pub(super) static TABLE: Functions =
     Functions::new(|| vec![Builtin::new("fill", "tables<-stream => stream", fill_empty)]);
-
-pub(super) static DEBUG: Functions = Functions::new(|| {
-    const PASSED: &str = "tables<-stream => stream";
-    let mut all: Vec<Builtin> =
-        ["pass", "opaque", "slurp", "sink"].map(|name| Builtin::new(name, PASSED, passed)).into();
-    all.extend([
-        Builtin::new("null", "?type:string => any", |_, _| Ok(Value::Null)),
-        Builtin::new("feature", "key:string => bool", |_, _| Ok(Value::Bool(false))),
-    ]);
-    all
-});
-
-pub(super) static TYPES: Functions = Functions::new(|| {
-    vec![
-        Builtin::new("isType", "v:any, type:string => bool", is_type),
-        Builtin::new("isNumeric", "v:any => bool", |_, a| {
-            Ok(Value::Bool(matches!(a.get("v"), Value::Int(_) | Value::Uint(_) | Value::Float(_))))
-        }),
-    ]
-});
-
-fn is_type(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
-    const BASIC: [&str; 9] =
-        ["string", "bytes", "int", "uint", "float", "bool", "time", "duration", "regexp"];
-    let wanted = arguments.text("type")?;
-    if !BASIC.contains(&&*wanted) {
-        return Err(FluxError::invalid(format!(
-            "unknown type name \"{wanted}\": must be one of {}",
-            BASIC.join(", ")
-        )));
-    }
-    Ok(Value::Bool(arguments.get("v").type_of().name() == &*wanted))
-}
 
 /// Sets columns to the values of a record.
 fn set(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
@@ -179,4 +147,14 @@ fn preview(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
             Ok(if table.rows > rows { table.slice(0, rows) } else { table })
         }))))
     })))
+}
+
+/// The names of a record's values.
+fn object_keys(object: &Value) -> Result<Value> {
+    let wrong = || {
+        let found = object.type_of().name();
+        FluxError::invalid(format!("expected record but found {found} (argument o)"))
+    };
+    let record = object.to_record().ok_or_else(wrong)?;
+    Ok(Value::array(record.fields.iter().map(|(name, _)| Value::String(Rc::clone(name))).collect()))
 }

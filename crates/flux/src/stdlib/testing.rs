@@ -5,7 +5,6 @@
 //! Floats are equal within 10^-6, NaN equals NaN, and a column that one side does not have is null there.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use model::{ColumnType, FieldType};
@@ -91,6 +90,7 @@ impl Pair<'_> {
 /// The rows of two tables that differ; `None` when none do.
 fn differing(context: &Context<'_>, sides: &[Table; 2]) -> Result<Option<Table>> {
     let pairs = pairs(sides)?;
+    context.room(sides.iter().map(Table::bytes).sum())?;
     let mut signs = Builder::typed(ColumnType::Field(FieldType::String));
     let mut columns: Vec<Builder> = pairs.iter().map(|pair| Builder::typed(pair.column_type)).collect();
     let [wanted, there] = sides;
@@ -139,15 +139,15 @@ fn pairs(sides: &[Table; 2]) -> Result<Vec<Pair<'_>>> {
                 continue;
             };
             let is_nothing = |column: &TableColumn, rows| (0..rows).all(|row| column.data.get(row).is_none());
-            if pair.column_type == column_type || is_nothing(column, table.rows) {
-            } else if pair.sides[0].is_some_and(|other| is_nothing(other, sides[0].rows)) {
+            if pair.column_type != column_type && !is_nothing(column, table.rows) {
+                if pair.sides[0].is_none_or(|other| !is_nothing(other, sides[0].rows)) {
+                    let (want, got) = (type_name(pair.column_type), type_name(column_type));
+                    let name = &column.name;
+                    return Err(FluxError::Invalid(format!(
+                        "schema collision detected: column \"{name}\" is both of type {want} and {got}"
+                    )));
+                }
                 pair.column_type = column_type;
-            } else {
-                let (want, got) = (type_name(pair.column_type), type_name(column_type));
-                let name = &column.name;
-                let reason =
-                    format!("schema collision detected: column \"{name}\" is both of type {want} and {got}");
-                return Err(FluxError::Invalid(reason));
             }
             pair.sides[side] = Some(column);
         }
@@ -235,22 +235,4 @@ pub(super) fn catch(context: &Context<'_>, arguments: &Arguments) -> Result<Valu
         }
     };
     Ok(Record::of([("value", value), ("code", code), ("msg", said)]))
-}
-
-/// A stream that is passed on: what `internal/debug` does with one.
-pub(super) fn passed(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
-    Ok(arguments.get("tables").clone())
-}
-
-/// Names of columns as values.
-pub(super) fn names(record: &Value) -> Result<Value> {
-    let fields = match record {
-        Value::Record(record) => Rc::clone(record),
-        Value::Row(row) => Rc::new(row.to_record()),
-        other => {
-            let found = other.type_of().name();
-            return Err(FluxError::invalid(format!("expected record but found {found} (argument o)")));
-        }
-    };
-    Ok(Value::array(fields.fields.iter().map(|(name, _)| Value::String(Rc::clone(name))).collect()))
 }

@@ -99,14 +99,8 @@ impl Builder {
 pub(crate) fn from_records(rows: &[Value]) -> Result<Table> {
     let mut columns: Vec<(Rc<str>, Builder)> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
-        let record = match row {
-            Value::Record(record) => Rc::clone(record),
-            Value::Row(row) => Rc::new(row.to_record()),
-            other => {
-                let name = other.type_of().name();
-                return Err(FluxError::invalid(format!("expected record but found {name}")));
-            }
-        };
+        let wrong = || FluxError::invalid(format!("expected record but found {}", row.type_of().name()));
+        let record = row.to_record().ok_or_else(wrong)?;
         for (name, value) in &record.fields {
             let at = columns.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
                 columns.push((Rc::clone(name), Builder::new()));

@@ -7,7 +7,7 @@ use crate::error::{FluxError, Result};
 use crate::interpret::Context;
 use crate::table::{Data, Table, TableColumn};
 use crate::value::Value;
-use crate::value::convert::{int_to_float, to_float, uint_to_float};
+use crate::value::convert::{to_float, uint_to_float};
 
 /// Bounds that a script may ask for.
 const BINS_MAX: usize = 1_000_000;
@@ -108,6 +108,7 @@ fn histogram(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
     let counts = arguments.text_or("countColumn", "_value")?;
     let normalize = arguments.bool_or("normalize", false)?;
     Ok(Value::Stream(input.map(move |context, table| {
+        context.room(size_of::<f64>() * (table.rows + 2 * bounds.len()))?;
         let mut values = floats(&table, &column)?;
         values.sort_by(f64::total_cmp);
         let total = uint_to_float(values.len() as u64);
@@ -213,7 +214,7 @@ fn covariance(_: &Context<'_>, arguments: &Arguments) -> Result<Value> {
         for row in 0..table.rows {
             let pair = (to_float(&x.value(row))?, to_float(&y.value(row))?);
             let (Value::Float(x), Value::Float(y)) = pair else { continue };
-            n += int_to_float(1);
+            n += 1.0;
             let (from_x, from_y) = (x - mean_x, y - mean_y);
             mean_x += from_x / n;
             mean_y += from_y / n;

@@ -93,14 +93,12 @@ fn map_table(context: &Context<'_>, table: Table, function: &RowFunction) -> Res
     }
     let mut columns: Vec<(Rc<str>, Builder)> = Vec::new();
     for row in 0..rows.table().rows {
-        let record = match function.call(context, rows.row(row))? {
-            Value::Record(record) => record,
-            Value::Row(row) => Rc::new(row.to_record()),
-            other => {
-                let name = other.type_of().name();
-                return Err(FluxError::invalid(format!("map function must return a record, got {name}")));
-            }
+        let answered = function.call(context, rows.row(row))?;
+        let wrong = || {
+            let name = answered.type_of().name();
+            FluxError::invalid(format!("map function must return a record, got {name}"))
         };
+        let record = answered.to_record().ok_or_else(wrong)?;
         push_record(&mut columns, &record, row)?;
     }
     let input = rows.table();
