@@ -28,7 +28,7 @@ use crate::limits::Budget;
 /// order, and the columns that are sent, take some times as much.
 const BYTES_MAX: usize = 32 << 20;
 const MEMORY_PARTS: usize = 8;
-/// Bytes of a group's rows that are gathered before it is known that there are many: what the first row waits for.
+/// Bytes of an only group's rows that are gathered before it is known that there are many: what the first row waits for.
 const FIRST_BYTES_MAX: usize = 8 << 20;
 /// Slices that a long answer is cut into at first. They become longer where they hold less than half of what they may.
 const SLICES: u64 = 64;
@@ -50,7 +50,9 @@ pub(super) fn answer(
         let slicing = Slicing { plan, table, resolver, budget };
         let held = budget.held();
         // Many small groups are fewer scans at once than one by one, as long as there is room for them.
-        let group_max = slicing.bytes_max().min(FIRST_BYTES_MAX);
+        // One large group among many must not make each of them a scan of its own.
+        let first_max = if plan.dimensions.is_empty() { FIRST_BYTES_MAX } else { usize::MAX };
+        let group_max = slicing.bytes_max().min(first_max);
         if let Some(groups) = slicing.gather(&request, group_max, budget.memory_bytes_max() / 2)? {
             groups.finish(sink)?;
         } else {
